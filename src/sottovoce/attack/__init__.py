@@ -1,0 +1,1 @@
+"""Who attacks: fresh attackers, trained after the filter and apart from it."""

@@ -1,0 +1,1 @@
+"""Sound: reading and writing it, its level, its spectrum."""

@@ -1,0 +1,46 @@
+"""How loud a sound is: measuring it, bringing it to one level, cutting off the silence around it (numpy only)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
+
+LEVEL_RMS = 0.1  # -20 dB of full scale: speech at this level does not clip
+MAX_GAIN = 1000.0  # 60 dB: what is fainter than that is noise, and stays faint
+
+_FRAME_S = 0.02
+_LOUD_PERCENTILE = 95.0
+
+
+def rms(wav: Wave) -> NDArray[np.float64]:
+    """Root mean square of `wav` [..., T] over its samples -> [...]; that of no samples is 0."""
+    power = np.sum(np.square(wav, dtype=np.float64), axis=-1) / max(1, wav.shape[-1])
+    return np.asarray(np.sqrt(power))
+
+
+def normalise(wav: Wave, level_rms: float = LEVEL_RMS) -> Wave:
+    """Each sound of `wav` [..., T], scaled to an RMS of `level_rms` by a gain of at most MAX_GAIN -> [..., T].
+
+    Digital silence stays silence.
+    """
+    gain = level_rms / np.maximum(rms(wav), level_rms / MAX_GAIN)
+    return (wav * gain[..., None]).astype(np.float32)
+
+
+def trim_silence(wav: Wave, sample_rate: int = SAMPLE_RATE, threshold_db: float = 35.0, margin_s: float = 0.1) -> Wave:
+    """`wav` [T] without the silence at both ends, but for `margin_s` of it -> [T'], T' <= T, not empty if T is not.
+
+    Silent is a 20 ms frame whose RMS is more than `threshold_db` under that of the loud parts: the 95th percentile over
+    all frames. A sound that is silent all through, or for 95 % of its time, is returned unchanged.
+    """
+    frame = round(_FRAME_S * sample_rate)
+    starts = np.arange(0, len(wav), frame)
+    if not len(starts):
+        return wav
+    power = np.add.reduceat(np.square(wav, dtype=np.float64), starts)
+    level = np.sqrt(power / np.minimum(frame, len(wav) - starts))  # the last frame may be short
+    loud = np.flatnonzero(level >= np.percentile(level, _LOUD_PERCENTILE) * 10.0 ** (-threshold_db / 20.0))
+    margin = round(margin_s * sample_rate)
+    return wav[max(0, starts[loud[0]] - margin) : starts[loud[-1]] + frame + margin]

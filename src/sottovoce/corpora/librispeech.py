@@ -1,0 +1,102 @@
+"""LibriSpeech: volunteers read English books.
+
+Layout     SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-UTTERANCE.flac, transcripts beside them in
+           SPEAKER-CHAPTER.trans.txt, and SPEAKERS.TXT (reader | sex | subset | minutes | name) above the subsets;
+           a single subset is read too, with SPEAKERS.TXT in it or above it
+Licence    CC BY 4.0
+Citation   Panayotov, Chen, Povey and Khudanpur, ICASSP 2015
+Release    the subsets' counts stand in `SUBSETS`; no speaker is in two subsets
+Defects    the gender is that given by the reader's account; utterances are long (median 14 s in train)
+Split      by speaker, over all subsets found
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sottovoce.corpora.layout import Corpus, Skip, read_files, whole_file
+from sottovoce.corpora.manifest import Clip, Manifest
+
+CORPUS = Corpus(
+    name="librispeech",
+    title="LibriSpeech",
+    homepage="https://www.openslr.org/12",
+    layout="SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-UTTERANCE.flac with SPEAKERS.TXT above the subsets",
+    labels=("gender", "speaker", "subset", "words"),
+    licence="CC BY 4.0",
+    citation="Panayotov, Chen, Povey and Khudanpur, LibriSpeech: an ASR corpus based on public domain audio books, "
+    "ICASSP 2015",
+    split_rule="speaker",
+)
+
+SUBSETS = {  # utterances, speakers
+    "dev-clean": (2703, 40),
+    "dev-other": (2864, 33),
+    "test-clean": (2620, 40),
+    "test-other": (2939, 33),
+    "train-clean-100": (28539, 251),
+    "train-clean-360": (104014, 921),
+    "train-other-500": (148688, 1166),
+}
+
+_NAME = re.compile(r"(\d+)-(\d+)-\d+")
+_GENDERS = {"F": "female", "M": "male"}
+
+
+def read(root: Path) -> Manifest:
+    """Manifest of the utterances below `root`, with the labels that the files beside them allow."""
+    genders, notes = _genders(root)
+    transcripts: dict[Path, dict[str, str]] = {}
+
+    def describe(path: Path) -> Clip:
+        name = _NAME.fullmatch(path.stem)
+        if name is None:
+            raise Skip("the name is not SPEAKER-CHAPTER-UTTERANCE")
+        speaker, chapter = name.groups()
+        *_, subset, reader, book, _file = ("", "", *path.absolute().parts)
+        if (reader, book) != (speaker, chapter):
+            raise Skip("it is not in SUBSET/SPEAKER/CHAPTER")
+        labels = {"speaker": speaker, "subset": subset}
+        if speaker in genders:
+            labels["gender"] = genders[speaker]
+        if path.parent not in transcripts:
+            transcripts[path.parent] = _transcripts(path.with_name(f"{speaker}-{chapter}.trans.txt"))
+        if path.stem in transcripts[path.parent]:
+            labels["words"] = transcripts[path.parent][path.stem]
+        return whole_file(root, path, labels)
+
+    return read_files(CORPUS, root, describe, notes, _expected)
+
+
+def _expected(clips: Sequence[Clip]) -> Mapping[str, int] | None:
+    subsets = {clip.labels["subset"] for clip in clips}
+    if not subsets <= SUBSETS.keys():
+        return None
+    return {
+        "clips": sum(SUBSETS[subset][0] for subset in subsets),
+        "speakers": sum(SUBSETS[subset][1] for subset in subsets),
+    }
+
+
+def _genders(root: Path) -> tuple[dict[str, str], list[str]]:
+    """Gender by speaker from SPEAKERS.TXT in `root` or above it, or none and a note."""
+    for table in (root / "SPEAKERS.TXT", root.absolute().parent / "SPEAKERS.TXT"):
+        if table.is_file():
+            break
+    else:
+        return {}, ["no label gender, since SPEAKERS.TXT is neither in the folder nor above it"]
+    genders = {}
+    for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
+        columns = [column.strip() for column in line.split("|")]
+        if not line.startswith(";") and len(columns) >= 2 and columns[1] in _GENDERS:
+            genders[columns[0]] = _GENDERS[columns[1]]
+    return genders, []
+
+
+def _transcripts(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return {utterance: words for utterance, _, words in (line.partition(" ") for line in lines)}

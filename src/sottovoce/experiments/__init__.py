@@ -1,0 +1,1 @@
+"""The measured results of the project, each made by one command."""

@@ -1,0 +1,1 @@
+"""The networks that play: targets, obfuscators, deobfuscators, and the folders they are kept in."""

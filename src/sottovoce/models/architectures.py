@@ -1,0 +1,47 @@
+"""The networks that a folder may name: a closed table, so that a file can never choose what code runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from safetensors.torch import load
+from torch import nn
+
+from sottovoce.errors import ModelError
+from sottovoce.models.compact import CompactAutoencoder, CompactRecogniser
+from sottovoce.models.cyclegan_vc2 import CycleGanVc2
+from sottovoce.models.deepspeech2 import DeepSpeech2
+
+ARCHITECTURES: Mapping[str, type[nn.Module]] = MappingProxyType(
+    {
+        "compact-recogniser": CompactRecogniser,
+        "compact-autoencoder": CompactAutoencoder,
+        "cyclegan-vc2": CycleGanVc2,
+        "deepspeech2": DeepSpeech2,
+    }
+)
+_LARGEST = 100_000  # of any size in a settings file: bounds what a strange file can make us allocate
+
+
+def build(architecture: str, settings: Mapping[str, int]) -> nn.Module:
+    """A fresh network; ModelError for an unknown architecture, an unknown setting or a size out of bounds."""
+    if architecture not in ARCHITECTURES:
+        raise ModelError(f"unknown architecture {architecture!r}; known: {', '.join(ARCHITECTURES)}.")
+    for name, value in settings.items():
+        if not isinstance(value, int) or not 1 <= value <= _LARGEST:
+            raise ModelError(f"{architecture}: {name} is {value!r}; expected a whole number from 1 to {_LARGEST}.")
+    try:
+        return ARCHITECTURES[architecture](**settings)
+    except TypeError as error:
+        raise ModelError(f"{architecture} does not take the settings {sorted(settings)}: {error}.") from error
+
+
+def restore(architecture: str, settings: Mapping[str, int], weights: bytes) -> nn.Module:
+    """A network with the weights of a safetensors file, in evaluation mode; ModelError where they do not fit."""
+    network = build(architecture, settings)
+    try:
+        network.load_state_dict(load(weights))
+    except Exception as error:
+        raise ModelError(f"the weights do not fit a {architecture} with {dict(settings)}: {error}") from error
+    return network.eval()

@@ -1,0 +1,107 @@
+"""Networks that train in a minute on two cores: the recogniser, and the two players of the opt-in game.
+
+The obfuscator and deobfuscator keep the shape of the CycleGAN-VC2 generator (down, residual body, up by pixel shuffle,
+instance normalisation) at a hundredth of its cost.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sottovoce.audio.spectrum import BINS
+from sottovoce.models.layers import SpecAugment
+
+
+class CompactRecogniser(nn.Module):
+    """Log spectra [B, 161, N] to logits [B, K]: strided convolutions, mean and deviation over time, linear."""
+
+    def __init__(self, classes: int, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.convolutions = nn.Sequential(
+            SpecAugment(),
+            _rectified(1, 24, (9, 5), (4, 2)),
+            _rectified(24, 48, (3, 3), (2, 2)),
+            _rectified(48, 96, (3, 3), (2, 2)),
+            _rectified(96, 160, (3, 3), (2, 1)),
+        )
+        height = -(-(BINS + 3) // 4 // 8)  # 161 bins after strides of 4, 2, 2, 2
+        self.collapse = nn.Sequential(  # one filter over all bins: where a frequency lies matters
+            nn.Conv2d(160, 160, (height, 1), groups=160, bias=False),
+            nn.Conv2d(160, 256, 1, bias=False),
+            nn.BatchNorm2d(256),
+            nn.ReLU(),
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(2 * 256, classes)
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        """Logits [B, K] of standardised log spectra [B, 161, N]."""
+        hidden = self.collapse(self.convolutions(spectrum.unsqueeze(1))).squeeze(2)
+        deviation = (hidden.var(dim=2) + 1e-5).sqrt()
+        logits: Tensor = self.output(self.dropout(torch.cat([hidden.mean(dim=2), deviation], dim=1)))
+        return logits
+
+
+class CompactAutoencoder(nn.Module):
+    """Log spectra [B, F, N] to log spectra of the same shape, through strides of 8 in both axes.
+
+    Serves as obfuscator and, wider, as deobfuscator. `encode` gives the latent of equation (3): the output after the
+    first `latent_layers` layers (two down-sampling convolutions, then residual blocks).
+    """
+
+    def __init__(self, width: int = 32, blocks: int = 3, latent_layers: int = 2) -> None:
+        super().__init__()
+        self.latent_layers = latent_layers
+        layers: list[nn.Module] = [_normalised(1, width, 9, 4), _normalised(width, 2 * width, 3, 2)]
+        layers += [_Residual(2 * width) for _ in range(blocks)]
+        self.layers = nn.ModuleList(layers)
+        self.up = nn.Sequential(
+            nn.Conv2d(2 * width, 4 * width, 3, padding=1),
+            nn.PixelShuffle(2),
+            nn.InstanceNorm2d(width, affine=True),
+            nn.ReLU(),
+            nn.Conv2d(width, 16, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+
+    def encode(self, spectrum: Tensor) -> Tensor:
+        """The latent of log spectra [B, F, N]: the output of the first `latent_layers` layers."""
+        bins, frames = spectrum.shape[1:]
+        hidden = functional.pad(spectrum, (0, -frames % 8, 0, -bins % 8)).unsqueeze(1)
+        for layer in self.layers[: self.latent_layers]:
+            hidden = layer(hidden)
+        return hidden
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        hidden = self.encode(spectrum)
+        for layer in self.layers[self.latent_layers :]:
+            hidden = layer(hidden)
+        output: Tensor = self.up(hidden)[:, 0, : spectrum.shape[1], : spectrum.shape[2]]
+        return output
+
+
+class _Residual(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inside = nn.Sequential(
+            _normalised(channels, channels, 3, 1),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.InstanceNorm2d(channels, affine=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        inside: Tensor = self.inside(x)
+        return x + inside
+
+
+def _normalised(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
+    return nn.Sequential(convolution, nn.InstanceNorm2d(outputs, affine=True), nn.ReLU())
+
+
+def _rectified(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple[int, int]) -> nn.Module:
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())

@@ -1,0 +1,137 @@
+"""The target: the useful recogniser that must keep working and is never modified, wherever it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from sottovoce.errors import ModelError
+from sottovoce.models.architectures import restore
+from sottovoce.models.checkpoint import folder_digest, read_folder, sha256, write_folder
+
+Array = NDArray[np.float32]
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Target:
+    """A frozen recogniser of one task: standardised log spectra [B, 161, 128] to logits [B, K].
+
+    `differentiable` says whether gradients flow through `logits` to the spectra; `source` is where it was loaded from.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    differentiable: bool
+    logits: Callable[[Tensor], Tensor]
+    digest: str = ""
+    source: Path | None = None
+    card: Mapping[str, Any] | None = None
+
+    def predict(self, spectra: Array) -> Array:
+        """Logits [B, K] of spectra [B, 161, 128], without gradients, in batches."""
+        with torch.no_grad():
+            batches = [self.logits(torch.from_numpy(spectra[i : i + _BATCH])) for i in range(0, len(spectra), _BATCH)]
+        return torch.cat(batches).numpy()
+
+
+def vote(logits: Array, owner: NDArray[np.int64]) -> Array:
+    """Scores [U, K] of utterances from the logits [S, K] of their segments; `owner` [S] says whose each is.
+
+    As in the paper each segment has one vote for its class; equal counts are decided by the mean posterior, which adds
+    less than one vote. The class of an utterance is the argmax.
+    """
+    posterior = np.exp(logits - logits.max(axis=1, keepdims=True))
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    ballot = np.eye(logits.shape[1], dtype=np.float32)[logits.argmax(axis=1)]
+    utterances = int(owner.max()) + 1
+    scores = np.zeros((utterances, logits.shape[1]), np.float32)
+    mean = np.zeros_like(scores)
+    np.add.at(scores, owner, ballot)
+    np.add.at(mean, owner, posterior / np.bincount(owner)[owner, None])
+    return scores + 0.99 * mean
+
+
+def from_module(module: nn.Module, task: str, classes: Sequence[str]) -> Target:
+    """A target from a torch module that maps [B, 161, 128] to [B, K]; it is put in evaluation mode and frozen."""
+    module.eval().requires_grad_(False)
+    digest = hashlib.sha256(save({k: v.contiguous() for k, v in module.state_dict().items()})).hexdigest()
+    return Target(task, tuple(classes), True, module, digest)
+
+
+def from_callable(function: Callable[[Array], Array], task: str, classes: Sequence[str]) -> Target:
+    """A target from any function of numpy spectra [B, 161, 128] to scores [B, K]; it can only be queried."""
+
+    def logits(spectra: Tensor) -> Tensor:
+        scores = np.asarray(function(spectra.detach().numpy()), dtype=np.float32)
+        if scores.shape != (len(spectra), len(classes)):
+            expected = (len(spectra), len(classes))
+            raise ModelError(f"the target returned scores of shape {scores.shape}; expected {expected}.")
+        return torch.from_numpy(scores)
+
+    return Target(task, tuple(classes), False, logits)
+
+
+def from_onnx(path: Path) -> Target:
+    """A target from an ONNX file [B, 161, 128] -> [B, K] whose metadata name its `task` and its `classes` (a JSON list)."""
+    import onnxruntime
+
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"{path} is not a usable ONNX model ({type(error).__name__}).") from error
+    metadata = session.get_modelmeta().custom_metadata_map
+    try:
+        task, classes = metadata["task"], json.loads(metadata["classes"])
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path} does not say what it recognises; add the metadata 'task' and 'classes'.") from error
+    name = session.get_inputs()[0].name
+
+    def run(spectra: Array) -> Array:
+        scores: Array = session.run(None, {name: spectra})[0]
+        return scores
+
+    queried = from_callable(run, task, classes)
+    return Target(queried.task, queried.classes, False, queried.logits, sha256(path), path)
+
+
+def load_target(path: Path) -> Target:
+    """A target from a folder that `sottovoce target` wrote, or from an ONNX file; ModelError says what is wrong."""
+    if path.suffix == ".onnx" and path.is_file():
+        return from_onnx(path)
+    card = read_folder(path, "target")
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        task, classes = str(config["task"]), tuple(config["classes"])
+        weights = (path / "weights.safetensors").read_bytes()
+        network = restore(config["architecture"], config["settings"], weights)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{path} has no readable config.json and weights; train the target again.") from error
+    target = from_module(network, task, classes)
+    return Target(task, classes, True, target.logits, folder_digest(card), path, card)
+
+
+def save_target(
+    folder: Path,
+    network: nn.Module,
+    architecture: str,
+    settings: Mapping[str, int],
+    task: str,
+    classes: Sequence[str],
+    card: Mapping[str, Any],
+) -> None:
+    """Write a trained recogniser as a target folder, all or nothing."""
+    config = {"architecture": architecture, "settings": dict(settings), "task": task, "classes": list(classes)}
+    weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
+    files = {"config.json": json.dumps(config, indent=1).encode(), "weights.safetensors": weights}
+    write_folder(folder, "target", files, {"task": task, "classes": list(classes), **card})

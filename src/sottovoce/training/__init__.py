@@ -1,0 +1,1 @@
+"""How the networks play: one file per game."""

@@ -1,0 +1,48 @@
+"""The adversary inside training: a deobfuscator with its optimiser and its loss, behind two verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sottovoce.objectives import adversarial_loss, latent_distance
+
+
+class Deobfuscator:
+    """Learns to restore the original spectrum, and says how far it is from being able to.
+
+    `raw` takes the paper's rejected L_p = -L_a in place of the distance in the latent.
+    """
+
+    def __init__(self, network: nn.Module, optimiser: Optimizer, raw: bool) -> None:
+        self.network = network
+        self.optimiser = optimiser
+        self.raw = raw
+
+    def improve(self, obfuscated: Tensor, original: Tensor) -> float:
+        """One step on L_a, equation (1); returns it. Never touches the obfuscator's gradients."""
+        loss = adversarial_loss(self.network(obfuscated.detach()), original)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return loss.item()
+
+    def pressure(self, obfuscated: Tensor, original: Tensor) -> Tensor:
+        """What the obfuscator has to increase: L_p, equation (3), or L_a where `raw`. Never changes the adversary."""
+        with _frozen(self.network):
+            if self.raw:
+                return adversarial_loss(self.network(obfuscated), original)
+            return latent_distance(self.network.encode(obfuscated), self.network.encode(original))  # type: ignore[operator]
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """Within, gradients flow through `network` and not into it."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)

@@ -1,0 +1,125 @@
+"""What every training run shares: drawing batches, the learning rate, progress, and going on after a kill."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from sottovoce.audio.segment import front_end
+from sottovoce.audio.spectrum import SEGMENT_SAMPLES
+from sottovoce.corpora.cache import Sounds
+
+Report = Callable[[int, int, str], None]  # steps done, steps in all, what to say
+_SAVE_EVERY_S = 15.0
+
+
+class Run(NamedTuple):
+    """How long and by which seed to train, whom to tell, and where to keep the state that survives a kill."""
+
+    steps: int
+    seed: int
+    report: Report
+    partial: Path | None = None  # None: nothing is kept
+    identity: str = ""  # of the run: a state that another run left behind is not used
+
+
+def draw(sounds: Sounds, clips: NDArray[np.int64], batch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Random segments of random clips: standardised log spectra [B, 161, 128], and the clips' positions [B]."""
+    chosen = rng.choice(clips, size=batch, replace=len(clips) < batch)
+    spare = np.array([max(0, sounds.samples(i) - SEGMENT_SAMPLES) for i in chosen])
+    starts = rng.integers(0, spare + 1)
+    spectra = front_end(sounds.segments(chosen, starts, SEGMENT_SAMPLES))
+    return torch.from_numpy(spectra), torch.from_numpy(chosen)
+
+
+def one_cycle(step: int, steps: int, peak: float, warm_up: float = 0.2) -> float:
+    """Learning rate that rises to `peak` over the first fifth and falls along a cosine to 0 (Smith and Topin 2019)."""
+    rising = step / (warm_up * steps)
+    if rising < 1.0:
+        return peak * (0.04 + 0.96 * rising)
+    return peak * 0.5 * (1.0 + math.cos(math.pi * (step / steps - warm_up) / (1.0 - warm_up)))
+
+
+def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
+    """Set the learning rate of every group of parameters."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def train(
+    step: Callable[[int, np.random.Generator], str], parts: Mapping[str, nn.Module | Optimizer], run: Run
+) -> None:
+    """Call `step(number, rng)` for each step and report what it says; save `parts` now and then, resume from there.
+
+    All randomness of a step is seeded by its number, so that a resumed run ends exactly as an uninterrupted one.
+    """
+    first = _restore(parts, run)
+    saved = time.monotonic()
+    for number in range(first, run.steps):
+        torch.manual_seed(run.seed * 1_000_003 + number)
+        note = step(number, np.random.default_rng([run.seed, number]))
+        run.report(number + 1, run.steps, note)
+        if run.partial is not None and time.monotonic() - saved > _SAVE_EVERY_S:
+            _save(parts, run.partial, {"step": str(number + 1), "identity": run.identity})
+            saved = time.monotonic()
+    if run.partial is not None:
+        run.partial.unlink(missing_ok=True)
+
+
+def _save(parts: Mapping[str, nn.Module | Optimizer], path: Path, metadata: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    save_file(_tensors(parts), new, metadata)
+    os.replace(new, path)
+
+
+def _tensors(parts: Mapping[str, nn.Module | Optimizer]) -> dict[str, Tensor]:
+    """Every tensor of networks and optimisers under one flat name."""
+    tensors = {}
+    for name, part in parts.items():
+        if isinstance(part, nn.Module):
+            tensors |= {f"{name}/{key}": value.contiguous().clone() for key, value in part.state_dict().items()}
+        else:
+            for index, state in part.state_dict()["state"].items():
+                tensors |= {f"{name}/{index}/{key}": value.clone() for key, value in state.items()}
+    return tensors
+
+
+def _restore(parts: Mapping[str, nn.Module | Optimizer], run: Run) -> int:
+    """Load the state that an interrupted run left, if it was the same run; returns the next step."""
+    if run.partial is None or not run.partial.is_file():
+        return 0
+    with safe_open(run.partial, framework="pt") as file:
+        metadata = file.metadata()
+        if metadata["identity"] != run.identity:
+            return 0
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    for name, part in parts.items():
+        own = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+        if isinstance(part, nn.Module):
+            part.load_state_dict(own)
+        else:
+            state: dict[int, dict[str, Any]] = {}
+            for key, value in own.items():
+                index, entry = key.split("/")
+                state.setdefault(int(index), {})[entry] = value
+            part.load_state_dict({"state": state, "param_groups": part.state_dict()["param_groups"]})
+    return int(metadata["step"])
+
+
+def identity(**settings: Any) -> str:
+    """A line that tells one run from another."""
+    return json.dumps(settings, sort_keys=True, default=str)

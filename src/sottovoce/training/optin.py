@@ -1,0 +1,91 @@
+"""The opt-in game (Wang et al. 2022): an obfuscator and a deobfuscator, trained jointly against a frozen target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sottovoce.audio.spectrum import BINS
+from sottovoce.corpora.cache import Sounds
+from sottovoce.errors import ConfigError
+from sottovoce.models.architectures import build
+from sottovoce.models.target import Target
+from sottovoce.objectives import target_loss
+from sottovoce.training.adversary import Deobfuscator
+from sottovoce.training.loop import Run, draw, train
+
+
+@dataclass(frozen=True)
+class OptinSettings:
+    """The two players and the weights of their losses, which the paper does not publish."""
+
+    architecture: str
+    obfuscator: Mapping[str, int]
+    deobfuscator: Mapping[str, int]
+    steps: int
+    batch: int
+    learning_rate: float = 1e-2
+    momentum: float = 0.9
+    target_weight: float = 1.0
+    privacy_weight: float = 1.0
+
+
+PRESETS: Mapping[str, OptinSettings] = MappingProxyType(
+    {
+        "compact": OptinSettings(
+            "compact-autoencoder", {"width": 16, "blocks": 3}, {"width": 32, "blocks": 3}, steps=800, batch=32
+        ),
+        "paper": OptinSettings(
+            "cyclegan-vc2",
+            {"bins": BINS, "blocks": 3, "divisor": 8},
+            {"bins": BINS, "blocks": 6},
+            steps=100_000,
+            batch=16,
+        ),
+    }
+)
+
+
+def train_optin(
+    sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: OptinSettings, raw: bool, run: Run
+) -> tuple[nn.Module, nn.Module]:
+    """An obfuscator for `target` and the deobfuscator it played against, trained on `clips`.
+
+    The obfuscator minimises  w_t L_t - w_p L_p; with `raw`, L_a stands for L_p. Raises ConfigError for a target
+    through which no gradient flows.
+    """
+    if not target.differentiable:
+        raise ConfigError(f"the opt-in game needs gradients through the target of '{target.task}'; this one gives none.")
+    torch.manual_seed(run.seed)
+    obfuscator = build(settings.architecture, settings.obfuscator)
+    deobfuscator = build(settings.architecture, settings.deobfuscator)
+    pace = {"lr": settings.learning_rate, "momentum": settings.momentum}
+    optimiser = torch.optim.SGD(obfuscator.parameters(), **pace)
+    adversary = Deobfuscator(deobfuscator, torch.optim.SGD(deobfuscator.parameters(), **pace), raw)
+
+    def step(number: int, rng: np.random.Generator) -> str:
+        original, _ = draw(sounds, clips, settings.batch, rng)
+        obfuscated = obfuscator(original)
+        restored_error = adversary.improve(obfuscated, original)
+        task = target_loss(target.logits(obfuscated), target.logits(original))
+        privacy = adversary.pressure(obfuscated, original)
+        loss = settings.target_weight * task - settings.privacy_weight * privacy
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return f"L_t {task.item():.3f}  L_p {privacy.item():.3f}  L_a {restored_error:.3f}"
+
+    parts = {
+        "obfuscator": obfuscator,
+        "deobfuscator": deobfuscator,
+        "optimiser": optimiser,
+        "adversary": adversary.optimiser,
+    }
+    train(step, parts, run)
+    return obfuscator.eval(), deobfuscator.eval()

@@ -1,0 +1,63 @@
+"""Training a target: a recogniser of one label, from random segments, scored by the vote over an utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from sottovoce.corpora.cache import Sounds
+from sottovoce.corpora.manifest import Manifest
+from sottovoce.models.architectures import build
+from sottovoce.training.loop import Run, draw, one_cycle, set_learning_rate, train
+
+
+@dataclass(frozen=True)
+class TargetSettings:
+    """How a target is built and trained."""
+
+    architecture: str = "compact-recogniser"
+    settings: Mapping[str, int] = field(default_factory=dict)
+    steps: int = 1300
+    batch: int = 32
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.05
+
+
+PRESETS: Mapping[str, TargetSettings] = MappingProxyType(
+    {
+        "compact": TargetSettings(),
+        "paper": TargetSettings("deepspeech2", {"maps": 16, "hidden": 64}),
+    }
+)
+
+
+def train_target(
+    manifest: Manifest, sounds: Sounds, clips: NDArray[np.int64], task: str, settings: TargetSettings, run: Run
+) -> nn.Module:
+    """A recogniser of `task`, trained on `clips` (positions in the manifest), in evaluation mode."""
+    classes = manifest.classes(task)
+    labels = torch.tensor([classes.index(clip.labels[task]) for clip in manifest.clips])
+    torch.manual_seed(run.seed)
+    network = build(settings.architecture, {**settings.settings, "classes": len(classes)})
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+
+    def step(number: int, rng: np.random.Generator) -> str:
+        set_learning_rate(optimiser, one_cycle(number, run.steps, settings.learning_rate))
+        spectra, chosen = draw(sounds, clips, settings.batch, rng)
+        loss = functional.cross_entropy(network(spectra), labels[chosen], label_smoothing=settings.label_smoothing)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return f"loss {loss.item():.3f}"
+
+    network.train()
+    train(step, {"network": network, "optimiser": optimiser}, run)
+    return network.eval()

@@ -1,0 +1,171 @@
+"""Decoded sound: the same at every load, whole or not there, bad files named, segments equal to slices."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sottovoce.audio import io
+from sottovoce.audio.level import LEVEL_RMS, normalise, rms, trim_silence
+from sottovoce.corpora import cache, folder
+from sottovoce.corpora.cache import build_once, cache_folder, load
+from sottovoce.corpora.manifest import Manifest
+from sottovoce.errors import CorpusError
+
+
+@pytest.fixture
+def manifest(record, tmp_path: Path) -> Manifest:
+    for i in range(6):
+        record(f"sounds/{'ab'[i % 2]}/{i}.wav", duration_s=0.2 + 0.1 * i, sample_rate=16000 if i else 8000)
+    return folder.read(tmp_path / "sounds")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def test_a_clip_comes_back_as_it_was_decoded(manifest: Manifest, place: Path) -> None:
+    kept, sounds = load(manifest, place)
+    assert kept is manifest and not sounds.failed and len(sounds) == 6
+    for i, clip in enumerate(manifest.clips):
+        expected = normalise(trim_silence(io.read(clip.path)))
+        wav = sounds.wave(i)
+        assert wav.dtype == np.float32
+        np.testing.assert_allclose(wav, expected, atol=np.abs(expected).max() / 32767)
+        assert rms(wav) == pytest.approx(LEVEL_RMS, rel=1e-3)
+        assert sounds.samples(i) == len(wav)
+        assert sounds.duration_s(i) == len(wav) / 16000
+
+
+def test_a_peak_above_full_scale_is_kept(tmp_path: Path, place: Path) -> None:
+    wav = 0.001 * np.random.default_rng(0).standard_normal(16000)
+    wav[8000] = 0.9
+    (tmp_path / "sounds" / "click").mkdir(parents=True)
+    soundfile.write(tmp_path / "sounds" / "click" / "a.wav", wav, 16000)
+    manifest = folder.read(tmp_path / "sounds")
+    expected = normalise(trim_silence(io.read(manifest.clips[0].path)))
+    assert np.abs(expected).max() > 2.0
+    assert np.abs(load(manifest, place)[1].wave(0)).max() == pytest.approx(np.abs(expected).max(), rel=1e-4)
+
+
+def test_the_second_load_decodes_nothing(manifest: Manifest, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, first = load(manifest, place)
+    monkeypatch.setattr(io, "read", None)
+    _, second = load(replace(manifest, clips=manifest.clips[::-1]), place)
+    for i in range(6):
+        np.testing.assert_array_equal(first.wave(i), second.wave(5 - i))
+
+
+def test_a_rebuilt_cache_is_equal(manifest: Manifest, place: Path) -> None:
+    def contents() -> dict[str, bytes]:
+        load(manifest, place)
+        return {path.name: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+    before = contents()
+    shutil.rmtree(place)
+    assert contents() == before
+
+
+def test_another_version_is_decoded_anew(manifest: Manifest, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(manifest, place)
+    monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+    load(manifest, place)
+    assert len(list((place / "sounds").iterdir())) == 2
+
+
+def test_progress_is_told(manifest: Manifest, place: Path) -> None:
+    told: list[tuple[int, int]] = []
+    load(manifest, place, lambda done, total: told.append((done, total)))
+    assert told == [(i, 6) for i in range(1, 7)]
+
+
+def test_a_bad_clip_is_left_out_and_named(manifest: Manifest, place: Path, record, tmp_path: Path) -> None:
+    record("sounds/a/bad.wav").write_bytes(b"not a sound")
+    soundfile.write(tmp_path / "sounds/b/silent.wav", np.zeros(8000), 16000)
+    damaged = folder.read(tmp_path / "sounds")
+    for _ in range(2):  # decoded, then reused
+        kept, sounds = load(damaged, place)
+        assert [clip.id for clip in kept.clips] == [clip.id for clip in manifest.clips]
+        assert len(sounds) == 6
+        assert set(sounds.failed) == {"a/bad.wav", "b/silent.wav"}
+        assert "silent" in sounds.failed["b/silent.wav"]
+        assert any(note.startswith("'a/bad.wav' left out") for note in kept.notes)
+        np.testing.assert_array_equal(sounds.wave(5), load(manifest, place)[1].wave(5))
+
+
+def test_a_corpus_that_is_mostly_bad_is_refused_and_leaves_nothing(manifest: Manifest, place: Path) -> None:
+    for clip in manifest.clips[:4]:
+        clip.path.write_bytes(b"not a sound")
+    with pytest.raises(CorpusError, match=r"4 of 6 clips .*'a/0\.wav'"):
+        load(manifest, place)
+    assert list((place / "sounds").iterdir()) == []
+
+
+def test_a_damaged_cache_is_named(manifest: Manifest, place: Path) -> None:
+    load(manifest, place)
+    (samples,) = place.rglob("samples.int16")
+    os.truncate(samples, samples.stat().st_size - 2)
+    with pytest.raises(CorpusError, match=r"damaged .*; delete it"):
+        load(manifest, place)
+
+
+def test_segments_are_slices_of_the_clips(manifest: Manifest, place: Path) -> None:
+    _, sounds = load(manifest, place)
+    rng = np.random.default_rng(0)
+    indices = rng.integers(6, size=50)
+    starts = rng.integers(0, 16000, size=50)
+    gathered = sounds.segments(indices, starts, 4000)
+    assert gathered.shape == (50, 4000) and gathered.dtype == np.float32
+    for row, i, start in zip(gathered, indices, starts, strict=True):
+        inside = sounds.wave(i)[start : start + 4000]
+        np.testing.assert_array_equal(row[: len(inside)], inside)
+        assert not row[len(inside) :].any()
+
+
+def test_segments_of_nothing_and_before_the_start(manifest: Manifest, place: Path) -> None:
+    _, sounds = load(manifest, place)
+    none = np.array([], np.int64)
+    assert sounds.segments(none, none, 100).shape == (0, 100)
+    with pytest.raises(ValueError, match="starts are -1"):
+        sounds.segments([0], [-1], 100)
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "cache" / "thing"
+
+    def fail(unfinished: Path) -> None:
+        (unfinished / "half").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_once(target, fail)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_of_two_builders_the_first_to_finish_wins(tmp_path: Path) -> None:
+    target = tmp_path / "thing"
+
+    def overtaken(unfinished: Path) -> None:
+        (unfinished / "by").write_text("second")
+        build_once(target, lambda other: (other / "by").write_text("first") and None)
+
+    assert (build_once(target, overtaken) / "by").read_text() == "first"
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CorpusError, match="SOTTOVOCE_CACHE"):
+        build_once(tmp_path / "file" / "thing", lambda unfinished: None)
+
+
+def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("SOTTOVOCE_CACHE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "sottovoce"
