@@ -58,7 +58,7 @@ class CompactAutoencoder(nn.Module):
         layers += [_Residual(2 * width) for _ in range(blocks)]
         self.layers = nn.ModuleList(layers)
         self.up = nn.Sequential(
-            nn.Conv2d(2 * width, 4 * width, 3, padding=1),
+            nn.Conv2d(2 * width, 4 * width, 1),
             nn.PixelShuffle(2),
             nn.InstanceNorm2d(width, affine=True),
             nn.ReLU(),
@@ -83,11 +83,16 @@ class CompactAutoencoder(nn.Module):
 
 
 class _Residual(nn.Module):
+    """Depthwise 5 x 5, to twice the channels and back, added to its input."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.inside = nn.Sequential(
-            _normalised(channels, channels, 3, 1),
-            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.Conv2d(channels, channels, 5, padding=2, groups=channels),
+            nn.Conv2d(channels, 2 * channels, 1),
+            nn.InstanceNorm2d(2 * channels, affine=True),
+            nn.ReLU(),
+            nn.Conv2d(2 * channels, channels, 1),
             nn.InstanceNorm2d(channels, affine=True),
         )
 

@@ -54,10 +54,9 @@ class CycleGanVc2(nn.Module):
         self.height = -(-bins // 4)  # bins after two strides of 2
         self.latent_layers = latent_layers
         flat = wide * self.height
-        edge = {"kernel_size": (5, 15), "padding": (2, 7)}
         self.down = nn.ModuleList(
             [
-                Gated(nn.Conv2d(1, narrow, **edge), nn.Conv2d(1, narrow, **edge)),
+                Gated(_edge(1, narrow), _edge(1, narrow)),
                 Gated(_conv2d(narrow, wide), _conv2d(narrow, wide)),
                 Gated(_conv2d(wide, wide), _conv2d(wide, wide)),
             ]
@@ -66,7 +65,7 @@ class CycleGanVc2(nn.Module):
         self.body = nn.ModuleList(Residual(wide) for _ in range(blocks))
         self.unflatten = _conv1d(wide, flat, 1)
         self.up = nn.ModuleList([_upsample(wide, wide), _upsample(wide, narrow)])
-        self.output = nn.Conv2d(narrow, 1, **edge)
+        self.output = _edge(narrow, 1)
 
     def encode(self, spectrum: Tensor) -> Tensor:
         """The latent of log spectra [B, F, N]: the output of the first `latent_layers` layers."""
@@ -93,10 +92,12 @@ class CycleGanVc2(nn.Module):
         return hidden
 
 
+def _edge(inputs: int, outputs: int) -> nn.Module:
+    return nn.Conv2d(inputs, outputs, (5, 15), padding=(2, 7))
+
+
 def _conv2d(inputs: int, outputs: int) -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), nn.InstanceNorm2d(outputs, affine=True)
-    )
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 5, stride=2, padding=2), nn.InstanceNorm2d(outputs, affine=True))
 
 
 def _conv1d(inputs: int, outputs: int, kernel: int) -> nn.Module:

@@ -44,5 +44,3 @@ class DeepSpeech2(nn.Module):
 def parameter_count(network: nn.Module) -> int:
     """Number of trainable parameters."""
     return sum(parameter.numel() for parameter in network.parameters())
-
-

@@ -83,7 +83,7 @@ def from_callable(function: Callable[[Array], Array], task: str, classes: Sequen
 
 
 def from_onnx(path: Path) -> Target:
-    """A target from an ONNX file [B, 161, 128] -> [B, K] whose metadata name its `task` and its `classes` (a JSON list)."""
+    """A target from an ONNX file [B, 161, 128] -> [B, K] whose metadata name `task` and `classes` (JSON)."""
     import onnxruntime
 
     try:

@@ -88,7 +88,7 @@ def _save(parts: Mapping[str, nn.Module | Optimizer], path: Path, metadata: dict
 
 def _tensors(parts: Mapping[str, nn.Module | Optimizer]) -> dict[str, Tensor]:
     """Every tensor of networks and optimisers under one flat name."""
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for name, part in parts.items():
         if isinstance(part, nn.Module):
             tensors |= {f"{name}/{key}": value.contiguous().clone() for key, value in part.state_dict().items()}

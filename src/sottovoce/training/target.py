@@ -34,6 +34,7 @@ class TargetSettings:
 PRESETS: Mapping[str, TargetSettings] = MappingProxyType(
     {
         "compact": TargetSettings(),
+        "quick": TargetSettings(steps=500),
         "paper": TargetSettings("deepspeech2", {"maps": 16, "hidden": 64}),
     }
 )

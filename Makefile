@@ -1,0 +1,35 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test check bench results clean
+
+install: .venv/complete
+
+# torch first and alone: without it, other packages would bring a build with gigabytes of GPU libraries.
+.venv/complete: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: install
+	$(BIN)/sottovoce demo --out demo
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(MAKE) test
+
+bench: install
+	$(BIN)/python benchmarks/speed.py
+
+results: install
+	$(BIN)/sottovoce experiment first-light --corpora ../shared/corpora --out results
+
+clean:
+	rm -rf .venv demo

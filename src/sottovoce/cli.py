@@ -1,0 +1,247 @@
+"""The command line: one thin verb per capability. Exit status: 0 fine, 1 the finding is bad, 2 usage or bad input."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from sottovoce.errors import ConfigError, MissingExtraError, SottovoceError
+from sottovoce.progress import Progress
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+corpora = typer.Typer(no_args_is_help=True, help="What is known, and what a folder really holds.")
+app.add_typer(corpora, name="corpora")
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Corpus = Annotated[str, typer.Option(help="NAME:PATH, such as ravdess:PATH, folder:PATH, csv:FILE; or voices.")]
+Out = Annotated[Path, typer.Option(help="Folder to write.")]
+Preset = Annotated[str, typer.Option(help="compact (minutes on two cores) or paper (sizes of the paper).")]
+Seed = Annotated[int, typer.Option(help="Seed of all randomness but the split.", min=0)]
+Split = Annotated[str | None, typer.Option(help="utterance, speaker or official; default: as the corpus suggests.")]
+
+
+@app.command()
+def demo(out: Out = Path("demo"), json_: Json = False) -> None:
+    """The main job from nothing: built-in corpus, target, filter, audit, protected sound, report."""
+    from sottovoce import demo as main_job
+
+    with _needs("train"):
+        found = main_job.run(out, Progress())
+    _print(found, json_, main_job.table)
+
+
+@corpora.command("list")
+def corpora_list(json_: Json = False) -> None:
+    """The corpora that are known by name."""
+    from sottovoce.corpora.catalogue import BUILT_IN, KNOWN
+
+    known = [BUILT_IN, *(entry.corpus for entry in KNOWN.values())]
+    found = [{"name": c.name, "title": c.title, "labels": list(c.labels), "licence": c.licence} for c in known]
+    lines = [f"{c['name']:12} {c['title']}; labels: {', '.join(c['labels'])}; {c['licence']}" for c in found]
+    _print(found, json_, lambda _: "\n".join(lines))
+
+
+@corpora.command("check")
+def corpora_check(spec: Annotated[str, typer.Argument(help="NAME:PATH or voices.")], json_: Json = False) -> None:
+    """What a folder really holds: every file is decoded, defects are named. Exit status 1 if a clip is unusable."""
+    from sottovoce.corpora import cache
+    from sottovoce.corpora.catalogue import open_corpus
+
+    with _needs("voices"):
+        progress = Progress()
+        manifest, sounds = cache.load(open_corpus(spec), progress=lambda i, n: progress(i, n, "decoding"))
+    found: dict[str, Any] = {
+        "clips": len(manifest.clips),
+        "speakers": len(manifest.speakers),
+        "hours": round(sum(sounds.duration_s(i) for i in range(len(sounds))) / 3600, 3),
+        "labels": {task: list(manifest.classes(task)) for task in manifest.tasks},
+        "digest": manifest.digest,
+        "licence": manifest.licence,
+        "expected": dict(manifest.expected) if manifest.expected else None,
+        "notes": list(manifest.notes),
+    }
+    _print(found, json_, lambda _: _corpus_text(found))
+    if sounds.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def target(
+    corpus: Corpus,
+    task: Annotated[str, typer.Option(help="The label to recognise, such as emotion.")],
+    out: Out,
+    preset: Preset = "compact",
+    split: Split = None,
+    seed: Seed = 0,
+    json_: Json = False,
+) -> None:
+    """Train a target: the recogniser whose task will be permitted."""
+    with _needs("train"):
+        from sottovoce import jobs
+
+        card = jobs.make_target(corpus, task, out, preset, split, seed, _command(), Progress())  # type: ignore[arg-type]
+    score = card["accuracy"]
+    text = (
+        f"{task}: {score['test']:.1%} of {score['test_clips']} test clips right ({card['seconds']:.0f} s); wrote {out}"
+    )
+    _print(card, json_, lambda _: text)
+
+
+@app.command()
+def train(
+    corpus: Corpus,
+    permit: Annotated[str, typer.Option(help="The permitted task.")],
+    target: Annotated[Path, typer.Option(help="Target folder, as `sottovoce target` writes it.")],
+    out: Out,
+    method: Annotated[str, typer.Option(help="optin, or raw (the paper's rejected loss).")] = "optin",
+    preset: Preset = "compact",
+    seed: Seed = 0,
+    json_: Json = False,
+) -> None:
+    """Train a filter that lets one task through."""
+    with _needs("train"):
+        from sottovoce import jobs
+
+        card = jobs.make_filter(corpus, permit, target, method, preset, out, seed, _command(), Progress())
+    players = f"obfuscator {card['parameters']:,}, deobfuscator {card['deobfuscator_parameters']:,} parameters"
+    paper = " (the paper: 0.759 M and 6.847 M)" if preset == "paper" else ""
+    _print(card, json_, lambda _: f"{method} in {card['seconds']:.0f} s; {players}{paper}; wrote {out}")
+
+
+@app.command()
+def audit(
+    filter_: Annotated[Path, typer.Argument(metavar="FILTER", help="Filter folder, as `sottovoce train` writes it.")],
+    corpus: Corpus,
+    out: Out,
+    attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
+    attack: Annotated[str | None, typer.Option(help="Attributes to attack, with commas; default: all others.")] = None,
+    max_leakage: Annotated[float | None, typer.Option(help="Exit with status 1 when a leakage is above this.")] = None,
+    seed: Seed = 0,
+    json_: Json = False,
+) -> None:
+    """Attack a filter with fresh attackers; writes results.json and report.html."""
+    with _needs("audit"):
+        from sottovoce import jobs
+        from sottovoce.audit.table import table
+
+        attributes = attack.split(",") if attack else None
+        results, _ = jobs.audit_filter(filter_, corpus, out, attackers, attributes, seed, _command(), Progress())
+    _print(results, json_, table)
+    leakages = [entry["leakage"]["score"] for entry in results["private"].values()]
+    if not results["valid"] or (max_leakage is not None and max(leakages) > max_leakage):
+        raise typer.Exit(1)
+
+
+@app.command()
+def protect(
+    filter_: Annotated[Path, typer.Argument(metavar="FILTER", help="Filter folder.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A sound file, a folder, or - for raw s16le PCM.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="A sound file, a folder, or -.")],
+    sample_rate: Annotated[int | None, typer.Option(help="Hz of the output (and of - as input).")] = None,
+    json_: Json = False,
+) -> None:
+    """Pass sound through a filter; needs no training parts. Exit status 1 if a file of a folder was unusable."""
+    from sottovoce.runtime import files
+    from sottovoce.runtime.filter import Filter
+
+    loaded = Filter.load(filter_)
+    if str(source) == "-":
+        if str(out) != "-":
+            raise ConfigError(f"- as input needs - as output, got {str(out)!r}.")
+        files.protect_stream(loaded, sys.stdin.buffer, sys.stdout.buffer, sample_rate or 16000)
+        return
+    progress, began = Progress(), time.monotonic()
+    outcome = files.protect(loaded, source, out, sample_rate, lambda done, total: progress(done, total, "protecting"))
+    seconds = time.monotonic() - began
+    found = {
+        "files": len(outcome.done),
+        "seconds_of_audio": round(outcome.seconds_of_audio, 2),
+        "times_real_time": round(outcome.seconds_of_audio / seconds, 1),
+        "failed": {str(path): reason for path, reason in outcome.failed.items()},
+    }
+    text = f"{found['files']} files, {found['seconds_of_audio']} s of sound, {found['times_real_time']} times real time"
+    _print(found, json_, lambda _: text)
+    for reason in outcome.failed.values():
+        typer.echo(f"sottovoce: {reason}", err=True)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="first-light.")],
+    corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb.")],
+    out: Out = Path("results"),
+    workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
+) -> None:
+    """Make the measured results of the project again; goes on where it was stopped."""
+    if name != "first-light":
+        raise ConfigError(f"unknown experiment '{name}'; known: first-light.")
+    with _needs("audit"):
+        from sottovoce.experiments import first_light
+
+        typer.echo(first_light.run(corpora_at, out, workers))
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """What is installed, and what to do about what is not."""
+    from sottovoce import doctor as installation
+
+    found = installation.examine()
+    _print(found, json_, installation.text)
+
+
+def main() -> NoReturn:
+    """Run the command line; a mistake of the caller is one sentence and exit status 2."""
+    try:
+        app(standalone_mode=True)
+    except SottovoceError as error:
+        typer.echo(f"sottovoce: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("sottovoce: stopped; the same command goes on where it was.", err=True)
+        sys.exit(130)
+    sys.exit(0)
+
+
+@contextmanager
+def _needs(extra: str) -> Iterator[None]:
+    """Within, a missing package is answered with how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"this command needs {error.name}, which is not installed: pip install 'sottovoce[{extra}]'."
+        ) from error
+
+
+def _print(found: Any, as_json: bool, text: Any) -> None:
+    typer.echo(json.dumps(found, indent=1) if as_json else text(found))
+
+
+def _command() -> str:
+    return shlex.join(["sottovoce", *sys.argv[1:]])
+
+
+def _corpus_text(found: dict[str, Any]) -> str:
+    lines = [f"{found['clips']} clips, {found['speakers']} speakers, {found['hours']} h; {found['licence']}"]
+    lines += [
+        f"{task}: {len(names)} ({', '.join(names[:8])}{', …' if len(names) > 8 else ''})"
+        for task, names in found["labels"].items()
+    ]
+    if found["expected"]:
+        lines.append("official release: " + ", ".join(f"{count} {what}" for what, count in found["expected"].items()))
+    return "\n".join([*lines, f"digest {found['digest']}", *found["notes"]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The main job from nothing: a voice-command application that may hear which word is said, not who says it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sottovoce import jobs
+from sottovoce.audit.table import table as audit_table
+from sottovoce.errors import ConfigError
+from sottovoce.runtime import files
+from sottovoce.runtime.filter import Filter
+
+CORPUS, PERMIT = "voices", "word"
+_SHOWN = 10  # clips protected as files
+
+
+def run(out: Path, report: Callable[[int, int, str], None]) -> dict[str, Any]:
+    """Build everything below `out`: target, filter, audit, sounds before and after; returns results.json and times."""
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file; expected a folder: choose another --out.")
+    began = time.monotonic()
+    command = f"sottovoce demo --out {out.name}"
+
+    def said(what: str) -> Callable[[int, int, str], None]:
+        return lambda done, total, note: report(done, total, f"{what}: {note}")
+
+    jobs.make_target(CORPUS, PERMIT, out / "target", "quick", None, 0, command, said("training the target"))
+    jobs.make_filter(
+        CORPUS, PERMIT, out / "target", "optin", "quick", out / "filter", 0, command, said("training the filter")
+    )
+    results, audit = jobs.audit_filter(
+        out / "filter", CORPUS, out, "quick", None, 0, command, said("attacking the filter")
+    )
+    originals = out / "originals"
+    originals.mkdir(exist_ok=True)
+    for i in audit.case.split.test[:_SHOWN]:
+        clip = audit.case.manifest.clips[i]
+        shutil.copyfile(clip.path, originals / clip.path.name)
+    outcome = files.protect(Filter.load(out / "filter"), originals, out / "protected")
+    return {**results, "demo": {"out": str(out), "protected": len(outcome.done), "seconds": time.monotonic() - began}}
+
+
+def table(found: dict[str, Any]) -> str:
+    """What happened, for a new user."""
+    done = found["demo"]
+    return "\n".join(
+        [
+            "",
+            "An application was permitted to hear which of 8 words is said. Sottovoce trained a filter for it, then",
+            "attacked the filter: can the application still tell who speaks, their gender, or how they speak?",
+            "",
+            audit_table(found),
+            "",
+            f"{done['seconds'] / 60:.1f} min. Read {done['out']}/report.html; compare the sounds in",
+            f"{done['out']}/originals and {done['out']}/protected.",
+        ]
+    )

@@ -1,0 +1,50 @@
+"""What is installed, and what to do about what is not."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import Any
+
+from sottovoce import __version__
+
+PARTS = {
+    "device": ("numpy", "onnxruntime", "soundfile", "soxr", "typer"),
+    "train": ("torch", "safetensors", "onnx"),
+    "audit": ("scikit-learn", "scipy", "jinja2", "matplotlib"),
+    "voices": ("espeakng-loader",),
+    "live": ("sounddevice",),
+}
+
+
+def examine() -> dict[str, Any]:
+    """Versions of every part, None where it is missing, and one line of advice for each missing part."""
+    found = {part: {name: _version(name) for name in names} for part, names in PARTS.items()}
+    advice = [
+        f"pip install 'sottovoce[{part}]'"
+        for part, names in found.items()
+        if part != "device" and None in names.values()
+    ]
+    return {
+        "sottovoce": __version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "parts": found,
+        "advice": advice,
+    }
+
+
+def text(found: dict[str, Any]) -> str:
+    """The same for people."""
+    lines = [f"sottovoce {found['sottovoce']}, Python {found['python']}, {found['machine']}"]
+    for part, names in found["parts"].items():
+        lines.append(f"{part:8} " + ", ".join(f"{name} {version or 'missing'}" for name, version in names.items()))
+    return "\n".join([*lines, *(f"to complete it: {line}" for line in found["advice"])])
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

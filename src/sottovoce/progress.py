@@ -1,0 +1,32 @@
+"""Progress of long work on standard error, with an estimate of the time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+class Progress:
+    """Call it with (steps done, steps in all, what to say); on a terminal one line, elsewhere a line now and then."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self.began = self.shown = time.monotonic()
+        self.total = 0
+        self.skipped = 0  # steps that were there already when the work began
+
+    def __call__(self, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if total != self.total or done <= self.skipped:
+            self.total, self.began, self.skipped = total, now, done - 1
+        if done < total and now - self.shown < (0.2 if self.terminal else 10.0):
+            return
+        self.shown = now
+        left_s = (now - self.began) / max(1, done - self.skipped) * (total - done)
+        line = f"{done}/{total}  {_duration(left_s)} left  {note}"
+        end = "\n" if done == total or not self.terminal else ""
+        print(f"\r\x1b[K{line}" if self.terminal else line, end=end, file=sys.stderr, flush=True)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

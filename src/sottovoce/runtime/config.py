@@ -1,0 +1,49 @@
+"""What a filter folder's `config.json` may say."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from sottovoce.errors import ModelError
+
+FRONT_END = 1  # of `audio.segment`: a filter is bound to the one that it was trained with
+
+
+@dataclass(frozen=True)
+class FilterConfig:
+    """What `config.json` says: which network, and the mean and deviation of log spectra that its sound is given."""
+
+    front_end: int
+    architecture: str
+    settings: Mapping[str, int]
+    sound_mean: float
+    sound_std: float
+
+    @classmethod
+    def parse(cls, text: str) -> FilterConfig:
+        """From JSON; ModelError for anything unknown, missing, of another version or not finite."""
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise ModelError("config.json is not JSON; train the filter again.") from error
+        known = [item.name for item in fields(cls)]
+        if not isinstance(content, dict) or sorted(content) != sorted(known):
+            found = sorted(content) if isinstance(content, dict) else type(content).__name__
+            raise ModelError(f"config.json holds {found}; expected just {known}: train the filter again.")
+        if content["front_end"] != FRONT_END:
+            raise ModelError(
+                f"the filter was trained with front end {content['front_end']!r}, this version has {FRONT_END}; "
+                "train it again, or use the version of sottovoce that its card names."
+            )
+        if not isinstance(content["architecture"], str) or not isinstance(content["settings"], dict):
+            raise ModelError("config.json: 'architecture' must be a name and 'settings' a table; train it again.")
+        for name in ("sound_mean", "sound_std"):
+            number = content[name]
+            if not isinstance(number, (int, float)) or isinstance(number, bool) or not math.isfinite(number):
+                raise ModelError(f"config.json: {name} is {number!r}; expected a finite number: train it again.")
+        if content["sound_std"] <= 0:
+            raise ModelError(f"config.json: sound_std is {content['sound_std']}; expected more than 0: train it again.")
+        return cls(**content)

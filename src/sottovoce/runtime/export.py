@@ -1,0 +1,126 @@
+"""A trained obfuscator to what ships: an ONNX graph, compared with the network it came from, in a filter folder."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from sottovoce.audio.segment import front_end
+from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
+from sottovoce.errors import ModelError
+from sottovoce.models.checkpoint import copy_files, write_folder
+from sottovoce.runtime.config import FRONT_END, FilterConfig
+from sottovoce.runtime.engine import INPUT, OUTPUT, OnnxEngine
+
+TOLERANCE = 1e-3  # of spectra of unit deviation; rounding alone makes 1e-5
+
+_OPSET = 17
+
+
+class Dithered(nn.Module):
+    """`network` [B, 161, 128] -> [B, 161, 128], but for digital silence, which it gets as faint white noise.
+
+    Of silence, instance normalisation sees only its own rounding errors, and scales them up to full size: what came out
+    would be another on every machine.
+    """
+
+    noise: Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        noise = np.random.default_rng(0).standard_normal((1, SEGMENT_SAMPLES), dtype=np.float32)
+        self.register_buffer("noise", torch.from_numpy(front_end(noise)))
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        """Obfuscated spectra [B, 161, 128] of standardised log spectra [B, 161, 128]."""
+        silent = spectrum.abs().amax(dim=(1, 2), keepdim=True) == 0
+        obfuscated: Tensor = self.network(torch.where(silent, self.noise, spectrum))
+        return obfuscated.reshape(-1, BINS, SEGMENT_FRAMES)  # so that the graph names its shape
+
+
+def to_onnx(network: nn.Module) -> bytes:
+    """An ONNX graph, batch axis free, of an obfuscator [B, 161, 128] -> [B, 161, 128], as `Dithered` makes it.
+
+    ModelError if it does not give what the network gives.
+    """
+    shipped = Dithered(copy.deepcopy(network).cpu()).eval()
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter warns of its own age, and of instance norm, which is right
+        torch.onnx.export(
+            shipped,
+            (torch.zeros(2, BINS, SEGMENT_FRAMES),),
+            file,  # type: ignore[arg-type]  # this exporter takes it, the other does not
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+            opset_version=_OPSET,
+            dynamo=False,  # the other exporter needs one more package
+        )
+    check_parity(shipped, file.getvalue())
+    return file.getvalue()
+
+
+def check_parity(network: nn.Module, graph: bytes) -> float:
+    """The largest difference between a network and its ONNX graph, over noise and silence, one segment and three.
+
+    ModelError if it is more than `TOLERANCE`, or not a number.
+    """
+    engine = OnnxEngine(graph)
+    noise = torch.randn(3, BINS, SEGMENT_FRAMES, generator=torch.Generator().manual_seed(0))
+    worst = 0.0
+    for spectra in (noise, noise[:1], torch.zeros_like(noise), torch.zeros_like(noise[:1])):
+        with torch.no_grad():
+            expected = network(spectra).numpy()
+        worst = float(np.maximum(worst, np.abs(engine.run(spectra.numpy()) - expected).max()))  # NaN stays NaN
+    if not worst <= TOLERANCE:
+        raise ModelError(f"the ONNX graph is off by {worst:.2g}, more than {TOLERANCE}; try another version of torch.")
+    return worst
+
+
+def save_filter(
+    folder: Path,
+    obfuscator: nn.Module,
+    architecture: str,
+    settings: Mapping[str, int],
+    sound_mean: float,
+    sound_std: float,
+    card: Mapping[str, Any],
+    target_folder: Path | None = None,
+) -> dict[str, Any]:
+    """Write a trained obfuscator as a filter folder, all or nothing; returns its card as written.
+
+    `sound_mean` and `sound_std` are those of the log spectra of its sound. `target_folder`, a target's folder or ONNX
+    file, is copied in. ModelError if the graph fails its comparison or the folder cannot be written.
+    """
+    config = json.dumps(
+        {
+            "front_end": FRONT_END,
+            "architecture": architecture,
+            "settings": dict(settings),
+            "sound_mean": float(sound_mean),
+            "sound_std": float(sound_std),
+        },
+        indent=1,
+    )
+    FilterConfig.parse(config)  # what is written can be read
+    files = {
+        "config.json": config.encode(),
+        "weights.safetensors": save({name: value.contiguous() for name, value in obfuscator.state_dict().items()}),
+        "filter.onnx": to_onnx(obfuscator),
+    }
+    if target_folder is not None:
+        is_file = target_folder.is_file()
+        files |= {"target/target.onnx": target_folder.read_bytes()} if is_file else copy_files(target_folder, "target")
+    return write_folder(folder, "filter", files, card)

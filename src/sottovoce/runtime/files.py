@@ -1,0 +1,134 @@
+"""Sound files, folders of them, and raw streams, through a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from sottovoce.audio import io
+from sottovoce.audio.spectrum import Wave
+from sottovoce.errors import AudioError, ConfigError, SottovoceError
+from sottovoce.runtime.filter import Filter
+
+_WRITTEN_AS_READ = (".wav", ".flac", ".ogg")
+_BLOCK_BYTES = 1 << 16
+
+
+@dataclass
+class Outcome:
+    """What became of the files: those written, those that failed and why, and how much sound was protected."""
+
+    done: list[Path] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
+    seconds_of_audio: float = 0.0
+
+
+def protect(
+    permit: Filter,
+    source: Path,
+    out: Path,
+    sample_rate: int | None = None,
+    report: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Write what may be heard of the sound file `source`, or of all those in that folder, to `out`.
+
+    Output has the rate of its file, or `sample_rate` Hz; its ending too, but MP3 becomes WAV. What is at its place is
+    replaced, whole or not at all. `report` is told how many files of how many are done. A file that fails is named in
+    the outcome, and the others are done. AudioError where there is nothing to do, or where an input would be replaced.
+    """
+    if sample_rate is not None and not io.LOWEST_RATE <= sample_rate <= io.HIGHEST_RATE:
+        raise ConfigError(f"sample_rate is {sample_rate} Hz; give {io.LOWEST_RATE} to {io.HIGHEST_RATE} Hz.")
+    outcome = Outcome()
+    jobs = _jobs(source, out)
+    written: dict[Path, Path] = {}
+    for count, (sound, target) in enumerate(jobs, start=1):
+        try:
+            if target in written:
+                raise AudioError(f"{str(sound)!r}: its output is that of {str(written[target])!r} too; rename one.")
+            outcome.seconds_of_audio += _protect_file(permit, sound, target, sample_rate)
+        except SottovoceError as error:
+            outcome.failed[sound] = str(error)
+        else:
+            written[target] = sound
+            outcome.done.append(target)
+        if report is not None:
+            report(count, len(jobs))
+    return outcome
+
+
+def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate: int) -> float:
+    """Raw 16-bit little-endian mono PCM at `sample_rate` Hz from `source` to `out`, to its end -> its seconds.
+
+    It comes out as it becomes ready, some 20 s at once. AudioError where `out` takes no more.
+    """
+    samples = 0
+    for piece in permit.pieces(_pcm_blocks(source), sample_rate):
+        coded = np.clip(np.rint(piece * 2.0**15), -(2**15), 2**15 - 1).astype("<i2")
+        try:
+            out.write(coded.tobytes())
+            out.flush()
+        except OSError as error:
+            raise AudioError(f"the output takes no more sound ({error.strerror}); check what reads it.") from error
+        samples += len(coded)
+    return samples / sample_rate
+
+
+def _jobs(source: Path, out: Path) -> list[tuple[Path, Path]]:
+    """Every file to do and the one to write; AudioError where that would lose an input."""
+    if not source.exists():
+        raise AudioError(f"{str(source)!r}: there is no such file or folder; check the name.")
+    if not source.is_dir():
+        jobs = [(source, out / _output_name(Path(source.name)) if out.is_dir() else out)]
+    else:
+        if out.resolve().is_relative_to(source.resolve()):
+            raise AudioError(f"{str(out)!r}: inside the folder of the originals; choose a place outside it.")
+        jobs = [(sound, out / _output_name(sound.relative_to(source))) for sound in _sounds_in(source)]
+        if not jobs:
+            raise AudioError(f"{str(source)!r}: no sound in this folder; expected {', '.join(io.ENDINGS)} files.")
+    inputs = {sound.resolve() for sound, _ in jobs}
+    for _, target in jobs:
+        if target.resolve() in inputs:
+            raise AudioError(f"{str(target)!r}: an original that would be written over; choose another place.")
+    return jobs
+
+
+def _sounds_in(folder: Path) -> list[Path]:
+    """The sound files in `folder` and the folders in it, sorted, but for hidden ones."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in io.ENDINGS
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _output_name(path: Path) -> Path:
+    return path if path.suffix.lower() in _WRITTEN_AS_READ else path.with_suffix(".wav")
+
+
+def _protect_file(permit: Filter, source: Path, target: Path, sample_rate: int | None) -> float:
+    rate = io.info(source).sample_rate
+    to_rate = sample_rate or rate
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioError(f"{str(target.parent)!r}: no folder can be made there ({error.strerror}).") from error
+    with io.writing(target, to_rate) as writer:
+        for piece in permit.pieces(io.blocks(source, rate), rate, to_rate):
+            writer.write(piece)
+    return writer.samples / to_rate
+
+
+def _pcm_blocks(source: BinaryIO) -> Iterator[Wave]:
+    """Samples of raw PCM as they come; half a sample at the end is dropped."""
+    left = b""
+    while content := source.read(_BLOCK_BYTES):
+        content = left + content
+        whole = len(content) - len(content) % 2
+        left = content[whole:]
+        yield np.frombuffer(content[:whole], "<i2").astype(np.float32) / np.float32(2.0**15)

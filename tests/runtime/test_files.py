@@ -1,0 +1,205 @@
+"""Laws of protecting files: what can be done is done, what cannot is named, and no original is written over."""
+
+import io as bytes_io
+import os
+import resource
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from sottovoce.audio import io
+from sottovoce.errors import AudioError, ConfigError
+from sottovoce.runtime.files import protect, protect_stream
+
+RATE = 16000
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+def record(path, samples: int = 3000, sample_rate: int = RATE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, noise(samples), sample_rate)
+    return path
+
+
+def names(folder) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 44100, 48000])
+def test_a_file_keeps_its_rate_and_length(tiny, tmp_path, sample_rate):
+    source = record(tmp_path / "a.wav", 30_001, sample_rate)
+    outcome = protect(tiny, source, tmp_path / "b.wav")
+    assert outcome.done == [tmp_path / "b.wav"] and not outcome.failed
+    assert outcome.seconds_of_audio == pytest.approx(30_001 / sample_rate)
+    heard, rate = soundfile.read(tmp_path / "b.wav", dtype="float32")
+    assert (len(heard), rate) == (30_001, sample_rate)
+    expected = tiny.filter(io.read(source, sample_rate), sample_rate)
+    assert np.abs(heard - expected).max() <= 2.0**-15
+
+
+def test_another_rate_may_be_asked_for(tiny, tmp_path):
+    protect(tiny, record(tmp_path / "a.wav", 8000), tmp_path / "b.wav", sample_rate=48000)
+    assert soundfile.info(tmp_path / "b.wav").frames == 24000
+    with pytest.raises(ConfigError, match="sample_rate"):
+        protect(tiny, tmp_path / "a.wav", tmp_path / "b.wav", sample_rate=1)
+
+
+def test_a_folder_keeps_its_shape_and_a_bad_file_is_named(tiny, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    for name in ("a.wav", "deep/er/b.flac", "deep/c.OGG", "d.mp3", ".hidden.wav", ".git/e.wav"):
+        record(source / name)
+    (source / "bad.wav").write_bytes(b"RIFF, they said")
+    (source / "notes.txt").write_text("no sound")
+    told = []
+    outcome = protect(tiny, source, out, report=lambda done, of: told.append((done, of)))
+    assert names(out) == ["a.wav", "d.wav", "deep/c.OGG", "deep/er/b.flac"]
+    assert sorted(outcome.done) == sorted(out / name for name in names(out))
+    assert list(outcome.failed) == [source / "bad.wav"]
+    assert "bad.wav" in outcome.failed[source / "bad.wav"]
+    assert told == [(count, 5) for count in range(1, 6)]
+    assert outcome.seconds_of_audio == pytest.approx(4 * 3000 / RATE, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.wav", 'it\'s "so".wav', "größe 声音 🎤.wav", "-rf.wav", "$(id);.wav", "a\nb.wav"]
+)
+def test_any_name_will_do(tiny, tmp_path, name):
+    record(tmp_path / "in" / name)
+    assert protect(tiny, tmp_path / "in", tmp_path / "out").done == [tmp_path / "out" / name]
+    assert names(tmp_path / "out") == [name]
+
+
+def test_a_file_goes_into_a_folder_that_is_there(tiny, tmp_path):
+    (tmp_path / "out").mkdir()
+    source = record(tmp_path / "a.mp3", 30_000)
+    assert protect(tiny, source, tmp_path / "out").done == [tmp_path / "out" / "a.wav"]
+
+
+def test_two_files_of_one_output_are_not_mixed_up(tiny, tmp_path):
+    for name in ("a.mp3", "a.wav"):
+        record(tmp_path / "in" / name)
+    outcome = protect(tiny, tmp_path / "in", tmp_path / "out")
+    assert len(outcome.done) == 1
+    assert "rename one" in outcome.failed[tmp_path / "in" / "a.wav"]
+
+
+def test_what_was_there_before_is_replaced(tiny, tmp_path):
+    (tmp_path / "b.wav").write_bytes(b"old")
+    protect(tiny, record(tmp_path / "a.wav"), tmp_path / "b.wav")
+    assert soundfile.info(tmp_path / "b.wav").frames == 3000
+
+
+# Originals
+
+
+def test_originals_are_never_written_over(tiny, tmp_path):
+    source = record(tmp_path / "in" / "a.wav")
+    nested = record(tmp_path / "in" / "in" / "a.wav")  # protected into `tmp_path`, it would land on the first
+    before = (source.read_bytes(), nested.read_bytes())
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    refused = [
+        (source, source),
+        (source, tmp_path / "in"),
+        (source, tmp_path / "link" / "a.wav"),
+        (tmp_path / "in", tmp_path / "in"),
+        (tmp_path / "in", tmp_path / "in" / "out"),
+        (tmp_path / "in", tmp_path / "link" / "out"),
+        (tmp_path / "in", tmp_path),
+    ]
+    for one, out in refused:
+        with pytest.raises(AudioError, match=r"original.*choose"):
+            protect(tiny, one, out)
+    assert (source.read_bytes(), nested.read_bytes()) == before
+    assert names(tmp_path / "in") == ["a.wav", "in/a.wav"]
+
+
+def test_nothing_to_do_is_said(tiny, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AudioError, match="no sound in this folder"):
+        protect(tiny, tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(AudioError, match="no such file"):
+        protect(tiny, tmp_path / "none.wav", tmp_path / "out.wav")
+
+
+# Failures
+
+
+def test_a_full_disk_fails_the_file_and_leaves_nothing(tiny, tmp_path):
+    for name in ("long.wav", "short.wav"):
+        record(tmp_path / "in" / name, 200_000 if name == "long.wav" else 1000)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # the system refuses whatever goes beyond
+    try:
+        outcome = protect(tiny, tmp_path / "in", tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "no space left" in outcome.failed[tmp_path / "in" / "long.wav"]
+    assert names(tmp_path / "out") == ["short.wav"]
+
+
+def test_a_failing_engine_leaves_nothing(tiny, tmp_path):
+    class Broken:
+        def run(self, spectra):
+            raise RuntimeError("out of memory")
+
+    outcome = protect(replace(tiny, engine=Broken()), record(tmp_path / "in" / "a.wav"), tmp_path / "out" / "a.wav")
+    assert "out of memory" in outcome.failed[tmp_path / "in" / "a.wav"]
+    assert names(tmp_path / "out") == []
+
+
+def test_a_file_where_a_folder_must_be_is_said(tiny, tmp_path):
+    record(tmp_path / "in" / "a.wav")
+    (tmp_path / "out").touch()
+    outcome = protect(tiny, tmp_path / "in", tmp_path / "out")
+    assert "no folder can be made" in outcome.failed[tmp_path / "in" / "a.wav"]
+
+
+# Streams
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16000, 48000])
+@pytest.mark.parametrize("odd", [b"", b"!"])
+def test_a_stream_of_pcm_is_filtered_like_the_sound_it_is(tiny, sample_rate, odd):
+    coded = (noise(90_001) * 2**15).astype("<i2")
+    out = bytes_io.BytesIO()
+    seconds = protect_stream(tiny, bytes_io.BytesIO(coded.tobytes() + odd), out, sample_rate)
+    assert seconds == 90_001 / sample_rate
+    expected = tiny.filter(coded.astype(np.float32) / np.float32(2**15), sample_rate)
+    assert np.abs(np.frombuffer(out.getvalue(), "<i2") / 2**15 - expected).max() <= 2.0**-15
+
+
+def test_a_stream_that_comes_in_dribs_is_the_same(tiny):
+    coded = (noise(5000) * 2**15).astype("<i2").tobytes()
+    outputs = []
+    for size in (1, 3, 1000, len(coded)):
+        source, out = Dribs(coded, size), bytes_io.BytesIO()
+        protect_stream(tiny, source, out, RATE)
+        outputs.append(out.getvalue())
+    assert len(set(outputs)) == 1 and len(outputs[0]) == len(coded)
+
+
+class Dribs(bytes_io.BytesIO):
+    def __init__(self, content: bytes, size: int) -> None:
+        super().__init__(content)
+        self.size = size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(self.size)
+
+
+def test_an_output_that_is_closed_is_said(tiny):
+    ends = os.pipe()
+    os.close(ends[0])
+    with pytest.raises(AudioError, match="takes no more"), open(ends[1], "wb", buffering=0) as out:
+        protect_stream(tiny, bytes_io.BytesIO(bytes(9000)), out, RATE)
+
+
+def test_an_empty_stream_is_empty(tiny):
+    out = bytes_io.BytesIO()
+    assert protect_stream(tiny, bytes_io.BytesIO(), out, RATE) == 0.0
+    assert out.getvalue() == b""
