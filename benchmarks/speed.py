@@ -26,7 +26,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from sottovoce.audio import io
+from sottovoce.audio import writer
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.sound import ITERATIONS, PIECE_FRAMES, in_pieces
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, stft
@@ -82,7 +82,7 @@ def loader_speed() -> float:
         clips = []
         for i in range(200):
             path = Path(scratch) / f"{i}.wav"
-            io.write(path, rng.uniform(-0.1, 0.1, 3 * SAMPLE_RATE).astype(np.float32))
+            writer.write(path, rng.uniform(-0.1, 0.1, 3 * SAMPLE_RATE).astype(np.float32))
             clips.append(Clip(path, path.name, {}))
         manifest = Manifest("noise", "noise", tuple(clips), "none", "none", "utterance")
         _, sounds = load(manifest, Path(scratch) / "cache")

@@ -111,9 +111,7 @@ def train(
         from sottovoce import jobs
 
         card = jobs.make_filter(corpus, permit, target, method, preset, out, seed, _command(), Progress())
-    players = f"obfuscator {card['parameters']:,}, deobfuscator {card['deobfuscator_parameters']:,} parameters"
-    paper = " (the paper: 0.759 M and 6.847 M)" if preset == "paper" else ""
-    _print(card, json_, lambda _: f"{method} in {card['seconds']:.0f} s; {players}{paper}; wrote {out}")
+    _print(card, json_, lambda _: f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters; wrote {out}")
 
 
 @app.command()
@@ -161,6 +159,8 @@ def protect(
     progress, began = Progress(), time.monotonic()
     outcome = files.protect(loaded, source, out, sample_rate, lambda done, total: progress(done, total, "protecting"))
     seconds = time.monotonic() - began
+    if source.is_file() and outcome.failed:
+        raise SottovoceError(*outcome.failed.values())
     found = {
         "files": len(outcome.done),
         "seconds_of_audio": round(outcome.seconds_of_audio, 2),

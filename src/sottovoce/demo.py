@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sottovoce import jobs
 from sottovoce.audit.table import table as audit_table
 from sottovoce.errors import ConfigError
+from sottovoce.progress import Report
 from sottovoce.runtime import files
 from sottovoce.runtime.filter import Filter
 
@@ -18,14 +18,14 @@ CORPUS, PERMIT = "voices", "word"
 _SHOWN = 10  # clips protected as files
 
 
-def run(out: Path, report: Callable[[int, int, str], None]) -> dict[str, Any]:
+def run(out: Path, report: Report) -> dict[str, Any]:
     """Build everything below `out`: target, filter, audit, sounds before and after; returns results.json and times."""
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file; expected a folder: choose another --out.")
     began = time.monotonic()
     command = f"sottovoce demo --out {out.name}"
 
-    def said(what: str) -> Callable[[int, int, str], None]:
+    def said(what: str) -> Report:
         return lambda done, total, note: report(done, total, f"{what}: {note}")
 
     jobs.make_target(CORPUS, PERMIT, out / "target", "quick", None, 0, command, said("training the target"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,15 +23,15 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest, Split, SplitRule, check_task, split
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import write_file
-from sottovoce.models.deepspeech2 import parameter_count
+from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target, load_target, save_target, vote
+from sottovoce.progress import Report
 from sottovoce.runtime.export import save_filter
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import optin
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
 
-Report = Callable[[int, int, str], None]
 METHODS = ("optin", "raw")
 
 

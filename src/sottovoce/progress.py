@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+
+Report = Callable[[int, int, str], None]  # steps done, steps in all, what to say
 
 
 class Progress:
@@ -19,7 +22,7 @@ class Progress:
         now = time.monotonic()
         if total != self.total or done <= self.skipped:
             self.total, self.began, self.skipped = total, now, done - 1
-        if done < total and now - self.shown < (0.2 if self.terminal else 10.0):
+        if 0 < done < total and now - self.shown < (0.2 if self.terminal else 10.0):
             return
         self.shown = now
         left_s = (now - self.began) / max(1, done - self.skipped) * (total - done)

@@ -14,8 +14,9 @@ import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sottovoce.audio.io import ENDINGS, AudioInfo, blocks, info, read, write, writing
+from sottovoce.audio.io import ENDINGS, AudioInfo, blocks, info, read
 from sottovoce.audio.spectrum import SAMPLE_RATE
+from sottovoce.audio.writer import write, writing
 from sottovoce.errors import AudioError, ConfigError
 
 WRITABLE = (".wav", ".flac", ".ogg")

@@ -128,4 +128,4 @@ def cnn(cycles: int, seed: int) -> NetworkAttacker:
 
 def deepspeech2(cycles: int, seed: int) -> NetworkAttacker:
     """The paper's attacker: the architecture of its target."""
-    return NetworkAttacker("DeepSpeech2", DeepSpeech2, 80, cycles, seed)
+    return NetworkAttacker("DeepSpeech2", DeepSpeech2, 50, cycles, seed)

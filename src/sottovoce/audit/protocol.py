@@ -23,9 +23,9 @@ from sottovoce.audit import controls, metrics
 from sottovoce.audit.case import Case, Listen, Sides, hear
 from sottovoce.errors import ConfigError
 from sottovoce.models.target import vote
+from sottovoce.progress import Report
 
 TOLERANCE = 0.02  # a leakage whose interval reaches down to this is called hidden
-Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)

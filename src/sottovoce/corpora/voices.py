@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from sottovoce.audio import io
+from sottovoce.audio import writer
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.corpora import espeak
 from sottovoce.corpora.cache import build_once, cache_folder
@@ -135,7 +135,7 @@ def build(folder: Path, seed: int = 0) -> None:
         path = folder / row[0]
         path.parent.mkdir(exist_ok=True)
         wav = np.frombuffer(sound, "<i2").astype(np.float32) / 2**15
-        io.write(path, soxr.resample(wav, espeak.SAMPLE_RATE, SAMPLE_RATE), SAMPLE_RATE)
+        writer.write(path, soxr.resample(wav, espeak.SAMPLE_RATE, SAMPLE_RATE), SAMPLE_RATE)
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([_COLUMNS, *rows])
 

@@ -58,7 +58,7 @@ def _target(setting: Setting, corpora: Path, out: Path) -> None:
 
 
 def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[dict[str, Any]]:
-    """Train and audit one filter per seed; the first with standard attackers, the others with quick ones."""
+    """Train and audit one filter per seed; the first of `optin` with standard attackers, the others with quick ones."""
     torch.set_num_threads(1)
     folder = _folder(out, setting)
     spec = f"{setting.corpus}:{corpora / setting.corpus}"
@@ -67,12 +67,13 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
     for seed in SEEDS:
         place = folder / f"{method}-{seed}"
         if not (place / "results.json").is_file():
-            effort = "standard" if seed == SEEDS[0] else "quick"
+            effort = "standard" if (method, seed) == (METHODS[0], SEEDS[0]) else "quick"
             train = f"sottovoce train --corpus {setting.corpus}:PATH --permit {setting.permit} --target target"
             train += f" --method {method} --seed {seed} --out filter"
-            jobs.make_filter(
-                spec, setting.permit, folder / "target", method, "compact", place / "filter", seed, train, _quiet
-            )
+            if not (place / "filter").is_dir():
+                jobs.make_filter(
+                    spec, setting.permit, folder / "target", method, "compact", place / "filter", seed, train, _quiet
+                )
             attack = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attackers {effort} --seed {seed} --out ."
             attributes = list(setting.attack)
             _, earlier[effort] = jobs.audit_filter(

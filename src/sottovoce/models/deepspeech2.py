@@ -39,8 +39,3 @@ class DeepSpeech2(nn.Module):
             hidden = norm((forwards + backwards).transpose(1, 2)).transpose(1, 2)
         logits: Tensor = self.output(hidden.mean(dim=1))
         return logits
-
-
-def parameter_count(network: nn.Module) -> int:
-    """Number of trainable parameters."""
-    return sum(parameter.numel() for parameter in network.parameters())

@@ -1,4 +1,4 @@
-"""Layers that several networks share."""
+"""What several networks share."""
 
 from __future__ import annotations
 
@@ -34,3 +34,8 @@ def _span(spectrum: Tensor, axis: int, widest: int) -> Tensor:
     position = torch.arange(length).unsqueeze(0)
     inside = (position >= start) & (position < start + width)
     return inside[:, None, :, None] if axis == 2 else inside[:, None, None, :]
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sottovoce.audio import io
+from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import AudioError, ConfigError, SottovoceError
 from sottovoce.runtime.filter import Filter
@@ -118,10 +118,10 @@ def _protect_file(permit: Filter, source: Path, target: Path, sample_rate: int |
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AudioError(f"{str(target.parent)!r}: no folder can be made there ({error.strerror}).") from error
-    with io.writing(target, to_rate) as writer:
+    with writer.writing(target, to_rate) as file:
         for piece in permit.pieces(io.blocks(source, rate), rate, to_rate):
-            writer.write(piece)
-    return writer.samples / to_rate
+            file.write(piece)
+    return file.samples / to_rate
 
 
 def _pcm_blocks(source: BinaryIO) -> Iterator[Wave]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from sottovoce.audio import level, segment
+from sottovoce.audio.blocks import regrouped, resampled
 from sottovoce.audio.io import HIGHEST_RATE, LOWEST_RATE
 from sottovoce.audio.sound import PIECE_FRAMES, in_pieces
 from sottovoce.audio.spectrum import (
@@ -30,7 +31,6 @@ from sottovoce.audio.spectrum import (
 )
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
-from sottovoce.runtime.blocks import regrouped, resampled
 from sottovoce.runtime.config import FilterConfig
 from sottovoce.runtime.engine import BATCH, Engine, OnnxEngine
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -21,8 +21,9 @@ from torch.optim import Optimizer
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.corpora.cache import Sounds
+from sottovoce.errors import ModelError
+from sottovoce.progress import Report
 
-Report = Callable[[int, int, str], None]  # steps done, steps in all, what to say
 _SAVE_EVERY_S = 15.0
 
 
@@ -80,10 +81,14 @@ def train(
 
 
 def _save(parts: Mapping[str, nn.Module | Optimizer], path: Path, metadata: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")
-    save_file(_tensors(parts), new, metadata)
-    os.replace(new, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(_tensors(parts), new, metadata)
+        os.replace(new, path)
+    except (OSError, SafetensorError) as error:
+        new.unlink(missing_ok=True)
+        raise ModelError(f"{path} could not be written ({error}); free space and repeat the command.") from error
 
 
 def _tensors(parts: Mapping[str, nn.Module | Optimizer]) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from sottovoce.audio.spectrum import BINS
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
 from sottovoce.models.architectures import build
+from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target
 from sottovoce.objectives import target_loss
 from sottovoce.training.adversary import Deobfuscator
@@ -76,6 +77,8 @@ def train_optin(
     torch.manual_seed(run.seed)
     obfuscator = build(settings.architecture, settings.obfuscator)
     deobfuscator = build(settings.architecture, settings.deobfuscator)
+    sizes = f"{parameter_count(obfuscator):,} and {parameter_count(deobfuscator):,}"
+    run.report(0, run.steps, f"obfuscator and deobfuscator have {sizes} parameters (the paper: 0.759 M and 6.847 M)")
     optimiser = _optimiser(obfuscator, settings)
     adversary = Deobfuscator(deobfuscator, _optimiser(deobfuscator, settings), raw)
 

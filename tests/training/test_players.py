@@ -1,0 +1,133 @@
+"""The two trainings on sound: what they change, what they leave alone, and that their seed decides them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sottovoce.corpora.manifest import split
+from sottovoce.errors import ConfigError
+from sottovoce.models.target import Target, from_module
+from sottovoce.training import loop, optin
+from sottovoce.training.loop import Run
+from sottovoce.training.optin import OptinSettings, train_optin
+from sottovoce.training.target import TargetSettings, train_target
+
+TINY = OptinSettings(
+    "compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, steps=4, batch=4, optimiser="adam"
+)
+SGD = replace(TINY, optimiser="sgd")
+
+
+def silent(done: int, total: int, note: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def train_clips(shaped_once) -> np.ndarray:
+    return split(shaped_once.manifest, "utterance").train
+
+
+class Reader(nn.Module):
+    """A recogniser of words that is right already: the tones that the corpus has, batch statistics that could move."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, spectrum: torch.Tensor) -> torch.Tensor:
+        return self.norm(spectrum[:, [10, 14, 18]].mean(dim=2))
+
+
+@pytest.fixture
+def target() -> Target:
+    return from_module(Reader(), "word", ("no", "stop", "yes"))
+
+
+def weights(*networks: nn.Module) -> list[torch.Tensor]:
+    return [value.clone() for network in networks for value in network.state_dict().values()]
+
+
+def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("raw", [False, True])
+@pytest.mark.parametrize("settings", [TINY, SGD], ids=["adam", "sgd"])
+def test_the_target_is_never_changed_and_both_players_are(shaped_once, train_clips, target, settings, raw):
+    before = weights(target.logits)
+    obfuscator, deobfuscator = train_optin(shaped_once.sounds, train_clips, target, settings, raw, Run(3, 0, silent))
+    assert same(before, weights(target.logits))
+    torch.manual_seed(0)
+    fresh = optin.build(TINY.architecture, TINY.obfuscator), optin.build(TINY.architecture, TINY.deobfuscator)
+    assert not same(weights(fresh[0]), weights(obfuscator))
+    assert not same(weights(fresh[1]), weights(deobfuscator))
+    assert not obfuscator.training and not deobfuscator.training
+
+
+def test_the_target_keeps_its_gradients_empty(shaped_once, train_clips, target):
+    train_optin(shaped_once.sounds, train_clips, target, TINY, False, Run(1, 0, silent))
+    assert all(parameter.grad is None for parameter in target.logits.parameters())
+
+
+def test_a_target_without_gradients_is_refused(shaped_once, train_clips):
+    with pytest.raises(ConfigError, match="gradients through the target of 'word'"):
+        train_optin(shaped_once.sounds, train_clips, shaped_once.target, TINY, False, Run(1, 0, silent))
+
+
+@pytest.mark.parametrize("settings", [TINY, SGD], ids=["adam", "sgd"])
+def test_the_seed_decides_and_a_kill_does_not(shaped_once, train_clips, target, settings, tmp_path, monkeypatch):
+    def trained(seed: int, report=silent, partial=None) -> list[torch.Tensor]:
+        run = Run(4, seed, report, partial, "mine")
+        return weights(*train_optin(shaped_once.sounds, train_clips, target, settings, False, run))
+
+    def killed(done: int, total: int, note: str) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    first = trained(0)
+    assert not same(first, trained(1))
+    monkeypatch.setattr(loop, "_SAVE_EVERY_S", 0)
+    with pytest.raises(KeyboardInterrupt):
+        trained(0, killed, tmp_path / "partial")
+    told = []
+    again = trained(0, lambda done, total, note: told.append(done), tmp_path / "partial")
+    assert told == [3, 4]
+    assert same(first, again)
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_without_privacy_the_target_keeps_working_and_without_the_target_privacy_grows(
+    shaped_once, train_clips, target, raw
+):
+    """The signs of the two losses: each alone is improved by the obfuscator."""
+
+    def last(name: str, **settings) -> float:
+        notes: list[str] = []
+        tuned = replace(TINY, batch=8, **settings)
+        run = Run(25, 0, lambda done, total, note: notes.append(note))
+        train_optin(shaped_once.sounds, train_clips, target, tuned, raw, run)
+        values = [float(note.split(name)[1].split()[0]) for note in notes]
+        return float(np.mean(values[-5:]))
+
+    task = dict(target_weight=3.0, privacy_weight=0.0, learning_rate=1e-2)
+    privacy = dict(target_weight=0.0, privacy_weight=3.0, learning_rate=1e-2)
+    assert last("L_t", **task) < last("L_t", **privacy)
+    assert last("L_p", **privacy) > last("L_p", **task)
+
+
+def test_a_target_is_decided_by_its_seed_and_learns(shaped_once, train_clips):
+    settings = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, batch=8, learning_rate=2e-2)
+    manifest, sounds = shaped_once.manifest, shaped_once.sounds
+
+    def trained(seed: int, steps: int = 2, report=silent) -> nn.Module:
+        return train_target(manifest, sounds, train_clips, "word", settings, Run(steps, seed, report))
+
+    assert same(weights(trained(0)), weights(trained(0)))
+    assert not same(weights(trained(0)), weights(trained(1)))
+    losses: list[float] = []
+    network = trained(0, 30, lambda done, total, note: losses.append(float(note.split()[1])))
+    assert not network.training
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
