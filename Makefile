@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+CORPORA ?= ../shared/corpora
 
 .PHONY: install demo test check bench results clean
 
@@ -29,7 +30,8 @@ bench: install
 	$(BIN)/python benchmarks/speed.py
 
 results: install
-	$(BIN)/sottovoce experiment first-light --corpora ../shared/corpora --out results
+	$(BIN)/sottovoce experiment first-light --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment loss-weights --corpora $(CORPORA) --out results
 
 clean:
 	rm -rf .venv demo

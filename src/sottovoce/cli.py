@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -130,7 +132,9 @@ def audit(
         from sottovoce import jobs
         from sottovoce.audit.table import table
 
-        attributes = attack.split(",") if attack else None
+        attributes = [name.strip() for name in attack.split(",")] if attack else None
+        if max_leakage is not None and not 0.0 <= max_leakage <= 1.0:
+            raise ConfigError(f"--max-leakage is {max_leakage}; expected a share from 0 to 1.")
         results, _ = jobs.audit_filter(filter_, corpus, out, attackers, attributes, seed, _command(), Progress())
     _print(results, json_, table)
     leakages = [entry["leakage"]["score"] for entry in results["private"].values()]
@@ -177,18 +181,19 @@ def protect(
 
 @app.command()
 def experiment(
-    name: Annotated[str, typer.Argument(help="first-light.")],
+    name: Annotated[str, typer.Argument(help="first-light or loss-weights.")],
     corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb.")],
     out: Out = Path("results"),
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
 ) -> None:
-    """Make the measured results of the project again; goes on where it was stopped."""
-    if name != "first-light":
-        raise ConfigError(f"unknown experiment '{name}'; known: first-light.")
+    """Make the measured results of the project again; prints a table."""
     with _needs("audit"):
-        from sottovoce.experiments import first_light
+        from sottovoce.experiments import first_light, loss_weights
 
-        typer.echo(first_light.run(corpora_at, out, workers))
+        known = {"first-light": first_light.run, "loss-weights": loss_weights.run}
+        if name not in known:
+            raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(known)}.")
+        typer.echo(known[name](corpora_at, out, workers))
 
 
 @app.command()
@@ -202,15 +207,18 @@ def doctor(json_: Json = False) -> None:
 
 def main() -> NoReturn:
     """Run the command line; a mistake of the caller is one sentence and exit status 2."""
+    signal.signal(signal.SIGINT, _stopped)
     try:
         app(standalone_mode=True)
     except SottovoceError as error:
         typer.echo(f"sottovoce: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("sottovoce: stopped; the same command goes on where it was.", err=True)
-        sys.exit(130)
     sys.exit(0)
+
+
+def _stopped(number: int, frame: FrameType | None) -> NoReturn:
+    typer.echo("sottovoce: stopped; repeat the command, and training goes on where it was.", err=True)
+    sys.exit(130)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from sottovoce.corpora import cache, catalogue
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest, Split, SplitRule, check_task, split
 from sottovoce.errors import ConfigError, ModelError
-from sottovoce.models.checkpoint import write_file
+from sottovoce.models.checkpoint import check_place, write_file
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target, load_target, save_target, vote
 from sottovoce.progress import Report
@@ -45,6 +45,7 @@ def make_target(
 ) -> dict[str, Any]:
     """Train a recogniser of `task` and write it to `out`; returns what its card says."""
     settings = _preset(target_training.PRESETS, preset)
+    check_place(out, "target")
     manifest, sounds = open_case(spec, report)
     check_task(manifest, task)
     parts = split(manifest, rule, seed=0)
@@ -69,6 +70,7 @@ def make_target(
     }
     sizes = {**settings.settings, "classes": len(classes)}
     save_target(out, network, settings.architecture, sizes, task, classes, card)
+    _partial(out).unlink(missing_ok=True)
     return {"task": task, "classes": list(classes), **card}
 
 
@@ -89,6 +91,7 @@ def make_filter(
     settings = _preset(optin.PRESETS, preset)
     if "," in permit:
         raise ConfigError(f"the method '{method}' permits one task, got '{permit}'; train one filter for each.")
+    check_place(out, "filter")
     target = load_target(target_path)
     if target.task != permit:
         raise ConfigError(f"the target in {target_path} recognises '{target.task}'; expected '{permit}'.")
@@ -113,9 +116,11 @@ def make_filter(
         "seconds": round(time.monotonic() - began, 1),
     }
     mean, deviation = _loudness(sounds, parts.train)
-    return save_filter(
+    written = save_filter(
         out, obfuscator, settings.architecture, settings.obfuscator, mean, deviation, card, target.source
     )
+    _partial(out).unlink(missing_ok=True)
+    return written
 
 
 def audit_filter(
@@ -135,6 +140,8 @@ def audit_filter(
     audit.
     """
     filter_ = Filter.load(path)
+    if path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise ConfigError(f"{out} lies in the filter's folder, which nothing may be added to; choose another --out.")
     audit = earlier or Audit(*_case(filter_, spec, attributes, report), effort, seed, front_end)
     results = audit.run(filter_.obfuscate, report)
     case = audit.case
@@ -200,7 +207,8 @@ def _preset(presets: Any, name: str) -> Any:
 
 def _partial(out: Path) -> Path:
     """Where the state of an unfinished training is kept."""
-    return out.with_name(f".{out.name}.partial")
+    place = out.resolve()
+    return place.with_name(f".{place.name}.partial")
 
 
 def _accuracy(target: Target, manifest: Manifest, sounds: Sounds, clips: NDArray[np.int64]) -> float:

@@ -68,7 +68,6 @@ def test_a_filter_that_does_nothing_leaks(through_nothing):
     assert (speaker["chance"], speaker["classes"], speaker["cluster"]) == (0.2, 5, "utterance")
 
 
-@pytest.mark.xfail(strict=True, reason="where the speakers are too few to tell, the verdict is the reassuring one")
 def test_nothing_is_called_hidden_for_want_of_evidence(through_nothing):
     gender = through_nothing["private"]["gender"]
     assert gender["worst"]["score"] == gender["ceiling"]["score"] > gender["floor"]["score"] + 0.2
@@ -135,7 +134,7 @@ def test_what_the_permitted_answer_says_is_implied(shaped_once):
     gender = audited(Case(manifest, shaped_once.sounds, parts, heard), attributes=["gender"])["private"]["gender"]
     assert gender["floor"]["score"] == 1.0
     assert gender["verdict"] == "implied"
-    assert gender["cluster"] == "speaker"
+    assert gender["cluster"] == "utterance", "five speakers are too few to resample"
 
 
 @pytest.mark.parametrize(
@@ -151,18 +150,24 @@ def test_what_the_permitted_answer_says_is_implied(shaped_once):
     ],
 )
 def test_verdicts(low, floor, expected):
-    assert verdict(Interval(low + 0.1, low, low + 0.2), floor, chance=0.1, ceiling=0.9) == expected
+    assert verdict(Interval(low + 0.05, low, low + 0.1), floor, chance=0.1, ceiling=0.9) == expected
+
+
+def test_a_plain_leak_is_one_however_wide_its_interval():
+    assert verdict(Interval(0.11, -0.2, 0.4), 0.1, chance=0.1, ceiling=0.9) == "leaks"
 
 
 class SamePermutation:
     """A dealer who deals the labels as they were."""
+
+    choice = staticmethod(np.random.default_rng(0).choice)
 
     def permutation(self, labels: np.ndarray) -> np.ndarray:
         return labels
 
 
 SABOTAGE = {
-    "planted leak": (constant, "_planted", lambda heard, labels: heard),
+    "planted leak": (constant, "_planted", lambda heard, labels, classes: heard),
     "shuffled labels": (
         front_end,
         "np",
@@ -244,9 +249,7 @@ def test_attackers_on_originals_are_fitted_once(case, monkeypatch, through_a_wal
     ]
 
 
-@pytest.mark.parametrize(
-    "audits", [1, pytest.param(2, marks=pytest.mark.xfail(strict=True, reason="what is not fitted again is counted"))]
-)
+@pytest.mark.parametrize("audits", [1, 2])
 def test_progress_ends_where_it_said_it_would(case, monkeypatch, audits):
     monkeypatch.setattr(controls, "run", lambda *_: {})
     audit = Audit(case, ["gender"], "little", 0, front_end)
@@ -277,8 +280,8 @@ def test_what_can_be_attacked_and_how_it_is_resampled(case):
     assert case.attackable() == ["gender", "speaker"]
     assert case.cluster("speaker")[0] == "utterance"
     name, cluster = case.cluster("gender")
-    assert name == "speaker"
-    assert len(set(cluster.tolist())) == 5
+    assert name == "utterance", "five speakers are too few to resample"
+    assert len(set(cluster.tolist())) == len(case.split.test)
     by_speaker = Case(case.manifest, case.sounds, split(case.manifest, "speaker"), case.target)
     assert by_speaker.attackable() == ["gender"], "speakers in test were never heard in training"
     assert by_speaker.cluster("gender")[0] == "utterance", "one speaker is no sample of speakers"

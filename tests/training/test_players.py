@@ -93,7 +93,7 @@ def test_the_seed_decides_and_a_kill_does_not(shaped_once, train_clips, target, 
     with pytest.raises(KeyboardInterrupt):
         trained(0, killed, tmp_path / "partial")
     told = []
-    again = trained(0, lambda done, total, note: told.append(done), tmp_path / "partial")
+    again = trained(0, lambda done, total, note: told.append(done) if "L_t" in note else None, tmp_path / "partial")
     assert told == [3, 4]
     assert same(first, again)
 
@@ -107,9 +107,9 @@ def test_without_privacy_the_target_keeps_working_and_without_the_target_privacy
     def last(name: str, **settings) -> float:
         notes: list[str] = []
         tuned = replace(TINY, batch=8, **settings)
-        run = Run(25, 0, lambda done, total, note: notes.append(note))
+        run = Run(15, 0, lambda done, total, note: notes.append(note))
         train_optin(shaped_once.sounds, train_clips, target, tuned, raw, run)
-        values = [float(note.split(name)[1].split()[0]) for note in notes]
+        values = [float(note.split(name)[1].split()[0]) for note in notes if name in note]
         return float(np.mean(values[-5:]))
 
     task = dict(target_weight=3.0, privacy_weight=0.0, learning_rate=1e-2)

@@ -54,10 +54,10 @@ class RestoreThenRead:
         self.name = f"restore, then {reader.name}"
         self.restorer = restorer
         self.reader = reader
-        self.converged_ = reader.converged_
 
     def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
         """Nothing is left to learn: both parts are fitted already."""
+        self.converged_ = self.reader.converged_
         return self
 
     def scores(self, heard: Heard) -> Array:

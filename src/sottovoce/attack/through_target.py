@@ -48,7 +48,7 @@ class ThroughTarget:
 class FromAnswer:
     """The floor: knows only the target's answer (the class of the vote), and guesses the commonest label behind it."""
 
-    name = "from the permitted answer alone"
+    name = "the permitted answer alone"
     needs = "the target's answer"
     converged_ = True  # a table
 

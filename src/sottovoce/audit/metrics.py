@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 Correct = NDArray[np.bool_]
-_DRAWS = 4000
+_DRAWS = 2000
 _LEVEL = 0.95
 
 

@@ -25,7 +25,8 @@ from sottovoce.errors import ConfigError
 from sottovoce.models.target import vote
 from sottovoce.progress import Report
 
-TOLERANCE = 0.02  # a leakage whose interval reaches down to this is called hidden
+TOLERANCE = 0.02  # a leakage whose interval reaches down to this may be called hidden
+_PLAIN = 0.10  # a leakage above this is called a leak however wide its interval: too little evidence is no comfort
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Audit:
         self.on_originals: dict[str, list[tuple[Attacker, dict[str, Any]]]] = {}
 
     def steps(self) -> int:
-        """How many attackers an audit fits, for its progress."""
-        return len(self.attributes) * (2 * len(self._families()) + 1)
+        """How many attackers the next run fits, for its progress."""
+        return (2 * len(self.attributes) - len(self.on_originals)) * len(self._families()) + len(self.attributes)
 
     def run(self, listen: Listen, report: Report) -> dict[str, Any]:
         """Audit what `listen` lets through; the fields of results.json that depend on the filter's output."""
@@ -65,12 +66,12 @@ class Audit:
         restorer = Restorer(self.effort.restorer_steps, self.seed)
         restorer.fit(obfuscated.train.spectra, self.originals.train.spectra)
         self.restorer = restorer
-        done = 0
+        done, steps = 0, self.steps()
 
         def tell(note: str) -> None:
             nonlocal done
             done += 1
-            report(done, self.steps(), note)
+            report(done, steps, note)
 
         private = {task: self._attribute(task, obfuscated, restorer, tell) for task in self.attributes}
         checked = controls.run(self.case, self.originals, obfuscated, self.attributes, self.seed)
@@ -138,8 +139,8 @@ class Audit:
             tell(f"{task}: {attacker.name}, informed: {rows[-1]['score']:.0%}")
         for attacker, _ in readers:
             if attacker.name != ThroughTarget.name:
-                score(RestoreThenRead(restorer, attacker), "informed", 0.0)
-        worst = int(np.argmax([row["validation"] for row in rows]))
+                score(self._fit(RestoreThenRead(restorer, attacker), task, obfuscated), "informed", 0.0)
+        worst = max(range(len(rows)), key=lambda i: (rows[i]["validation"], rows[i]["score"]))
         ceiling = max((row for _, row in readers), key=lambda row: float(row["validation"]))
         leakage = metrics.difference(right[worst], floor_correct, cluster)
         chance = metrics.chance(test)
@@ -203,6 +204,6 @@ class Audit:
 
 def verdict(leakage: metrics.Interval, floor: float, chance: float, ceiling: float) -> str:
     """ "leaks", "implied" (nothing beyond the permitted answer, which itself says much) or "hidden"."""
-    if leakage.low > TOLERANCE:
+    if leakage.low > TOLERANCE or leakage.score > _PLAIN:
         return "leaks"
     return "implied" if floor - chance > 0.5 * (ceiling - chance) else "hidden"

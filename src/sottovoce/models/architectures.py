@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import torch
 from safetensors.torch import load
 from torch import nn
 
@@ -21,7 +22,8 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = MappingProxyType(
         "deepspeech2": DeepSpeech2,
     }
 )
-_LARGEST = 100_000  # of any size in a settings file: bounds what a strange file can make us allocate
+_LARGEST = 100_000  # of any size in a settings file
+_MOST_PARAMETERS = 100_000_000  # bounds what a strange file can make us allocate
 
 
 def build(architecture: str, settings: Mapping[str, int]) -> nn.Module:
@@ -32,9 +34,13 @@ def build(architecture: str, settings: Mapping[str, int]) -> nn.Module:
         if not isinstance(value, int) or not 1 <= value <= _LARGEST:
             raise ModelError(f"{architecture}: {name} is {value!r}; expected a whole number from 1 to {_LARGEST}.")
     try:
+        with torch.device("meta"):  # its shape, before any memory is taken
+            sizes = [parameter.numel() for parameter in ARCHITECTURES[architecture](**settings).parameters()]
+        if not min(sizes) or sum(sizes) > _MOST_PARAMETERS:
+            raise ValueError(f"{sum(sizes)} parameters, the smallest tensor {min(sizes)}")
         return ARCHITECTURES[architecture](**settings)
-    except TypeError as error:
-        raise ModelError(f"{architecture} does not take the settings {sorted(settings)}: {error}.") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"no {architecture} can be built with the settings {dict(settings)}: {error}.") from error
 
 
 def restore(architecture: str, settings: Mapping[str, int], weights: bytes) -> nn.Module:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,8 +28,8 @@ def write_folder(folder: Path, kind: str, files: Mapping[str, bytes], card: Mapp
 
     A folder of the same kind is replaced; ModelError for anything else in the way, or where writing fails.
     """
-    if folder.exists() and not (folder / CARD).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ModelError(f"{folder} is in the way: it is not a {kind} folder; choose another --out or remove it.")
+    folder = folder.resolve()
+    check_place(folder, kind)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
     complete = {"schema": SCHEMA, "kind": kind, "sottovoce": __version__, **card, "files": digests}
     try:
@@ -37,12 +39,39 @@ def write_folder(folder: Path, kind: str, files: Mapping[str, bytes], card: Mapp
             for name, content in {**files, CARD: json.dumps(complete, indent=1).encode()}.items():
                 (new / name).parent.mkdir(parents=True, exist_ok=True)
                 (new / name).write_bytes(content)
-            if folder.exists():
-                os.replace(folder, Path(scratch) / "old")
-            os.replace(new, folder)
+            _swap(new, folder)
     except OSError as error:
         raise ModelError(f"{folder} could not be written ({error.strerror}); nothing was changed.") from error
     return complete
+
+
+def check_place(folder: Path, kind: str) -> None:
+    """ModelError where `write_folder` would refuse `folder`: something that is not a `kind` folder is there."""
+    folder = folder.resolve()
+    if folder == Path.cwd().resolve():
+        raise ModelError(f"{folder} is the current folder, which cannot be replaced; choose another --out.")
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        found = json.loads((folder / CARD).read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    if found != kind:
+        raise ModelError(f"{folder} is in the way: it is not a {kind} folder; choose another --out or remove it.")
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`, or leave `folder` as it was."""
+    old = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}.old")
+    if folder.exists():
+        os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except OSError:
+        if old.exists():
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def read_folder(folder: Path, kind: str) -> dict[str, Any]:
@@ -83,14 +112,12 @@ def write_file(path: Path, content: bytes) -> None:
     """Write one file, all or nothing; ModelError where that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-            try:
-                file.write(content)
-                file.flush()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
+        scratch = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        try:
+            scratch.write_bytes(content)
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
     except OSError as error:
         raise ModelError(f"{path} could not be written ({error.strerror}); nothing was changed.") from error
 

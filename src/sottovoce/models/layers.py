@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class SpecAugment(nn.Module):
-    """Two bands of up to 20 bins and two spans of up to 24 frames set to zero, in training only (Park et al. 2019).
+    """Two bands of under 20 bins and two spans of under 24 frames set to zero, in training only (Park et al. 2019).
 
     Takes and gives [B, 1, F, N].
     """
@@ -29,9 +29,10 @@ class SpecAugment(nn.Module):
 def _span(spectrum: Tensor, axis: int, widest: int) -> Tensor:
     """For each of [B, 1, F, N] a random span along `axis`: True inside, shaped to broadcast."""
     batch, length = spectrum.shape[0], spectrum.shape[axis]
-    start = torch.randint(0, max(1, length - widest), (batch, 1))
-    width = torch.randint(0, widest, (batch, 1))
-    position = torch.arange(length).unsqueeze(0)
+    here = spectrum.device
+    start = torch.randint(0, max(1, length - widest), (batch, 1), device=here)
+    width = torch.randint(0, widest, (batch, 1), device=here)
+    position = torch.arange(length, device=here).unsqueeze(0)
     inside = (position >= start) & (position < start + width)
     return inside[:, None, :, None] if axis == 2 else inside[:, None, None, :]
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.errors import ModelError
 from sottovoce.models.architectures import restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, sha256, write_folder
@@ -62,11 +63,19 @@ def vote(logits: Array, owner: NDArray[np.int64]) -> Array:
     return scores + 0.99 * mean
 
 
+def _tried(target: Target) -> Target:
+    """The same target, having answered one silent segment; ModelError where its answer does not fit its classes."""
+    shape = target.predict(np.zeros((1, BINS, SEGMENT_FRAMES), np.float32)).shape
+    if shape != (1, len(target.classes)):
+        raise ModelError(f"the target gives scores {shape} for one segment; expected (1, {len(target.classes)}).")
+    return target
+
+
 def from_module(module: nn.Module, task: str, classes: Sequence[str]) -> Target:
     """A target from a torch module that maps [B, 161, 128] to [B, K]; it is put in evaluation mode and frozen."""
     module.eval().requires_grad_(False)
     digest = hashlib.sha256(save({k: v.contiguous() for k, v in module.state_dict().items()})).hexdigest()
-    return Target(task, tuple(classes), True, module, digest)
+    return _tried(Target(task, tuple(classes), True, module, digest))
 
 
 def from_callable(function: Callable[[Array], Array], task: str, classes: Sequence[str]) -> Target:
@@ -93,15 +102,22 @@ def from_onnx(path: Path) -> Target:
     metadata = session.get_modelmeta().custom_metadata_map
     try:
         task, classes = metadata["task"], json.loads(metadata["classes"])
+        if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
+            raise ValueError(f"classes are {classes!r}")
     except (KeyError, ValueError) as error:
-        raise ModelError(f"{path} does not say what it recognises; add the metadata 'task' and 'classes'.") from error
+        raise ModelError(
+            f"{path} does not say what it recognises: add metadata 'task' and 'classes' (JSON)."
+        ) from error
     name = session.get_inputs()[0].name
 
     def run(spectra: Array) -> Array:
-        scores: Array = session.run(None, {name: spectra})[0]
+        try:
+            scores: Array = session.run(None, {name: spectra})[0]
+        except Exception as error:
+            raise ModelError(f"{path} does not take spectra [B, {BINS}, {SEGMENT_FRAMES}] ({error}).") from error
         return scores
 
-    queried = from_callable(run, task, classes)
+    queried = _tried(from_callable(run, task, classes))
     return Target(queried.task, queried.classes, False, queried.logits, sha256(path), path)
 
 

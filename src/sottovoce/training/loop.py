@@ -37,13 +37,18 @@ class Run(NamedTuple):
     identity: str = ""  # of the run: a state that another run left behind is not used
 
 
+def device() -> torch.device:
+    """Where networks are trained: a GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def draw(sounds: Sounds, clips: NDArray[np.int64], batch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Random segments of random clips: standardised log spectra [B, 161, 128], and the clips' positions [B]."""
     chosen = rng.choice(clips, size=batch, replace=len(clips) < batch)
     spare = np.array([max(0, sounds.samples(i) - SEGMENT_SAMPLES) for i in chosen])
     starts = rng.integers(0, spare + 1)
     spectra = front_end(sounds.segments(chosen, starts, SEGMENT_SAMPLES))
-    return torch.from_numpy(spectra), torch.from_numpy(chosen)
+    return torch.from_numpy(spectra).to(device()), torch.from_numpy(chosen).to(device())
 
 
 def one_cycle(step: int, steps: int, peak: float, warm_up: float = 0.2) -> float:
@@ -76,8 +81,8 @@ def train(
         if run.partial is not None and time.monotonic() - saved > _SAVE_EVERY_S:
             _save(parts, run.partial, {"step": str(number + 1), "identity": run.identity})
             saved = time.monotonic()
-    if run.partial is not None:
-        run.partial.unlink(missing_ok=True)
+    if run.partial is not None:  # kept until the caller has written what was trained
+        _save(parts, run.partial, {"step": str(run.steps), "identity": run.identity})
 
 
 def _save(parts: Mapping[str, nn.Module | Optimizer], path: Path, metadata: dict[str, str]) -> None:
@@ -107,11 +112,14 @@ def _restore(parts: Mapping[str, nn.Module | Optimizer], run: Run) -> int:
     """Load the state that an interrupted run left, if it was the same run; returns the next step."""
     if run.partial is None or not run.partial.is_file():
         return 0
-    with safe_open(run.partial, framework="pt") as file:
-        metadata = file.metadata()
-        if metadata["identity"] != run.identity:
-            return 0
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    try:
+        with safe_open(run.partial, framework="pt") as file:
+            metadata = file.metadata()
+            if metadata["identity"] != run.identity:
+                return 0
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError:  # torn: begin again
+        return 0
     for name, part in parts.items():
         own = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
         if isinstance(part, nn.Module):

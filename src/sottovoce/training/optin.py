@@ -20,7 +20,7 @@ from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target
 from sottovoce.objectives import target_loss
 from sottovoce.training.adversary import Deobfuscator
-from sottovoce.training.loop import Run, draw, one_cycle, set_learning_rate, train
+from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,10 @@ def train_optin(
     if not target.differentiable:
         raise ConfigError(f"the opt-in game needs gradients through the target of '{target.task}', which gives none.")
     torch.manual_seed(run.seed)
-    obfuscator = build(settings.architecture, settings.obfuscator)
-    deobfuscator = build(settings.architecture, settings.deobfuscator)
+    obfuscator = build(settings.architecture, settings.obfuscator).to(device())
+    deobfuscator = build(settings.architecture, settings.deobfuscator).to(device())
+    if isinstance(target.logits, nn.Module):
+        target.logits.to(device())
     sizes = f"{parameter_count(obfuscator):,} and {parameter_count(deobfuscator):,}"
     run.report(0, run.steps, f"obfuscator and deobfuscator have {sizes} parameters (the paper: 0.759 M and 6.847 M)")
     optimiser = _optimiser(obfuscator, settings)
@@ -104,7 +106,9 @@ def train_optin(
         "adversary": adversary.optimiser,
     }
     train(step, parts, run)
-    return obfuscator.eval(), deobfuscator.eval()
+    if isinstance(target.logits, nn.Module):
+        target.logits.cpu()
+    return obfuscator.eval().cpu(), deobfuscator.eval().cpu()
 
 
 def _optimiser(player: nn.Module, settings: OptinSettings) -> torch.optim.Optimizer:

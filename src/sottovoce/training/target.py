@@ -15,7 +15,7 @@ from torch.nn import functional
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.models.architectures import build
-from sottovoce.training.loop import Run, draw, one_cycle, set_learning_rate, train
+from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def train_target(
 ) -> nn.Module:
     """A recogniser of `task`, trained on `clips` (positions in the manifest), in evaluation mode."""
     classes = manifest.classes(task)
-    labels = torch.tensor([classes.index(clip.labels[task]) for clip in manifest.clips])
+    labels = torch.tensor([classes.index(clip.labels[task]) for clip in manifest.clips]).to(device())
     torch.manual_seed(run.seed)
-    network = build(settings.architecture, {**settings.settings, "classes": len(classes)})
+    network = build(settings.architecture, {**settings.settings, "classes": len(classes)}).to(device())
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
 
     def step(number: int, rng: np.random.Generator) -> str:
@@ -61,4 +61,4 @@ def train_target(
 
     network.train()
     train(step, {"network": network, "optimiser": optimiser}, run)
-    return network.eval()
+    return network.eval().cpu()

@@ -1,0 +1,535 @@
+"""The command line as scripts see it: exit status, one sentence on standard error, JSON on standard output."""
+
+import errno
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors import SafetensorError
+
+from sottovoce import cli
+from sottovoce.attack import network
+from sottovoce.attack.network import NetworkAttacker, SeparableCnn
+from sottovoce.audit import protocol
+from sottovoce.audit.protocol import Effort
+from sottovoce.corpora.catalogue import KNOWN
+from sottovoce.models.checkpoint import read_folder
+from sottovoce.training import loop, optin
+from sottovoce.training import target as target_training
+from sottovoce.training.optin import OptinSettings
+from sottovoce.training.target import TargetSettings
+
+TINY_TARGET = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=3, batch=4)
+TINY_FILTER = OptinSettings(
+    "compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, steps=3, batch=4, optimiser="adam"
+)
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Sottovoce = Callable[..., Said]
+
+
+@pytest.fixture
+def sottovoce(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Sottovoce:
+    """Run the command line in this process, by the function that its script calls."""
+
+    def run(*arguments: object) -> Said:
+        monkeypatch.setattr(sys, "argv", ["sottovoce", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        said = capfd.readouterr()
+        return Said(int(stopped.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def small(patch: pytest.MonkeyPatch) -> None:
+    """Presets and efforts that take a second."""
+    patch.setattr(target_training, "PRESETS", {"compact": TINY_TARGET, "quick": TINY_TARGET})
+    patch.setattr(optin, "PRESETS", {"compact": TINY_FILTER, "quick": replace(TINY_FILTER, steps=4)})
+    patch.setattr(protocol, "EFFORTS", {name: Effort(1, 0, 2) for name in ("quick", "standard")})
+    patch.setattr(network, "cnn", lambda cycles, seed: NetworkAttacker("CNN", SeparableCnn, 1, cycles, seed))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    small(monkeypatch)
+
+
+class Made(NamedTuple):
+    """What the first commands of a chain wrote."""
+
+    target: Path
+    filter: Path
+
+
+@pytest.fixture(scope="module")
+def made(shaped_once, tmp_path_factory) -> Iterator[Made]:
+    """A target and a filter, trained for three steps; tests that change them take a copy."""
+    from sottovoce import jobs
+
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch)
+        patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
+        jobs.make_target(shaped_once.spec, "word", folder / "target", "quick", "utterance", 0, "test", _silent)
+        arguments = (folder / "target", "optin", "quick", folder / "filter", 0, "test", _silent)
+        jobs.make_filter(shaped_once.spec, "word", *arguments)
+        yield Made(folder / "target", folder / "filter")
+
+
+def _silent(done: int, total: int, note: str) -> None:
+    pass
+
+
+def refused(said: Said, *words: str) -> None:
+    """Exit status 2, nothing on standard output, one sentence with these words on standard error."""
+    sentences = [line for line in said.err.splitlines() if line.startswith("sottovoce: ")]
+    assert said.status == 2, said
+    assert said.out == ""
+    assert len(sentences) == 1, said.err
+    assert said.err.rstrip().endswith(sentences[0]), "it comes last"
+    assert "Traceback" not in said.err
+    for word in words:
+        assert word in sentences[0]
+
+
+def write_corpus(folder: Path, rows: list[dict[str, str]], bad: tuple[str, ...] = ()) -> str:
+    """A CSV file of clips of 0.1 s of noise, those in `bad` silent, and its spec."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    lines = [",".join(["path", *rows[0]])]
+    for number, row in enumerate(rows):
+        name = f"{number}.wav"
+        soundfile.write(folder / name, 0.1 * rng.standard_normal(1600) * (name not in bad), 16000)
+        lines.append(",".join([name, *row.values()]))
+    (folder / "clips.csv").write_text("\n".join(lines))
+    return f"csv:{folder / 'clips.csv'}"
+
+
+# What is known, and what a folder holds
+
+
+def test_the_known_corpora_are_listed(sottovoce):
+    said = sottovoce("corpora", "list", "--json")
+    assert (said.status, said.err) == (0, "")
+    assert [entry["name"] for entry in said.json] == ["voices", *KNOWN]
+    assert all(entry["title"] and entry["licence"] for entry in said.json)
+    assert "ravdess" in sottovoce("corpora", "list").out
+
+
+def test_a_corpus_is_checked(sottovoce, shaped):
+    said = sottovoce("corpora", "check", shaped.spec, "--json")
+    assert said.status == 0
+    assert said.json["clips"] == 75
+    assert said.json["speakers"] == 5
+    assert said.json["hours"] == pytest.approx(75 * 1.2 / 3600, abs=1e-3)
+    assert said.json["labels"] == {
+        "gender": ["female", "male"],
+        "speaker": ["ada", "bea", "cyn", "dan", "eli"],
+        "word": ["no", "stop", "yes"],
+    }
+    assert said.json["digest"] == shaped.manifest.digest
+    assert "75 clips, 5 speakers" in sottovoce("corpora", "check", shaped.spec).out
+
+
+def test_a_clip_that_cannot_be_used_is_a_finding(sottovoce, shaped, tmp_path):
+    rows = [{"word": word} for word in ("yes", "no", "yes", "no")]
+    said = sottovoce("corpora", "check", write_corpus(tmp_path / "c", rows, bad=("2.wav",)), "--json")
+    assert said.status == 1
+    assert said.json["clips"] == 3
+    assert any("2.wav" in note for note in said.json["notes"])
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize("spec", ["timit:somewhere", "nonsense", "csv:", "csv:/nowhere/at/all.csv", "", ":"])
+def test_a_corpus_that_is_none_is_refused(sottovoce, tmp_path, spec):
+    refused(sottovoce("corpora", "check", spec))
+    refused(sottovoce("target", "--corpus", spec, "--task", "word", "--out", tmp_path / "t"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_unknown_is_refused_with_what_is_known(sottovoce, shaped, made, quick, tmp_path):
+    common = ("--corpus", shaped.spec, "--out", tmp_path / "out")
+    target, train, audit = ("target", *common), ("train", *common, "--target", made.target), ("audit", made.filter)
+    audit = (*audit, *common)
+    refused(sottovoce(*target, "--task", "mood"), "'mood'", "gender, speaker, word")
+    refused(sottovoce(*target, "--task", "word", "--preset", "huge"), "'huge'", "compact, quick")
+    refused(sottovoce(*target, "--task", "word", "--split", "halves"), "'halves'", "utterance, speaker, official")
+    refused(sottovoce(*train, "--permit", "word", "--method", "magic"), "'magic'", "optin, raw")
+    refused(sottovoce(*train, "--permit", "word", "--preset", "huge"), "'huge'", "compact, quick")
+    refused(sottovoce(*train, "--permit", "speaker"), "'word'", "'speaker'")
+    refused(sottovoce(*train, "--permit", "word,speaker"), "one task")
+    refused(sottovoce(*audit, "--attackers", "heroic"), "'heroic'", "quick, standard")
+    refused(sottovoce(*audit, "--attack", "mood"), "'mood'", "gender, speaker")
+    refused(sottovoce(*audit, "--attack", "speaker,word"), "'word'")
+    refused(sottovoce("experiment", "cold-fusion", "--corpora", tmp_path), "'cold-fusion'", "first-light")
+    assert not list(tmp_path.iterdir()), "a refused command writes nothing"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fly",),
+        ("target",),
+        ("protect", "only-one"),
+        ("target", "--corpus", "voices", "--task", "w", "--out", "o", "--seed", "-1"),
+        ("audit", "f", "--corpus", "voices", "--out", "o", "--max-leakage", "much"),
+        ("protect", "f", "a", "b", "--sample-rate", "high"),
+    ],
+)
+def test_wrong_usage_has_status_2(sottovoce, arguments):
+    said = sottovoce(*arguments)
+    assert said.status == 2
+    assert "Usage" in said.err and "Traceback" not in said.err
+
+
+CORPORA = {
+    "one class": ([{"word": "yes", "speaker": f"s{i % 4}"} for i in range(12)], [], "at least two classes"),
+    "one speaker": (
+        [{"word": "yn"[i % 2], "speaker": "me"} for i in range(12)],
+        ["--split", "speaker"],
+        "at least three speakers",
+    ),
+    "a speaker on both sides": (
+        [{"word": "yn"[i % 2], "speaker": f"s{i % 4}", "split": "train" if i < 6 else "test"} for i in range(12)],
+        ["--split", "speaker"],
+        "more than one part",
+    ),
+    "no official split": ([{"word": "yn"[i % 2], "speaker": "me"} for i in range(12)], ["--split", "official"], "part"),
+    "two clips": ([{"word": "yes"}, {"word": "no"}], [], "occurs once"),
+    "unlabelled clips": (
+        [{"word": ("yes", "no", "")[i % 3], "speaker": "me"} for i in range(12)],
+        [],
+        "no label 'word'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CORPORA)
+def test_a_corpus_that_cannot_be_learnt_from_is_refused(sottovoce, shaped, quick, tmp_path, name):
+    rows, options, sentence = CORPORA[name]
+    spec = write_corpus(tmp_path / "c", rows)
+    refused(sottovoce("target", "--corpus", spec, "--task", "word", "--out", tmp_path / "t", *options), sentence)
+    assert not (tmp_path / "t").exists()
+
+
+# The whole chain
+
+
+@pytest.mark.parametrize("method", ["optin", "raw"])
+def test_from_a_corpus_to_a_report(sottovoce, shaped, quick, tmp_path, method):
+    corpus = ("--corpus", shaped.spec)
+    said = sottovoce("target", *corpus, "--task", "word", "--split", "utterance", "--out", tmp_path / "t", "--json")
+    assert said.status == 0, said.err
+    assert said.json["classes"] == ["no", "stop", "yes"]
+    assert said.json["corpus"]["split"] == "utterance"
+
+    train = ("train", *corpus, "--permit", "word", "--target", tmp_path / "t", "--method", method, "--seed", 3)
+    said = sottovoce(*train, "--out", tmp_path / "f", "--json")
+    assert said.status == 0, said.err
+    card = json.loads((tmp_path / "f" / "card.json").read_text())
+    assert said.json == card
+    assert (card["method"], card["permit"], card["seed"]) == (method, ["word"], 3)
+    assert card["target"]["digest"] and card["corpus"]["digest"] == shaped.manifest.digest
+    assert card["corpus"]["split"] == "utterance", "test clips of the target stay unheard"
+    assert f"--method {method}" in card["command"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f", "t"], "nothing unfinished is left"
+
+    audit = ("audit", tmp_path / "f", *corpus, "--out", tmp_path / "a", "--attack", "speaker")
+    said = sottovoce(*audit, "--max-leakage", 1)
+    assert said.status == 0, said.err
+    assert "permitted: word" in said.out and "speaker" in said.out
+    results = json.loads((tmp_path / "a" / "results.json").read_text())
+    check_results(results, {"speaker"})
+    assert results["corpus"]["split"] == "utterance"
+    assert results["filter"]["method"] == method
+    page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    assert results["filter"]["digest"][:12] in page
+
+    assert results["private"]["speaker"]["leakage"]["score"] > 0, "three steps of training hide nothing"
+    said = sottovoce(*audit, "--max-leakage", 0, "--json")
+    assert said.status == 1
+    check_results(said.json, {"speaker"})
+
+
+def check_results(results: dict[str, Any], attributes: set[str]) -> None:
+    """The fields that scripts rely on."""
+    interval = {"score", "low", "high"}
+    assert results["schema"] == 1
+    assert isinstance(results["valid"], bool)
+    assert isinstance(results["controls"], dict)
+    assert results["seconds"] > 0
+    assert set(results["corpus"]) >= {"spec", "digest", "split", "clips", "speakers"}
+    assert set(results["filter"]) >= {"digest", "method", "rate_bits_per_s"}
+    assert set(results["permitted"]) == {"word"}
+    for when in ("original", "obfuscated"):
+        assert set(results["permitted"]["word"][when]) >= interval
+    assert set(results["private"]) == attributes
+    for entry in results["private"].values():
+        assert 0 < entry["chance"] < 1
+        assert entry["verdict"] in ("hidden", "implied", "leaks")
+        for name in ("floor", "ceiling", "leakage", "worst"):
+            assert set(entry[name]) >= interval
+        for row in entry["attackers"]:
+            assert set(row) >= interval | {"attacker", "knowledge", "converged"}
+        assert entry["worst"] in entry["attackers"]
+
+
+def test_an_audit_that_is_invalid_is_a_bad_finding(sottovoce, shaped, made, quick, tmp_path, monkeypatch):
+    from sottovoce.audit import controls
+
+    monkeypatch.setattr(controls, "run", lambda *_: {"planted leak": {"passed": False, "detail": "not found"}})
+    said = sottovoce("audit", made.filter, "--corpus", shaped.spec, "--out", tmp_path / "a", "--attack", "gender")
+    assert said.status == 1
+    assert "INVALID" in said.out
+
+
+def test_the_same_commands_give_the_same_filter(sottovoce, shaped, made, quick, tmp_path):
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target, "--json")
+    first, again = (sottovoce(*train, "--out", tmp_path / name).json for name in "ab")
+    assert first["files"] == again["files"]
+    assert first["files"] != sottovoce(*train, "--out", tmp_path / "c", "--seed", 1).json["files"]
+
+
+# Training that is stopped
+
+
+def test_a_killed_training_leaves_no_filter_and_goes_on(sottovoce, shaped, made, quick, tmp_path, monkeypatch):
+    def killed(done: int, total: int, note: str) -> None:
+        if "L_t" in note and done == 2:
+            raise KeyboardInterrupt
+
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    whole = sottovoce(*train, "--out", tmp_path / "whole", "--json").json
+    monkeypatch.setattr(loop, "_SAVE_EVERY_S", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "Progress", lambda: killed)
+        said = sottovoce(*train, "--out", tmp_path / "f")
+    assert said.status == 130
+    assert "Traceback" not in said.err
+    assert not (tmp_path / "f").exists()
+    assert [path.name for path in tmp_path.iterdir() if path.name != "whole"] == [".f.partial"]
+    told: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(cli, "Progress", lambda: lambda done, total, note: told.append(done) if "L_t" in note else None)
+        said = sottovoce(*train, "--out", tmp_path / "f", "--json")
+    assert told == [2, 3], "it goes on where it was"
+    assert said.json["files"]["weights.safetensors"] == whole["files"]["weights.safetensors"]
+    assert not (tmp_path / ".f.partial").exists()
+
+
+def test_who_stops_a_command_is_told_how_to_go_on(sottovoce, shaped, made, quick, tmp_path, monkeypatch):
+    def killed(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(cli, "Progress", lambda: killed)
+    before = signal.getsignal(signal.SIGINT)
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    said = sottovoce(*train, "--out", tmp_path / "f")
+    signal.signal(signal.SIGINT, before)
+    assert said.status == 130
+    assert said.err.strip() == "sottovoce: stopped; repeat the command, and training goes on where it was."
+
+
+# Folders that are not what they should be
+
+
+def missing(folder: Path) -> None:
+    (folder / "filter.onnx").unlink()
+
+
+def extra(folder: Path) -> None:
+    (folder / "more.txt").write_text("more")
+
+
+def altered(folder: Path) -> None:
+    content = bytearray((folder / "filter.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "filter.onnx").write_bytes(content)
+
+
+def of_another_kind(folder: Path) -> None:
+    shutil.rmtree(folder)
+    shutil.copytree(folder.parent / "target", folder)
+
+
+def not_there(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def no_card(folder: Path) -> None:
+    (folder / "card.json").unlink()
+
+
+@pytest.mark.parametrize("harm", [missing, extra, altered, of_another_kind, not_there, no_card])
+def test_a_filter_folder_that_is_not_whole_is_refused(sottovoce, shaped, made, quick, tmp_path, harm):
+    shutil.copytree(made.target, tmp_path / "target")
+    shutil.copytree(made.filter, tmp_path / "f")
+    harm(tmp_path / "f")
+    refused(sottovoce("protect", tmp_path / "f", clip(shaped), tmp_path / "o.wav"), str(tmp_path / "f"))
+    refused(sottovoce("audit", tmp_path / "f", "--corpus", shaped.spec, "--out", tmp_path / "a"), str(tmp_path / "f"))
+    assert not (tmp_path / "o.wav").exists() and not (tmp_path / "a").exists()
+
+
+def test_a_target_folder_that_is_not_whole_is_refused(sottovoce, shaped, made, quick, tmp_path):
+    shutil.copytree(made.target, tmp_path / "t")
+    (tmp_path / "t" / "config.json").write_text("{}")
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", tmp_path / "t", "--out", tmp_path / "f")
+    refused(sottovoce(*train), "altered: config.json")
+    assert not (tmp_path / "f").exists()
+
+
+def test_what_is_in_the_way_is_not_lost(sottovoce, shaped, made, quick, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").write_text("me")
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    refused(sottovoce(*train, "--out", tmp_path / "photos"), "in the way")
+    assert (tmp_path / "photos" / "me.jpg").read_text() == "me"
+
+
+def test_what_is_in_the_way_is_noticed_before_the_training(sottovoce, shaped, made, quick, tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").write_text("me")
+    steps: list[str] = []
+    monkeypatch.setattr(cli, "Progress", lambda: lambda done, total, note: steps.append(note))
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    refused(sottovoce(*train, "--out", tmp_path / "photos"), "in the way")
+    assert not [note for note in steps if "L_t" in note]
+
+
+def test_the_folder_of_a_target_is_not_the_one_where_one_is(sottovoce, shaped, quick, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = sottovoce("target", "--corpus", shaped.spec, "--task", "word", "--split", "utterance", "--out", ".")
+    assert said.status == 2
+    assert "current folder" in said.err
+
+
+def test_an_audit_written_into_its_filter_does_not_break_it(sottovoce, shaped, made, quick, tmp_path):
+    shutil.copytree(made.filter, tmp_path / "f")
+    sottovoce("audit", tmp_path / "f", "--corpus", shaped.spec, "--out", tmp_path / "f", "--attack", "gender")
+    read_folder(tmp_path / "f", "filter")
+
+
+def test_a_bound_that_is_not_a_number_is_refused(sottovoce, shaped, made, quick, tmp_path):
+    audit = ("audit", made.filter, "--corpus", shaped.spec, "--out", tmp_path / "a", "--attack", "gender")
+    assert sottovoce(*audit, "--max-leakage", "nan").status == 2
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("I/O error")])
+def test_a_full_disk_in_the_midst_of_training_is_one_sentence(
+    sottovoce, shaped, made, quick, tmp_path, monkeypatch, error
+):
+    def full(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(loop, "_SAVE_EVERY_S", 0)
+    monkeypatch.setattr(loop, "save_file", full)
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    refused(sottovoce(*train, "--out", tmp_path / "f"), "could not be written")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_torn_state_of_training_is_no_traceback(sottovoce, shaped, made, quick, tmp_path):
+    (tmp_path / ".f.partial").write_bytes(b"torn")
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    said = sottovoce(*train, "--out", tmp_path / "f")
+    assert said.status in (0, 2) and "Traceback" not in said.err
+
+
+# Sound
+
+
+def clip(shaped) -> Path:
+    return shaped.table.parent / "ada-no-0.wav"
+
+
+def test_one_file_is_protected(sottovoce, shaped, made, tmp_path):
+    said = sottovoce("protect", made.filter, clip(shaped), tmp_path / "o.wav", "--json")
+    assert said.status == 0, said.err
+    assert said.json["files"] == 1 and said.json["failed"] == {}
+    assert said.json["seconds_of_audio"] == pytest.approx(1.2)
+    assert soundfile.info(tmp_path / "o.wav").frames == 19_200
+
+
+def test_the_other_files_of_a_folder_are_protected(sottovoce, shaped, made, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.wav", "c.wav"):
+        shutil.copy(clip(shaped), tmp_path / "in" / name)
+    (tmp_path / "in" / "b.wav").write_text("RIFF, they said")
+    said = sottovoce("protect", made.filter, tmp_path / "in", tmp_path / "out", "--json")
+    assert said.status == 1
+    assert said.json["files"] == 2 and list(said.json["failed"]) == [str(tmp_path / "in" / "b.wav")]
+    assert [line for line in said.err.splitlines() if line.startswith("sottovoce: ") and "b.wav" in line]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.wav", "c.wav"]
+
+
+def test_sound_that_is_not_there_is_refused(sottovoce, shaped, made, tmp_path):
+    (tmp_path / "empty").mkdir()
+    refused(sottovoce("protect", made.filter, tmp_path / "nowhere.wav", tmp_path / "o.wav"), "nowhere.wav")
+    refused(sottovoce("protect", made.filter, tmp_path / "empty", tmp_path / "o"), "empty")
+    refused(sottovoce("protect", made.filter, "-", tmp_path / "o.raw"), "needs -")
+    refused(sottovoce("protect", made.filter, clip(shaped), tmp_path / "o.wav", "--sample-rate", 10), "10 Hz")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+# As a process of its own
+
+
+def process(*arguments: object, code: str = "", stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    start = [sys.executable, "-c", code] if code else [sys.executable, "-m", "sottovoce.cli"]
+    return subprocess.run([*start, *map(str, arguments)], capture_output=True, input=stdin, check=False)
+
+
+def test_a_process_says_one_sentence_and_exits_with_2(tmp_path):
+    done = process("protect", tmp_path / "nowhere", "a.wav", "b.wav")
+    refused(Said(done.returncode, done.stdout.decode(), done.stderr.decode()), "nowhere")
+
+
+def test_protecting_needs_no_training_parts(shaped, made, tmp_path):
+    """With torch and all else that a device does not have out of reach, a stream of raw sound is protected."""
+    absent = ["torch", "safetensors", "onnx", "sklearn", "scipy", "jinja2", "matplotlib", "joblib"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); from sottovoce.cli import main; main()"
+    sound = (1000 * np.random.default_rng(0).standard_normal(24_000)).astype("<i2").tobytes()
+    done = process("protect", made.filter, "-", "-", code=code, stdin=sound)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout) == len(sound)
+    assert done.stdout != sound
+    done = process("train", "--corpus", shaped.spec, "--permit", "word", "--target", "t", "--out", "o", code=code)
+    refused(Said(done.returncode, done.stdout.decode(), done.stderr.decode()), "pip install 'sottovoce[train]'")
+
+
+def test_doctor_says_what_is_installed(sottovoce):
+    said = sottovoce("doctor", "--json")
+    assert said.status == 0
+    assert said.json["parts"]["device"]["numpy"] == np.__version__
+    assert set(said.json["parts"]) >= {"device", "train", "audit"}
+    missing = {part for part, names in said.json["parts"].items() if None in names.values()}
+    assert len(said.json["advice"]) == len(missing - {"device"})
+    assert np.__version__ in sottovoce("doctor").out
+
+
+def test_what_a_folder_says_of_itself_is_true(made):
+    assert read_folder(made.filter, "filter")["permit"] == ["word"]
+    assert read_folder(made.target, "target")["task"] == "word"
