@@ -10,7 +10,7 @@ install: .venv/complete
 # torch first and alone: without it, other packages would bring a build with gigabytes of GPU libraries.
 .venv/complete: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --upgrade-strategy only-if-needed -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 

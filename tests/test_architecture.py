@@ -66,8 +66,8 @@ def part_of(module: str) -> str:
 def test_every_part_has_its_place_and_is_found_by_this_test():
     assert {part_of(name) for name in MODULES if name != "sottovoce"} <= set(HEIGHT)
     assert "sottovoce.audio.spectrum" in imports(ROOT / "audio" / "segment.py")
-    assert "sottovoce.jobs" in imports(ROOT / "demo.py"), "`from sottovoce import jobs` counts"
-    assert "sottovoce.jobs" in imports(ROOT / "cli.py"), "imports inside functions count"
+    assert "sottovoce.runtime.files" in imports(ROOT / "demo.py"), "`from sottovoce.runtime import files` counts"
+    assert "sottovoce.jobs.make" in imports(ROOT / "cli.py"), "imports inside functions count"
     assert "torch" in imports(ROOT / "models" / "layers.py")
 
 

@@ -85,15 +85,15 @@ class Made(NamedTuple):
 @pytest.fixture(scope="module")
 def made(shaped_once, tmp_path_factory) -> Iterator[Made]:
     """A target and a filter, trained for three steps; tests that change them take a copy."""
-    from sottovoce import jobs
+    from sottovoce.jobs import make
 
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
-        jobs.make_target(shaped_once.spec, "word", folder / "target", "quick", "utterance", 0, "test", _silent)
+        make.make_target(shaped_once.spec, "word", folder / "target", "quick", "utterance", 0, "test", _silent)
         arguments = (folder / "target", "optin", "quick", folder / "filter", 0, "test", _silent)
-        jobs.make_filter(shaped_once.spec, "word", *arguments)
+        make.make_filter(shaped_once.spec, "word", *arguments)
         yield Made(folder / "target", folder / "filter")
 
 

@@ -33,9 +33,9 @@ Split = Annotated[str | None, typer.Option(help="utterance, speaker or official;
 @app.command()
 def demo(out: Out = Path("demo"), json_: Json = False) -> None:
     """The main job from nothing: built-in corpus, target, filter, audit, protected sound, report."""
-    from sottovoce import demo as main_job
+    with _needs("audit"):
+        from sottovoce import demo as main_job
 
-    with _needs("train"):
         found = main_job.run(out, Progress())
     _print(found, json_, main_job.table)
 
@@ -87,9 +87,9 @@ def target(
 ) -> None:
     """Train a target: the recogniser whose task will be permitted."""
     with _needs("train"):
-        from sottovoce import jobs
+        from sottovoce.jobs.make import make_target
 
-        card = jobs.make_target(corpus, task, out, preset, split, seed, _command(), Progress())  # type: ignore[arg-type]
+        card = make_target(corpus, task, out, preset, split, seed, _command(), Progress())  # type: ignore[arg-type]
     score = card["accuracy"]
     text = (
         f"{task}: {score['test']:.1%} of {score['test_clips']} test clips right ({card['seconds']:.0f} s); wrote {out}"
@@ -110,9 +110,9 @@ def train(
 ) -> None:
     """Train a filter that lets one task through."""
     with _needs("train"):
-        from sottovoce import jobs
+        from sottovoce.jobs.make import make_filter
 
-        card = jobs.make_filter(corpus, permit, target, method, preset, out, seed, _command(), Progress())
+        card = make_filter(corpus, permit, target, method, preset, out, seed, _command(), Progress())
     _print(card, json_, lambda _: f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters; wrote {out}")
 
 
@@ -129,13 +129,13 @@ def audit(
 ) -> None:
     """Attack a filter with fresh attackers; writes results.json and report.html."""
     with _needs("audit"):
-        from sottovoce import jobs
         from sottovoce.audit.table import table
+        from sottovoce.jobs.attack import audit_filter
 
         attributes = [name.strip() for name in attack.split(",")] if attack else None
         if max_leakage is not None and not 0.0 <= max_leakage <= 1.0:
             raise ConfigError(f"--max-leakage is {max_leakage}; expected a share from 0 to 1.")
-        results, _ = jobs.audit_filter(filter_, corpus, out, attackers, attributes, seed, _command(), Progress())
+        results, _ = audit_filter(filter_, corpus, out, attackers, attributes, seed, _command(), Progress())
     _print(results, json_, table)
     leakages = [entry["leakage"]["score"] for entry in results["private"].values()]
     if not results["valid"] or (max_leakage is not None and max(leakages) > max_leakage):

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sottovoce import jobs
 from sottovoce.audit.table import table as audit_table
 from sottovoce.errors import ConfigError
+from sottovoce.jobs.attack import audit_filter
+from sottovoce.jobs.make import make_filter, make_target
 from sottovoce.progress import Report
 from sottovoce.runtime import files
 from sottovoce.runtime.filter import Filter
@@ -28,13 +29,11 @@ def run(out: Path, report: Report) -> dict[str, Any]:
     def said(what: str) -> Report:
         return lambda done, total, note: report(done, total, f"{what}: {note}")
 
-    jobs.make_target(CORPUS, PERMIT, out / "target", "quick", None, 0, command, said("training the target"))
-    jobs.make_filter(
+    make_target(CORPUS, PERMIT, out / "target", "quick", None, 0, command, said("training the target"))
+    make_filter(
         CORPUS, PERMIT, out / "target", "optin", "quick", out / "filter", 0, command, said("training the filter")
     )
-    results, audit = jobs.audit_filter(
-        out / "filter", CORPUS, out, "quick", None, 0, command, said("attacking the filter")
-    )
+    results, audit = audit_filter(out / "filter", CORPUS, out, "quick", None, 0, command, said("attacking the filter"))
     originals = out / "originals"
     originals.mkdir(exist_ok=True)
     for i in audit.case.split.test[:_SHOWN]:

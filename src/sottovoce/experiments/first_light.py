@@ -11,12 +11,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from sottovoce import jobs
 from sottovoce.audit.protocol import Audit
+from sottovoce.jobs.attack import audit_filter
+from sottovoce.jobs.make import make_filter, make_target
 from sottovoce.models.checkpoint import write_file
 
 
@@ -54,7 +54,7 @@ def _target(setting: Setting, corpora: Path, out: Path) -> None:
     if not folder.is_dir():
         spec = f"{setting.corpus}:{corpora / setting.corpus}"
         command = f"sottovoce target --corpus {setting.corpus}:PATH --task {setting.permit} --out target"
-        jobs.make_target(spec, setting.permit, folder, "compact", None, 0, command, _quiet)
+        make_target(spec, setting.permit, folder, "compact", None, 0, command, _quiet)
 
 
 def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[dict[str, Any]]:
@@ -71,12 +71,12 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
             train = f"sottovoce train --corpus {setting.corpus}:PATH --permit {setting.permit} --target target"
             train += f" --method {method} --seed {seed} --out filter"
             if not (place / "filter").is_dir():
-                jobs.make_filter(
+                make_filter(
                     spec, setting.permit, folder / "target", method, "compact", place / "filter", seed, train, _quiet
                 )
             attack = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attackers {effort} --seed {seed} --out ."
             attributes = list(setting.attack)
-            _, earlier[effort] = jobs.audit_filter(
+            _, earlier[effort] = audit_filter(
                 place / "filter", spec, place, effort, attributes, seed, attack, _quiet, earlier.get(effort)
             )
         found.append(_portable(json.loads((place / "results.json").read_text(encoding="utf-8")), setting, method, seed))
@@ -144,4 +144,4 @@ def _scores(entry: dict[str, Any], knowledge: str) -> list[float]:
 
 
 def _percent(scores: list[float]) -> str:
-    return " / ".join(f"{100 * score:.1f}" for score in np.array(scores))
+    return " / ".join(f"{100 * score:.1f}" for score in scores)

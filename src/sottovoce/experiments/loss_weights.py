@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from sottovoce import jobs
 from sottovoce.attack.attacker import accuracy
 from sottovoce.attack.statistics import LinearOnStatistics
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.case import Case, hear
 from sottovoce.corpora.manifest import split
+from sottovoce.jobs.corpus import opened
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.target import load_target, vote
 from sottovoce.training.loop import Run
@@ -40,7 +40,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
 
 def _game(weight: float, corpora: Path, out: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
-    manifest, sounds = jobs.open_case(f"ravdess:{corpora / 'ravdess'}", lambda done, total, note: None)
+    manifest, sounds = opened(f"ravdess:{corpora / 'ravdess'}", lambda done, total, note: None)
     case = Case(manifest, sounds, split(manifest), load_target(out / "runs" / "ravdess-emotion" / "target"))
     settings = replace(PRESETS["compact"], target_weight=weight)
     run = Run(settings.steps, 0, lambda done, total, note: None)
