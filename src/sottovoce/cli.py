@@ -47,7 +47,9 @@ def corpora_list(json_: Json = False) -> None:
 
     known = [BUILT_IN, *(entry.corpus for entry in KNOWN.values())]
     found = [{"name": c.name, "title": c.title, "labels": list(c.labels), "licence": c.licence} for c in known]
-    lines = [f"{c['name']:12} {c['title']}; labels: {', '.join(c['labels'])}; {c['licence']}" for c in found]
+    lines = [
+        f"{c['name']:12} {c['title']}; labels: {', '.join(c['labels']) or 'its own'}; {c['licence']}" for c in found
+    ]
     _print(found, json_, lambda _: "\n".join(lines))
 
 

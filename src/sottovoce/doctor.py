@@ -14,7 +14,6 @@ PARTS = {
     "train": ("torch", "safetensors", "onnx"),
     "audit": ("scikit-learn", "scipy", "jinja2", "matplotlib"),
     "voices": ("espeakng-loader",),
-    "live": ("sounddevice",),
 }
 
 

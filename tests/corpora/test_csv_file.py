@@ -57,6 +57,7 @@ def test_the_same_slice_twice_is_dropped(table) -> None:
     [
         ([({"speaker": "a"}, "train"), ({"speaker": "b"}, "test")], "official"),
         ([({"speaker": "a"}, None), ({"speaker": "b"}, None), ({"speaker": "c"}, None)], "speaker"),
+        ([({"speaker": speaker}, None) for speaker in "aaabbbccc"], "utterance"),
         ([({"speaker": "a"}, None), ({"speaker": "b"}, None)], "utterance"),
         ([({"speaker": "a"}, None), ({"speaker": "b"}, None), ({"speaker": "c"}, None), ({}, None)], "utterance"),
     ],

@@ -47,11 +47,10 @@ def test_genders_by_speaker(name: str, men: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "task"), [("ravdess", "emotion"), ("emodb", "emotion"), ("librispeech", "gender")])
-def test_the_usual_split_keeps_speakers_apart_and_has_every_class(name: str, task: str) -> None:
+def test_the_split_by_speaker_keeps_speakers_apart_and_has_every_class(name: str, task: str) -> None:
     manifest = corpus(name)
     check_task(manifest, task)
-    dealt = split(manifest)
-    assert dealt.rule == "speaker"
+    dealt = split(manifest, "speaker")
     parts = [[manifest.clips[i].labels for i in part] for part in (dealt.train, dealt.validation, dealt.test)]
     for one, other in combinations(parts, 2):
         assert not {labels["speaker"] for labels in one} & {labels["speaker"] for labels in other}

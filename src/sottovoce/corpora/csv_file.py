@@ -4,7 +4,7 @@ Layout     a UTF-8 file with a header; columns `path` (relative to the CSV file)
            and `gender`, and, where wanted, `start_s` and `duration_s` (one clip is a slice of a longer recording) and
            `split` (train, validation or test)
 Licence    yours to know
-Split      official where there is a column `split`; else by speaker from three speakers on; else by utterance
+Split      official where there is a column `split`; else by utterance, or by speaker where few recur
 An empty cell means that the clip has no such label.
 """
 
@@ -13,9 +13,11 @@ from __future__ import annotations
 import csv
 import math
 import posixpath
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from sottovoce.corpora.layout import Corpus, assemble, named
 from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
@@ -43,11 +45,16 @@ def read(path: Path) -> Manifest:
 
 
 def default_rule(clips: Sequence[Clip]) -> SplitRule:
-    """How clips of which nothing else is known are split, when nothing is asked for."""
+    """How clips of which nothing else is known are split, when nothing is asked for.
+
+    Who speaks is private as a rule, and can be attacked only where the same speakers are heard again: by utterance,
+    unless most speakers have fewer than three clips.
+    """
     if any(clip.part for clip in clips):
         return "official"
-    speakers = {clip.labels.get("speaker", "") for clip in clips}
-    return "speaker" if len(speakers) >= 3 and "" not in speakers else "utterance"
+    counts = Counter(clip.labels.get("speaker", "") for clip in clips)
+    seldom = "" not in counts and len(counts) >= 3 and median(counts.values()) < 3
+    return "speaker" if seldom else "utterance"
 
 
 def read_table(table: Path, path_column: str) -> list[Clip]:

@@ -3,7 +3,7 @@
 Layout     LABEL/*.wav: the sub-folder is the label `label`; or `metadata.csv` beside the sounds, with the column
            `file_name` and the other columns of a CSV file of clips
 Licence    yours to know
-Split      official where metadata.csv has a column `split`; else by speaker from three speakers on; else by utterance
+Split      official where metadata.csv has a column `split`; else as csv_file
 """
 
 from __future__ import annotations
