@@ -7,12 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from sottovoce.corpora import cache
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.models.target import Target, from_callable
+
+torch.set_num_threads(1)  # networks are tiny here, and a second thread only gets in the way
 
 RATE = 16000
 SAMPLES = 19_200  # 1.2 s: one segment
