@@ -38,7 +38,7 @@ def run(out: Path, report: Report) -> dict[str, Any]:
     originals.mkdir(exist_ok=True)
     for i in audit.case.split.test[:_SHOWN]:
         clip = audit.case.manifest.clips[i]
-        shutil.copyfile(clip.path, originals / clip.path.name)
+        shutil.copyfile(clip.path, originals / clip.id.replace("/", "-"))
     outcome = files.protect(Filter.load(out / "filter"), originals, out / "protected")
     return {**results, "demo": {"out": str(out), "protected": len(outcome.done), "seconds": time.monotonic() - began}}
 

@@ -15,20 +15,25 @@ class Progress:
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
         self.began = self.shown = time.monotonic()
-        self.total = 0
+        self.done = self.total = 0
         self.skipped = 0  # steps that were there already when the work began
 
     def __call__(self, done: int, total: int, note: str) -> None:
         now = time.monotonic()
-        if total != self.total or done <= self.skipped:
+        if total != self.total or done != self.done + 1:  # other work, or work that goes on where it was
             self.total, self.began, self.skipped = total, now, done - 1
+        self.done = done
         if 0 < done < total and now - self.shown < (0.2 if self.terminal else 10.0):
             return
         self.shown = now
-        left_s = (now - self.began) / max(1, done - self.skipped) * (total - done)
-        line = f"{done}/{total}  {_duration(left_s)} left  {note}"
+        line = f"{done}/{total}  {self._left(done, now)}{note}"
         end = "\n" if done == total or not self.terminal else ""
         print(f"\r\x1b[K{line}" if self.terminal else line, end=end, file=sys.stderr, flush=True)
+
+    def _left(self, done: int, now: float) -> str:
+        """How long it will take still, as soon as two steps were seen."""
+        seen = done - self.skipped - 1
+        return f"{_duration((now - self.began) / seen * (self.total - done))} left  " if seen > 0 else ""
 
 
 def _duration(seconds: float) -> str:
