@@ -47,7 +47,7 @@ _COMPACT = OptinSettings(
     batch=16,
     optimiser="adam",
     learning_rate=3e-3,
-    target_weight=3.0,  # of 1, 3 and 10 the best on validation: see RESULTS.md
+    target_weight=3.0,  # 1 and 10 do no better beyond noise: see RESULTS.md
 )
 PRESETS: Mapping[str, OptinSettings] = MappingProxyType(
     {
