@@ -74,10 +74,14 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
                 make_filter(
                     spec, setting.permit, folder / "target", method, "compact", place / "filter", seed, train, _quiet
                 )
-            attack = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attackers {effort} --seed {seed} --out ."
+            # Attackers on originals are fitted once and used again, and with them their seed.
+            attackers = earlier[effort].seed if effort in earlier else seed
+            attack = (
+                f"sottovoce audit filter --corpus {setting.corpus}:PATH --attackers {effort} --seed {attackers} --out ."
+            )
             attributes = list(setting.attack)
             _, earlier[effort] = audit_filter(
-                place / "filter", spec, place, effort, attributes, seed, attack, _quiet, earlier.get(effort)
+                place / "filter", spec, place, effort, attributes, attackers, attack, _quiet, earlier.get(effort)
             )
         found.append(_portable(json.loads((place / "results.json").read_text(encoding="utf-8")), setting, method, seed))
     return found
@@ -86,7 +90,7 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
 def _portable(results: dict[str, Any], setting: Setting, method: str, seed: int) -> dict[str, Any]:
     """Results without the paths of this machine."""
     corpus = {**results["corpus"], "spec": f"{setting.corpus}:PATH"}
-    return {"setting": setting.corpus, "method": method, "seed": seed, **results, "corpus": corpus}
+    return {"setting": setting.corpus, "method": method, "filter_seed": seed, **results, "corpus": corpus}
 
 
 def _folder(out: Path, setting: Setting) -> Path:

@@ -33,8 +33,8 @@ def audit_filter(
 ) -> tuple[dict[str, Any], Audit]:
     """Attack a filter; writes results.json and report.html to `out`.
 
-    `earlier` is an audit of the same case whose attackers on originals are used again. Returns the results and the
-    audit.
+    `earlier` is an audit of the same case whose effort, seed and attackers on originals are used again. Returns the
+    results and the audit.
     """
     filter_ = Filter.load(path)
     if path.resolve() in (out.resolve(), *out.resolve().parents):
