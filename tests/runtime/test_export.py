@@ -11,9 +11,10 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
+from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
 from sottovoce.models.architectures import build
-from sottovoce.models.checkpoint import CARD, read_folder, sha256, write_folder
+from sottovoce.models.checkpoint import CARD, read_folder, write_folder
 from sottovoce.runtime.config import FRONT_END, FilterConfig
 from sottovoce.runtime.engine import OnnxEngine
 from sottovoce.runtime.export import Dithered, check_parity, save_filter, to_onnx
@@ -128,7 +129,7 @@ def rewrite_config(folder, **changes) -> None:
     config.update(changes)
     (folder / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
     card = json.loads((folder / CARD).read_text())
-    card["files"]["config.json"] = sha256(folder / "config.json")
+    card["files"]["config.json"] = file_sha256(folder / "config.json")
     (folder / CARD).write_text(json.dumps(card))
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sottovoce import __version__
+from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
 
 SCHEMA = 1
@@ -92,7 +93,7 @@ def read_folder(folder: Path, kind: str) -> dict[str, Any]:
         if names:
             raise ModelError(f"{folder} has {word} files: {', '.join(sorted(names))}; restore it or train it again.")
     for name, digest in expected.items():
-        if (folder / name).stat().st_size > _LARGEST_BYTES or sha256(folder / name) != digest:
+        if (folder / name).stat().st_size > _LARGEST_BYTES or file_sha256(folder / name) != digest:
             raise ModelError(f"{folder} was altered: {name} does not match its card; restore it or train it again.")
     return dict(card)
 
@@ -100,12 +101,6 @@ def read_folder(folder: Path, kind: str) -> dict[str, Any]:
 def folder_digest(card: Mapping[str, Any]) -> str:
     """One SHA-256 in hex for all files of a folder, from its card."""
     return hashlib.sha256(json.dumps(card["files"], sort_keys=True).encode()).hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_file(path: Path, content: bytes) -> None:

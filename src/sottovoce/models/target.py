@@ -16,9 +16,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
+from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
 from sottovoce.models.architectures import restore
-from sottovoce.models.checkpoint import folder_digest, read_folder, sha256, write_folder
+from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
 
 Array = NDArray[np.float32]
 _BATCH = 64
@@ -118,7 +119,7 @@ def from_onnx(path: Path) -> Target:
         return scores
 
     queried = _tried(from_callable(run, task, classes))
-    return Target(queried.task, queried.classes, False, queried.logits, sha256(path), path)
+    return Target(queried.task, queried.classes, False, queried.logits, file_sha256(path), path)
 
 
 def load_target(path: Path) -> Target:
