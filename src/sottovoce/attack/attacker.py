@@ -2,11 +2,12 @@
 
 Every attacker is fresh: trained after the filter, with its own loop; it shares nothing with the training of a filter,
 and chooses its own settings on validation. Its knowledge is a matter of what it hears: an informed attacker is fitted
-on obfuscated sound, an ignorant one on originals.
+on obfuscated sound, an ignorant one on originals, a white-box one also uses the weights of the filter.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, Self
@@ -16,23 +17,57 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.int64]
-Knowledge = Literal["ignorant", "informed"]
+Knowledge = Literal["ignorant", "informed", "white-box"]
 
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """Utterances as they arrive: standardised log spectra [S, 161, 128], and whose each segment is, [S] in 0..U-1."""
+    """Utterances as they arrive.
+
+    `spectra` [S, F, N] are their segments (standardised log spectra [S, 161, 128], or another feature of that form),
+    and `owner` [S] in 0..U-1, ascending, says whose each is. `outline` [U, D] is what shows without a look at the
+    content: the duration in seconds and, of sound, the level in dB. `answers` [S, K] are the logits of the target,
+    where there is one. `waves` are the sounds [T] at 16 kHz, where sound arrives, and `voices` what a pretrained
+    speaker encoder makes of them: embeddings [P, 256] of pieces of 1.6 s, and whose each is [P].
+    """
 
     spectra: Array
     owner: NDArray[np.int64]
+    outline: Array
+    answers: Array | None = None
+    waves: Sequence[Array] | None = None
+    voices: tuple[Array, NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
-        return int(self.owner[-1]) + 1
+        return len(self.outline)
 
     @cached_property
     def first(self) -> NDArray[np.int64]:
         """Position of the first segment of each utterance, [U + 1]; the last entry is S."""
         return np.searchsorted(self.owner, np.arange(len(self) + 1))
+
+    def pick(self, utterances: NDArray[np.int64]) -> Heard:
+        """The utterances at these positions, in this order."""
+        segments, owner = _of(utterances, self.owner)
+        voices = None
+        if self.voices is not None:
+            pieces, whose = _of(utterances, self.voices[1])
+            voices = self.voices[0][pieces], whose
+        return Heard(
+            self.spectra[segments],
+            owner,
+            self.outline[utterances],
+            None if self.answers is None else self.answers[segments],
+            None if self.waves is None else [self.waves[u] for u in utterances],
+            voices,
+        )
+
+
+def _of(utterances: NDArray[np.int64], owner: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of what belongs to these utterances, in their order, and the number of the utterance among them."""
+    first, last = np.searchsorted(owner, utterances), np.searchsorted(owner, utterances, side="right")
+    ranges = [np.arange(a, b) for a, b in zip(first, last, strict=True)]
+    return np.concatenate([np.zeros(0, np.int64), *ranges]), np.repeat(np.arange(len(utterances)), last - first)
 
 
 class Attacker(Protocol):
@@ -41,13 +76,14 @@ class Attacker(Protocol):
     name: str
     needs: str  # what this attacker has to have or know, in words
     converged_: bool  # more training would not have helped, as far as validation can tell
+    curve_: list[tuple[int, float]]  # accuracy on validation after so many training steps; empty where none are taken
 
     def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
         """Learn from utterances and their labels [U] in 0..classes-1, choosing on validation."""
         ...
 
     def scores(self, heard: Heard) -> Array:
-        """Scores [U, K]; the guess is the argmax."""
+        """Natural logarithms of probabilities, up to a constant of each utterance, [U, K]; the guess is the argmax."""
         ...
 
 

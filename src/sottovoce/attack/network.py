@@ -12,76 +12,93 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sottovoce.attack.attacker import Array, Heard, Labels, accuracy
-from sottovoce.models.deepspeech2 import DeepSpeech2
+from sottovoce.attack.attacker import Array, Heard, Labels
+from sottovoce.attack.statistics import LABELLED, LEAST, over_segments, standard_error
 from sottovoce.models.layers import SpecAugment
-from sottovoce.models.target import vote
 
 _BATCH = 32
-_LEARNING_RATE = 3e-3
+_SCORED_AT_ONCE = 64
 _WEIGHT_DECAY = 0.05
+
+Network = Callable[[int, int, int], nn.Module]  # for so many classes, bins and frames: [B, F, N] to logits [B, K]
 
 
 class NetworkAttacker:
-    """A network on segments, with the vote over an utterance.
+    """A network on segments; an utterance is decided by the mean of their log posteriors.
 
     Trained in cycles of falling learning rate (Loshchilov and Hutter 2017), each twice as long as the one before; the
     best on validation is kept. Converged: the last cycle gained no more than one standard error over the one before.
+    `view` makes what the network sees of what is heard, where it is not the spectra.
     """
 
-    needs = "labelled recordings as the application receives them"
+    needs = LABELLED
 
     def __init__(
-        self, name: str, network: Callable[[int], nn.Module], first_cycle: int, cycles: int, seed: int
+        self,
+        name: str,
+        network: Network,
+        first_cycle: int,
+        cycles: int,
+        seed: int,
+        learning_rate: float = 3e-3,
+        view: Callable[[Heard], Heard] | None = None,
     ) -> None:
         self.name = name
         self.network = network
         self.first_cycle = first_cycle
         self.cycles = cycles
         self.seed = seed
+        self.learning_rate = learning_rate
+        self.view = view
 
     def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+        seen, held_out = self._seen(train), self._seen(validation)
         torch.manual_seed(self.seed)
         rng = np.random.default_rng(self.seed)
-        self.network_ = self.network(classes)
-        self.validation_: list[float] = []
+        self.network_ = self.network(classes, *seen.spectra.shape[1:])
+        self.curve_: list[tuple[int, float]] = []
         best = copy.deepcopy(self.network_.state_dict())
         optimiser = torch.optim.AdamW(self.network_.parameters(), weight_decay=_WEIGHT_DECAY)
         self.converged_ = False
         for cycle in range(self.cycles):
-            self._cycle(train, labels, optimiser, self.first_cycle * 2**cycle, rng)
-            score = accuracy(self, validation, validation_labels)
-            if score > max(self.validation_, default=-1.0):
+            self._cycle(seen, labels, optimiser, self.first_cycle * 2**cycle, rng)
+            score = float((self._read(held_out).argmax(axis=1) == validation_labels).mean())
+            before = [accuracy for _, accuracy in self.curve_]
+            if score > max(before, default=-1.0):
                 best = copy.deepcopy(self.network_.state_dict())
-            self.validation_.append(score)
-            if cycle:
-                error = math.sqrt(max(score * (1.0 - score), 1e-3) / len(validation))
-                self.converged_ = score - self.validation_[-2] <= error
-            if self.converged_ or score == 1.0:
+            self.curve_.append((self.first_cycle * (2 ** (cycle + 1) - 1), score))
+            if score == 1.0 or (before and score - before[-1] <= standard_error(score, len(validation))):
                 self.converged_ = True
                 break
         self.network_.load_state_dict(best)
         return self
 
     def scores(self, heard: Heard) -> Array:
+        return self._read(self._seen(heard))
+
+    def _seen(self, heard: Heard) -> Heard:
+        return heard if self.view is None else self.view(heard)
+
+    def _read(self, seen: Heard) -> Array:
         self.network_.eval()
+        starts = range(0, len(seen.spectra), _SCORED_AT_ONCE)
         with torch.no_grad():
-            parts = torch.split(torch.from_numpy(heard.spectra), 64)
-            logits = torch.cat([self.network_(spectra) for spectra in parts]).numpy()
-        return vote(logits, heard.owner)
+            parts = [self.network_(torch.tensor(seen.spectra[i : i + _SCORED_AT_ONCE])) for i in starts]
+            posterior = torch.cat(parts).log_softmax(dim=1).clamp(min=math.log(LEAST))
+        return over_segments(posterior.numpy(), seen).astype(np.float32)
 
     def _cycle(
-        self, train: Heard, labels: Labels, optimiser: torch.optim.Optimizer, steps: int, rng: np.random.Generator
+        self, seen: Heard, labels: Labels, optimiser: torch.optim.Optimizer, steps: int, rng: np.random.Generator
     ) -> None:
         """Train for `steps` batches of one random segment of each of 32 random utterances."""
         self.network_.train()
-        order = np.concatenate([rng.permutation(len(train)) for _ in range(1 + steps * _BATCH // len(train))])
+        order = np.concatenate([rng.permutation(len(seen)) for _ in range(1 + steps * _BATCH // len(seen))])
         for step in range(steps):
             for group in optimiser.param_groups:
-                group["lr"] = _LEARNING_RATE * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+                group["lr"] = self.learning_rate * 0.5 * (1.0 + math.cos(math.pi * step / steps))
             chosen = order[step * _BATCH : (step + 1) * _BATCH]
-            segment = rng.integers(train.first[chosen], train.first[chosen + 1])
-            logits = self.network_(torch.from_numpy(train.spectra[segment]))
+            segment = rng.integers(seen.first[chosen], seen.first[chosen + 1])
+            logits = self.network_(torch.tensor(seen.spectra[segment]))
             loss = functional.cross_entropy(logits, torch.from_numpy(labels[chosen]), label_smoothing=0.05)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -91,10 +108,10 @@ class NetworkAttacker:
 class SeparableCnn(nn.Module):
     """Strided depthwise-separable convolutions, attention over time, linear: [B, 161, N] -> [B, K]."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, frames: int) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            SpecAugment(),
+            SpecAugment(frames=min(24, 1 + frames // 5)),
             nn.Conv2d(1, 32, (9, 5), stride=(4, 2), padding=(4, 2), bias=False),
             nn.BatchNorm2d(32),
             nn.GELU(),
@@ -119,13 +136,3 @@ class SeparableCnn(nn.Module):
 def _separable(inputs: int, outputs: int, stride: tuple[int, int]) -> nn.Module:
     depthwise = nn.Conv2d(inputs, inputs, 3, stride=stride, padding=1, groups=inputs, bias=False)
     return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1, bias=False), nn.BatchNorm2d(outputs), nn.GELU())
-
-
-def cnn(cycles: int, seed: int) -> NetworkAttacker:
-    """A convolutional attacker of another make than any network that a filter is trained with."""
-    return NetworkAttacker("CNN", SeparableCnn, 120, cycles, seed)
-
-
-def deepspeech2(cycles: int, seed: int) -> NetworkAttacker:
-    """The paper's attacker: the architecture of its target."""
-    return NetworkAttacker("DeepSpeech2", DeepSpeech2, 50, cycles, seed)

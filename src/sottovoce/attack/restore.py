@@ -1,4 +1,4 @@
-"""Restoring: a fresh deobfuscator, trained on pairs of obfuscated and original sound; then reading what it restored."""
+"""Restoring: a fresh deobfuscator, trained on pairs of obfuscated and original sound."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ from typing import Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional
 
-from sottovoce.attack.attacker import Array, Attacker, Heard, Labels
+from sottovoce.attack.attacker import Array
 from sottovoce.models.compact import CompactAutoencoder
 
 _BATCH = 16
+_READ_AT_ONCE = 64
+_HELD_OUT = 0.1
+_GAIN = 0.05  # of the error on what was held out: a second cycle that gains less has come to its end
 
 
 class Restorer:
-    """Learns to turn obfuscated spectra back into their originals, [S, 161, 128] each."""
+    """Learns to turn what is heard, [S, F', N'], back into original spectra, [S, F, N].
+
+    Trained in two cycles of falling rate, of `steps` and twice as many batches; `errors_` are their mean squared errors
+    on a tenth of the pairs that was held out. Converged: the second is less than 5 % below the first.
+    """
 
     def __init__(self, steps: int, seed: int) -> None:
         self.steps = steps
@@ -24,41 +33,52 @@ class Restorer:
     def fit(self, obfuscated: Array, original: Array) -> Self:
         torch.manual_seed(self.seed)
         rng = np.random.default_rng(self.seed)
-        self.network_ = CompactAutoencoder(width=24, blocks=2)
+        order = rng.permutation(len(original))
+        held_out, train = np.split(order, [max(1, round(_HELD_OUT * len(order)))])
+        self.network_: nn.Module = CompactAutoencoder(width=24, blocks=2)
+        if obfuscated.shape[1:] != original.shape[1:]:
+            self.network_ = nn.Sequential(_Spread(obfuscated.shape[1:], original.shape[1:]), self.network_)
+        self.errors_: list[float] = []
+        for steps in (self.steps, 2 * self.steps):
+            self._cycle(obfuscated, original, train, steps, rng)
+            restored = self.restore(obfuscated[held_out])
+            self.errors_.append(float(np.square(restored - original[held_out]).mean()))
+        self.converged_ = self.errors_[1] > (1.0 - _GAIN) * self.errors_[0]
+        return self
+
+    def restore(self, obfuscated: Array) -> Array:
+        """Restored spectra [S, F, N]."""
+        self.network_.eval()
+        starts = range(0, len(obfuscated), _READ_AT_ONCE)
+        with torch.no_grad():
+            parts = [self.network_(torch.tensor(obfuscated[i : i + _READ_AT_ONCE])) for i in starts]
+        return torch.cat(parts).numpy()
+
+    def _cycle(
+        self, obfuscated: Array, original: Array, train: NDArray[np.int64], steps: int, rng: np.random.Generator
+    ) -> None:
+        self.network_.train()
         optimiser = torch.optim.AdamW(self.network_.parameters())
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=self.steps)
-        for _ in range(self.steps):
-            chosen = rng.integers(0, len(obfuscated), _BATCH)
-            restored = self.network_(torch.from_numpy(obfuscated[chosen]))
-            loss = functional.mse_loss(restored, torch.from_numpy(original[chosen]))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
+        for _ in range(steps):
+            chosen = rng.choice(train, _BATCH)
+            restored = self.network_(torch.tensor(obfuscated[chosen]))
+            loss = functional.mse_loss(restored, torch.tensor(original[chosen]))
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
-        self.network_.eval()
-        return self
-
-    def restore(self, obfuscated: Array) -> Array:
-        """Restored spectra [S, 161, 128]."""
-        with torch.no_grad():
-            parts = torch.split(torch.from_numpy(obfuscated), 64)
-            return torch.cat([self.network_(part) for part in parts]).numpy()
 
 
-class RestoreThenRead:
-    """An attacker that was fitted on originals, reading what the restorer made of the obfuscated sound."""
+class _Spread(nn.Module):
+    """A linear map of each frame of a feature [B, F', N'] to those of the spectrum [B, F, N] that it stands for."""
 
-    needs = "pairs of recordings with and without the filter, and labelled originals"
+    def __init__(self, heard: tuple[int, ...], original: tuple[int, ...]) -> None:
+        super().__init__()
+        self.frames = original[1]
+        stride = -(-original[1] // heard[1])
+        self.map = nn.ConvTranspose1d(heard[0], original[0], stride, stride=stride)
 
-    def __init__(self, restorer: Restorer, reader: Attacker) -> None:
-        self.name = f"restore, then {reader.name}"
-        self.restorer = restorer
-        self.reader = reader
-
-    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
-        """Nothing is left to learn: both parts are fitted already."""
-        self.converged_ = self.reader.converged_
-        return self
-
-    def scores(self, heard: Heard) -> Array:
-        return self.reader.scores(Heard(self.restorer.restore(heard.spectra), heard.owner))
+    def forward(self, feature: Tensor) -> Tensor:
+        spectrum: Tensor = self.map(feature)
+        return spectrum[:, :, : self.frames]

@@ -1,51 +1,150 @@
-"""A linear attacker on what an utterance's spectrum is like on the whole."""
+"""Attackers on what a spectrum is like on the whole: mean, deviation and mean absolute step of each bin."""
 
 from __future__ import annotations
 
-from typing import Self
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sottovoce.attack.attacker import Array, Heard, Labels
 
-_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)  # inverse strengths, chosen on validation
+LEAST = 1e-6  # no attacker calls anything less probable than this
+LABELLED = "labelled recordings as the application receives them"
+
+_PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths
+_COMPONENTS = 64  # that trees are grown on: they are slow on many features and need few
 
 
-class LinearOnStatistics:
-    """Logistic regression on mean, deviation and mean absolute step of each bin over an utterance."""
+class Chosen(ABC):
+    """The best on validation of a few models of scikit-learn that see one vector of each utterance."""
 
-    name = "linear on statistics"
-    needs = "labelled recordings as the application receives them"
+    name: str
+    needs = LABELLED
+    converged_ = True  # solved exactly, or not trained at all
+
+    @abstractmethod
+    def features(self, heard: Heard) -> Array:
+        """What is seen of each utterance, [U, D]."""
+
+    @abstractmethod
+    def candidates(self, utterances: int) -> list[Any]:
+        """Unfitted models to choose from, when so many utterances are there to learn from."""
 
     def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
-        features, held_out = _statistics(train), _statistics(validation)
-        fitted = [_fit(features, labels, penalty) for penalty in _PENALTIES]
-        self.validation_ = [float(model.score(held_out, validation_labels)) for model in fitted]
-        self.model_ = fitted[int(np.argmax(self.validation_))]
+        features, held_out = self.features(train), self.features(validation)
+        self.model_ = best(self.candidates(len(train)), features, labels, held_out, validation_labels)
         self.classes_ = classes
-        self.converged_ = True  # a convex problem, solved
+        self.curve_: list[tuple[int, float]] = []
         return self
 
     def scores(self, heard: Heard) -> Array:
-        known = self.model_.predict_proba(_statistics(heard))
-        scores = np.zeros((len(heard), self.classes_), np.float32)
-        scores[:, self.model_.classes_] = known
-        return scores
+        return log_posterior(self.model_.predict_proba(self.features(heard)), self.model_.classes_, self.classes_)
 
 
-def _fit(features: Array, labels: Labels, penalty: float) -> Pipeline:
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=500))
-    return model.fit(features, labels)
+class LinearOnStatistics(Chosen):
+    """Logistic regression, its penalty chosen."""
+
+    name = "linear on statistics"
+
+    def features(self, heard: Heard) -> Array:
+        return statistics(heard)
+
+    def candidates(self, utterances: int) -> list[Any]:
+        return logistic(_PENALTIES)
 
 
-def _statistics(heard: Heard) -> Array:
-    """Mean, deviation and mean absolute step in time of each bin, [U, 483]."""
-    spectra, first = heard.spectra, heard.first[:-1]
-    segments = np.diff(heard.first)[:, None]
-    mean = np.add.reduceat(spectra.mean(axis=2), first) / segments
-    power = np.add.reduceat((spectra**2).mean(axis=2), first) / segments
-    step = np.add.reduceat(np.abs(np.diff(spectra, axis=2)).mean(axis=2), first) / segments
-    return np.concatenate([mean, np.sqrt(np.maximum(power - mean**2, 0.0)), step], axis=1)
+class NearestNeighbour(Chosen):
+    """The labels of the nearest utterances, weighted by how near they are; metric and number chosen."""
+
+    name = "nearest neighbour"
+
+    def features(self, heard: Heard) -> Array:
+        return statistics(heard)
+
+    def candidates(self, utterances: int) -> list[Any]:
+        return [
+            make_pipeline(StandardScaler(), KNeighborsClassifier(min(k, utterances), weights="distance", metric=metric))
+            for metric in ("cosine", "euclidean")
+            for k in (1, 5, 15)
+        ]
+
+
+class TreesOnStatistics:
+    """Boosted trees on principal components of the statistics; how many is chosen."""
+
+    name = "trees on statistics"
+    needs = LABELLED
+
+    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+        features = statistics(train)
+        self.components_ = principal_components(features)
+        self.trees_ = HistGradientBoostingClassifier(max_leaf_nodes=8, min_samples_leaf=10, early_stopping=False)
+        self.trees_.fit(self.components_.transform(features), labels)
+        staged = self.trees_.staged_predict(self.components_.transform(statistics(validation)))
+        self.curve_ = [(i, float((guess == validation_labels).mean())) for i, guess in enumerate(staged, start=1)]
+        self.rounds_ = max(self.curve_, key=lambda point: point[1])[0]
+        early = max(score for _, score in self.curve_[: 3 * len(self.curve_) // 4])
+        gain = self.curve_[self.rounds_ - 1][1] - early  # of the last quarter
+        self.converged_ = gain <= standard_error(early, len(validation))
+        self.classes_ = classes
+        return self
+
+    def scores(self, heard: Heard) -> Array:
+        staged = self.trees_.staged_predict_proba(self.components_.transform(statistics(heard)))
+        return log_posterior(next(islice(staged, self.rounds_ - 1, None)), self.trees_.classes_, self.classes_)
+
+
+def statistics(heard: Heard) -> Array:
+    """Mean, deviation and, where there are frames to step between, mean absolute step of each bin, [U, 3 F or 2 F]."""
+    spectra = heard.spectra
+    mean = over_segments(spectra.mean(axis=2), heard)
+    power = over_segments((spectra**2).mean(axis=2), heard)
+    found = [mean, np.sqrt(np.maximum(power - mean**2, 0.0))]
+    if spectra.shape[2] > 1:
+        found.append(over_segments(np.abs(np.diff(spectra, axis=2)).mean(axis=2), heard))
+    return np.concatenate(found, axis=1).astype(np.float32)
+
+
+def over_segments(values: NDArray[Any], heard: Heard) -> NDArray[Any]:
+    """The mean [U, D] over each utterance's segments of values [S, D]."""
+    total: NDArray[Any] = np.add.reduceat(values, heard.first[:-1])
+    return total / np.diff(heard.first)[:, None]
+
+
+def principal_components(features: Array) -> Any:
+    """Standardises, then turns to at most 64 principal components; fitted on features [U, D]."""
+    return make_pipeline(StandardScaler(), PCA(min(_COMPONENTS, *features.shape), svd_solver="full")).fit(features)
+
+
+def logistic(penalties: Sequence[float]) -> list[Any]:
+    """Logistic regressions on standardised features, one for each inverse penalty."""
+    return [make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=500)) for penalty in penalties]
+
+
+def best(candidates: list[Any], features: Array, labels: Any, held_out: Array, held_out_labels: Any) -> Any:
+    """The fitted candidate with the best score (accuracy, or R^2 of a regression) on what was held out."""
+    fitted = [model.fit(features, labels) for model in candidates]
+    return fitted[int(np.argmax([model.score(held_out, held_out_labels) for model in fitted]))]
+
+
+def log_posterior(probabilities: NDArray[Any], known: Labels, classes: int) -> Array:
+    """Log probabilities [U, classes] from the probabilities [U, K] of the classes `known` [K]."""
+    posterior = np.full((len(probabilities), classes), LEAST, np.float32)
+    posterior[:, known] = np.maximum(probabilities, LEAST)
+    return np.log(posterior)
+
+
+def standard_error(accuracy: float, utterances: int) -> float:
+    """Standard error of an accuracy (0..1) on so many utterances; never nothing, even where all or none is right."""
+    return math.sqrt(max(accuracy * (1.0 - accuracy), 1e-3) / utterances)

@@ -1,0 +1,29 @@
+"""An attacker that looks at no content at all: what the outline of an utterance gives away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sottovoce.attack.attacker import Array, Heard
+from sottovoce.attack.statistics import Chosen
+
+
+class OutlineOnly(Chosen):
+    """Neighbours, a Gaussian for each class, or small boosted trees on the outline."""
+
+    name = "duration and level"
+    needs = "how long and how loud, not what"
+
+    def features(self, heard: Heard) -> Array:
+        return heard.outline
+
+    def candidates(self, utterances: int) -> list[Any]:
+        neighbours = [KNeighborsClassifier(min(k, utterances)) for k in (5, 15, 45)]
+        trees = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=4, early_stopping=False)
+        return [make_pipeline(StandardScaler(), model) for model in (GaussianNB(), *neighbours, trees)]

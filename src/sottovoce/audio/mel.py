@@ -1,0 +1,40 @@
+"""The mel scale: frequency as it is heard, in Slaney's form (Auditory Toolbox 1998), linear up to 1 kHz.
+
+The same numbers as librosa's defaults, which published encoders were trained on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_HZ_PER_MEL = 200.0 / 3.0  # below the bend
+_BEND_HZ = 1000.0
+_BEND_MEL = _BEND_HZ / _HZ_PER_MEL  # 15
+_LOG_STEP = np.log(6.4) / 27.0  # above the bend, 27 mel are a factor of 6.4
+
+
+def to_mel(frequency_hz: ArrayLike) -> NDArray[np.float64]:
+    """Mel of frequencies in Hz, of any shape; 0 Hz or more."""
+    hertz = np.asarray(frequency_hz, np.float64)
+    above = _BEND_MEL + np.log(np.maximum(hertz, _BEND_HZ) / _BEND_HZ) / _LOG_STEP
+    return np.where(hertz < _BEND_HZ, hertz / _HZ_PER_MEL, above)
+
+
+def to_hertz(mel: ArrayLike) -> NDArray[np.float64]:
+    """Frequencies in Hz of mel, of any shape: the inverse of `to_mel`."""
+    mel = np.asarray(mel, np.float64)
+    above = _BEND_HZ * np.exp(_LOG_STEP * (np.maximum(mel, _BEND_MEL) - _BEND_MEL))
+    return np.where(mel < _BEND_MEL, mel * _HZ_PER_MEL, above)
+
+
+def filterbank(bands: int, fft_size: int, sample_rate: int) -> NDArray[np.float32]:
+    """Weights [bands, fft_size // 2 + 1] that gather the bins of a power spectrum into mel bands, up to half the rate.
+
+    Triangles whose corners are equally far apart in mel, each of unit area over frequency in Hz.
+    """
+    corners = to_hertz(np.linspace(0.0, to_mel(sample_rate / 2), bands + 2))
+    low, peak, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
+    hertz = np.linspace(0.0, sample_rate / 2, fft_size // 2 + 1)
+    triangles = np.maximum(0.0, np.minimum((hertz - low) / (peak - low), (high - hertz) / (high - peak)))
+    return (triangles * 2.0 / (high - low)).astype(np.float32)

@@ -1,0 +1,102 @@
+"""The pretrained speaker encoder: how it hears, and that it knows voices."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from sottovoce.attack import encoder
+from sottovoce.attack.attacker import Heard
+from sottovoce.attack.through_encoder import OnEmbedding, embeddings
+from sottovoce.audio.mel import to_hertz, to_mel
+from sottovoce.audio.spectrum import SAMPLE_RATE
+from sottovoce.errors import ConfigError, MissingExtraError
+
+installed = pytest.mark.skipif(not encoder.available(), reason="the pretrained encoder is not installed")
+
+
+def tone(frequency_hz: float, seconds: float = 1.0, amplitude: float = 0.2) -> np.ndarray:
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return (amplitude * np.sin(2 * np.pi * frequency_hz * time)).astype(np.float32)
+
+
+def buzz(frequency_hz: float, seed: int, seconds: float = 1.6) -> np.ndarray:
+    """A voice of sorts: harmonics of a wavering fundamental."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    phase = 2 * np.pi * frequency_hz * (time + 0.02 * np.sin(rng.uniform(4, 6) * time + rng.uniform(0, 6)))
+    return (0.1 * sum(np.sin(n * phase) / n for n in range(1, 20))).astype(np.float32)
+
+
+def test_a_tone_is_loudest_in_its_band():
+    middles = to_hertz(np.arange(1, 41) * to_mel(8000.0) / 41)
+    for band in (5, 20, 38):
+        spectrum = encoder.mels(tone(middles[band]))
+        assert spectrum.shape == (101, 40) and spectrum.dtype == np.float32
+        assert (spectrum[5:-5].argmax(axis=1) == band).all()
+
+
+def test_faint_sound_is_made_louder_and_loud_sound_left_alone():
+    loud, faint, fainter = (encoder.mels(tone(500.0, amplitude=a)) for a in (0.2, 0.02, 0.002))
+    np.testing.assert_allclose(faint, fainter, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(loud.sum(), faint.sum() * 0.02 / 1e-3, rtol=1e-2)  # powers: 0.2^2 / 2, and -30 dB
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.001, 1), (1.59, 1), (1.6, 2), (2.39, 2), (2.4, 3), (5.0, 6)])
+def test_pieces_cover_the_whole_sound_and_overlap_by_half(seconds, count):
+    wav = np.random.default_rng(0).standard_normal(round(seconds * SAMPLE_RATE)).astype(np.float32)
+    pieces, owner = encoder.partials([wav])
+    assert pieces.shape == (count, 40, 160)
+    assert owner.tolist() == [0] * count
+    mel = encoder.mels(wav)
+    joined = np.concatenate([*(piece.T[:80] for piece in pieces), pieces[-1].T[80:]])
+    np.testing.assert_array_equal(joined[: len(mel)], mel)
+    assert not joined[len(mel) :].any()
+
+
+@installed
+def test_one_voice_is_more_like_itself_than_like_another():
+    waves = [buzz(hz, seed) for hz in (100.0, 230.0) for seed in (0, 1)]
+    found = encoder.embed(*encoder.voices(waves))
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
+    alike = found @ found.T
+    assert min(alike[0, 1], alike[2, 3]) > alike[:2, 2:].max() + 0.1
+
+
+@installed
+def test_embeddings_that_were_kept_are_as_good_as_the_sound():
+    waves = [buzz(hz, seed=0, seconds=hz / 100.0) for hz in (100.0, 230.0, 330.0)]
+    heard = Heard(np.zeros((3, 1, 1), np.float32), np.arange(3), np.ones((3, 1), np.float32), waves=waves)
+    kept = replace(heard, waves=None, voices=encoder.voices(waves))
+    np.testing.assert_array_equal(embeddings(heard), embeddings(kept))
+    np.testing.assert_allclose(embeddings(kept.pick(np.array([2]))), embeddings(heard)[2:], atol=1e-6)
+
+
+@installed
+def test_the_number_of_threads_is_what_it_was():
+    before = torch.get_num_threads()
+    with encoder.one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+def test_without_the_weights_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(encoder, "_place", lambda: None)
+    assert not encoder.available()
+    with pytest.raises(MissingExtraError, match="Resemblyzer"):
+        encoder.pretrained()
+
+
+def test_weights_of_another_content_are_not_used(tmp_path, monkeypatch):
+    (tmp_path / "pretrained.pt").write_bytes(b"anything")
+    package = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(encoder, "find_spec", lambda name: package)
+    assert encoder._place.__wrapped__() is None
+
+
+def test_it_needs_sound():
+    features = Heard(np.zeros((2, 3, 4), np.float32), np.arange(2), np.ones((2, 1), np.float32))
+    with pytest.raises(ConfigError, match="sound"):
+        OnEmbedding().fit(features, np.array([0, 1]), features, np.array([0, 1]), 2)
