@@ -7,11 +7,13 @@ CORPORA ?= ../shared/corpora
 
 install: .venv/complete
 
-# torch first and alone: without it, other packages would bring a build with gigabytes of GPU libraries.
+# torch first and alone: without it, other packages would bring a build with gigabytes of GPU libraries. Of Resemblyzer
+# only the weights are used, and nothing that it depends on.
 .venv/complete: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet -c constraints.txt --no-deps Resemblyzer
 	touch $@
 
 demo: install
@@ -28,10 +30,12 @@ check: install
 
 bench: install
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/attackers.py --corpus ravdess:$(CORPORA)/ravdess
 
 results: install
 	$(BIN)/sottovoce experiment first-light --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment loss-weights --corpora $(CORPORA) --out results
+	$(BIN)/python benchmarks/third_party.py --corpora $(CORPORA) --out third-party
 
 clean:
 	rm -rf .venv demo

@@ -24,6 +24,7 @@ LAYERS = (
     ("runtime",),
     ("attack",),
     ("audit",),
+    ("report",),
     ("jobs",),
     ("experiments",),
     ("demo", "doctor"),

@@ -1,14 +1,14 @@
 """The main job from nothing, in a small form: everything that it promises is there."""
 
 import json
+import os
 
 import pytest
 
 from sottovoce import demo
-from sottovoce.attack import network
-from sottovoce.attack.network import NetworkAttacker, SeparableCnn
-from sottovoce.audit import protocol
-from sottovoce.audit.protocol import Effort
+from sottovoce.audit import efforts
+from sottovoce.audit.efforts import Effort
+from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError
 from sottovoce.models.checkpoint import read_folder
 from sottovoce.training import optin
@@ -20,7 +20,7 @@ SIZES = {"width": 4, "blocks": 1}
 
 
 @pytest.fixture(autouse=True)
-def small(shaped, monkeypatch) -> None:
+def small(shaped, monkeypatch, tmp_path_factory) -> None:
     """Another corpus with words, by utterance as the built-in one, and a few steps of everything."""
     table = shaped.table.with_name("official.csv")
     lines = shaped.table.read_text().splitlines()
@@ -32,8 +32,10 @@ def small(shaped, monkeypatch) -> None:
     filter_ = OptinSettings("compact-autoencoder", SIZES, SIZES, steps=2, batch=4, optimiser="adam")
     monkeypatch.setattr(target_training, "PRESETS", {"quick": target})
     monkeypatch.setattr(optin, "PRESETS", {"quick": filter_})
-    monkeypatch.setattr(protocol, "EFFORTS", {"quick": Effort(1, 0, 2)})
-    monkeypatch.setattr(network, "cnn", lambda cycles, seed: NetworkAttacker("CNN", SeparableCnn, 1, cycles, seed))
+    effort = Effort(("linear",), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
+    monkeypatch.setattr(efforts, "EFFORTS", {"quick": effort})
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def test_everything_from_nothing(tmp_path):
@@ -44,6 +46,7 @@ def test_everything_from_nothing(tmp_path):
     assert read_folder(out / "filter", "filter")["permit"] == ["word"]
     results = json.loads((out / "results.json").read_text())
     assert {key: found[key] for key in results} == results
+    assert verify(out) == []
     assert set(results["private"]) == {"gender", "speaker"}
     assert (out / "report.html").stat().st_size > 10_000
     before, after = (sorted(path.name for path in (out / name).iterdir()) for name in ("originals", "protected"))

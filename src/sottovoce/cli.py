@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
@@ -120,27 +121,67 @@ def train(
 
 @app.command()
 def audit(
-    filter_: Annotated[Path, typer.Argument(metavar="FILTER", help="Filter folder, as `sottovoce train` writes it.")],
+    system: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILTER",
+            help="A filter's folder, a folder of protected sound, a file *.onnx, or 'command:PROGRAM {in} {out}'.",
+        ),
+    ],
     corpus: Corpus,
     out: Out,
     attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     attack: Annotated[str | None, typer.Option(help="Attributes to attack, with commas; default: all others.")] = None,
+    permit: Annotated[str | None, typer.Option(help="What is permitted, with commas; a filter says it itself.")] = None,
+    target: Annotated[Path | None, typer.Option(help="Target that judges; a filter brings its own.")] = None,
+    split: Split = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that.")] = False,
     max_leakage: Annotated[float | None, typer.Option(help="Exit with status 1 when a leakage is above this.")] = None,
+    workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = os.cpu_count() or 1,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
-    """Attack a filter with fresh attackers; writes results.json and report.html."""
+    """Attack a filter, or any other system, with fresh attackers; writes results.json, scores.npz and a report."""
     with _needs("audit"):
-        from sottovoce.audit.table import table
-        from sottovoce.jobs.attack import audit_filter
+        from sottovoce.jobs.attack import Ask, run_audit
+        from sottovoce.report.table import table
 
-        attributes = [name.strip() for name in attack.split(",")] if attack else None
         if max_leakage is not None and not 0.0 <= max_leakage <= 1.0:
             raise ConfigError(f"--max-leakage is {max_leakage}; expected a share from 0 to 1.")
-        results, _ = audit_filter(filter_, corpus, out, attackers, attributes, seed, _command(), Progress())
+        ask = Ask(
+            system,
+            corpus,
+            out,
+            attackers,
+            _names(attack),
+            _names(permit),
+            target,
+            cast(Any, split),
+            seed,
+            workers,
+            _command(),
+            int8,
+        )
+        results = run_audit(ask, Progress())
     _print(results, json_, table)
     leakages = [entry["leakage"]["score"] for entry in results["private"].values()]
     if not results["valid"] or (max_leakage is not None and max(leakages) > max_leakage):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `sottovoce audit` wrote.")],
+    json_: Json = False,
+) -> None:
+    """Recompute the digests and every number of an audit from its scores. Exit status 1 if anything is different."""
+    with _needs("audit"):
+        from sottovoce.audit.record import verify as check
+
+        wrong = check(folder)
+    text = "every digest and every number is right" if not wrong else "\n".join(wrong)
+    _print({"verified": not wrong, "wrong": wrong}, json_, lambda _: text)
+    if wrong:
         raise typer.Exit(1)
 
 
@@ -219,7 +260,7 @@ def main() -> NoReturn:
 
 
 def _stopped(number: int, frame: FrameType | None) -> NoReturn:
-    typer.echo("sottovoce: stopped; repeat the command, and training goes on where it was.", err=True)
+    typer.echo("sottovoce: stopped; repeat the command, and the work goes on where it was.", err=True)
     sys.exit(130)
 
 
@@ -236,6 +277,11 @@ def _needs(extra: str) -> Iterator[None]:
 
 def _print(found: Any, as_json: bool, text: Any) -> None:
     typer.echo(json.dumps(found, indent=1) if as_json else text(found))
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    """What was given with commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
 
 
 def _command() -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from sottovoce.audit.table import table as audit_table
+from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError
-from sottovoce.jobs.attack import audit_filter
+from sottovoce.jobs.attack import Ask, run_audit
+from sottovoce.jobs.corpus import opened
 from sottovoce.jobs.make import make_filter, make_target
 from sottovoce.progress import Report
+from sottovoce.report.table import table as audit_table
 from sottovoce.runtime import files
 from sottovoce.runtime.filter import Filter
 
@@ -33,11 +36,13 @@ def run(out: Path, report: Report) -> dict[str, Any]:
     make_filter(
         CORPUS, PERMIT, out / "target", "optin", "quick", out / "filter", 0, command, said("training the filter")
     )
-    results, audit = audit_filter(out / "filter", CORPUS, out, "quick", None, 0, command, said("attacking the filter"))
+    ask = Ask(str(out / "filter"), CORPUS, out, "quick", workers=os.cpu_count() or 1, command=command)
+    results = run_audit(ask, said("attacking the filter"))
     originals = out / "originals"
     originals.mkdir(exist_ok=True)
-    for i in audit.case.split.test[:_SHOWN]:
-        clip = audit.case.manifest.clips[i]
+    manifest, _ = opened(CORPUS, report)
+    for i in split(manifest).test[:_SHOWN]:
+        clip = manifest.clips[i]
         shutil.copyfile(clip.path, originals / clip.id.replace("/", "-"))
     outcome = files.protect(Filter.load(out / "filter"), originals, out / "protected")
     return {**results, "demo": {"out": str(out), "protected": len(outcome.done), "seconds": time.monotonic() - began}}

@@ -12,16 +12,18 @@ from sottovoce import __version__
 PARTS = {
     "device": ("numpy", "onnxruntime", "soundfile", "soxr", "typer"),
     "train": ("torch", "safetensors", "onnx"),
-    "audit": ("scikit-learn", "scipy", "jinja2", "matplotlib"),
+    "audit": ("scikit-learn", "scipy", "jinja2", "matplotlib", "joblib", "pydantic"),
     "voices": ("espeakng-loader",),
+    "encoder": ("Resemblyzer",),
 }
+_INSTALL = {"encoder": "pip install --no-deps Resemblyzer==0.1.4"}  # its weights are used, nothing else of it
 
 
 def examine() -> dict[str, Any]:
     """Versions of every part, None where it is missing, and one line of advice for each missing part."""
     found = {part: {name: _version(name) for name in names} for part, names in PARTS.items()}
     advice = [
-        f"pip install 'sottovoce[{part}]'"
+        _INSTALL.get(part, f"pip install 'sottovoce[{part}]'")
         for part, names in found.items()
         if part != "device" and None in names.values()
     ]

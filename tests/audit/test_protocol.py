@@ -1,62 +1,36 @@
 """The audit as a whole, on a corpus where it is known what leaks, what is hidden and what is implied."""
 
-from collections.abc import Callable, Iterator
-from types import SimpleNamespace
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pytest
 
-from sottovoce.attack import network
 from sottovoce.attack.attacker import Heard
-from sottovoce.attack.network import NetworkAttacker, SeparableCnn
+from sottovoce.attack.families import FAMILIES, Family
 from sottovoce.attack.statistics import LinearOnStatistics
-from sottovoce.audio.segment import cut, front_end
-from sottovoce.audit import controls, protocol
-from sottovoce.audit.case import Case, hear
+from sottovoce.audio.segment import front_end
+from sottovoce.audit.case import Case
+from sottovoce.audit.efforts import effort
 from sottovoce.audit.metrics import Interval
-from sottovoce.audit.protocol import TOLERANCE, Audit, Effort, verdict
+from sottovoce.audit.summary import TOLERANCE, verdict
 from sottovoce.corpora.manifest import split
-from sottovoce.errors import ConfigError, CorpusError
-from sottovoce.models.target import Target, from_callable
-
-
-@pytest.fixture(autouse=True, scope="module")
-def little() -> Iterator[None]:
-    """An effort that takes seconds: one network, of which nothing is expected."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "EFFORTS", {"little": Effort(1, 0, 3)})
-        patch.setattr(network, "cnn", lambda cycles, seed: NetworkAttacker("CNN", SeparableCnn, 1, cycles, seed))
-        yield
+from sottovoce.errors import ConfigError, ModelError
+from sottovoce.models.target import from_callable
 
 
 @pytest.fixture(scope="module")
-def case(shaped_once) -> Case:
-    return Case(shaped_once.manifest, shaped_once.sounds, split(shaped_once.manifest, "utterance"), shaped_once.target)
-
-
-def silent(done: int, total: int, note: str) -> None:
-    pass
-
-
-def constant(segments: np.ndarray) -> np.ndarray:
-    """A filter that lets nothing through: the same noise for whatever is said."""
-    noise = np.random.default_rng(0).standard_normal((1, 161, 128), dtype=np.float32)
-    return np.repeat(noise, len(segments), axis=0)
-
-
-def audited(case: Case, listen: Callable[..., Any] = front_end, attributes=("speaker", "gender")) -> dict[str, Any]:
-    return Audit(case, attributes, "little", 0, front_end).run(listen, silent)
+def through_nothing(audited) -> dict[str, Any]:
+    return audited()
 
 
 @pytest.fixture(scope="module")
-def through_nothing(case) -> dict[str, Any]:
-    return audited(case)
+def through_a_wall(audited, wall) -> dict[str, Any]:
+    return audited(wall)
 
 
-@pytest.fixture(scope="module")
-def through_a_wall(case) -> dict[str, Any]:
-    return audited(case, constant)
+# What is found
 
 
 def test_a_filter_that_does_nothing_leaks(through_nothing):
@@ -84,8 +58,7 @@ def test_a_filter_that_lets_nothing_through_hides_everything(through_a_wall):
     for attribute in through_a_wall["private"].values():
         assert attribute["verdict"] == "hidden"
         assert attribute["leakage"]["high"] <= 0.0
-        for row in attribute["attackers"]:
-            assert row["score"] <= attribute["chance"], "of one spectrum there is one guess"
+        assert all(row["score"] <= attribute["chance"] for row in attribute["attackers"] if row["hears"] == "features")
         assert attribute["ceiling"]["score"] > 0.6, "the originals still tell"
     permitted = through_a_wall["permitted"]["word"]
     assert permitted["original"]["score"] == 1.0
@@ -105,23 +78,37 @@ def test_controls_pass_where_the_audit_is_sound(through_nothing, through_a_wall)
         assert results["valid"] is True
 
 
-def test_every_attacker_is_named_with_what_it_knows(through_nothing):
+def test_every_attacker_is_named_with_what_it_knows_hears_and_needs(through_nothing):
     for attribute in through_nothing["private"].values():
         rows = attribute["attackers"]
-        found = [(row["attacker"], row["knowledge"]) for row in rows]
-        alone = ["through the target", "linear on statistics", "CNN"]
-        assert set(found) == {
-            *((name, knowledge) for name in alone for knowledge in ("ignorant", "informed")),
-            *((f"restore, then {name}", "informed") for name in alone[1:]),
-        }
-        assert len(found) == len(set(found))
-        assert attribute["worst"] in rows
+        found = [(row["attacker"], row["knowledge"], row["hears"]) for row in rows]
+        assert sorted(found) == [
+            ("linear on statistics", "ignorant", "features"),
+            ("linear on statistics", "informed", "features"),
+            ("nearest neighbour", "informed", "features"),
+            ("restore, then linear on statistics", "informed", "restored"),
+            ("through the target", "ignorant", "features"),
+            ("through the target", "informed", "features"),
+        ]
+        originals = [(row["attacker"], row["knowledge"], row["hears"]) for row in attribute["originals"]]
+        assert originals == [(name, "ignorant", "original") for name in ("through the target", "linear on statistics")]
+        assert all(row["needs"] for row in [*rows, *attribute["originals"]])
+        assert attribute["worst"] in rows and attribute["ceiling"] in attribute["originals"]
         assert attribute["worst"]["validation"] == max(row["validation"] for row in rows)
         for row in [*rows, attribute["floor"], attribute["ceiling"]]:
             assert 0.0 <= row["low"] <= row["score"] <= row["high"] <= 1.0
 
 
-def test_what_the_permitted_answer_says_is_implied(shaped_once):
+def test_confusion_people_and_score_tell_the_same_story(through_nothing, case):
+    for attribute in through_nothing["private"].values():
+        confusion, people = np.array(attribute["confusion"]), attribute["people"]
+        assert confusion.sum() == len(case.split.test) == sum(person["clips"] for person in people)
+        assert np.trace(confusion) / confusion.sum() == pytest.approx(attribute["worst"]["score"])
+        right = sum(person["score"] * person["clips"] for person in people)
+        assert right / confusion.sum() == pytest.approx(attribute["worst"]["score"])
+
+
+def test_what_the_permitted_answer_says_is_implied(shaped_once, audited):
     """Who may hear who speaks may hear their gender."""
     manifest = shaped_once.manifest
     bands = [slice(32 + 24 * number, 48 + 24 * number) for number in range(5)]
@@ -130,11 +117,20 @@ def test_what_the_permitted_answer_says_is_implied(shaped_once):
         "speaker",
         manifest.speakers,
     )
-    parts = split(manifest, "utterance")
-    gender = audited(Case(manifest, shaped_once.sounds, parts, heard), attributes=["gender"])["private"]["gender"]
+    permitted = Case(manifest, shaped_once.sounds, split(manifest, "utterance"), heard, ("speaker",))
+    gender = audited(attributes=["gender"], case=permitted)["private"]["gender"]
     assert gender["floor"]["score"] == 1.0
+    assert gender["floor"]["attacker"] == "the permitted answer alone"
     assert gender["verdict"] == "implied"
-    assert gender["cluster"] == "utterance", "five speakers are too few to resample"
+
+
+def test_without_a_target_the_floor_is_a_constant_guess(case, audited):
+    found = audited(attributes=["gender"], case=replace(case, target=None))
+    gender = found["private"]["gender"]
+    assert found["permitted"] == {}
+    assert gender["floor"]["score"] == gender["chance"]
+    assert gender["floor"]["attacker"] == "the best constant guess"
+    assert not any("target" in row["attacker"] for row in gender["attackers"] + gender["originals"])
 
 
 @pytest.mark.parametrize(
@@ -157,73 +153,141 @@ def test_a_plain_leak_is_one_however_wide_its_interval():
     assert verdict(Interval(0.11, -0.2, 0.4), 0.1, chance=0.1, ceiling=0.9) == "leaks"
 
 
-class SamePermutation:
-    """A dealer who deals the labels as they were."""
-
-    choice = staticmethod(np.random.default_rng(0).choice)
-
-    def permutation(self, labels: np.ndarray) -> np.ndarray:
-        return labels
+# How the worst is chosen, and what is said of it
 
 
-SABOTAGE = {
-    "planted leak": (constant, "_planted", lambda heard, labels, classes: heard),
-    "shuffled labels": (
-        front_end,
-        "np",
-        SimpleNamespace(**{**vars(np), "random": SimpleNamespace(default_rng=lambda seed: SamePermutation())}),
-    ),
-    "identity filter": (front_end, "hear", lambda case, listen, seed: hear(case, constant, seed)),
-}
+@dataclass
+class Lucky:
+    """An attacker that is right about a given share of validation and of test; if hungry, of what it has heard."""
 
-
-@pytest.mark.parametrize("control", SABOTAGE)
-def test_a_control_that_fails_makes_the_audit_invalid(case, monkeypatch, control):
-    listen, name, sabotage = SABOTAGE[control]
-    monkeypatch.setattr(controls, name, sabotage)
-    results = audited(case, listen, ["speaker"])
-    assert [name for name, found in results["controls"].items() if not found["passed"]] == [control]
-    assert results["valid"] is False
-
-
-def test_originals_that_are_none_make_the_audit_invalid(case):
-    results = Audit(case, ["speaker"], "little", 0, constant).run(front_end, silent)
-    assert not results["controls"]["identity filter"]["passed"]
-    assert not results["valid"]
-
-
-class Lucky(NamedTuple):
-    """An attacker that is right on a given share of validation and of test."""
-
-    name: str
-    case: Case
     validation: float
     test: float
-    needs: str = "luck"
+    name: str = "lucky"
     converged_: bool = True
+    hungry: bool = False
+    answers: Callable[[Heard, float, float], np.ndarray] | None = None
+    needs = "luck"
+    curve_ = ((7, 0.5),)
 
-    def fit(self, *_: object) -> Self:
+    def fit(self, train: Heard, *_: object) -> Self:
+        self.share_ = len(train) / 60 if self.hungry else 1.0
         return self
 
     def scores(self, heard: Heard) -> np.ndarray:
-        parts = {len(part): part for part in (self.case.split.validation, self.case.split.test)}
-        truth = self.case.labels("speaker", parts[len(heard)])
-        share = self.test if parts[len(heard)] is self.case.split.test else self.validation
-        wrong = np.arange(len(truth)) >= share * len(truth)
+        assert self.answers is not None
+        return self.answers(heard, self.share_ * self.validation, self.share_ * self.test)
+
+
+@pytest.fixture
+def meet(case, audited, little, monkeypatch) -> Callable[..., dict[str, Any]]:
+    """What is found about the speaker by attackers, each its own family or, with `seeded`, each another seed of one."""
+
+    def answers(heard: Heard, validation: float, test: float) -> np.ndarray:
+        part = next(part for part in ("validation", "test") if len(case.clips(part)) == len(heard))
+        truth = case.labels("speaker", part)
+        wrong = np.arange(len(truth)) >= {"validation": validation, "test": test}[part] * len(truth)
         return np.eye(5, dtype=np.float32)[(truth + wrong) % 5]
 
+    def run(*attackers: Any, seeded: bool = False) -> dict[str, Any]:
+        for attacker in attackers:
+            attacker.answers = answers
+            monkeypatch.setitem(FAMILIES, attacker.name, Family(lambda cycles, seed, one=attacker: one))
+        if seeded:
+            monkeypatch.setitem(FAMILIES, "seeded", Family(lambda cycles, seed: attackers[seed], seeded=True))
+        names = ("seeded",) if seeded else tuple(attacker.name for attacker in attackers)
+        tried = replace(little, informed=names, ignorant=("linear",), seeds=len(attackers), curves=())
+        silence = np.zeros(19_200, np.float32)
+        found: dict[str, Any] = audited(attributes=["speaker"], effort=tried, sound=lambda i: silence)
+        return found["private"]["speaker"]
 
-def test_the_worst_is_chosen_on_validation_and_scored_on_test(case, monkeypatch):
-    lucky = [Lucky("lucky on test", case, 0.5, 1.0), Lucky("good", case, 0.8, 0.6), Lucky("bad", case, 0.1, 0.2)]
-    monkeypatch.setattr(Audit, "_families", lambda self: lucky)
-    speaker = audited(case, attributes=["speaker"])["private"]["speaker"]
+    return run
+
+
+def test_the_worst_is_chosen_on_validation_and_scored_on_test(meet):
+    speaker = meet(Lucky(0.5, 1.0, "lucky on test"), Lucky(1.0, 0.6, "good"), Lucky(0.1, 0.2, "bad"))
     assert (speaker["worst"]["attacker"], speaker["worst"]["score"]) == ("good", pytest.approx(0.6))
-    assert (speaker["ceiling"]["attacker"], speaker["ceiling"]["score"]) == ("good", pytest.approx(0.6))
     assert speaker["leakage"]["score"] == pytest.approx(0.6 - speaker["floor"]["score"])
 
 
-def test_the_same_seed_gives_the_same_audit(case, through_nothing):
-    assert without_seconds(audited(case)) == without_seconds(through_nothing)
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_attackers_that_are_equal_on_validation_the_stronger_counts(meet, order):
+    worst = meet(*[Lucky(1.0, 0.4, "weak"), Lucky(1.0, 0.8, "strong")][::order])["worst"]
+    assert (worst["attacker"], worst["score"]) == ("strong", pytest.approx(0.8))
+    assert worst["curve"]["recordings"], "and it is this one that is tried with fewer recordings"
+
+
+def test_of_several_seeds_the_best_on_validation_counts(meet):
+    worst = meet(Lucky(0.5, 1.0), Lucky(1.0, 0.6, "second"), Lucky(0.7, 0.8), seeded=True)["worst"]
+    assert worst["seeds"] == pytest.approx([1.0, 0.6, 0.8])
+    assert (worst["attacker"], worst["score"], worst["validation"]) == ("second", pytest.approx(0.6), 1.0)
+
+
+def test_who_still_gains_from_more_recordings_has_not_converged(meet, case):
+    worst = meet(Lucky(1.0, 0.8, hungry=True))["worst"]
+    heard = len(case.split.train)
+    (few, less), (all_, most) = worst["curve"]["recordings"]
+    assert (few, all_, most) == (round(heard / 2), heard, worst["validation"])
+    assert less < most
+    assert worst["converged"] is False
+
+
+@pytest.mark.parametrize("converged", [True, False])
+def test_who_gains_no_more_has_converged_if_its_training_has(meet, converged):
+    worst = meet(Lucky(1.0, 0.8, converged_=converged))["worst"]
+    assert worst["converged"] is converged
+    assert worst["curve"]["steps"] == [[7, 0.5]]
+
+
+def test_the_last_point_of_a_curve_is_what_the_attacker_scores(audited, little):
+    """Also where the worst attacker was fitted on originals: not what it scores on them."""
+    rng = np.random.default_rng(0)
+
+    def drowned(segments: np.ndarray) -> np.ndarray:
+        return front_end(segments) + rng.normal(0.0, 8.0, (len(segments), 161, 128)).astype(np.float32)
+
+    tried = replace(little, informed=(), ignorant=("linear",), curves=())
+    speaker = audited(drowned, ["speaker"], tried)["private"]["speaker"]
+    curve = [score for _, score in speaker["worst"]["curve"]["recordings"]]
+    assert curve[-1] == speaker["worst"]["validation"]
+    assert max(curve) < speaker["ceiling"]["validation"] == 1.0
+
+
+# Attackers that break down
+
+
+class Broken(Lucky):
+    def fit(self, *_: object) -> Self:
+        raise MemoryError("too many recordings")
+
+
+class Senseless(Lucky):
+    def scores(self, heard: Heard) -> np.ndarray:
+        return np.full((len(heard), 5), np.nan, np.float32)
+
+
+def test_attackers_that_break_down_are_named_and_the_others_go_on(meet):
+    speaker = meet(Broken(1.0, 1.0, "broken"), Senseless(1.0, 1.0, "senseless"), Lucky(1.0, 0.8))
+    assert [failure["attacker"] for failure in speaker["failed"]] == ["broken", "senseless"]
+    assert "too many recordings" in speaker["failed"][0]["reason"]
+    assert "not finite" in speaker["failed"][1]["reason"]
+    names = [row["attacker"] for row in speaker["attackers"]]
+    assert "lucky" in names and not {"broken", "senseless"} & {*names}
+    assert speaker["worst"]["attacker"] == "lucky"
+
+
+@pytest.mark.parametrize("family", ["linear", "target"])
+def test_where_all_attackers_break_down_there_is_one_sentence(audited, little, monkeypatch, family):
+    tried = replace(little, informed=(family,), ignorant=(family,), curves=())
+    monkeypatch.setitem(FAMILIES, family, Family(lambda cycles, seed: Broken(1.0, 1.0)))
+    with pytest.raises(ModelError, match=r"every attacker of 'speaker' .* broke down .*too many recordings.*--attack"):
+        audited(attributes=["speaker"], effort=tried)
+
+
+# The audit as a piece of work
+
+
+def test_the_same_seed_gives_the_same_audit(audited, through_nothing):
+    assert without_seconds(audited()) == without_seconds(through_nothing)
 
 
 def without_seconds(results: Any) -> Any:
@@ -232,63 +296,30 @@ def without_seconds(results: Any) -> Any:
     return [without_seconds(value) for value in results] if isinstance(results, list) else results
 
 
-def test_attackers_on_originals_are_fitted_once(case, monkeypatch, through_a_wall):
-    fits = []
+def test_attackers_on_originals_are_fitted_once_for_all_systems(audited, wall, monkeypatch, little, tmp_path):
+    fits: list[int] = []
     fit = LinearOnStatistics.fit
-    monkeypatch.setattr(LinearOnStatistics, "fit", lambda self, *heard: (fits.append(self), fit(self, *heard))[1])
-    monkeypatch.setattr(controls, "run", lambda *_: {})
-    audit = Audit(case, ["speaker"], "little", 0, front_end)
-    first = audit.run(front_end, silent)
-    assert len(fits) == 2, "on originals, and informed"
-    second = audit.run(constant, silent)
-    assert len(fits) == 3
+    monkeypatch.setattr(LinearOnStatistics, "fit", lambda self, *heard: (fits.append(1), fit(self, *heard))[1])
+    tried = replace(little, informed=("nearest",), curves=())
+    first = audited(attributes=["speaker"], effort=tried, cache=tmp_path)
+    before = len(fits)
+    second = audited(wall, ["speaker"], tried, cache=tmp_path)
+    controls = 3  # planted, shuffled; and on originals, read by another filter
+    assert len(fits) - before <= controls
     assert first["private"]["speaker"]["ceiling"] == second["private"]["speaker"]["ceiling"]
-    walled = through_a_wall["private"]["speaker"]
-    assert [row["score"] for row in second["private"]["speaker"]["attackers"]] == [
-        row["score"] for row in walled["attackers"]
-    ]
 
 
-@pytest.mark.parametrize("audits", [1, 2])
-def test_progress_ends_where_it_said_it_would(case, monkeypatch, audits):
-    monkeypatch.setattr(controls, "run", lambda *_: {})
-    audit = Audit(case, ["gender"], "little", 0, front_end)
-    for _ in range(audits):
-        told: list[int] = []
-        audit.run(constant, lambda done, total, note, told=told: told.append(total - done))
-    assert told == list(range(len(told)))[::-1]
+def test_progress_ends_where_it_said_it_would(audited):
+    told: list[tuple[int, int]] = []
+    audited(attributes=["gender"], report=lambda done, total, note: told.append((done, total)))
+    ends = [i for i, (done, total) in enumerate(told) if done == total]
+    assert ends[-1] == len(told) - 1
+    for begin, end in zip([-1, *ends], ends, strict=False):
+        steps = [done for done, _ in told[begin + 1 : end + 1]]
+        assert steps == sorted(set(steps)), "it never goes back"
+        assert len({total for _, total in told[begin + 1 : end + 1]}) == 1
 
 
-def test_an_unknown_effort_is_refused_with_the_known_ones(case):
-    with pytest.raises(ConfigError, match="'heroic'; known: little"):
-        Audit(case, ["speaker"], "heroic", 0, front_end)
-
-
-def test_who_hears_what(case):
-    """Every test clip is heard once and whole; training clips also from further places."""
-    sides = hear(case, front_end, seed=3, extra=2)
-    assert len(sides.test) == len(case.split.test)
-    heard = [front_end(cut(case.sounds.wave(clip))) for clip in case.split.test]
-    np.testing.assert_allclose(sides.test.spectra, np.concatenate(heard), atol=1e-5)
-    assert np.array_equal(sides.test.owner, np.repeat(np.arange(len(heard)), [len(part) for part in heard]))
-    assert np.array_equal(np.bincount(sides.train.owner), np.full(len(case.split.train), 3))
-    again = hear(case, front_end, seed=3, extra=2)
-    np.testing.assert_array_equal(sides.train.spectra, again.train.spectra)
-
-
-def test_what_can_be_attacked_and_how_it_is_resampled(case):
-    assert case.attackable() == ["gender", "speaker"]
-    assert case.cluster("speaker")[0] == "utterance"
-    name, cluster = case.cluster("gender")
-    assert name == "utterance", "five speakers are too few to resample"
-    assert len(set(cluster.tolist())) == len(case.split.test)
-    by_speaker = Case(case.manifest, case.sounds, split(case.manifest, "speaker"), case.target)
-    assert by_speaker.attackable() == ["gender"], "speakers in test were never heard in training"
-    assert by_speaker.cluster("gender")[0] == "utterance", "one speaker is no sample of speakers"
-
-
-def test_a_class_that_the_target_does_not_know_is_named(case):
-    narrow = case.target
-    target = Target("word", narrow.classes[:2], False, narrow.logits)
-    with pytest.raises(CorpusError, match="also has yes"):
-        Case(case.manifest, case.sounds, case.split, target).labels("word", case.split.test)
+def test_an_unknown_effort_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match="'heroic'; known: quick, standard, thorough"):
+        effort("heroic")

@@ -1,78 +1,116 @@
 """Controls: an audit that misses a planted leak, or finds one where there is none, is invalid.
 
-They use one attacker, linear on statistics, and the attribute with the most classes.
+They use one attacker, linear on statistics, and the attribute with the most classes. The labels that are planted are
+random, so that nothing but the tone can give them away.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from sottovoce.attack.attacker import Heard, Labels, accuracy
-from sottovoce.attack.statistics import LinearOnStatistics
+from sottovoce.attack.attacker import Labels
 from sottovoce.audio.spectrum import Spectrum
 from sottovoce.audit import metrics
-from sottovoce.audit.case import Case, Sides, hear
-from sottovoce.runtime.config import FRONT_END, FilterConfig
-from sottovoce.runtime.filter import Filter
+from sottovoce.audit.bouts import Bout
+from sottovoce.audit.case import PARTS, Case, Part
+from sottovoce.audit.hearing import Hearing
+from sottovoce.audit.plan import Hearings
 
-_TINT = 0.1  # deviations by which the bins of a segment are raised or lowered, by a pattern for each class
-_DOUBT = 0.999  # confidence with which the shuffled control may miss chance
+PLANTED_DB = -15.0  # of the tone, against the sound
+_FAMILY = "linear"
+_DOUBT = 0.999  # confidence with which the shuffled control may miss chance, and a planted tone is told from it
+_SAME = 0.01  # by how much the identity filter may differ from the originals
+_MOST = 40  # random labels: each needs a few bins of its own for its tone
 
 
-def run(case: Case, originals: Sides, obfuscated: Sides, attributes: Sequence[str], seed: int) -> dict[str, Any]:
-    """The three controls, each with whether it passed and what was seen."""
-    task = max(attributes, key=lambda name: len(case.manifest.classes(name)))
-    train = case.labels(task, case.split.train)
-    validation = case.labels(task, case.split.validation)
-    test = case.labels(task, case.split.test)
-    classes = len(case.manifest.classes(task))
-    chance = metrics.chance(test)
+class Idle:
+    """An engine that changes nothing."""
 
-    def score(sides: Sides, train: Labels, validation: Labels, test: Labels) -> float:
-        attacker = LinearOnStatistics().fit(sides.train, train, sides.validation, validation, classes)
-        return accuracy(attacker, sides.test, test)
+    def run(self, spectra: Spectrum) -> Spectrum:
+        """The same spectra [S, 161, 128]."""
+        return spectra
 
+
+def attribute(case: Case, attributes: Sequence[str]) -> str:
+    """The attribute that the controls use."""
+    return max(attributes, key=lambda name: len(case.classes(name)))
+
+
+def shuffled(case: Case, task: str, seed: int) -> dict[Part, Labels]:
+    """The labels of each part, dealt at random among its utterances; where there are many, several are one."""
     rng = np.random.default_rng(seed)
-    mixed = [
-        rng.permutation(labels) for labels in (train, validation, test)
-    ]  # nothing but the tint can give these away
-    heard = (obfuscated.train, obfuscated.validation, obfuscated.test)
-    leaky = Sides(*(_planted(part, labels, classes) for part, labels in zip(heard, mixed, strict=True)))
-    planted = score(leaky, *mixed)
-    shuffled = score(obfuscated, *mixed)
-    bound = binomtest(round(shuffled * len(test)), len(test)).proportion_ci(_DOUBT).low
-    idle = Filter(_Idle(), FilterConfig(FRONT_END, "idle", {}, 0.0, 1.0))
-    identity = score(hear(case, idle.obfuscate, seed), train, validation, test)
-    ceiling = score(originals, train, validation, test)
+    return {part: rng.permutation(case.labels(task, part) % _MOST) for part in PARTS}
+
+
+def bouts(
+    case: Case, attributes: Sequence[str], hearings: Hearings, idle: Hearing, levels_db: Sequence[float], seed: int
+) -> dict[str, Bout]:
+    """The bouts of each control by its name, and those of tones of other levels."""
+    task, leaving = attribute(case, attributes), hearings.leaving
+    mixed, classes = shuffled(case, task, seed), len(case.classes(task))
+    true = {part: case.labels(task, part) for part in PARTS}
+    planted = Bout(_FAMILY, task, mixed, min(classes, _MOST), leaving, (leaving,), planted_db=PLANTED_DB)
+    return {
+        "shuffled": replace(planted, planted_db=None),
+        "original": Bout(_FAMILY, task, true, classes, hearings.original, (hearings.original, idle)),
+        "planted": planted,
+        **{tone(level): replace(planted, planted_db=level) for level in levels_db},
+    }
+
+
+def tone(level_db: float) -> str:
+    """The name of a tone of that level."""
+    return f"tone {level_db:g} dB"
+
+
+def judged(task: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, Any]]:
+    """Each control, with whether it passed and what was seen; arrays are controls/NAME, the guesses [U], and labels."""
+    mixed, true = arrays["controls/shuffled labels"], arrays[f"{task}/labels/test"]
+    chance = metrics.chance(mixed)
+
+    def right(name: str, labels: Labels) -> float:
+        guesses = arrays.get(f"controls/{name}")  # none where the attacker broke down
+        return float("nan") if guesses is None else float((guesses == labels).mean())
+
+    planted, nothing = right("planted", mixed), right("shuffled", mixed)
+    identity, ceiling = right("idle", true), right("original", true)
     return {
         "planted leak": {
-            "passed": planted > chance + 0.5 * (1.0 - chance),
-            "detail": f"random labels as a faint tint after the filter: found in {planted:.1%}, chance {chance:.1%}",
+            "passed": bool(planted > chance + 0.5 * (1.0 - chance)),
+            "detail": f"random labels as a tone {-PLANTED_DB:.0f} dB below what leaves: found in {planted:.1%}, "
+            f"chance {chance:.1%}",
         },
         "shuffled labels": {
-            "passed": bool(bound <= chance),
-            "detail": f"{task} labels dealt at random: guessed in {shuffled:.1%}, chance {chance:.1%}",
+            "passed": not math.isnan(nothing) and not _above(nothing, len(mixed), chance),
+            "detail": f"{task} labels dealt at random: guessed in {nothing:.1%}, chance {chance:.1%}",
         },
         "identity filter": {
-            "passed": abs(identity - ceiling) < 0.01,
+            "passed": abs(identity - ceiling) < _SAME,
             "detail": f"{task} through a filter that does nothing: {identity:.1%}, on originals {ceiling:.1%}",
         },
     }
 
 
-def _planted(heard: Heard, labels: Labels, classes: int) -> Heard:
-    """What is heard, its spectrum tinted by the label of the utterance."""
-    patterns = np.random.default_rng(0).choice([-_TINT, _TINT], (classes, heard.spectra.shape[1]))
-    tint = patterns[labels[heard.owner]].astype(np.float32)
-    return Heard(heard.spectra + tint[:, :, None], heard.owner)
+def sensitivity_db(levels_db: Sequence[float], arrays: Mapping[str, NDArray[Any]]) -> float | None:
+    """The faintest tone down to which every tone that was tried is found, in dB against the sound; None for none."""
+    mixed = arrays["controls/shuffled labels"]
+    faintest = None
+    for level in sorted(levels_db, reverse=True):
+        guesses = arrays.get(f"controls/{tone(level)}")
+        right = 0.0 if guesses is None else float((guesses == mixed).mean())
+        if not _above(right, len(mixed), metrics.chance(mixed)):
+            break
+        faintest = level
+    return faintest
 
 
-class _Idle:
-    """An engine that changes nothing."""
-
-    def run(self, spectra: Spectrum) -> Spectrum:
-        return spectra
+def _above(share: float, count: int, chance: float) -> bool:
+    """Whether so many right guesses are more than chance, for sure."""
+    return bool(binomtest(round(share * count), count).proportion_ci(_DOUBT).low > chance)

@@ -1,4 +1,8 @@
-"""Numbers with intervals: accuracies and differences of accuracies, resampled by cluster."""
+"""Numbers with intervals: what attackers get right, resampled by cluster.
+
+The interval is the expanded percentile bootstrap (Hesterberg 2015, "What teachers should know about the bootstrap",
+section 4.2): plain percentiles of few clusters are too narrow, as a normal interval without Student's t would be.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.special import log_softmax
+from scipy.stats import binomtest, norm, t
+
+from sottovoce.attack.attacker import Array, Labels
+from sottovoce.errors import ConfigError
 
 Correct = NDArray[np.bool_]
+Clusters = NDArray[np.int64]
+Values = NDArray[np.float64]
+LEVEL = 0.95
 _DRAWS = 2000
-_LEVEL = 0.95
+_GROUPINGS = 20  # ways to deal a person's utterances into sets; any one of them is noise
 
 
 class Interval(NamedTuple):
@@ -21,37 +32,114 @@ class Interval(NamedTuple):
     high: float
 
 
-def accuracy(correct: Correct, cluster: NDArray[np.int64], seed: int = 0) -> Interval:
-    """Share of right guesses among utterances [U], with a percentile bootstrap over their clusters [U].
+def accuracy(correct: Correct | Values, cluster: Clusters, seed: int = 0) -> Interval:
+    """Share of right guesses among utterances [U], right or wrong or right so often, resampled by their clusters [U].
 
     Where resampling shows no spread (all right or all wrong), the exact binomial interval over utterances stands in.
     """
-    score = float(correct.mean())
-    low, high = _bootstrap(correct.astype(np.float64), cluster, seed)
-    if low == high:
-        exact = binomtest(int(correct.sum()), len(correct)).proportion_ci(_LEVEL)
-        low, high = float(exact.low), float(exact.high)
-    return Interval(score, min(low, score), max(high, score))
+    found = ratio(correct.astype(np.float64), np.ones(len(correct)), cluster, seed)
+    if found.low < found.high:
+        return found
+    return binomial(round(float(correct.sum())), len(correct))._replace(score=found.score)
 
 
-def difference(first: Correct, second: Correct, cluster: NDArray[np.int64], seed: int = 0) -> Interval:
-    """Accuracy of `first` minus that of `second` on the same utterances [U], by the same bootstrap, paired."""
-    gain = first.astype(np.float64) - second.astype(np.float64)
-    low, high = _bootstrap(gain, cluster, seed)
-    return Interval(float(gain.mean()), low, high)
+def difference(first: Correct, second: Correct, cluster: Clusters, seed: int = 0) -> Interval:
+    """Accuracy of `first` minus that of `second` on the same utterances [U], resampled together by cluster [U]."""
+    return ratio(first.astype(np.float64) - second, np.ones(len(first)), cluster, seed)
 
 
-def chance(labels: NDArray[np.int64]) -> float:
+def chance(labels: Labels) -> float:
     """Accuracy of the best constant guess on these labels [U]."""
     return float(np.bincount(labels).max() / len(labels))
 
 
-def _bootstrap(values: NDArray[np.float64], cluster: NDArray[np.int64], seed: int) -> tuple[float, float]:
-    """95 % percentile interval of the mean of `values` [U] when clusters are drawn with replacement."""
-    _, member = np.unique(cluster, return_inverse=True)
-    sums, sizes = np.bincount(member, values), np.bincount(member)
-    clusters = len(sizes)
-    times = np.random.default_rng(seed).multinomial(clusters, np.full(clusters, 1.0 / clusters), size=_DRAWS)
-    means = (times @ sums) / (times @ sizes)
-    low, high = np.quantile(means, [(1.0 - _LEVEL) / 2.0, (1.0 + _LEVEL) / 2.0])
+def confusion(guesses: Labels, labels: Labels, classes: int) -> NDArray[np.int64]:
+    """How many utterances of a class (row) are guessed to be of one (column), [K, K], from guesses and labels [U]."""
+    return np.bincount(labels * classes + guesses, minlength=classes**2).reshape(classes, classes)
+
+
+def people(correct: Correct, speakers: NDArray[np.str_]) -> list[tuple[str, int, Interval]]:
+    """Each speaker [U], their number of utterances and the share guessed right [U], the most exposed first.
+
+    The intervals are exact (Clopper and Pearson 1934), with the utterances of a person as independent.
+    """
+    names, member = np.unique(speakers, return_inverse=True)
+    clips, right = np.bincount(member), np.bincount(member[correct], minlength=len(names))
+    found = [(str(name), int(n), binomial(int(k), int(n))) for name, n, k in zip(names, clips, right, strict=True)]
+    return sorted(found, key=lambda person: (-person[2].score, -person[1], person[0]))
+
+
+def pooled(
+    scores: Array, labels: Labels, speakers: NDArray[np.str_], cluster: Clusters, utterances: int, seed: int = 0
+) -> Interval | None:
+    """Accuracy when the log probabilities `scores` [U, K] of several utterances of a speaker [U] are added up.
+
+    The utterances of every speaker and label [U] are dealt at random into sets of `utterances`; what fills no set is
+    left out, and where none is filled there is None. The score is the mean over several ways to deal. Resampled are the
+    clusters [U], by their means; or, where clusters are smaller than people, the sets of each way to deal, and then the
+    ends averaged: those are too far apart by a third or so, as the mean varies less than any one way to deal.
+    """
+    logs, rng = log_softmax(scores.astype(np.float64), axis=1), np.random.default_rng(seed)
+    group = np.unique(speakers, return_inverse=True)[1] * scores.shape[1] + labels
+    whole = [own for own in (np.flatnonzero(group == name) for name in np.unique(group)) if len(own) >= utterances]
+    if not whole:
+        return None
+    found = []
+    for _ in range(_GROUPINGS):
+        filled = [rng.permutation(own)[: len(own) // utterances * utterances] for own in whole]
+        sets = np.concatenate(filled).reshape(-1, utterances)
+        found.append(logs[sets].sum(axis=1).argmax(axis=1) == labels[sets[:, 0]])
+    if all((cluster[own] == cluster[own[0]]).all() for own in whole):
+        return accuracy(np.mean(found, axis=0), cluster[sets[:, 0]], seed)
+    each = [accuracy(right, np.arange(len(sets)), seed) for right in found]
+    return Interval(*(float(mean) for mean in np.mean(each, axis=0)))
+
+
+def r_squared(predicted: Values, true: Values, cluster: Clusters, seed: int = 0) -> Interval:
+    """Share of the variance of `true` [U] explained by `predicted` [U], resampled by cluster [U].
+
+    The baseline is the mean of `true` over these very utterances, which no estimator knows: below 0 it would do better
+    to say the same always. Raises ConfigError where `true` does not vary.
+    """
+    spread = (true - true.mean()) ** 2
+    if not spread.any():
+        raise ConfigError(f"all {len(true)} recordings have the value {true[0]:g}; R² needs at least two values.")
+    unexplained = ratio((true - predicted) ** 2, spread, cluster, seed)
+    return Interval(1.0 - unexplained.score, 1.0 - unexplained.high, 1.0 - unexplained.low)
+
+
+def mean_absolute_error(predicted: Values, true: Values) -> float:
+    """Mean distance of `predicted` [U] from `true` [U], in their unit."""
+    return float(np.abs(predicted - true).mean())
+
+
+def ratio(top: Values, bottom: Values, cluster: Clusters, seed: int = 0) -> Interval:
+    """Sum of `top` [U] over sum of `bottom` [U] >= 0, when clusters [U] are drawn with replacement.
+
+    A single cluster says nothing about others; its utterances are drawn instead.
+    """
+    names, member = np.unique(cluster, return_inverse=True)
+    if len(names) == 1:
+        member = np.arange(len(top))
+    tops, bottoms = np.bincount(member, top), np.bincount(member, bottom)
+    clusters = len(tops)
+    drawn = np.random.default_rng(seed).integers(clusters, size=(_DRAWS, clusters))
+    above, below = tops[drawn].sum(axis=1), bottoms[drawn].sum(axis=1)
+    score = float(top.sum() / bottom.sum())
+    low, high = ends(above[below > 0.0] / below[below > 0.0], clusters)
+    return Interval(score, min(low, score), max(high, score))
+
+
+def ends(draws: Values, clusters: int) -> tuple[float, float]:
+    """Low and high end of the interval of a statistic from its values when so many clusters were drawn anew."""
+    tail = 0.0
+    if clusters > 1:
+        tail = norm.cdf(np.sqrt(clusters / (clusters - 1)) * t.ppf((1.0 - LEVEL) / 2.0, clusters - 1))
+    low, high = np.quantile(draws, [tail, 1.0 - tail])
     return float(low), float(high)
+
+
+def binomial(hits: int, trials: int) -> Interval:
+    """Share of hits with the exact interval of Clopper and Pearson."""
+    exact = binomtest(hits, trials).proportion_ci(LEVEL)
+    return Interval(hits / trials, float(exact.low), float(exact.high))

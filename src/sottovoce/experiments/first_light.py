@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from joblib import Parallel, delayed
 
-from sottovoce.audit.protocol import Audit
-from sottovoce.jobs.attack import audit_filter
+from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import make_filter, make_target
 from sottovoce.models.checkpoint import write_file
 
@@ -62,7 +61,6 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
     torch.set_num_threads(1)
     folder = _folder(out, setting)
     spec = f"{setting.corpus}:{corpora / setting.corpus}"
-    earlier: dict[str, Audit] = {}
     found = []
     for seed in SEEDS:
         place = folder / f"{method}-{seed}"
@@ -74,14 +72,9 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
                 make_filter(
                     spec, setting.permit, folder / "target", method, "compact", place / "filter", seed, train, _quiet
                 )
-            # Attackers on originals are fitted once and used again, and with them their seed.
-            attackers = earlier[effort].seed if effort in earlier else seed
-            attack = (
-                f"sottovoce audit filter --corpus {setting.corpus}:PATH --attackers {effort} --seed {attackers} --out ."
-            )
-            attributes = list(setting.attack)
-            _, earlier[effort] = audit_filter(
-                place / "filter", spec, place, effort, attributes, attackers, attack, _quiet, earlier.get(effort)
+            attack = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attackers {effort} --seed {seed} --out ."
+            run_audit(
+                Ask(str(place / "filter"), spec, place, effort, setting.attack, seed=seed, command=attack), _quiet
             )
         found.append(_portable(json.loads((place / "results.json").read_text(encoding="utf-8")), setting, method, seed))
     return found

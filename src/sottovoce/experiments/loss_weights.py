@@ -6,6 +6,7 @@ Made by `sottovoce experiment loss-weights`, with the target that `first-light` 
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from sottovoce.attack.attacker import accuracy
 from sottovoce.attack.statistics import LinearOnStatistics
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import Wave
-from sottovoce.audit.case import Case, hear
+from sottovoce.audit.case import Case
+from sottovoce.audit.evidence import answers
+from sottovoce.audit.hearing import hear_features
 from sottovoce.corpora.manifest import split
 from sottovoce.jobs.corpus import opened
 from sottovoce.models.checkpoint import write_file
-from sottovoce.models.target import load_target, vote
+from sottovoce.models.target import load_target
 from sottovoce.training.loop import Run
 from sottovoce.training.optin import PRESETS, train_optin
 
@@ -41,29 +44,30 @@ def run(corpora: Path, out: Path, workers: int) -> str:
 def _game(weight: float, corpora: Path, out: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     manifest, sounds = opened(f"ravdess:{corpora / 'ravdess'}", lambda done, total, note: None)
-    case = Case(manifest, sounds, split(manifest), load_target(out / "runs" / "ravdess-emotion" / "target"))
+    target = load_target(out / "runs" / "ravdess-emotion" / "target")
+    case = Case(manifest, sounds, split(manifest), target, (target.task,))
     settings = replace(PRESETS["compact"], target_weight=weight)
     run = Run(settings.steps, 0, lambda done, total, note: None)
-    obfuscator, _ = train_optin(sounds, case.split.train, case.target, settings, False, run)
+    obfuscator, _ = train_optin(sounds, case.split.train, target, settings, False, run)
 
     def listen(segments: Wave) -> Wave:
         with torch.no_grad():
             return np.asarray(obfuscator(torch.from_numpy(front_end(segments))))
 
-    originals, obfuscated = hear(case, front_end, 0), hear(case, listen, 0)
-    before, after = (
-        vote(case.target.predict(sides.validation.spectra), sides.validation.owner).argmax(axis=1)
-        for sides in (originals, obfuscated)
-    )
-    train, validation = (case.labels("speaker", part) for part in (case.split.train, case.split.validation))
-    attacker = LinearOnStatistics().fit(
-        obfuscated.train, train, obfuscated.validation, validation, len(manifest.speakers)
-    )
-    return {
-        "weight": weight,
-        "right": float((after == case.labels("emotion", case.split.validation)).mean()),
-        "kept": float((after == before).mean()),
-        "speaker": accuracy(attacker, obfuscated.validation, validation),
-        "clips": len(validation),
-        "corpus": manifest.digest,
-    }
+    with tempfile.TemporaryDirectory() as scratch:
+        original, obfuscated = (
+            hear_features(case, ear, name, str(weight), 0, Path(scratch))
+            for name, ear in (("original", front_end), ("features", listen))
+        )
+        train, validation = (case.labels("speaker", part) for part in ("train", "validation"))
+        heard = obfuscated.part("validation")
+        attacker = LinearOnStatistics().fit(obfuscated.part("train"), train, heard, validation, len(manifest.speakers))
+        before, after = answers(original, "validation"), answers(obfuscated, "validation")
+        return {
+            "weight": weight,
+            "right": float((after == case.labels("emotion", "validation")).mean()),
+            "kept": float((after == before).mean()),
+            "speaker": accuracy(attacker, heard, validation),
+            "clips": len(validation),
+            "corpus": manifest.digest,
+        }

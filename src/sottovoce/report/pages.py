@@ -1,4 +1,4 @@
-"""An audit's results as one HTML page that needs nothing but itself: no script, no font, no picture from elsewhere."""
+"""An audit's results as one HTML page that needs nothing but itself, and as Markdown for a model card."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ import jinja2
 import numpy as np
 
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, Spectrum, Wave, magnitude
-from sottovoce.audit import pictures
 from sottovoce.models.checkpoint import write_file
+from sottovoce.report import dossier, findings, maps, pictures, wording
 
-FILE = "report.html"
+PAGE, CARD = "report.html", "report.md"
 BANDS_HZ = (0, 1000, 4000, 8000)
 _PEAK = 0.99
 _SILENCE_DB = -99.0
-_SPACE, _DASH, _MINUS = "\u202f", "\u2013", "\u2212"  # thin no-break space, en dash, minus
 
 
 @dataclass(frozen=True)
@@ -43,71 +42,42 @@ class Exhibit:
 
 
 def write_report(folder: Path, results: Mapping[str, Any], exhibits: Sequence[Exhibit]) -> Path:
-    """Write `folder/report.html` from `results` (what `results.json` holds), all or nothing, and return its path.
+    """Write `folder/report.html` and `folder/report.md` from `results` (what results.json holds); returns the first.
 
-    Raises ModelError where the file cannot be written.
+    Each is written whole or not at all. Raises ModelError where a file cannot be written.
     """
-    template = _environment().get_template("report.html.j2")
-    page = template.render(
-        results=results,
-        exhibits=[_exhibit(f"exhibit-{number}", exhibit) for number, exhibit in enumerate(exhibits, 1)],
-        failed={name: control["detail"] for name, control in results["controls"].items() if not control["passed"]},
-    )
-    write_file(folder / FILE, page.encode())
-    return folder / FILE
+    shown = [_exhibit(f"exhibit-{number}", exhibit) for number, exhibit in enumerate(exhibits, 1)]
+    page = _environment(autoescape=True).get_template(f"{PAGE}.j2").render(results=results, exhibits=shown)
+    # Here, too, whatever a template is given is text; only what stands in the template is markup.
+    card = _environment(finalize=wording.markdown).get_template(f"{CARD}.j2").render(results=results)
+    write_file(folder / CARD, card.encode())
+    write_file(folder / PAGE, page.encode())
+    return folder / PAGE
 
 
-def _environment() -> jinja2.Environment:
+def _environment(**escaping: Any) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        **escaping,
     )
-    environment.filters |= {
-        "percent": percent, "whole": whole, "interval": interval, "points": points, "duration": duration,
-        "opening": lambda text: text[:1].upper() + text[1:],
-    }  # fmt: skip
-    environment.globals |= {
-        "ladder": pictures.ladder, "trade": pictures.trade, "trade_points": pictures.trade_points,
-        "ranked": pictures.ranked,
-    }  # fmt: skip
+    for name in (
+        "percent",
+        "whole",
+        "interval",
+        "points",
+        "number",
+        "span",
+        "duration",
+        "opening",
+        "listed",
+        "counted",
+    ):
+        environment.filters[name] = getattr(wording, name)
+    environment.globals |= {"dossier": dossier, "findings": findings, "maps": maps, "pictures": pictures}
     return environment
-
-
-def percent(share: float) -> str:
-    """A share of 1 as tables give it: 0.786 -> 78.6 %."""
-    return f"{100 * share:.1f}{_SPACE}%"
-
-
-def whole(share: float) -> str:
-    """A share of 1 as sentences give it: 0.786 -> 79 %; 100 % and 0 % are said only of all and none."""
-    if share < 1 and round(100 * share) == 100:
-        return f"over 99{_SPACE}%"
-    if share > 0 and round(100 * share) == 0:
-        return f"under 1{_SPACE}%"
-    return f"{100 * share:.0f}{_SPACE}%"
-
-
-def interval(score: Mapping[str, Any], digits: int = 1) -> str:
-    """The interval around a score, in percent: 74.9-82.4, with an en dash."""
-    return f"{100 * score['low']:.{digits}f}{_DASH}{100 * score['high']:.{digits}f}"
-
-
-def points(difference: float) -> str:
-    """A difference of two shares in percentage points, with its sign: 0.696 -> +69.6."""
-    return f"{round(100 * difference, 1) + 0.0:+.1f}".replace("-", _MINUS)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: 8.2 s, 2 min 5 s, 3 h 20 min."""
-    if seconds < 59.95:
-        return f"{seconds:.1f}{_SPACE}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}{_SPACE}min {rest}{_SPACE}s"
-    return f"{minutes // 60}{_SPACE}h {minutes % 60}{_SPACE}min"
 
 
 def _exhibit(name: str, exhibit: Exhibit) -> dict[str, Any]:
@@ -120,7 +90,7 @@ def _exhibit(name: str, exhibit: Exhibit) -> dict[str, Any]:
         "panels": [
             {
                 "name": panel.name,
-                "picture": pictures.spectrogram(
+                "picture": maps.spectrogram(
                     f"{name}-{number}", f"Spectrogram, {panel.name}", panel.spectrogram, brightest, longest
                 ),
                 "sound": _data_uri(panel.wav),

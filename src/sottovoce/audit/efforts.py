@@ -1,0 +1,74 @@
+"""How hard an audit tries: which attackers, with what budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sottovoce.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Attackers by the keys of `attack.families.FAMILIES`, and their budgets.
+
+    `informed` are fitted on what leaves the system, `ignorant` on originals, `on_sound` on decoded sound where features
+    leave as well. `cycles` of training double in length each. Smaller `shares` of the recordings are tried
+    with those of `curves`, and with whichever attacker is the worst.
+    """
+
+    informed: tuple[str, ...]
+    ignorant: tuple[str, ...]
+    on_sound: tuple[str, ...]
+    cycles: dict[str, int]
+    seeds: int = 1
+    curves: tuple[str, ...] = ("target", "outline", "nearest", "linear")
+    shares: tuple[float, ...] = (0.25, 0.5)
+    restorer_steps: int = 60  # of the first cycle; the second has twice as many
+    inversion_steps: int = 0
+    sensitivity_db: tuple[float, ...] = ()
+    encodes: bool = False  # whether a pretrained speaker encoder listens, where it is installed
+    linkage: bool = False
+    continuous: bool = False
+
+
+_QUICK = ("target", "outline", "nearest", "linear", "cnn")
+_ALL = ("target", "outline", "nearest", "linear", "mlp", "trees", "encoder", "fine-tuned", "cnn", "deepspeech2")
+_LEVELS_DB = (-20.0, -30.0, -40.0, -50.0, -60.0, -70.0)
+
+EFFORTS = {
+    "quick": Effort(_QUICK, ("target", "linear", "cnn"), (), {"cnn": 2}, shares=(0.5,)),
+    "standard": Effort(
+        _ALL,
+        ("target", "linear", "encoder", "fine-tuned", "cnn"),
+        ("outline", "linear", "encoder", "fine-tuned"),
+        {"cnn": 3, "deepspeech2": 2, "fine-tuned": 3},
+        curves=("target", "outline", "nearest", "linear", "mlp", "encoder"),
+        restorer_steps=150,
+        inversion_steps=30,
+        sensitivity_db=_LEVELS_DB,
+        encodes=True,
+        linkage=True,
+        continuous=True,
+    ),
+    "thorough": Effort(
+        _ALL,
+        tuple(family for family in _ALL if family != "outline"),
+        tuple(family for family in _ALL if family not in ("target", "deepspeech2")),
+        {"cnn": 4, "deepspeech2": 4, "fine-tuned": 4},
+        seeds=5,
+        curves=_ALL,
+        restorer_steps=500,
+        inversion_steps=100,
+        sensitivity_db=_LEVELS_DB,
+        encodes=True,
+        linkage=True,
+        continuous=True,
+    ),
+}
+
+
+def effort(name: str) -> Effort:
+    """The effort of that name; ConfigError for an unknown one."""
+    if name not in EFFORTS:
+        raise ConfigError(f"unknown attackers '{name}'; known: {', '.join(EFFORTS)}.")
+    return EFFORTS[name]

@@ -1,0 +1,123 @@
+"""What all attackers hear in an audit: originals, what leaves the system, and that restored and inverted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from sottovoce.attack import encoder
+from sottovoce.attack.attacker import Array
+from sottovoce.attack.inversion import invert
+from sottovoce.attack.restore import Restorer
+from sottovoce.audio.segment import front_end
+from sottovoce.audio.spectrum import Wave
+from sottovoce.audit.case import Case
+from sottovoce.audit.controls import Idle
+from sottovoce.audit.efforts import Effort
+from sottovoce.audit.hearing import Encode, Hearing, hear_changed, hear_features, hear_sound
+from sottovoce.audit.plan import Hearings
+from sottovoce.audit.system import System
+from sottovoce.models.architectures import restore
+from sottovoce.progress import Report
+from sottovoce.runtime.config import FRONT_END, FilterConfig
+from sottovoce.runtime.filter import Filter
+
+_STEPS = 6
+
+
+def gather(
+    case: Case, system: System, effort: Effort, seed: int, place: Path, workers: int, report: Report
+) -> Hearings:
+    """Everything that is heard, kept in `place` until the audit is done."""
+    count = 0
+
+    def tell(what: str) -> None:
+        nonlocal count
+        count += 1
+        report(count, _STEPS, what)
+
+    source = str(system.description["digest"])
+    original = hear_original(case, effort, seed, place, workers)
+    tell("heard the originals")
+    features = sound = restored = inverted = None
+    if system.listen is not None:
+        features = hear_features(case, system.listen, "features", source, seed, place)
+    tell("heard what leaves as features")
+    if system.sound is not None and (features is None or effort.on_sound):
+        sound = hear_sound(case, system.sound, source, seed, place, _encode(effort, workers))
+    tell("heard what leaves as sound")
+    if features is not None:
+        restored = _restored(features, original, effort, seed, place)
+        tell("restored what left")
+        inverted = _inverted(system.path, features, restored, effort, place)
+    report(_STEPS, _STEPS, "everything is heard")
+    return Hearings(original, features, sound, restored, inverted)
+
+
+def hear_original(case: Case, effort: Effort, seed: int, place: Path, workers: int) -> Hearing:
+    """What arrives where there is no system."""
+    return hear_features(case, front_end, "original", "", seed, place, encode=_encode(effort, workers))
+
+
+def hear_idle(case: Case, seed: int, place: Path) -> Hearing:
+    """What arrives through a filter that does nothing."""
+    idle = Filter(Idle(), FilterConfig(FRONT_END, "idle", {}, 0.0, 1.0))
+    return hear_features(case, idle.obfuscate, "idle", "", seed, place, parts=("validation", "test"))
+
+
+def _encode(effort: Effort, workers: int) -> Encode | None:
+    """The speaker encoder as a listener in several processes, where it is wanted and installed."""
+    if not (effort.encodes and encoder.available()):
+        return None
+
+    def encode(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
+        count = min(workers, len(waves))
+        bounds = [len(waves) * i // count for i in range(count + 1)]
+        found = Parallel(n_jobs=count)(delayed(encoder.voices)(waves[a:b]) for a, b in pairwise(bounds))
+        owners = [owner + start for (_, owner), start in zip(found, bounds, strict=False)]
+        return np.concatenate([each for each, _ in found]), np.concatenate(owners)
+
+    return encode
+
+
+def _restored(features: Hearing, original: Hearing, effort: Effort, seed: int, place: Path) -> Hearing:
+    """What a deobfuscator makes of it that was trained on pairs."""
+    restorer = Restorer(effort.restorer_steps, seed)
+
+    def change(spectra: Array) -> Array:
+        if not hasattr(restorer, "converged_"):
+            restorer.fit(features.part("train").spectra, original.part("train").spectra)
+        return restorer.restore(spectra)
+
+    return hear_changed(
+        features,
+        change,
+        "restored",
+        f"{effort.restorer_steps} steps, seed {seed}",
+        place,
+        lambda: {"converged": restorer.converged_},
+    )
+
+
+def _inverted(path: Path | None, features: Hearing, restored: Hearing, effort: Effort, place: Path) -> Hearing | None:
+    """What leads to it through the filter's own network; None where there is no network that gradients pass."""
+    if not effort.inversion_steps or path is None or not (path / "weights.safetensors").is_file():
+        return None
+    config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    weights = (path / "weights.safetensors").read_bytes()
+    obfuscator = restore(config["architecture"], config["settings"], weights).eval().requires_grad_(False)
+    starts = iter([np.array(restored.part("validation").spectra), np.array(restored.part("test").spectra)])
+    return hear_changed(
+        features,
+        lambda spectra: invert(obfuscator, spectra, next(starts), effort.inversion_steps),
+        "inverted",
+        f"{restored.digest}, {effort.inversion_steps} steps",
+        place,
+        lambda: {"converged": False},
+    )

@@ -1,0 +1,200 @@
+"""Who hears what: the utterances of a case as they arrive, kept in files that many attackers map into memory at once.
+
+A hearing is a folder with the parts train, validation and test, named by what went into it; it appears whole or not at
+all, so that a killed audit finds what it had heard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce import __version__
+from sottovoce.attack.attacker import Array, Heard
+from sottovoce.audio.level import normalise, rms, trim_silence
+from sottovoce.audio.segment import cut, front_end
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
+from sottovoce.audit.case import PARTS, Case, Part
+from sottovoce.corpora.cache import build_once
+from sottovoce.errors import ModelError
+
+_EXTRA_CROPS = 2  # further random segments of each training clip: who holds the filter can obfuscate any number
+_SILENT_DB = -100.0
+_TRIED = 3  # test clips
+_FACTS = "facts.json"
+
+Listen = Callable[[Wave], NDArray[np.float32]]  # sound segments [S, 20480] to features [S, F, N]
+Encode = Callable[[Sequence[Wave]], tuple[Array, NDArray[np.int64]]]  # sounds to embeddings, and whose each is
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """Utterances of all parts, in `folder`; `digest` says what they came from."""
+
+    name: str
+    folder: Path
+    digest: str
+
+    def part(self, part: Part) -> Heard:
+        """The utterances of one part, mapped into memory."""
+        place = self.folder / part
+        heard = {path.stem: np.load(path, mmap_mode="r") for path in sorted(place.glob("*.npy"))}
+        waves = np.split(heard["samples"], np.cumsum(heard["lengths"])[:-1]) if "samples" in heard else None
+        answers = np.array(heard["answers"]) if "answers" in heard else None
+        voices = (np.array(heard["voices"]), np.array(heard["whose"])) if "voices" in heard else None
+        return Heard(heard["spectra"], np.array(heard["owner"]), np.array(heard["outline"]), answers, waves, voices)
+
+    @property
+    def voices(self) -> bool:
+        """Whether a speaker encoder has listened."""
+        return (self.folder / "test" / "voices.npy").is_file()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was kept about it."""
+        found: dict[str, Any] = json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
+        return found
+
+
+def identity(*parts: object) -> str:
+    """SHA-256 in hex of what a hearing or a score depends on, and of the version that makes it."""
+    return hashlib.sha256(json.dumps([__version__, *parts]).encode()).hexdigest()
+
+
+def hear_features(
+    case: Case,
+    listen: Listen,
+    name: str,
+    source: str,
+    seed: int,
+    place: Path,
+    parts: Sequence[Part] = PARTS,
+    encode: Encode | None = None,
+) -> Hearing:
+    """What arrives when segments pass `listen`; of training clips also those from random places.
+
+    `source` is the digest of what listens. With `encode` the original sounds are heard as well.
+    """
+    rng = np.random.default_rng(seed)
+
+    def heard(part: Part) -> Heard:
+        spectra, owner = [], []
+        for utterance, clip in enumerate(case.clips(part)):
+            extra = _EXTRA_CROPS if part == "train" else 0
+            spare = max(0, case.sounds.samples(clip) - SEGMENT_SAMPLES)
+            crops = case.sounds.segments(np.full(extra, clip), rng.integers(0, spare + 1, extra), SEGMENT_SAMPLES)
+            spectra.append(listen(np.concatenate([cut(case.sounds.wave(clip)), crops])))
+            if not np.isfinite(spectra[-1]).all():
+                name = case.manifest.clips[clip].id
+                raise ModelError(f"what leaves for {name!r} is not finite; expected numbers: mend the system.")
+            owner += [utterance] * len(spectra[-1])
+        outline = np.array([[case.sounds.duration_s(clip)] for clip in case.clips(part)], np.float32)
+        given = Heard(np.concatenate(spectra), np.array(owner), outline)
+        if encode is not None:
+            waves = [case.sounds.wave(clip) for clip in case.clips(part)]
+            given = replace(given, waves=waves, voices=encode(waves))
+        return _answered(case, given)
+
+    depends = identity(case.digest, _target(case), name, source, seed, encode is not None)
+    return _kept(place, name, depends, heard, parts)
+
+
+def hear_sound(
+    case: Case, sound: Callable[[int], Wave], source: str, seed: int, place: Path, encode: Encode | None = None
+) -> Hearing:
+    """What arrives as sound: at one level and without the silence around it, which the outline tells of."""
+    rng = np.random.default_rng(seed)
+
+    def heard(part: Part) -> Heard:
+        spectra, owner, outline, waves = [], [], [], []
+        for utterance, clip in enumerate(case.clips(part)):
+            raw = sound(int(clip))
+            wav = normalise(trim_silence(raw))
+            extra = rng.integers(0, max(1, len(wav) - SEGMENT_SAMPLES + 1), _EXTRA_CROPS if part == "train" else 0)
+            crops = [np.pad(wav, (0, SEGMENT_SAMPLES))[start : start + SEGMENT_SAMPLES] for start in extra]
+            spectra.append(front_end(np.concatenate([cut(wav), *(crop[None] for crop in crops)])))
+            owner += [utterance] * len(spectra[-1])
+            level_db = 20.0 * np.log10(max(float(rms(raw)), 10.0 ** (_SILENT_DB / 20.0)))
+            outline.append([len(wav) / SAMPLE_RATE, len(raw) / SAMPLE_RATE, level_db])
+            waves.append(wav)
+        voices = encode(waves) if encode is not None else None
+        given = Heard(
+            np.concatenate(spectra), np.array(owner), np.array(outline, np.float32), waves=waves, voices=voices
+        )
+        return _answered(case, given)
+
+    depends = identity(case.digest, _target(case), "sound", source, seed, encode is not None)
+    return _kept(place, "sound", depends, heard)
+
+
+def hear_changed(
+    hearing: Hearing,
+    change: Callable[[Array], Array],
+    name: str,
+    source: str,
+    place: Path,
+    facts: Callable[[], dict[str, Any]],
+) -> Hearing:
+    """A hearing whose spectra an attacker has changed, such as restored; of validation and test alone, in this order.
+
+    `facts` are kept about it once it is done.
+    """
+
+    def heard(part: Part) -> Heard:
+        before = hearing.part(part)
+        return Heard(change(np.array(before.spectra)), before.owner, before.outline)
+
+    return _kept(place, name, identity(hearing.digest, name, source), heard, ("validation", "test"), facts)
+
+
+def _answered(case: Case, heard: Heard) -> Heard:
+    """The same with the logits of the target on each segment, where there is a target that takes such segments."""
+    if case.target is None:
+        return heard
+    return replace(heard, answers=case.target.predict(heard.spectra))
+
+
+def _target(case: Case) -> str:
+    """What the answers depend on; a target that is a function has no digest, and is known by some of its answers."""
+    if case.target is None or case.target.digest:
+        return case.target.digest if case.target else ""
+    tried = np.concatenate([cut(case.sounds.wave(clip)) for clip in case.clips("test")[:_TRIED]])
+    return hashlib.sha256(case.target.predict(front_end(tried)).tobytes()).hexdigest()
+
+
+def _kept(
+    place: Path,
+    name: str,
+    digest: str,
+    heard: Callable[[Part], Heard],
+    parts: Sequence[Part] = PARTS,
+    facts: Callable[[], dict[str, Any]] = dict,
+) -> Hearing:
+    def build(folder: Path) -> None:
+        for part in parts:
+            (folder / part).mkdir()
+            _write(folder / part, heard(part))
+        (folder / _FACTS).write_text(json.dumps(facts()), encoding="utf-8")
+
+    return Hearing(name, build_once(place / f"{name}-{digest[:16]}", build), digest)
+
+
+def _write(folder: Path, heard: Heard) -> None:
+    np.save(folder / "spectra.npy", heard.spectra)
+    np.save(folder / "owner.npy", heard.owner)
+    np.save(folder / "outline.npy", heard.outline)
+    if heard.answers is not None:
+        np.save(folder / "answers.npy", heard.answers)
+    if heard.voices is not None:
+        np.save(folder / "voices.npy", heard.voices[0])
+        np.save(folder / "whose.npy", heard.voices[1])
+    if heard.waves is not None:
+        np.save(folder / "samples.npy", np.concatenate(heard.waves))
+        np.save(folder / "lengths.npy", np.array([len(wav) for wav in heard.waves]))

@@ -1,0 +1,83 @@
+"""How many bits about a label are in what is heard: a lower bound that an attacker proves by using them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import bisect
+from scipy.special import entr, softmax
+
+from sottovoce.attack.attacker import Array, Labels
+from sottovoce.audit.metrics import Clusters, Interval, ratio
+from sottovoce.errors import ConfigError
+
+_TEMPERATURES = np.geomspace(1 / 16, 64, 21)
+_DOUBTS = 16  # values of the share of the prior in the mixture
+
+
+def bits(
+    scores: Array, labels: Labels, validation_scores: Array, validation_labels: Labels, cluster: Clusters, seed: int = 0
+) -> Interval:
+    """Lower bound on the mutual information of label and recording, in bits per recording, resampled by cluster [U].
+
+    For any guess q of the distribution of the label, I >= H(label) + E[log2 q(label | heard)] (Barber and Agakov 2003,
+    "The IM algorithm"). Here q mixes softmax(scores / T) with the class frequencies; T, the share of the mixture and
+    the frequencies come from validation scores [V, K] and labels [V], so q has not seen the labels [U] of `scores`
+    [U, K], and on average the bound never exceeds the truth. H is that of the labels [U]; it is not drawn anew, but
+    each recording's score is counted above the log frequency of its own label, which to first order is the same.
+
+    All are clipped at 0: where there is nothing to find, chance alone can then only be seen as a small number above 0.
+    """
+    classes = scores.shape[1]
+    if not len(validation_labels):
+        raise ConfigError("got no validation recordings; the bound on information is fitted on some.")
+    prior = (np.bincount(validation_labels, minlength=classes) + 1.0) / (len(validation_labels) + classes)
+    temperature, doubt = _fit(validation_scores, validation_labels, prior)
+    mixed = _mixture(_posterior(scores, labels, temperature), prior[labels], doubt)
+    frequency = np.bincount(labels, minlength=classes) / len(labels)
+    found = ratio(np.log2(mixed) - np.log2(frequency[labels]), np.ones(len(labels)), cluster, seed)
+    return Interval(*(max(0.0, end) for end in found))
+
+
+def fano(bits: float, classes: int) -> float:
+    """The best accuracy, 0..1, that so many bits allow anyone who guesses a uniform label of K classes.
+
+    Fano's inequality (Cover and Thomas 2006, section 2.10) solved for the error e:
+    log2 K - bits <= h(e) + e log2(K - 1). Raises ConfigError below 0 bits or 2 classes.
+    """
+    if classes < 2 or bits < 0.0:
+        raise ConfigError(f"got {bits:g} bits about {classes} classes; expected at least 0 bits and 2 classes.")
+    missing = np.log2(classes) - bits
+
+    def allowed(right: float) -> float:
+        wrong = 1.0 - right
+        uncertain = (entr(right) + entr(wrong)) / np.log(2.0) + wrong * np.log2(classes - 1)
+        return float(uncertain - missing)
+
+    if missing <= 0.0:
+        return 1.0
+    blind = 1.0 / classes
+    return float(bisect(allowed, blind, 1.0)) if allowed(blind) > 0.0 else blind
+
+
+def _fit(scores: Array, labels: Labels, prior: NDArray[np.float64]) -> tuple[float, float]:
+    """Temperature and share of the prior that make the labels likeliest; no surer than so many recordings can show."""
+    doubts = np.geomspace(1.0 / (len(labels) + 1), 1.0, _DOUBTS)
+    best, found = -np.inf, (1.0, 1.0)
+    for temperature in _TEMPERATURES:
+        posterior = _posterior(scores, labels, temperature)
+        for doubt in doubts:
+            likelihood = float(np.log2(_mixture(posterior, prior[labels], doubt)).mean())
+            if likelihood > best:
+                best, found = likelihood, (float(temperature), float(doubt))
+    return found
+
+
+def _posterior(scores: Array, labels: Labels, temperature: float) -> NDArray[np.float64]:
+    """What softmax(scores / T) says of the label that is true, [U]."""
+    probabilities: NDArray[np.float64] = softmax(scores.astype(np.float64) / temperature, axis=1)
+    return probabilities[np.arange(len(labels)), labels]
+
+
+def _mixture(posterior: NDArray[np.float64], prior: NDArray[np.float64], doubt: float) -> NDArray[np.float64]:
+    return (1.0 - doubt) * posterior + doubt * prior

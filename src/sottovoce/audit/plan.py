@@ -1,0 +1,131 @@
+"""Which attacker meets what: the lines of a report, and the bouts behind each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sottovoce.attack.attacker import Knowledge, Labels
+from sottovoce.attack.families import FAMILIES
+from sottovoce.audit.bouts import Bout
+from sottovoce.audit.case import PARTS, Case, Part
+from sottovoce.audit.efforts import Effort
+from sottovoce.audit.hearing import Hearing
+from sottovoce.audit.results import Hears
+
+
+@dataclass(frozen=True)
+class Hearings:
+    """Everything that attackers hear: originals, what leaves as features or sound, and what they make of it."""
+
+    original: Hearing
+    features: Hearing | None
+    sound: Hearing | None
+    restored: Hearing | None = None
+    inverted: Hearing | None = None
+
+    @property
+    def leaving(self) -> Hearing:
+        """What the application gets: the features where there are any, else sound."""
+        found = self.features or self.sound
+        assert found is not None, "something leaves every system"
+        return found
+
+    @property
+    def leaving_as(self) -> Hears:
+        """The name of that."""
+        return "features" if self.features else "sound"
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One line of a report: the scores that the bouts of `seeds` have on the hearing that they read `read`-th."""
+
+    side: Literal["attackers", "originals"]
+    knowledge: Knowledge
+    hears: Hears
+    seeds: tuple[Bout, ...]
+    read: int
+    shares: tuple[Bout, ...] = ()  # the same with fewer recordings
+
+    def with_curve(self, shares: tuple[float, ...]) -> Line:
+        """The same with bouts for a budget curve."""
+        first = replace(self.seeds[0], reads=(self.seeds[0].reads[self.read],))
+        return replace(self, shares=tuple(replace(first, share=share) for share in shares))
+
+
+def lines(case: Case, task: str, hearings: Hearings, effort: Effort, seed: int) -> list[Line]:
+    """Every line of one attribute."""
+    labels = {part: case.labels(task, part) for part in PARTS}
+    found = list(_informed(case, task, labels, hearings, effort, seed))
+    for family in _able(case, effort.ignorant, hearings.original.voices):
+        found += _ignorant(case, family, task, labels, hearings, effort, seed)
+    return found
+
+
+def _informed(
+    case: Case, task: str, labels: dict[Part, Labels], hearings: Hearings, effort: Effort, seed: int
+) -> Iterator[Line]:
+    """Attackers fitted on what leaves."""
+    both = hearings.features is not None and hearings.sound is not None
+    met: list[tuple[Hears, Hearing, tuple[str, ...]]] = [(hearings.leaving_as, hearings.leaving, effort.informed)]
+    if both and hearings.sound is not None:
+        met.append(("sound", hearings.sound, effort.on_sound))
+    for hears, hearing, families in met:
+        for family in _able(case, families, voices=hearing.voices):
+            count = effort.seeds if FAMILIES[family].seeded else 1
+            bout = Bout(
+                family, task, labels, len(case.classes(task)), hearing, (hearing,), effort.cycles.get(family, 0)
+            )
+            line = Line("attackers", "informed", hears, tuple(replace(bout, seed=seed + i) for i in range(count)), 0)
+            yield line.with_curve(effort.shares) if family in effort.curves else line
+
+
+def _ignorant(
+    case: Case,
+    family: str,
+    task: str,
+    labels: dict[Part, Labels],
+    hearings: Hearings,
+    effort: Effort,
+    seed: int,
+) -> list[Line]:
+    """One attacker fitted on originals: without the system, with it, and on what was restored or inverted."""
+    met: list[tuple[Knowledge, Hears, Hearing | None]] = [
+        ("ignorant", "features", hearings.features),
+        ("ignorant", "sound", hearings.sound),
+        ("informed", "restored", hearings.restored),
+        ("white-box", "inverted", hearings.inverted),
+    ]
+    needs_answers = family == "target"
+    reads = [
+        (knowledge, hears, hearing)
+        for knowledge, hears, hearing in met
+        if hearing is not None
+        and (hearing.voices or not FAMILIES[family].needs_sound)
+        and not (needs_answers and hears in ("restored", "inverted"))
+    ]
+    bout = Bout(
+        family,
+        task,
+        labels,
+        len(case.classes(task)),
+        hearings.original,
+        (hearings.original, *(hearing for _, _, hearing in reads)),
+        effort.cycles.get(family, 0),
+        seed,
+    )
+    found = [Line("originals", "ignorant", "original", (bout,), 0)]
+    return found + [
+        Line("attackers", knowledge, hears, (bout,), read) for read, (knowledge, hears, _) in enumerate(reads, start=1)
+    ]
+
+
+def _able(case: Case, families: tuple[str, ...], voices: bool) -> list[str]:
+    """Those of the families that have what they need here."""
+    return [
+        family
+        for family in families
+        if (family != "target" or case.target is not None) and (not FAMILIES[family].needs_sound or voices)
+    ]

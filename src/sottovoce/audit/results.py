@@ -1,0 +1,205 @@
+"""The form of results.json: what an audit says, as data. Its JSON schema is published as docs/results.schema.json."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sottovoce.errors import ConfigError
+
+SCHEMA = 1
+Verdict = Literal["hidden", "implied", "leaks"]
+Hears = Literal["features", "sound", "restored", "inverted", "original"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Interval(_Strict):
+    """A score and its 95 % interval. Accuracies are shares from 0 to 1."""
+
+    score: float
+    low: float
+    high: float
+
+
+class Curve(_Strict):
+    """Accuracy on validation over the budget: pairs of training recordings, or of training steps, and accuracy."""
+
+    recordings: list[tuple[int, float]] = []
+    steps: list[tuple[int, float]] = []
+
+
+class Row(Interval):
+    """One attacker on one attribute: its accuracy on test, and what stands behind it."""
+
+    attacker: str
+    knowledge: Literal["ignorant", "informed", "white-box"]
+    hears: Hears = Field(description="what it is scored on")
+    needs: str = Field(description="what it has to have, in words")
+    converged: bool = Field(description="neither more steps nor, as far as tried, more recordings help on validation")
+    validation: float = Field(description="accuracy on validation, by which the worst is chosen")
+    bits: Interval = Field(description="lower bound on the mutual information of label and guess, bits per recording")
+    curve: Curve
+    seeds: list[float] = Field(description="accuracy on test of each seed; the row is the seed best on validation")
+    seconds: float
+
+
+class Floor(Interval):
+    """What the permitted answer itself gives away."""
+
+    attacker: str
+
+
+class Person(_Strict):
+    """How often the worst attacker is right about one person."""
+
+    speaker: str
+    clips: int
+    score: float
+    low: float
+    high: float
+
+
+class Pooled(Interval):
+    """Accuracy when the scores of so many utterances of one person are added up."""
+
+    utterances: int
+
+
+class Failure(_Strict):
+    """An attacker that broke down, and why; the others went on."""
+
+    attacker: str
+    knowledge: str
+    reason: str
+
+
+class Private(_Strict):
+    """What the attackers found about one private attribute."""
+
+    classes: int
+    class_names: list[str]
+    chance: float
+    floor: Floor
+    ceiling: Row
+    leakage: Interval
+    verdict: Verdict
+    cluster: Literal["speaker", "utterance"] = Field(description="what intervals are resampled by")
+    worst: Row
+    attackers: list[Row]
+    originals: list[Row]
+    failed: list[Failure] = []
+    confusion: list[list[int]] = Field(description="of the worst attacker: recordings of class (row) called (column)")
+    people: list[Person] = Field(description="the worst attacker on each person, the most exposed first")
+    pooled: list[Pooled] = Field(description="the worst attacker's scores added up over utterances of a person")
+
+
+class Permitted(_Strict):
+    """The accuracy of the target on original and obfuscated sound."""
+
+    original: Interval
+    obfuscated: Interval
+    chance: float
+
+
+class Continuous(_Strict):
+    """An attribute that is a number: the share of its variance explained (R²) by the best estimator."""
+
+    unit: str
+    floor: float = Field(description="explained by the permitted answer")
+    ceiling: Interval = Field(description="explained from originals")
+    worst: Interval
+    error: float = Field(description="mean absolute error of the worst estimator, in the unit")
+    constant_error: float = Field(description="mean absolute error of the best constant guess, in the unit")
+    estimator: str
+    estimators: list[str] = Field([], description="all that were tried, in words")
+
+
+class Linker(_Strict):
+    """One attacker who decides whether two recordings are of one person it has never heard."""
+
+    attacker: str
+    knowledge: Literal["ignorant", "informed", "white-box"]
+    hears: str = Field(description="which two recordings are compared, such as 'sound with sound'")
+    eer: Interval = Field(description="equal error rate; 0.5 is chance, 0 is always right")
+    d_sys: float = Field(description="global linkability, from 0 (unlinkable) to 1 (Gomez-Barrero et al. 2018)")
+    tpr: Interval = Field(description="share of pairs of one person found when 1 % of others are taken for one")
+
+
+class Linkage(_Strict):
+    """Whether recordings of unseen people can be linked."""
+
+    speakers: int
+    recordings: int
+    same_pairs: int
+    other_pairs: int
+    worst: Linker
+    ceiling: Linker
+    linkers: list[Linker]
+    originals: list[Linker] = Field([], description="the same without the system")
+    failed: list[Failure] = []
+
+
+class Control(_Strict):
+    """Whether the audit found what is known to be there, and nothing where nothing is."""
+
+    passed: bool
+    detail: str
+
+
+class Results(_Strict):
+    """Everything that an audit says."""
+
+    schema_: int = Field(SCHEMA, alias="schema")
+    sottovoce: str
+    valid: bool
+    control: str = Field("", description="the attribute that the controls use")
+    controls: dict[str, Control]
+    levels_db: list[float] = Field([], description="levels of the planted tones that were tried")
+    sensitivity_db: float | None = Field(
+        None, description="level of the faintest planted tone that was found, in dB against the sound; null for none"
+    )
+    seconds: float
+    attackers: str
+    seed: int
+    tolerance: float = Field(description="a leakage whose interval reaches down to this may be called hidden")
+    plain: float = Field(0.1, description="a leakage above this is called a leak however wide its interval")
+    command: str
+    corpus: dict[str, Any]
+    filter: dict[str, Any]
+    target: dict[str, Any] | None
+    permitted: dict[str, Permitted]
+    private: dict[str, Private]
+    continuous: dict[str, Continuous] = {}
+    linkage: Linkage | None = None
+    notes: list[str] = []
+    scores: str = Field(description="SHA-256 of scores.npz, the score of every attacker for every recording")
+    versions: dict[str, str] = {}
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, populate_by_name=True)
+
+
+def schema() -> str:
+    """The JSON schema of results.json, as docs/results.schema.json publishes it."""
+    return json.dumps(Results.model_json_schema(by_alias=True), indent=1) + "\n"
+
+
+def parse(text: str | bytes, place: str) -> Results:
+    """Results from the text of a results.json; ConfigError says what in it is not of this form."""
+    try:
+        data = json.loads(text)
+        version = data["schema"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ConfigError(f"{place} is not the results of an audit: {error}.") from error
+    if version != SCHEMA:
+        raise ConfigError(f"{place} has schema {version!r}, this version reads {SCHEMA}: audit again.")
+    try:
+        return Results.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"{place}: {where}: {first['msg']}; audit again.") from error

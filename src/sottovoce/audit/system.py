@@ -1,0 +1,226 @@
+"""What can be audited, whoever made it: a filter, a folder of protected recordings, a command, a function, ONNX."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from sottovoce.audio import io
+from sottovoce.audio.segment import cut, front_end
+from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, Spectrum, Wave
+from sottovoce.audit import command as protected
+from sottovoce.audit.command import LIMIT_S, some
+from sottovoce.corpora.cache import Sounds
+from sottovoce.corpora.manifest import Manifest, file_sha256
+from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
+from sottovoce.models.checkpoint import CARD
+from sottovoce.progress import Report
+from sottovoce.runtime.engine import BATCH
+from sottovoce.runtime.filter import Filter
+
+_COMMAND = "command:"
+_LARGEST_BYTES = 1 << 30
+_TRIED = 3  # clips that a function is known by
+_FACTOR = 4  # between the durations of what can be the same recording
+_FORMS = f"float32 sound [T], [1, T] or [1, 1, T], T free, or spectra [S, {BINS}, {SEGMENT_FRAMES}], to the same"
+
+
+@dataclass(frozen=True)
+class System:
+    """What stands between the microphone and the application.
+
+    `description` has the keys digest, method, preset, permit, rate_bits_per_s and parameters. `listen` maps sound
+    segments [S, 20480] to features [S, 161, 128], `sound` gives what arrives of clip i, [T] at 16 kHz; None where there
+    is no such output. `notes` are what a reader of the report has to know, `path` is the filter folder whose weights a
+    white-box attacker may use. Sound is read or made when it is asked for.
+    """
+
+    description: Mapping[str, Any]
+    listen: Callable[[Wave], NDArray[np.float32]] | None
+    sound: Callable[[int], Wave] | None
+    notes: tuple[str, ...] = ()
+    path: Path | None = None
+
+
+def opened(text: str, manifest: Manifest, sounds: Sounds, workers: int, report: Report) -> System:
+    """The system that `text` names on the command line; ConfigError where it is none of the kinds there are."""
+    path = Path(text)
+    if text.startswith(_COMMAND):
+        return of_command(text.removeprefix(_COMMAND), manifest, None, workers, report)
+    if os.path.isdir(text):  # unlike that of Path, this says no to what can be no name at all
+        return of_filter(Filter.load(path), sounds) if (path / CARD).is_file() else of_folder(path, manifest)
+    if os.path.isfile(text) and path.suffix.lower() == ".onnx":
+        return of_onnx(path, sounds)
+    raise ConfigError(
+        f"{text!r} cannot be audited; expected a filter's folder, a folder of protected recordings, a file *.onnx, or "
+        f"'{_COMMAND}PROGRAM ... {{in}} ... {{out}}'."
+    )
+
+
+def of_filter(filter_: Filter, sounds: Sounds) -> System:
+    """A filter, heard as features and as sound."""
+    known = _description("", "")
+    description = known | {key: value for key, value in filter_.card.items() if key in known}
+    description["digest"] = filter_.digest
+    return System(description, filter_.obfuscate, lambda i: filter_.filter(sounds.wave(i)), path=filter_.path)
+
+
+def of_folder(folder: Path, manifest: Manifest) -> System:
+    """What anyone made of the corpus' files: a folder that holds one sound file for each clip, named like it.
+
+    CorpusError where the files do not fit the clips, one for one, cannot be read, or are surely other recordings.
+    """
+    files, notes = protected.found(folder, manifest)
+    return _of_files(files, manifest, f"folder:{folder.name}", notes)
+
+
+def of_command(
+    command: str, manifest: Manifest, cache: Path | None, workers: int, report: Report, limit_s: float = LIMIT_S
+) -> System:
+    """What a command with the words {in} and {out} makes of each clip, `workers` at once; see `command.made`."""
+    files = protected.made(command, manifest, cache, workers, report, limit_s)
+    return _of_files(files, manifest, f"{_COMMAND}{command}", [])
+
+
+def of_function(function: Callable[[Wave], Wave], sounds: Sounds, name: str) -> System:
+    """What a function makes of sound: [T] at 16 kHz to [T'] at 16 kHz, float; it is called for each clip anew.
+
+    ModelError, also when the system is used, for what is no sound.
+    """
+
+    def sound(i: int) -> Wave:
+        return _checked(function(sounds.wave(i)), f"clip {i}")
+
+    digest = hashlib.sha256(name.encode())
+    for i in range(min(_TRIED, len(sounds))):
+        digest.update(sound(i).tobytes())
+    return System(_description(digest.hexdigest(), f"function:{name}"), None, sound)
+
+
+def of_onnx(path: Path, sounds: Sounds) -> System:
+    """An ONNX graph of at most 1 GiB from sound to sound, or from standardised spectra to such, on one thread.
+
+    ModelError, also when the system is used, for a graph of another form and for what is no sound or no such spectra.
+    """
+    run, shape = _graph(path)
+    description = _description(file_sha256(path), f"onnx:{path.name}")
+    free = [not isinstance(size, int) or size == 1 for size in shape]
+
+    def listen(segments: Wave) -> Spectrum:
+        spectra = front_end(segments)
+        batch = 1 if shape[0] == 1 else BATCH
+        given = np.concatenate([run(spectra[i : i + batch]) for i in range(0, len(spectra), batch)])
+        if given.shape != spectra.shape:
+            raise ModelError(f"{path} gives {given.shape} for spectra {spectra.shape}; expected {_FORMS}.")
+        return given
+
+    def sound(i: int) -> Wave:
+        given = run(sounds.wave(i).reshape([1] * (len(shape) - 1) + [-1]))
+        return _checked(given.reshape(-1) if given.shape[-1:] == (given.size,) else given, f"clip {i}")
+
+    if shape[1:] == [BINS, SEGMENT_FRAMES] and free[0]:
+        listen(cut(sounds.wave(0)))  # what is wrong with it shows before hours of work
+        return System(description, listen, None)
+    if 1 <= len(shape) <= 3 and all(free) and not isinstance(shape[-1], int):
+        sound(0)
+        return System(description, None, sound)
+    raise ModelError(f"{path} takes {shape}; expected {_FORMS}.")
+
+
+def _description(digest: str, method: str) -> dict[str, Any]:
+    unknown: dict[str, Any] = {"preset": None, "permit": [], "rate_bits_per_s": None, "parameters": None}
+    return {"digest": digest, "method": method, **unknown}
+
+
+def _of_files(files: Sequence[Path], manifest: Manifest, method: str, notes: Sequence[str]) -> System:
+    changed = _changed_durations(files, manifest)
+    digest = hashlib.sha256()
+    for clip, path in zip(manifest.clips, files, strict=True):
+        digest.update(json.dumps([clip.id, file_sha256(path)]).encode() + b"\n")
+
+    def sound(i: int) -> Wave:
+        return _checked(protected.heard(files[i], manifest.clips[i].id), repr(manifest.clips[i].id))
+
+    return System(_description(digest.hexdigest(), method), None, sound, (*notes, *changed))
+
+
+def _changed_durations(files: Sequence[Path], manifest: Manifest) -> list[str]:
+    """What a reader has to know of how long the clips' files are; CorpusError for what cannot be theirs."""
+    unreadable: dict[str, str] = {}
+    strange, changed = [], []
+    for clip, path in zip(manifest.clips, files, strict=True):
+        try:
+            after = io.info(path).duration_s
+        except AudioError as error:
+            unreadable[clip.id] = str(error)
+            continue
+        before = min(clip.duration_s or np.inf, io.info(clip.path).duration_s - clip.start_s)
+        if not before / _FACTOR <= after <= before * _FACTOR:
+            strange.append(f"{clip.id}: {before:.2f} s, protected {after:.2f} s")
+        elif abs(after - before) > 0.05 * before:
+            changed.append(f"{clip.id}: {before:.2f} s, protected {after:.2f} s")
+    if unreadable:
+        first = next(iter(unreadable.values()))
+        raise CorpusError(f"{len(unreadable)} protected recordings cannot be read{some([*unreadable])}; first, {first}")
+    if strange:
+        raise CorpusError(
+            f"{len(strange)} protected recordings last more than {_FACTOR} times as long as the original, or as short"
+            f"{some(strange)}; expected the same recording under the same name: check how they were named."
+        )
+    if not changed:
+        return []
+    count = f"{len(changed)} of {len(files)} recordings changed their duration by more than 5 %"
+    return [f"{count}{some(changed)}: what shows by duration alone is attacked as well"]
+
+
+def _checked(wav: Any, name: str) -> Wave:
+    """A sound [T] that came out of a system; ModelError where it is none."""
+    given = np.asarray(wav)
+    what = None
+    if given.ndim != 1 or given.dtype.kind != "f":
+        what = f"{given.dtype} of shape {given.shape}"
+    elif not 0 < len(given) <= io.LONGEST_S * SAMPLE_RATE:
+        what = f"{len(given)} samples"
+    elif not np.isfinite(given).all():
+        what = "samples that are not finite"
+    if what:
+        raise ModelError(
+            f"{name} comes out as {what}; expected float sound [T] at 16 kHz, finite, not empty and at most 24 hours: "
+            "mend the system, or leave the clip out."
+        )
+    return given.astype(np.float32)
+
+
+def _graph(path: Path) -> tuple[Callable[[NDArray[np.float32]], NDArray[Any]], list[Any]]:
+    """An ONNX graph of one float tensor to one, to be run, and the shape of its input; ModelError if it is not such."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
+        raise ModelError(f"{path} is not a file of at most 1 GiB; give an ONNX graph that is.")
+    try:
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises many kinds, all bare
+        raise ModelError(f"{path} is not a usable ONNX graph in one file ({error}); export it again.") from error
+    ports = session.get_inputs(), session.get_outputs()
+    types = [[port.type for port in side] for side in ports]
+    if types != [["tensor(float)"], ["tensor(float)"]]:
+        raise ModelError(f"{path} takes {types[0]} and gives {types[1]}; expected one tensor each: {_FORMS}.")
+
+    def run(given: NDArray[np.float32]) -> NDArray[Any]:
+        try:
+            result: NDArray[Any] = session.run(None, {ports[0][0].name: np.ascontiguousarray(given)})[0]
+        except Exception as error:
+            raise ModelError(f"{path} fails on an input {given.shape} ({error}); expected {_FORMS}.") from error
+        return result
+
+    return run, list(ports[0][0].shape)

@@ -1,0 +1,1 @@
+"""How it is told: the pages of an audit, and its headline as text."""

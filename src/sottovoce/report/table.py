@@ -1,0 +1,59 @@
+"""The headline of an audit as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sottovoce.report import dossier
+from sottovoce.report.findings import label
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """One line per permitted task and private attribute, and what else there is to know, for people."""
+    lines = [*_permitted(results), *_private(results), *_others(results)]
+    return "\n".join("".join(letter if letter.isprintable() else " " for letter in line) for line in lines)
+
+
+def _permitted(results: Mapping[str, Any]) -> Iterator[str]:
+    for task, scores in results["permitted"].items():
+        before, after = scores["original"], scores["obfuscated"]
+        yield f"permitted: {task} is recognised in {_interval(after)} (without the filter {_interval(before)})"
+
+
+def _private(results: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{'private':12} {'chance':>7} {'floor':>7} {'ceiling':>8}   worst attacker"
+    for name, entry in results["private"].items():
+        worst = entry["worst"]
+        least = "" if worst["converged"] else "at least "
+        yield (
+            f"{name:12} {entry['chance']:7.1%} {entry['floor']['score']:7.1%} {entry['ceiling']['score']:8.1%}   "
+            f"{least}{_interval(worst)} by {label(worst)} ({worst['knowledge']}): {entry['verdict'].upper()}"
+        )
+    yield "floor: what the permitted answer itself gives away; ceiling: the best attacker without the filter"
+
+
+def _others(results: Mapping[str, Any]) -> Iterator[str]:
+    for name, number in results["continuous"].items():
+        yield (
+            f"{name}: {number['worst']['score']:.2f} of its variance is explained by {number['estimator']} "
+            f"(floor {number['floor']:.2f}, without the filter {number['ceiling']['score']:.2f}); "
+            f"off by {number['error']:.4g} ({number['unit']}), "
+            f"the best constant guess by {number['constant_error']:.4g}"
+        )
+    if results["linkage"]:
+        worst, ceiling = results["linkage"]["worst"], results["linkage"]["ceiling"]
+        yield (
+            f"linking: equal error rate {_interval(worst['eer'])} by {worst['attacker']} ({worst['knowledge']}) on "
+            f"{results['linkage']['speakers']} unheard people (chance 50%, without the filter "
+            f"{ceiling['eer']['score']:.1%})"
+        )
+    yield from dossier.broken(results)
+    yield from (f"note: {note}" for note in results["notes"])
+    failed = [name for name, control in results["controls"].items() if not control["passed"]]
+    if not results["valid"]:
+        yield f"INVALID: the control failed: {', '.join(failed)}"
+
+
+def _interval(score: Mapping[str, Any]) -> str:
+    return f"{score['score']:.1%} ({score['low']:.1%} to {score['high']:.1%})"

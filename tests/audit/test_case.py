@@ -1,0 +1,93 @@
+"""What can be attacked in a corpus, and how intervals are resampled."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sottovoce.audit.case import Case
+from sottovoce.corpora.manifest import Manifest, split
+from sottovoce.errors import ConfigError, CorpusError
+from sottovoce.models.target import Target
+
+
+def relabelled(case: Case, **labels: list[str]) -> Case:
+    """The same with further labels, one for each clip; an empty one is none."""
+    clips = tuple(
+        replace(clip, labels={**clip.labels, **{task: column[i] for task, column in labels.items() if column[i]}})
+        for i, clip in enumerate(case.manifest.clips)
+    )
+    manifest: Manifest = replace(case.manifest, clips=clips)
+    return replace(case, manifest=manifest)
+
+
+def test_what_is_not_permitted_can_be_attacked(case):
+    assert case.attackable() == ["gender", "speaker"] == case.chosen(())
+    assert case.chosen(["speaker"]) == ["speaker"]
+    assert replace(case, permit=("word", "gender")).attackable() == ["speaker"]
+
+
+def test_speakers_who_were_never_heard_cannot_be_named(case):
+    by_speaker = replace(case, split=split(case.manifest, "speaker"))
+    assert by_speaker.attackable() == ["gender"]
+
+
+def test_a_label_that_some_clips_lack_cannot_be_attacked(case):
+    mood = ["", *(("glad", "sad")[i % 2] for i in range(74))]
+    assert "mood" not in relabelled(case, mood=mood).attackable()
+
+
+def test_a_class_that_is_only_in_test_cannot_be_attacked(case):
+    rare = np.full(75, "often")
+    rare[case.split.test[:2]] = "seldom"
+    assert "accent" not in relabelled(case, accent=rare.tolist()).attackable()
+
+
+@pytest.mark.parametrize("asked", ["word", "mood", "speaker,gender"])
+def test_what_cannot_be_attacked_is_refused_with_what_can(case, asked):
+    with pytest.raises(ConfigError, match=f"'{asked}' cannot be attacked .*: gender, speaker"):
+        case.chosen([asked])
+
+
+def test_a_corpus_without_anything_private_is_refused(case):
+    with pytest.raises(ConfigError, match="no label that an attacker could learn"):
+        replace(case, permit=("word", "gender", "speaker")).chosen(())
+
+
+def test_few_speakers_are_no_sample_of_speakers(case):
+    for parts in (case.split, split(case.manifest, "speaker")):
+        name, cluster = replace(case, split=parts).cluster("gender")
+        assert (name, len(set(cluster.tolist()))) == ("utterance", len(parts.test))
+
+
+def test_many_speakers_are_resampled_unless_the_label_is_who_speaks(case):
+    many = relabelled(case, speaker=[f"s{i % 25:02}" for i in range(75)])
+    names = many.speakers("test")
+    assert len(set(names)) >= 10
+    name, cluster = many.cluster("gender")
+    assert name == "speaker"
+    assert [names.index(names[i]) for i in range(len(names))] == [cluster.tolist().index(c) for c in cluster]
+    assert many.cluster("speaker")[0] == "utterance"
+
+
+def test_a_label_with_many_numbers_is_estimated_and_not_classified(case):
+    ages = relabelled(case, age=[str(20 + i % 30) for i in range(75)], digit=[str(i % 10) for i in range(75)])
+    assert ages.continuous() == ["age"]
+    assert ages.attackable() == ["digit", "gender", "speaker"]
+    assert relabelled(case, age=["nan", *(str(i) for i in range(74))]).continuous() == []
+    assert relabelled(case, speaker=[str(i) for i in range(75)]).continuous() == [], "names are no numbers"
+
+
+def test_a_class_that_the_target_does_not_know_is_named(case):
+    narrow = Target("word", ("no", "stop"), False, case.target.logits)
+    with pytest.raises(CorpusError, match="also has yes"):
+        replace(case, target=narrow).labels("word", "test")
+
+
+def test_another_split_is_another_case(case):
+    other, one = replace(case, split=split(case.manifest, "utterance", 1)), case.split
+    train, test = one.train.copy(), one.test.copy()
+    train[0], test[0] = one.test[0], one.train[0]
+    swapped = replace(case, split=replace(one, train=train, test=test))
+    assert len({case.digest, other.digest, swapped.digest}) == 3
+    assert replace(case, permit=()).digest == case.digest, "what is permitted changes nothing that is heard"

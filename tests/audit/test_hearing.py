@@ -1,0 +1,195 @@
+"""Who hears what: every clip once and whole, in files that appear complete or not at all."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sottovoce.audio.level import rms
+from sottovoce.audio.segment import cut, front_end
+from sottovoce.audit.case import PARTS, Case
+from sottovoce.audit.hearing import Hearing, hear_changed, hear_features, hear_sound
+from sottovoce.corpora.manifest import split
+from sottovoce.errors import ModelError
+from sottovoce.models.target import from_callable, vote
+
+SECOND = 16_000
+
+
+@pytest.fixture
+def features(case, tmp_path) -> Callable[..., Hearing]:
+    def hear(listen: Callable[..., Any] = front_end, case: Case = case, seed: int = 3, **more: Any) -> Hearing:
+        return hear_features(case, listen, "features", more.pop("source", "s"), seed, tmp_path, **more)
+
+    return hear
+
+
+def test_every_clip_is_heard_once_and_whole(features, case):
+    for part in ("validation", "test"):
+        heard, clips = features().part(part), case.clips(part)
+        alone = [front_end(cut(case.sounds.wave(clip))) for clip in clips]
+        np.testing.assert_allclose(heard.spectra, np.concatenate(alone), atol=1e-5)
+        assert np.array_equal(heard.owner, np.repeat(np.arange(len(clips)), [len(one) for one in alone]))
+        assert len(heard) == len(clips)
+
+
+def test_training_clips_are_also_heard_from_random_places(features, case):
+    train = features().part("train")
+    assert np.array_equal(np.bincount(train.owner), np.full(len(case.split.train), 3))
+
+
+def test_the_outline_of_features_is_their_duration(features, case):
+    outline = features().part("test").outline
+    assert outline[:, 0].tolist() == pytest.approx([case.sounds.duration_s(i) for i in case.split.test])
+
+
+def test_two_ears_hear_the_same_places(features):
+    """Else restoring would be learnt from pairs that are none."""
+    plain, upside_down = features(), features(lambda segments: -front_end(segments), source="other")
+    for part in PARTS:
+        np.testing.assert_array_equal(plain.part(part).spectra, -upside_down.part(part).spectra)
+
+
+def test_answers_are_those_of_the_target(features, case):
+    heard = features().part("test")
+    np.testing.assert_allclose(heard.answers, case.target.predict(np.array(heard.spectra)))
+    said = vote(heard.answers, heard.owner).argmax(axis=1)
+    assert np.array_equal(said, case.labels("word", "test"))
+    deaf = features(case=replace(case, target=None)).part("test")
+    assert deaf.answers is None
+
+
+def halves(waves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """An encoder that says of each half of a sound how loud it is."""
+    each = [[wav[: len(wav) // 2].std(), wav[len(wav) // 2 :].std()] for wav in waves]
+    return np.array(each, np.float32).reshape(-1, 1), np.repeat(np.arange(len(waves)), 2)
+
+
+def test_with_an_encoder_sound_and_voices_are_heard(features, case, tmp_path):
+    for hearing in (features(encode=halves), hear_sound(case, case.sounds.wave, "s", 0, tmp_path, halves)):
+        for part in PARTS:
+            heard = hearing.part(part)
+            assert len(heard.waves) == len(heard) == len(case.clips(part))
+            for mine, again in zip(heard.voices, halves(heard.waves), strict=True):
+                np.testing.assert_array_equal(mine, again)
+    for wav, clip in zip(features(encode=halves).part("test").waves, case.split.test, strict=True):
+        np.testing.assert_array_equal(wav, case.sounds.wave(clip))
+    assert features().part("test").waves is None and features().part("test").voices is None
+    assert features().digest != features(encode=halves).digest
+
+
+def test_a_hearing_is_named_by_all_that_it_depends_on(features, case):
+    def other_answers(spectra: np.ndarray) -> np.ndarray:
+        return np.roll(case.target.predict(spectra), 1, axis=1)
+
+    by_speaker = split(case.manifest, "speaker")
+    digests = {
+        features().digest,
+        features(seed=4).digest,
+        features(source="another system").digest,
+        features(case=replace(case, split=by_speaker)).digest,
+        features(case=replace(case, target=None)).digest,
+        features(case=replace(case, target=from_callable(other_answers, "word", case.target.classes))).digest,
+        features(case=replace(case, target=replace(case.target, digest="of a file"))).digest,
+    }
+    assert len(digests) == 7
+    assert features().digest in digests
+
+
+def test_what_was_heard_is_not_heard_again(features):
+    first = features()
+    again = features(lambda segments: pytest.fail("it listened again"))
+    np.testing.assert_array_equal(first.part("test").spectra, again.part("test").spectra)
+
+
+def test_a_hearing_appears_whole_or_not_at_all(features, case, tmp_path):
+    heard: list[int] = []
+
+    def stopped(segments: np.ndarray) -> np.ndarray:
+        heard.append(len(segments))
+        if len(heard) > len(case.split.train) + 2:  # in the midst of validation
+            raise KeyboardInterrupt
+        return front_end(segments)
+
+    with pytest.raises(KeyboardInterrupt):
+        features(stopped)
+    assert not list(tmp_path.iterdir())
+    assert len(features().part("test")) == len(case.split.test)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_what_is_not_finite_is_refused_with_the_clip(features, case, tmp_path, wrong):
+    third = case.manifest.clips[case.split.train[2]].id
+    count = iter(range(1000))
+
+    def listen(segments: np.ndarray) -> np.ndarray:
+        spectra = front_end(segments)
+        spectra[0, 0, 0] = wrong if next(count) == 2 else 0.0
+        return spectra
+
+    with pytest.raises(ModelError, match=rf"{third}.* not finite"):
+        features(listen)
+    assert not list(tmp_path.iterdir())
+
+
+# Sound
+
+
+def test_sound_is_heard_at_one_level_without_the_silence_around_it(case, tmp_path):
+    def sound(i: int) -> np.ndarray:
+        return np.pad(0.01 * (1 + i % 3) * case.sounds.wave(i), (SECOND // 2, SECOND))
+
+    heard = hear_sound(case, sound, "s", 0, tmp_path).part("test")
+    for row, clip in enumerate(case.split.test):
+        trimmed, whole, level_db = heard.outline[row]
+        assert whole == pytest.approx(len(sound(clip)) / SECOND)
+        assert trimmed == pytest.approx(len(heard.waves[row]) / SECOND)
+        assert case.sounds.duration_s(clip) <= trimmed <= case.sounds.duration_s(clip) + 0.25
+        assert level_db == pytest.approx(20 * np.log10(rms(sound(clip))), abs=1e-3)
+        assert rms(heard.waves[row]) == pytest.approx(0.1, rel=1e-3)
+    pieces = [front_end(cut(wav)) for wav in heard.waves]
+    np.testing.assert_allclose(heard.spectra, np.concatenate(pieces), atol=1e-4)
+    assert heard.answers.shape == (len(heard.spectra), 3)
+
+
+@pytest.mark.parametrize("samples", [1, 100, 20_479, 20_480, 50_000])
+def test_silence_of_any_length_is_heard_as_silence(case, tmp_path, samples):
+    heard = hear_sound(case, lambda i: np.zeros(samples, np.float32), "s", 0, tmp_path)
+    for part in PARTS:
+        found = heard.part(part)
+        assert not found.spectra.any()
+        assert np.isfinite(found.outline).all() and (found.outline[:, 2] == -100.0).all()
+        assert [len(wav) for wav in found.waves] == [samples] * len(case.clips(part))
+
+
+# What attackers make of it
+
+
+def test_a_changed_hearing_has_validation_and_test_and_keeps_its_facts(features, tmp_path):
+    before = features()
+    order: list[int] = []
+
+    def louder(spectra: np.ndarray) -> np.ndarray:
+        order.append(len(spectra))
+        return 2.0 * spectra
+
+    changed = hear_changed(before, louder, "restored", "twice", tmp_path, lambda: {"calls": len(order)})
+    for part in ("validation", "test"):
+        np.testing.assert_array_equal(changed.part(part).spectra, 2.0 * before.part(part).spectra)
+        assert np.array_equal(changed.part(part).owner, before.part(part).owner)
+    assert order == [len(before.part(part).spectra) for part in ("validation", "test")]
+    assert changed.facts == {"calls": 2}
+    assert (
+        len({changed.digest, before.digest, hear_changed(before, louder, "restored", "2", tmp_path, dict).digest}) == 3
+    )
+    again = hear_changed(before, louder, "restored", "twice", tmp_path, lambda: pytest.fail("it was done again"))
+    assert again.facts == {"calls": 2} and len(order) == 4
+
+
+def test_folders_of_hearings_are_told_apart(features, case, tmp_path):
+    for hearing in (features(), features(seed=4), hear_sound(case, case.sounds.wave, "s", 0, tmp_path)):
+        assert isinstance(hearing, Hearing) and hearing.folder.parent == tmp_path
+    assert len(list(Path(tmp_path).iterdir())) == 3

@@ -1,0 +1,292 @@
+"""The record of an audit: whoever has the folder can check every number, and find every one that was changed."""
+
+import io
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sottovoce.audit import efforts, record, results
+from sottovoce.audit.efforts import Effort
+from sottovoce.audit.record import verify
+from sottovoce.errors import ConfigError
+from sottovoce.jobs.attack import Ask, run_audit
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "results.schema.json"
+EFFORT = Effort(
+    ("nearest", "linear"),
+    ("linear",),
+    (),
+    {},
+    curves=("linear",),
+    shares=(0.5,),
+    sensitivity_db=(10.0, -90.0),
+    linkage=True,
+    continuous=True,
+)
+
+
+def silent(done: int, total: int, note: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def written(crowd, tmp_path_factory) -> Iterator[Path]:
+    """The record of an audit of what protects nothing."""
+    place = tmp_path_factory.mktemp("record")
+    for clip in crowd.manifest.clips:
+        (place / "protected").mkdir(exist_ok=True)
+        shutil.copy(clip.path, place / "protected")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOTTOVOCE_CACHE", str(place / "cache"))
+        patch.setitem(efforts.EFFORTS, "little", EFFORT)
+        run_audit(Ask(str(place / "protected"), crowd.manifest.spec, place / "out", "little"), silent)
+        yield place / "out"
+
+
+@pytest.fixture
+def folder(written, tmp_path) -> Path:
+    shutil.copytree(written, tmp_path / "out")
+    return tmp_path / "out"
+
+
+def stored(folder: Path) -> Any:
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+def forge(folder: Path, change: Callable[[Any], Any]) -> None:
+    """Change results.json, and write digests that match."""
+    found = stored(folder)
+    change(found)
+    (folder / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    record.write_digests(folder)
+
+
+def test_a_record_holds_everything_and_is_right(written):
+    names = {path.name for path in written.iterdir()}
+    assert names == {"results.json", "scores.npz", "report.html", "report.md", "digests.json"}, "and nothing besides"
+    found = stored(written)
+    assert found["linkage"] and {*found["continuous"]} == {"hertz", "pitch"} and found["sensitivity_db"] == 10.0
+    assert verify(written) == []
+
+
+def test_the_same_numbers_in_other_words_are_right(folder):
+    forge(folder, lambda found: None)
+    assert verify(folder) == []
+
+
+def test_a_changed_digit_is_found_by_the_digest(folder):
+    text = (folder / "results.json").read_text()
+    (folder / "results.json").write_text(text.replace('"seconds": ', '"seconds": 1', 1))
+    assert any("results.json is not the file" in wrong for wrong in verify(folder))
+
+
+def entry(*path: Any) -> Callable[[Any], Any]:
+    """Change what stands at the end of a path: a number by a little, a word or a truth to another."""
+
+    def change(found: Any) -> None:
+        for key in path[:-1]:
+            found = found[key]
+        value = found[path[-1]]
+        if isinstance(value, bool):
+            found[path[-1]] = not value
+        elif isinstance(value, str):
+            found[path[-1]] = {"leaks": "hidden", "hidden": "leaks"}.get(value, f"{value}!")
+        else:
+            found[path[-1]] = value + (1 if isinstance(value, int) else 0.001)
+
+    change.__name__ = ".".join(map(str, path))
+    return change
+
+
+FORGED = [
+    entry("valid"),
+    entry("controls", "planted leak", "passed"),
+    entry("controls", "shuffled labels", "detail"),
+    entry("sensitivity_db"),
+    entry("tolerance"),
+    entry("scores"),
+    entry("private", "speaker", "chance"),
+    entry("private", "speaker", "floor", "score"),
+    entry("private", "speaker", "ceiling", "high"),
+    entry("private", "speaker", "leakage", "score"),
+    entry("private", "speaker", "leakage", "low"),
+    entry("private", "speaker", "verdict"),
+    entry("private", "speaker", "worst", "score"),
+    entry("private", "speaker", "worst", "attacker"),
+    entry("private", "speaker", "worst", "curve", "recordings", 0, 1),
+    entry("private", "gender", "attackers", 1, "low"),
+    entry("private", "gender", "attackers", 0, "bits", "score"),
+    entry("private", "gender", "attackers", 0, "validation"),
+    entry("private", "gender", "attackers", 0, "seeds", 0),
+    entry("private", "speaker", "originals", 0, "score"),
+    entry("private", "speaker", "confusion", 1, 1),
+    entry("private", "gender", "people", 0, "score"),
+    entry("private", "gender", "people", 0, "clips"),
+    entry("private", "speaker", "pooled", 0, "score"),
+    entry("continuous", "hertz", "worst", "score"),
+    entry("continuous", "pitch", "error"),
+    entry("linkage", "worst", "eer", "score"),
+    entry("linkage", "ceiling", "tpr", "high"),
+    entry("linkage", "linkers", 0, "d_sys"),
+    entry("linkage", "same_pairs"),
+]
+
+
+@pytest.mark.parametrize("change", FORGED, ids=lambda change: change.__name__)
+def test_a_changed_digit_is_found_although_the_digests_are_forged(folder, change):
+    forge(folder, change)
+    wrong = verify(folder)
+    assert wrong and not any("digests.json" in sentence for sentence in wrong)
+
+
+def without(*path: Any) -> Callable[[Any], Any]:
+    def change(found: Any) -> None:
+        for key in path[:-1]:
+            found = found[key]
+        if isinstance(found[path[-1]], dict) and path[-1] == "linkage":
+            found[path[-1]] = None
+        else:
+            del found[path[-1]]
+
+    change.__name__ = ".".join(map(str, path))
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without("private", "speaker"),
+        without("private", "gender", "attackers", -1),
+        without("private", "gender", "originals", 0),
+        without("continuous", "hertz"),
+        without("continuous", "hertz", "estimators", 0),
+        without("linkage"),
+        without("linkage", "linkers", 0),
+    ],
+    ids=lambda change: change.__name__,
+)
+def test_what_was_left_out_is_found(folder, change):
+    """Even where all that is left was made to fit, as anyone can who has the code."""
+    forge(folder, change)
+    with np.load(folder / "scores.npz") as kept:
+        arrays = {name: kept[name] for name in kept.files}
+
+    def fit(found: Any) -> None:
+        found |= record.summary.numbers(found, arrays)
+
+    with suppress(KeyError, IndexError, ValueError):  # where it cannot even be made to fit
+        forge(folder, fit)
+    assert verify(folder)
+
+
+# Scores
+
+
+def test_changed_scores_are_found(folder):
+    with np.load(folder / "scores.npz") as kept:
+        arrays = {name: kept[name] for name in kept.files}
+    name = "speaker/attackers/1/test"
+    arrays[name] = np.roll(arrays[name], 1, axis=2)
+    digest = record.write_scores(folder, arrays)
+    assert {sentence.split(" is not")[0] for sentence in verify(folder)} >= {"scores.npz"}
+    forge(folder, lambda found: found.update(scores=digest))
+    assert any("private.speaker" in sentence for sentence in verify(folder))
+
+
+def packed(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    return buffer.getvalue()
+
+
+SCORES = {
+    "nothing": lambda content: b"",
+    "garbage": lambda content: b"PK\x03\x04" + bytes(100),
+    "cut off": lambda content: content[: len(content) // 2],
+    "no arrays": lambda content: packed(),
+    "a pickle": lambda content: packed(**{"speaker/labels/test": np.array([{}], dtype=object)}),
+    "a bomb": lambda content: packed(a=np.zeros(1 << 24)),
+    "words": lambda content: packed(
+        **{name: np.array(["x"]) for name in np.load(io.BytesIO(content), allow_pickle=False).files}
+    ),
+    "numbers": lambda content: packed(
+        **{name: np.array(7.5) for name in np.load(io.BytesIO(content), allow_pickle=False).files}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_that_are_none_are_found(folder, monkeypatch, name):
+    monkeypatch.setattr(record, "_LARGEST_BYTES", 1 << 26)
+    place = folder / "scores.npz"
+    place.write_bytes(SCORES[name](place.read_bytes()))
+    forge(folder, lambda found: found.update(scores=record.file_sha256(place)))
+    (sentence,) = verify(folder)
+    assert sentence.startswith("scores.npz does not hold the scores")
+
+
+# What is no record
+
+
+@pytest.mark.parametrize("name", ["results.json", "scores.npz", "report.html", "report.md", "digests.json"])
+def test_a_record_that_is_not_whole_is_refused(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(ConfigError, match=name):
+        verify(folder)
+
+
+GARBAGE = [b"", b"{", b"[]", b"null", b"7", b'"text"', b"\xff\xfe\x00", b"[" * 100_000, b"{}", b'{"schema": 1}']
+
+
+@pytest.mark.parametrize("content", GARBAGE, ids=lambda content: repr(content[:12]))
+@pytest.mark.parametrize("name", ["results.json", "digests.json"])
+def test_garbage_is_refused(folder, name, content):
+    (folder / name).write_bytes(content)
+    if name == "digests.json" and content in (b"{}", b"[]", b'{"schema": 1}'):
+        assert len(verify(folder)) == 4, "no file is the one that nothing was written for"
+        return
+    if name == "results.json":
+        record.write_digests(folder)
+    with pytest.raises(ConfigError, match=name) as refused:
+        verify(folder)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [0, 2, "1", None, [1]])
+def test_another_version_is_refused(folder, value):
+    forge(folder, lambda found: found.update(schema=value))
+    with pytest.raises(ConfigError, match=r"has schema .*, this version reads 1"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "much", {}])
+def test_a_number_that_is_none_is_refused(folder, value):
+    forge(folder, lambda found: found["private"]["speaker"]["worst"].update(score=value))
+    with pytest.raises(ConfigError, match=r"private\.speaker\.worst\.score"):
+        verify(folder)
+
+
+def test_what_is_unknown_is_refused(folder):
+    forge(folder, lambda found: found.update(praise="the best filter"))
+    with pytest.raises(ConfigError, match="praise"):
+        verify(folder)
+
+
+def test_what_is_no_record_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path, tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(ConfigError, match=str(place)):
+            verify(place)
+
+
+def test_the_published_schema_is_that_of_this_version():
+    """Refresh it with: python -c "from sottovoce.audit.results import schema; print(schema(), end='')" > PLACE."""
+    assert SCHEMA.read_text(encoding="utf-8") == results.schema(), (
+        f"""python -c "from sottovoce.audit.results import schema; print(schema(), end='')" > {SCHEMA}"""
+    )

@@ -1,0 +1,175 @@
+"""Long work: nothing is done twice, what breaks down stops nobody, and what was stopped goes on where it was."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import pytest
+
+from sottovoce.audio.segment import front_end
+from sottovoce.audit.bouts import Bout
+from sottovoce.audit.hearing import Hearing, hear_features, identity
+from sottovoce.audit.work import Found, done
+from sottovoce.errors import ModelError
+
+NUMBERS = np.arange(3)
+
+
+def silent(done: int, total: int, note: str) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Adds a number to an array; `log` is a file that tells of every run."""
+
+    number: int
+    log: Path
+    before: Callable[[], Any] = field(default=lambda: None)
+    cost: int = 0
+
+    @property
+    def digest(self) -> str:
+        return identity("sum", self.number)
+
+    @property
+    def title(self) -> str:
+        return f"sum {self.number}"
+
+    def run(self) -> Found:
+        with self.log.open("a") as log:
+            log.write(f"{self.number} ")
+        self.before()
+        return Found({"number": self.number}, {"a/sum": NUMBERS + self.number, "words": np.array(["one"])})
+
+
+@pytest.fixture
+def log(tmp_path) -> Path:
+    (tmp_path / "log").write_text("")
+    return tmp_path / "log"
+
+
+def raised(error: BaseException) -> Callable[[], None]:
+    def run() -> None:
+        raise error
+
+    return run
+
+
+def test_what_comes_of_jobs_has_their_order_whatever_they_cost(log):
+    found = done([Sum(i, log, cost=cost) for i, cost in enumerate((1, 3, 2))], 1, silent)
+    assert [outcome.facts["number"] for outcome in found] == [0, 1, 2]
+    assert log.read_text() == "1 2 0 ", "the longest is begun first"
+    for i, outcome in enumerate(found):
+        np.testing.assert_array_equal(outcome.arrays["a/sum"], NUMBERS + i)
+        assert outcome.facts["seconds"] >= 0.0 and outcome.error == ""
+
+
+def test_nothing_is_done_twice(log):
+    jobs = [Sum(i, log) for i in range(3)]
+    first = done(jobs, 1, silent)
+    told: list[Any] = []
+    again = done([*jobs, Sum(9, log)], 1, lambda *step: told.append(step))
+    assert log.read_text() == "0 1 2 9 "
+    assert [step[:2] for step in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    for one, other in zip(first, again, strict=False):
+        assert dict(one.facts) == dict(other.facts)
+        assert {name: a.tolist() for name, a in one.arrays.items()} == {n: a.tolist() for n, a in other.arrays.items()}
+
+
+def test_work_that_was_stopped_goes_on_where_it_was(log):
+    jobs = [Sum(0, log), Sum(1, log, raised(KeyboardInterrupt())), Sum(2, log)]
+    with pytest.raises(KeyboardInterrupt):
+        done(jobs, 1, silent)
+    found = done([Sum(i, log) for i in range(3)], 1, silent)
+    assert log.read_text() == "0 1 1 2 "
+    assert [outcome.facts["number"] for outcome in found] == [0, 1, 2]
+
+
+def test_what_breaks_down_stops_nobody_and_is_tried_again(log):
+    found = done([Sum(0, log), Sum(1, log, raised(ValueError("no such luck"))), Sum(2, log)], 1, silent)
+    assert [outcome.error for outcome in found] == ["", "ValueError: no such luck", ""]
+    assert [outcome.error for outcome in done([Sum(i, log) for i in range(3)], 1, silent)] == ["", "", ""]
+    assert log.read_text() == "0 1 2 1 "
+
+
+def test_what_is_not_finite_is_a_breakdown(log, cache):
+    class Nan(Sum):
+        def run(self) -> Found:
+            return Found({}, {"scores": np.array([0.0, np.nan])})
+
+    assert "not finite" in done([Nan(0, log)], 1, silent)[0].error
+    assert not list(cache.rglob("*.npz"))
+
+
+HARM = {
+    "empty": lambda content: b"",
+    "cut off": lambda content: content[: len(content) // 2],
+    "garbage": lambda content: b"PK" + bytes(500),
+    "a bit": lambda content: content[:60] + bytes([content[60] ^ 1]) + content[61:],
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_what_was_kept_and_is_damaged_is_made_again(log, cache, harm):
+    done([Sum(1, log)], 1, silent)
+    (kept,) = cache.rglob("*.npz")
+    kept.write_bytes(HARM[harm](kept.read_bytes()))
+    for _ in range(2):
+        found = done([Sum(1, log)], 1, silent)[0]
+        np.testing.assert_array_equal(found.arrays["a/sum"], NUMBERS + 1)
+    assert log.read_text() == "1 1 "
+
+
+def test_two_workers_find_what_one_finds(case, tmp_path, monkeypatch):
+    hearing = hear_features(case, front_end, "original", "", 0, tmp_path)
+    labels = {part: case.labels("speaker", part) for part in ("train", "validation", "test")}
+    linear = Bout("linear", "speaker", labels, 5, hearing, (hearing,))
+    bouts = [linear, replace(linear, family="nearest"), replace(linear, share=0.5), replace(linear, planted_db=-10.0)]
+    one = done(bouts, 1, silent)
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "other"))
+    two = done(bouts, 2, silent)
+    assert len(list((tmp_path / "other").rglob("*.npz"))) == len(bouts)
+    for first, second in zip(one, two, strict=True):
+        assert {**first.facts, "seconds": 0} == {**second.facts, "seconds": 0}
+        for name, scores in first.arrays.items():
+            np.testing.assert_array_equal(scores, second.arrays[name])
+
+
+def test_a_worker_that_is_killed_is_one_sentence(log):
+    cloudpickle.register_pickle_by_value(__import__(__name__))
+    with pytest.raises(ModelError, match="fewer --workers"):
+        done([Sum(0, log, lambda: os.kill(os.getpid(), signal.SIGKILL)), Sum(1, log)], 2, silent)
+
+
+def test_every_setting_of_a_bout_is_in_its_digest(case, tmp_path):
+    labels = {part: case.labels("speaker", part) for part in ("train", "validation", "test")}
+    heard, other = Hearing("features", tmp_path, "one"), Hearing("features", tmp_path, "other")
+    bout = Bout("linear", "speaker", labels, 5, heard, (heard,))
+    flipped = {**labels, "train": labels["train"][::-1]}
+    changes: dict[str, Any] = {
+        "family": "mlp",
+        "labels": flipped,
+        "classes": 6,
+        "fitted_on": other,
+        "reads": (heard, other),
+        "cycles": 1,
+        "seed": 1,
+        "share": 0.5,
+        "planted_db": -15.0,
+    }
+    digests = {bout.digest, *(replace(bout, **{name: value}).digest for name, value in changes.items())}
+    assert len(digests) == 1 + len(changes)
+    assert {f for f in bout.__dataclass_fields__} - {*changes} == {"task"}, "a name changes nothing"
+    assert replace(bout, task="who").digest == bout.digest

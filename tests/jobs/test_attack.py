@@ -1,0 +1,291 @@
+"""From a system that somebody made and a corpus to a verified record; and what cannot be audited, in one sentence."""
+
+import csv
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from sottovoce.attack.families import FAMILIES, Family
+from sottovoce.audit import efforts
+from sottovoce.audit.efforts import Effort
+from sottovoce.audit.record import verify
+from sottovoce.corpora.manifest import split
+from sottovoce.errors import SottovoceError
+from sottovoce.jobs import attack
+from sottovoce.jobs.attack import Ask, run_audit
+from sottovoce.models.architectures import build
+from sottovoce.models.target import save_target
+from sottovoce.runtime.export import save_filter
+
+RATE = 16_000
+LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
+FULL = replace(LITTLE, linkage=True, continuous=True)
+
+
+def silent(done: int, total: int, note: str) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def little(shaped, monkeypatch, tmp_path_factory) -> None:
+    """Little work, none of which was done before."""
+    monkeypatch.setattr(efforts, "EFFORTS", {"quick": LITTLE, "full": FULL})
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def audited(shaped, tmp_path) -> Callable[..., Any]:
+    """What results.json says of a system, whose record is right."""
+
+    def run(system: Path | str, corpus: str = shaped.spec, **more: Any) -> Any:
+        returned = run_audit(Ask(str(system), corpus, tmp_path / "out", **more), silent)
+        stored = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+        assert stored == returned
+        assert verify(tmp_path / "out") == []
+        assert (tmp_path / "out" / "report.html").stat().st_size > 10_000
+        return stored
+
+    return run
+
+
+def protected(shaped: Any, folder: Path, change: Callable[[np.ndarray, int], np.ndarray]) -> Path:
+    """A folder of what somebody made of every recording."""
+    folder.mkdir()
+    for number, clip in enumerate(shaped.manifest.clips):
+        soundfile.write(folder / clip.id, change(soundfile.read(clip.path)[0], number), RATE)
+    return folder
+
+
+def noise(wav: np.ndarray, number: int) -> np.ndarray:
+    return 0.1 * np.random.default_rng(number).standard_normal(len(wav))
+
+
+def hummed(folder: Path, people: int = 8, takes: int = 4, tabled: str = "hertz") -> str:
+    """A corpus of people who hum, each take in a pitch of its own."""
+    folder.mkdir()
+    rng, time = np.random.default_rng(0), np.arange(24_000) / RATE
+    rows = [("path", "speaker", "gender", tabled)]
+    for who in range(people):
+        for take in range(takes):
+            hertz = 90 + 20 * who + 4 * take
+            wav = 0.1 * np.sign(np.sin(2 * np.pi * hertz * time)) + 0.02 * rng.standard_normal(len(time))
+            soundfile.write(folder / f"{who}-{take}.wav", wav, RATE)
+            rows.append((f"{who}-{take}.wav", f"s{who}", ("f", "m")[who % 2], str(hertz)))
+    with (folder / "clips.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return f"csv:{folder / 'clips.csv'}"
+
+
+# Systems
+
+
+def test_copies_of_the_originals_leak(audited, shaped, tmp_path):
+    found = audited(protected(shaped, tmp_path / "copies", lambda wav, number: wav))
+    assert found["valid"] is True
+    assert {*found["private"]} == {"gender", "speaker", "word"}
+    for entry in found["private"].values():
+        assert entry["verdict"] == "leaks"
+        assert entry["worst"]["hears"] == "sound" and entry["worst"]["score"] == entry["ceiling"]["score"]
+    assert found["permitted"] == {} and found["filter"]["permit"] == [] and found["target"] is None
+    assert found["filter"]["method"] == "folder:copies"
+    assert found["linkage"] is None and found["continuous"] == {}
+
+
+def test_noise_in_the_place_of_sound_hides_everything(audited, shaped, tmp_path):
+    found = audited(protected(shaped, tmp_path / "noise", noise), permit=("word",))
+    assert found["valid"] is True
+    assert {*found["private"]} == {"gender", "speaker"} and found["filter"]["permit"] == ["word"]
+    for entry in found["private"].values():
+        assert entry["leakage"]["low"] <= found["tolerance"] and entry["worst"]["score"] < 0.8
+        assert entry["ceiling"]["score"] > 0.9
+    assert "word" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
+def test_silence_in_the_place_of_sound_hides_everything(audited, shaped, tmp_path):
+    found = audited(protected(shaped, tmp_path / "silence", lambda wav, number: 0.0 * wav), attributes=("gender",))
+    assert found["private"]["gender"]["verdict"] == "hidden"
+    assert found["valid"] is True
+
+
+COPY = "import shutil, sys; shutil.copy(*sys.argv[1:])"
+
+
+def test_a_command_is_attacked(audited, shaped):
+    found = audited(f"command:{shlex.join([sys.executable, '-c', COPY])} {{in}} {{out}}", attributes=("gender",))
+    assert found["private"]["gender"]["verdict"] == "leaks"
+    assert found["filter"]["method"].startswith("command:")
+
+
+def test_what_a_target_answers_is_measured(audited, shaped, tmp_path):
+    torch.manual_seed(0)
+    sizes = {"maps": 2, "hidden": 8, "layers": 1}
+    classes = ("no", "stop", "yes")
+    parts = split(shaped.manifest, "utterance", 5)
+    card = {"corpus": {"digest": shaped.manifest.digest, "split": parts.rule, "split_seed": parts.seed}}
+    network = build("deepspeech2", {"classes": 3, **sizes})
+    save_target(tmp_path / "t", network, "deepspeech2", {"classes": 3, **sizes}, "word", classes, card)
+    copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
+    found = audited(copies, target=tmp_path / "t", attributes=("gender",))
+    assert {*found["permitted"]} == {"word"} and found["filter"]["permit"] == ["word"]
+    assert found["corpus"]["split_seed"] == 5, "its test clips stay unheard"
+
+
+def test_where_enough_people_speak_twice_linkage_and_numbers_are_tried(audited, tmp_path):
+    spec = hummed(tmp_path / "hummed")
+    shutil.copytree(tmp_path / "hummed", tmp_path / "copies", ignore=shutil.ignore_patterns("*.csv"))
+    found = audited(tmp_path / "copies", spec, attackers="full")
+    assert {*found["continuous"]} == {"hertz", "pitch"}
+    assert found["continuous"]["hertz"]["worst"]["score"] > 0.5
+    assert found["continuous"]["pitch"]["unit"] == "semitones above 55 Hz"
+    linkage = found["linkage"]
+    assert (linkage["speakers"], linkage["recordings"]) == (8, 32)
+    assert linkage["worst"]["eer"]["score"] < 0.3
+    with_numbers_permitted = audited(tmp_path / "copies", spec, attackers="full", permit=("hertz",))
+    assert {*with_numbers_permitted["continuous"]} == {"pitch"}
+
+
+def test_where_few_people_speak_twice_there_is_no_linkage(audited, tmp_path):
+    spec = hummed(tmp_path / "hummed", people=5, takes=6)
+    shutil.copytree(tmp_path / "hummed", tmp_path / "copies", ignore=shutil.ignore_patterns("*.csv"))
+    assert audited(tmp_path / "copies", spec, attackers="full")["linkage"] is None
+
+
+def test_a_filter_keeps_its_own_split_whoever_judges(shaped, tmp_path, monkeypatch):
+    """The clips that it was trained with must not be tested, although the target was trained with others."""
+    sizes = {"width": 4, "blocks": 1}
+    corpus = {"digest": shaped.manifest.digest, "split": "utterance", "split_seed": 7}
+    card = {"method": "optin", "permit": ["word"], "corpus": corpus}
+    save_filter(tmp_path / "f", build("compact-autoencoder", sizes), "compact-autoencoder", sizes, 1.5, 1.0, card)
+    words = {"maps": 2, "hidden": 8, "layers": 1, "classes": 3}
+    other = {"corpus": {**corpus, "split_seed": 8}}
+    save_target(tmp_path / "t", build("deepspeech2", words), "deepspeech2", words, "word", ("no", "stop", "yes"), other)
+    met: list[Any] = []
+
+    def audit(case: Any, *_: object) -> None:
+        met.append(case)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(attack, "audit", audit)
+    with pytest.raises(KeyboardInterrupt):
+        run_audit(Ask(str(tmp_path / "f"), shaped.spec, tmp_path / "out", target=tmp_path / "t"), silent)
+    assert met[0].split.seed == 7
+    assert np.array_equal(met[0].split.test, split(shaped.manifest, "utterance", 7).test)
+
+
+# What cannot be audited
+
+
+def refused(ask: Ask, *words: str) -> None:
+    """One sentence with these words, and nothing is written."""
+    before = sorted(ask.out.rglob("*")) if ask.out.is_dir() else None
+    with pytest.raises(SottovoceError) as error:
+        run_audit(ask, silent)
+    sentence = str(error.value)
+    assert "\n" not in sentence and sentence.endswith("."), sentence
+    assert all(word in sentence for word in words), sentence
+    assert (sorted(ask.out.rglob("*")) if ask.out.is_dir() else None) == before
+
+
+def corpus(folder: Path, rows: list[dict[str, str]], identical: bool = False) -> str:
+    """A CSV corpus of noise."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(len(rows)):
+        wav = np.random.default_rng(0).standard_normal(4000) if identical else rng.standard_normal(4000)
+        soundfile.write(folder / f"{number}.wav", 0.1 * wav, RATE)
+    with (folder / "clips.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, ["path", *rows[0]])
+        table.writeheader()
+        table.writerows({"path": f"{number}.wav", **row} for number, row in enumerate(rows))
+    return f"csv:{folder / 'clips.csv'}"
+
+
+def test_what_is_unknown_is_refused_before_any_work(shaped, tmp_path):
+    system = str(protected(shaped, tmp_path / "copies", lambda wav, number: wav))
+    ask = Ask(system, shaped.spec, tmp_path / "out")
+    refused(replace(ask, attackers="heroic"), "'heroic'", "quick, full")
+    refused(replace(ask, attributes=("mood",)), "'mood'", "gender, speaker, word")
+    refused(replace(ask, permit=("mood",)), "'mood'", "gender, speaker, word")
+    refused(replace(ask, permit=("gender", "speaker", "word")), "no label that an attacker could learn")
+    refused(replace(ask, permit=("word",), attributes=("word",)), "'word' cannot be attacked", "gender, speaker")
+    refused(replace(ask, rule="halves"), "'halves'", "utterance, speaker, official")  # type: ignore[arg-type]
+    refused(replace(ask, rule="official"), "official split")
+    refused(replace(ask, rule="speaker", attributes=("speaker",)), "'speaker' cannot be attacked", "gender, word")
+    refused(replace(ask, corpus="csv:nowhere.csv"), "nowhere.csv")
+    refused(replace(ask, target=tmp_path / "nowhere"), "nowhere")
+    refused(replace(ask, out=tmp_path / "copies"), "lies in the folder that is audited")
+    refused(replace(ask, out=tmp_path / "copies" / "in" / "it"), "lies in the folder that is audited")
+    refused(replace(ask, out=tmp_path / "copies" / "ada-no-0.wav"), "is a file")
+    (tmp_path / "copies" / "ada-no-0.wav").unlink()
+    refused(ask, "1 of its 75 recordings have no protected file ('ada-no-0.wav')")
+
+
+def test_a_target_that_does_not_know_a_class_is_refused_before_any_work(shaped, tmp_path):
+    sizes = {"maps": 2, "hidden": 8, "layers": 1, "classes": 2}
+    save_target(
+        tmp_path / "t", build("deepspeech2", sizes), "deepspeech2", sizes, "word", ("no", "stop"), {"corpus": None}
+    )
+    copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
+    refused(Ask(str(copies), shaped.spec, tmp_path / "out", target=tmp_path / "t"), "knows word as no, stop", "yes")
+    save_target(
+        tmp_path / "t", build("deepspeech2", sizes), "deepspeech2", sizes, "mood", ("no", "stop"), {"corpus": None}
+    )
+    refused(Ask(str(copies), shaped.spec, tmp_path / "out", target=tmp_path / "t"), "no label 'mood'")
+
+
+ROWS = {
+    "one speaker": ([{"speaker": "me"} for _ in range(12)], None, "no label that an attacker could learn"),
+    "nobody recurs": ([{"speaker": f"s{i}"} for i in range(12)], None, ""),
+    "few speakers": (
+        [{"speaker": f"s{i % 2}", "gender": "fm"[i % 2]} for i in range(12)],
+        "speaker",
+        "at least three speakers",
+    ),
+    "two clips": ([{"gender": "f"}, {"gender": "m"}], None, "too small for the split"),
+    "unlabelled clips": ([{"gender": ("f", "m", "")[i % 3]} for i in range(12)], None, "no label that an attacker"),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_corpus_that_nothing_can_be_learnt_from_is_refused(tmp_path, name):
+    rows, rule, sentence = ROWS[name]
+    spec = corpus(tmp_path / "c", rows)
+    shutil.copytree(tmp_path / "c", tmp_path / "copies", ignore=shutil.ignore_patterns("*.csv"))
+    refused(Ask(str(tmp_path / "copies"), spec, tmp_path / "out", rule=rule), sentence)
+
+
+def test_a_corpus_of_one_clip_again_and_again_is_refused(tmp_path):
+    spec = corpus(tmp_path / "c", [{"speaker": f"s{i % 3}"} for i in range(12)], identical=True)
+    shutil.copytree(tmp_path / "c", tmp_path / "copies", ignore=shutil.ignore_patterns("*.csv"))
+    refused(Ask(str(tmp_path / "copies"), spec, tmp_path / "out"))
+
+
+def test_a_rare_class_does_not_stop_the_audit(audited, tmp_path):
+    """Two clips of a class, in whatever parts they are."""
+    rows = [{"speaker": f"s{i % 3}", "accent": "rare" if i < 2 else ("one", "other")[i % 2]} for i in range(30)]
+    spec = corpus(tmp_path / "c", rows)
+    shutil.copytree(tmp_path / "c", tmp_path / "copies", ignore=shutil.ignore_patterns("*.csv"))
+    found = audited(tmp_path / "copies", spec)
+    assert "speaker" in found["private"]
+
+
+def test_where_all_attackers_break_down_there_is_one_sentence_and_no_record(shaped, tmp_path, monkeypatch):
+    def broken(cycles: int, seed: int) -> Any:
+        raise MemoryError("not one more")
+
+    for family in ("nearest", "linear"):
+        monkeypatch.setitem(FAMILIES, family, Family(broken))
+    copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
+    with pytest.raises(SottovoceError, match=r"every attacker of 'gender' .* broke down .*not one more"):
+        run_audit(Ask(str(copies), shaped.spec, tmp_path / "out"), silent)
+    assert not (tmp_path / "out" / "results.json").exists()

@@ -1,0 +1,557 @@
+"""The report: every number it is given, nothing from elsewhere, and nothing that its labels could make it do."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import io
+import re
+import wave
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sottovoce.audio.spectrum import log_spectrum
+from sottovoce.audit.results import Results
+from sottovoce.errors import ModelError
+from sottovoce.report import dossier, findings, wording
+from sottovoce.report.pages import Exhibit, Panel, write_report
+from sottovoce.report.table import table
+
+VOID = {"meta", "br", "img", "input", "link", "hr"}
+EXECUTED_OR_FETCHED = {"script", "img", "link", "iframe", "object", "embed", "base", "form", "video", "source"}
+
+
+def score(value: float, spread: float = 0.0332) -> dict[str, float]:
+    return {"score": value, "low": value - spread, "high": value + spread}
+
+
+def share(value: float, spread: float = 0.0332) -> dict[str, float]:
+    return {"score": value, "low": max(0.0, value - spread), "high": min(1.0, value + spread)}
+
+
+def row(value: float, name: str = "CNN", knowledge: str = "informed", hears: str = "features", **fit: Any) -> Any:
+    return {
+        **share(value),
+        "attacker": name,
+        "knowledge": knowledge,
+        "hears": hears,
+        "needs": "labelled recordings as the application receives them",
+        "converged": True,
+        "validation": value + 0.0031,
+        "bits": share(0.9 * value),
+        "curve": {},
+        "seeds": [value],
+        "seconds": 75.0,
+        **fit,
+    }
+
+
+def curve(at: float) -> dict[str, Any]:
+    """Still rising, over recordings and over steps."""
+    steps = [(120 * 2**cycle, at * (0.5 + cycle / 4)) for cycle in range(3)]
+    return {"recordings": [(250, at * 0.6), (500, at * 0.8), (1008, at)], "steps": steps}
+
+
+def originals(best: float) -> list[Any]:
+    return [
+        row(best, hears="original", knowledge="ignorant"),
+        row(0.8 * best, "linear on statistics", hears="original"),
+    ]
+
+
+def attribute(verdict: str = "leaks", worst: float = 0.7862, classes: int = 3, **fit: Any) -> dict[str, Any]:
+    """What was found about one attribute; `fit` changes the worst attacker."""
+    best = row(worst, **fit)
+    return {
+        "classes": classes,
+        "class_names": [f"class {number:02}" for number in range(1, classes + 1)],
+        "chance": 0.0417,
+        "floor": {**score(0.0914), "attacker": "the permitted answer alone"},
+        "ceiling": originals(0.9543)[0],
+        "leakage": score(worst - 0.0914),
+        "verdict": verdict,
+        "cluster": "utterance",
+        "worst": best,
+        "attackers": [row(0.4321, "linear on statistics"), best, row(0.1234, knowledge="ignorant")],
+        "originals": originals(0.9543),
+        "failed": [],
+        "confusion": (np.eye(classes, dtype=int) * 9 + np.eye(classes, k=1, dtype=int) * 3).tolist(),
+        "people": [{"speaker": f"person {n:03}", "clips": 12, **share(0.9 - n / 99)} for n in range(9)],
+        "pooled": [],
+    }
+
+
+def linker(eer: float, **fit: Any) -> dict[str, Any]:
+    compared = {"knowledge": "informed", "hears": "filtered with filtered", **fit}
+    return {"attacker": "voice encoder", **compared, "eer": score(eer), "d_sys": 0.4567, "tpr": score(0.2345)}
+
+
+LINKAGE = {
+    "speakers": 12,
+    "recordings": 240,
+    "same_pairs": 2280,
+    "other_pairs": 26400,
+    "worst": linker(0.2931),
+    "ceiling": linker(0.0512, hears="original with original"),
+    "linkers": [linker(0.4012, attacker="statistics"), linker(0.2931)],
+    "failed": [{"attacker": "long linker", "knowledge": "informed", "reason": "out of memory"}],
+}
+PITCH = {
+    "unit": "semitones above 55 Hz",
+    "floor": 0.1234,
+    "ceiling": score(0.9321),
+    "worst": score(0.4123),
+    "error": 21.34,
+    "constant_error": 33.21,
+    "estimator": "ridge on statistics",
+}
+
+
+def sample(**changes: Any) -> dict[str, Any]:
+    """Results with everything that need not be there left out, changed by `changes`."""
+    corpus = {
+        "spec": "ravdess:r",
+        "name": "RAVDESS",
+        "digest": "9f2c" * 16,
+        "split": "utterance",
+        "split_seed": 3,
+        "clips": 1440,
+        "test_clips": 288,
+        "speakers": 24,
+        "licence": "CC BY-NC-SA 4.0",
+        "citation": "Livingstone (2018), https://doi.org/10.1371/journal.pone.0196391",
+    }
+    filter_ = {
+        "digest": "ab01" * 16,
+        "method": "optin",
+        "preset": "compact",
+        "permit": ["emotion"],
+        "rate_bits_per_s": None,
+        "parameters": 759012,
+    }
+    results = {
+        "schema": 1,
+        "sottovoce": "0.1.0",
+        "valid": True,
+        "controls": {"planted leak": {"passed": True, "detail": "found in 99.9 %"}},
+        "seconds": 1312.4,
+        "attackers": "quick",
+        "seed": 7,
+        "tolerance": 0.02,
+        "command": "sottovoce audit f --corpus ravdess:r --out a",
+        "corpus": corpus,
+        "filter": filter_,
+        "target": {"digest": "77de" * 16},
+        "permitted": {"emotion": {"original": score(0.6876), "obfuscated": score(0.6712), "chance": 0.1333}},
+        "private": {"speaker": attribute()},
+        "scores": "c0de" * 16,
+        "versions": {"numpy": "2.1.3"},
+    }
+    return valid({**results, **changes})
+
+
+def valid(results: dict[str, Any]) -> dict[str, Any]:
+    """The same as the template gets it, if it is of the form of results.json."""
+    return Results.model_validate(results).model_dump(by_alias=True, mode="json")
+
+
+def everything() -> dict[str, Any]:
+    """An audit as large as they come."""
+    rng = np.random.default_rng(0)
+    families = ["through the target", "duration and level", "nearest neighbour", "linear on statistics", "MLP", "trees"]
+    families += ["voice encoder", "CNN", "DeepSpeech2"]
+
+    def many(worst: float, chance: float) -> list[Any]:
+        rows = []
+        for hears, knowledge in (
+            ("features", "ignorant"), ("features", "informed"), ("sound", "informed"), ("restored", "informed"),
+            ("inverted", "white-box"),
+        ):  # fmt: skip
+            for name in families if hears == "features" else families[1::3]:
+                at = float(chance + (worst - chance) * rng.uniform(0.1, 0.95 if knowledge == "informed" else 0.5))
+                seeds = [at, at - 0.02, at + 0.01]
+                given = {"converged": name != "DeepSpeech2", "seeds": seeds, "curve": curve(at)}
+                first = {"restored": "restore, then ", "inverted": "invert, then "}.get(hears, "")
+                rows.append(row(at, first + name, knowledge, hears, **given))
+        return [*rows, row(worst, "CNN fine-tuned", converged=False, curve=curve(worst))]
+
+    def one(verdict: str, classes: int, chance: float, worst: float, ceiling: float, **changes: Any) -> dict[str, Any]:
+        rows = many(worst, chance)
+        confusion = rng.multinomial(288 // classes, np.eye(classes) * (worst - chance) + (1 - worst + chance) / classes)
+        changed = {
+            "chance": chance,
+            "floor": {**score(chance + 0.01, 0.01), "attacker": "the permitted answer alone"},
+            "ceiling": originals(ceiling)[0],
+            "originals": [row(ceiling * (1 - n / 30), name, hears="original") for n, name in enumerate(families[3:])],
+            "worst": rows[-1],
+            "attackers": rows,
+            "leakage": score(worst - chance - 0.01, 0.06),
+            "confusion": confusion.tolist(),
+            "pooled": [
+                {"utterances": n, **share(at)} for n, at in ((1, worst), (5, worst + 0.02), (20, worst + 0.028))
+            ],
+            **changes,
+        }
+        return {**attribute(verdict, worst, classes), **changed}
+
+    everyone = [{"speaker": f"spk-{n:04}", "clips": 12, **share(0.94 - n / 280, 0.04)} for n in range(251)]
+    told = {**share(0.9608), "attacker": "the permitted answer alone"}
+    broken = [{"attacker": "encoder", "knowledge": "informed", "reason": "RuntimeError: out of memory."}]
+    return sample(
+        attackers="thorough",
+        controls={
+            "planted leak": {"passed": True, "detail": "random labels as a tone: found in 99.9 %, chance 4.2 %"},
+            "shuffled labels": {"passed": True, "detail": "labels dealt at random: guessed in 4.9 %, chance 4.2 %"},
+            "identity filter": {
+                "passed": True,
+                "detail": "94.1 % through a filter that does nothing, originals 94.1 %",
+            },
+        },
+        private={
+            "speaker": one("leaks", 24, 0.0417, 0.7862, 0.9543, people=everyone),
+            "gender": one("implied", 2, 0.5, 0.9712, 0.9931, failed=broken, floor=told, leakage=score(0.0104, 0.02)),
+            "intensity": one("hidden", 3, 0.5333, 0.5512, 0.8912, people=[], pooled=[], leakage=score(0.0079, 0.05)),
+        },
+        continuous={"pitch": PITCH},
+        linkage=LINKAGE,
+        levels_db=[-25.0, -35.0, -45.0],
+        sensitivity_db=-35.0,
+        notes=["288 of 1440 protected recordings changed their duration by more than 5 %."],
+    )
+
+
+@pytest.fixture(scope="module")
+def exhibit() -> Exhibit:
+    rng = np.random.default_rng(0)
+    sounds = {"original": 0.1, "obfuscated": 5.0, "restored by an attacker": 0.0}
+    wavs = {name: (level * rng.uniform(-1, 1, 8000)).astype(np.float32) for name, level in sounds.items()}
+    return Exhibit("A clip", tuple(Panel(name, log_spectrum(wav), wav) for name, wav in wavs.items()))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory, exhibit: Exhibit) -> tuple[dict[str, Any], Page, str]:
+    """The largest audit, its page and its card."""
+    folder, results = tmp_path_factory.mktemp("large"), everything()
+    found = page(folder, results, exhibit, exhibit)
+    return results, found, (folder / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    return sample()
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, in order, and the text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def page(folder: Path, results: dict[str, Any], *exhibits: Exhibit) -> Page:
+    return Page(write_report(folder, valid(results), exhibits).read_text(encoding="utf-8"))
+
+
+def card(folder: Path, results: dict[str, Any]) -> str:
+    write_report(folder, valid(results), [])
+    return (folder / "report.md").read_text(encoding="utf-8")
+
+
+def shown(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every accuracy with its interval that the page has to give."""
+    for target in results["permitted"].values():
+        yield from (target["original"], target["obfuscated"])
+    for private in results["private"].values():
+        yield from (private["floor"], private["worst"], private["ceiling"], *private["pooled"])
+        yield from (*private["attackers"], *private["originals"], *findings.exposed(private["people"]))
+    for linker in (results["linkage"] or {"linkers": []})["linkers"]:
+        yield from (linker["eer"], linker["tpr"])
+
+
+def test_every_number_is_on_the_page(large: tuple[dict[str, Any], Page, str]) -> None:
+    results, text = large[0], large[1].text
+    for found in shown(results):
+        assert f"{wording.percent(found['score'])} ({wording.interval(found)})" in text
+    for name, private in results["private"].items():
+        assert name in text
+        assert wording.percent(private["chance"]) in text
+        assert wording.points(private["leakage"]["score"]) in text
+        assert f"{wording.points(private['leakage']['low'])} to {wording.points(private['leakage']['high'])}" in text
+        assert wording.points(private["worst"]["score"] - private["chance"]) in text
+        assert wording.span(private["worst"]["bits"]) in text
+        assert all(row["needs"] in text and f"{row['validation']:.1%}"[:-1] in text for row in private["attackers"])
+    for _, value in dossier.provenance(results):
+        assert value in text
+    for value in ("9f2c" * 16, "ab01" * 16, "77de" * 16, "c0de" * 16, results["command"], "759,012", "numpy 2.1.3"):
+        assert value in text
+
+
+def test_the_card_and_the_terminal_have_the_headline(large: tuple[dict[str, Any], Page, str]) -> None:
+    results, text, said = large[0], large[2], table(large[0])
+    for name, private in results["private"].items():
+        for found in (private["floor"], private["worst"], private["ceiling"]):
+            assert f"{found['score']:.1%}"[:-1] in text
+        assert f"**{private['verdict']}**" in text
+        assert re.search(
+            rf"^{name} .*at least {private['worst']['score']:.1%}.*{private['verdict'].upper()}$", said, re.M
+        )
+    for where in (text, said):
+        assert "RuntimeError: out of memory; the others went on." in where
+        assert "288 of 1440 protected recordings" in where
+        assert "29" in where and "off by 21.34" in where
+    assert "c0de" * 16 in text and "planted leak: passed" in text and "35 dB below the sound" in text
+
+
+def test_the_page_needs_nothing_but_itself(tmp_path: Path, results: dict[str, Any], exhibit: Exhibit) -> None:
+    html = write_report(tmp_path, results, [exhibit]).read_text(encoding="utf-8")
+    found = Page(html)
+    assert not EXECUTED_OR_FETCHED & {name for name, _ in found.elements}
+    for _, attributes in found.elements:
+        for name in {"src", "href", "xlink:href"} & attributes.keys():
+            assert re.match(r"data:(audio/wav|image/png);base64,|#", attributes[name] or "")
+    assert re.findall(r"https?://", html) == ["https://"]  # the citation, as text
+    assert "@import" not in html
+    assert re.findall(r"url\((?!#)", html) == []
+
+
+def test_the_page_is_well_formed_and_can_be_read_aloud(large: tuple[dict[str, Any], Page, str]) -> None:
+    found = large[1]
+    assert found.open == []
+    assert found.all("html")[0]["lang"] == "en"
+    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    levels = [int(name[1]) for name, _ in found.elements if re.fullmatch("h[1-6]", name)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert all(svg["role"] == "img" and svg["aria-label"] for svg in found.all("svg"))
+    assert all(audio["aria-label"] and "controls" in audio for audio in found.all("audio"))
+    assert len(found.all("caption")) == len(found.all("table"))
+    assert {attributes["aria-labelledby"] for attributes in found.all("div") if "role" in attributes} <= set(ids)
+
+
+def hostile_results(hostile: str) -> dict[str, Any]:
+    private = attribute(name=hostile, needs=hostile)
+    private["floor"]["attacker"] = private["ceiling"]["attacker"] = hostile
+    private["class_names"] = [hostile] * 3
+    private["people"] = [{"speaker": hostile, "clips": 2, **share(0.5)}]
+    private["failed"] = [{"attacker": hostile, "knowledge": "informed", "reason": hostile}]
+    results = sample(
+        private={hostile: private},
+        permitted={hostile: sample()["permitted"]["emotion"]},
+        controls={hostile: {"passed": True, "detail": hostile}},
+        continuous={hostile: {**PITCH, "unit": hostile, "estimator": hostile}},
+        linkage={**LINKAGE, "worst": linker(0.2, attacker=hostile, hears=hostile)},
+        notes=[hostile],
+        command=hostile,
+        versions={hostile: hostile},
+    )
+    results["corpus"] |= {"name": hostile, "licence": hostile, "citation": hostile}
+    results["filter"] |= {"permit": [hostile], "method": hostile}
+    return results
+
+
+def test_labels_are_text_whatever_they_say(tmp_path: Path, exhibit: Exhibit) -> None:
+    hostile = "\"'><script>alert(1)</script><b><img src=http://evil.example/> {{ 7 * 7 }} %s $\\frac{$ &amp;"
+    panels = tuple(Panel(hostile, panel.spectrogram, panel.wav) for panel in exhibit.panels)
+    found = page(tmp_path, hostile_results(hostile), Exhibit(hostile, panels))
+    assert not (EXECUTED_OR_FETCHED | {"b"}) & {name for name, _ in found.elements}
+    assert found.open == []
+    assert found.text.count(hostile) > 20
+
+
+def test_labels_are_text_in_markdown_and_on_a_terminal_too(tmp_path: Path) -> None:
+    usual = card(tmp_path, hostile_results("usual"))
+    text = card(tmp_path, hostile_results("a|b\n# c `d` <b> [e](f)\x1b[31m"))
+    assert len(text.splitlines()) == len(usual.splitlines())
+    for plain, line in zip(usual.splitlines(), text.splitlines(), strict=True):
+        assert len(re.findall(r"(?<!\\)\|", line)) == len(re.findall(r"(?<!\\)\|", plain))
+        assert not re.search(r"(?<!\\)[<`\[]", line.replace("`sottovoce verify DIR`", ""))
+    assert "a\\|b \\# c \\`d\\` \\<b\\> \\[e\\](f)" in text
+    assert not re.search(r"[\x1b\r]", table(hostile_results("\x1b[31mred\r\n")))
+
+
+def test_the_banner_stands_only_over_an_invalid_audit(tmp_path: Path, results: dict[str, Any]) -> None:
+    assert "INVALID" not in page(tmp_path, results).text
+    results["valid"] = False
+    results["controls"]["shuffled labels"] = {"passed": False, "detail": "guessed in 31.0 %"}
+    text = page(tmp_path, results).text
+    banner = text[text.index("INVALID") : text.index("In short")]
+    assert "shuffled labels: guessed in 31.0 %" in banner
+    assert "planted leak" not in banner
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        (
+            "leaks",
+            "Speaker ▲ leaks: an attacker trained on filtered sound (CNN) names the right one of 3 in 79 % (75–82)",
+        ),
+        ("implied", "Speaker ◆ implied: already told by what is permitted; beyond that the attackers found nothing"),
+        (
+            "hidden",
+            "the attackers found nothing beyond what the permitted answer says, within the tolerance of 2 points",
+        ),
+    ],
+)
+def test_each_verdict_has_its_sentence(tmp_path: Path, results: dict[str, Any], verdict: str, words: str) -> None:
+    results["private"] = {"speaker": attribute(verdict)}
+    text = page(tmp_path, results).text.replace("\u202f", " ")
+    assert words in text
+    assert "You permitted emotion. The application recognises it in 67 % of recordings (original: 69 %)." in text
+    assert "4 % is chance, 9 % is what the permitted answer itself gives away, 95 % was found without" in text
+    assert ("cannot be ruled out" in text) == (verdict != "leaks")
+
+
+def test_nothing_is_called_safe(large: tuple[dict[str, Any], Page, str]) -> None:
+    results, found, text = large
+    assert "safe" not in (found.text + text + table(results)).lower()
+
+
+def test_what_is_not_known_of_the_permitted_answer_is_not_said(tmp_path: Path, results: dict[str, Any]) -> None:
+    """Without a target nobody answers: neither the application nor the floor is measured."""
+    results |= {"target": None, "permitted": {}}
+    results["private"]["speaker"]["floor"] = {**share(0.0417), "attacker": "the best constant guess"}
+    text = page(tmp_path, results).text
+    assert "the attackers found more than chance: CNN" in text
+    assert "is what the permitted answer itself gives away" not in text
+    assert "How well an application works behind the filter was not measured." in text
+    assert "no recogniser was there to answer it" in text
+    assert "You permitted emotion." in text
+
+
+def test_an_attacker_that_was_still_improving_gives_a_lower_bound(tmp_path: Path, results: dict[str, Any]) -> None:
+    assert "at least" not in page(tmp_path, results).text
+    results["private"] = {"speaker": attribute(converged=False)}
+    text = page(tmp_path, results).text.replace("\u202f", " ")
+    assert "in at least 79 %" in text
+    assert "at least 78.6 %" in text
+    assert "at least +69.5" in text
+
+
+def test_a_dead_ceiling_is_named(tmp_path: Path, results: dict[str, Any]) -> None:
+    words = "this says nothing about the filter"
+    assert words not in page(tmp_path, results).text
+    results["private"]["speaker"]["ceiling"] |= score(0.05)
+    assert words in page(tmp_path, results).text
+
+
+def test_a_rate_is_a_bound_and_its_absence_is_none(tmp_path: Path, results: dict[str, Any]) -> None:
+    assert "No bound" in page(tmp_path, results).text
+    results["filter"]["rate_bits_per_s"] = 23.4375
+    text = page(tmp_path, results).text
+    assert "at most 23.44 bits per second" in text
+    assert "no bound" not in text.lower()
+
+
+def test_what_need_not_be_known_may_be_missing(tmp_path: Path, results: dict[str, Any]) -> None:
+    results["corpus"] |= {"licence": "", "citation": None}
+    results["filter"] = {"digest": "ab01" * 16, "method": "command"}
+    results["versions"] = {}
+    private = results["private"]["speaker"]
+    private |= {"attackers": private["attackers"][1:2], "people": []}
+    private["attackers"][0]["curve"] = private["worst"]["curve"] = {"recordings": [[100, 0.5]], "steps": []}
+    found = page(tmp_path, results)
+    assert "not stated" in found.text
+    assert "None" not in found.text
+    assert "Would more training help?" not in found.text
+    assert "whether several recordings of one person, put together" in found.text
+    assert "Linkability: can two recordings of one person be linked?Not tested." in found.text.replace("\n", "")
+    assert "no planted tone was tried" in found.text
+    assert "loudest was 10 dB below" in page(tmp_path, {**results, "private": {}, "levels_db": [-10.0, -20.0]}).text
+    assert "private" in table({**results, "private": {}})
+
+
+def test_what_was_examined_is_not_among_what_was_not(large: tuple[dict[str, Any], Page, str]) -> None:
+    text = large[1].text
+    untested = text[text.index("Words: no attacker") : text.index("That sound was sent")]
+    assert "none was run" not in untested
+    assert "whether" not in untested
+    assert "such as health, age or accent" in untested
+    assert "Found at 1" in text and "The faintest planted tone found: 35 dB below the sound." in text
+    assert text.count("duration and level, on sound") >= 3  # the timing channel has its numbers
+    assert "with 3 attributes, the chance that all of them hold is at least 85" in text
+    assert "spk-0004" in text and "spk-0005" not in text and "spk-0250" in text
+
+
+def test_only_some_of_many_classes_are_shown(tmp_path: Path, results: dict[str, Any]) -> None:
+    results["private"] = {"speaker": attribute(classes=40)}
+    text = page(tmp_path, results).text
+    assert "With 40 classes, those that the worst attacker most often takes for another." in text
+    confused = findings.confused(results["private"]["speaker"])
+    assert len(confused) == 10
+    assert confused[0] == ("class 01", "class 02", 3)
+    assert "class 39" not in text
+
+
+def test_exhibits_can_be_heard_and_are_absent_where_there_are_none(
+    tmp_path: Path, results: dict[str, Any], exhibit: Exhibit
+) -> None:
+    assert page(tmp_path, results).all("audio") == []
+    sounds = page(tmp_path, results, exhibit).all("audio")
+    assert len(sounds) == len(exhibit.panels)
+    for sound, panel in zip(sounds, exhibit.panels, strict=True):
+        with wave.open(io.BytesIO(base64.b64decode((sound["src"] or "").split(",")[1]))) as file:
+            assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 16000)
+            heard = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767
+        assert np.abs(heard).max() <= 0.99 + 1e-4
+        scale = min(1.0, 0.99 / max(np.abs(panel.wav).max(), 1e-9))
+        np.testing.assert_allclose(heard, panel.wav * scale, atol=1e-4)
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path, results: dict[str, Any], exhibit: Exhibit) -> None:
+    before = copy.deepcopy(results)
+    first = write_report(tmp_path / "a", results, [exhibit]).read_bytes()
+    assert write_report(tmp_path / "b", results, [exhibit]).read_bytes() == first
+    assert results == before
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, results: dict[str, Any]) -> None:
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ModelError, match="could not be written"):
+        write_report(tmp_path / "taken", results, [])
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.786, "79 %"), (0.996, "over 99 %"), (1.0, "100 %"), (0.004, "under 1 %"), (0.0, "0 %")]
+)
+def test_sentences_say_all_and_none_only_of_all_and_none(share: float, said: str) -> None:
+    assert wording.whole(share).replace("\u202f", " ") == said
+
+
+def test_numbers_are_formatted_as_people_write_them() -> None:
+    assert wording.points(-0.0123) == "\u22121.2"
+    assert wording.points(-0.0001) == "+0.0"
+    assert [wording.duration(s).replace("\u202f", " ") for s in (8.24, 59.98, 125, 12000)] == [
+        "8.2 s", "1 min 0 s", "2 min 5 s", "3 h 20 min",
+    ]  # fmt: skip
