@@ -1,0 +1,82 @@
+"""What attackers cost: seconds and memory of each family on a quarter, a half and all of the training recordings.
+
+    python benchmarks/attackers.py --corpus ravdess:PATH [--task speaker]
+
+Each is fitted on originals, on one thread, in a process of its own, and scores the test recordings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import resource
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from sottovoce.attack.families import FAMILIES
+from sottovoce.audit.bouts import Bout
+from sottovoce.audit.case import PARTS, Case
+from sottovoce.audit.efforts import EFFORTS, Effort
+from sottovoce.audit.gathering import hear_original
+from sottovoce.corpora.manifest import split
+from sottovoce.jobs.corpus import opened
+
+SHARES = (0.25, 0.5, 1.0)
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--corpus", required=True)
+    parser.add_argument("--task", default="speaker")
+    asked = parser.parse_args()
+    manifest, sounds = opened(asked.corpus, lambda done, total, note: None)
+    case = Case(manifest, sounds, split(manifest), None)
+    effort: Effort = EFFORTS["standard"]
+    labels = {part: case.labels(asked.task, part) for part in PARTS}
+    counts = [round(share * len(labels["train"])) for share in SHARES]
+    print(f"{manifest.name} {manifest.digest[:16]}, {asked.task}, training recordings: {counts}; seconds (MB at most)")
+    print("| attacker | " + " | ".join(map(str, counts)) + " | 4x / 1x |\n|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as place:
+        heard = hear_original(case, effort, 0, Path(place), 2)
+        for family in FAMILIES:
+            if family == "target" or (FAMILIES[family].needs_sound and not heard.voices):
+                continue
+            cycles = (
+                EFFORTS["thorough"].cycles.get(family, 0) if family == "fine-tuned" else effort.cycles.get(family, 0)
+            )
+            bouts = [
+                Bout(family, asked.task, labels, len(case.classes(asked.task)), heard, (heard,), cycles, share=share)
+                for share in SHARES
+            ]
+            cells = [_measured(bout) for bout in bouts]
+            ratio = cells[-1][0] / cells[0][0]
+            print(
+                f"| {family} | " + " | ".join(f"{s:.1f} ({mb:.0f})" for s, mb in cells) + f" | {ratio:.1f} |",
+                flush=True,
+            )
+
+
+def _measured(bout: Bout) -> tuple[float, float]:
+    """Seconds and the most memory in MB, in a fresh process."""
+    here, there = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_timed, args=(bout, there))
+    process.start()
+    found: tuple[float, float] = here.recv()
+    process.join()
+    return found
+
+
+def _timed(bout: Bout, answer: Connection) -> None:
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    bout.run()
+    answer.send((time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+if __name__ == "__main__":
+    main()
