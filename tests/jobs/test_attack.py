@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import soundfile
 import torch
+from onnx import TensorProto, helper
 
 from sottovoce.attack.families import FAMILIES, Family
 from sottovoce.audit import efforts
@@ -115,6 +117,25 @@ def test_silence_in_the_place_of_sound_hides_everything(audited, shaped, tmp_pat
     found = audited(protected(shaped, tmp_path / "silence", lambda wav, number: 0.0 * wav), attributes=("gender",))
     assert found["private"]["gender"]["verdict"] == "hidden"
     assert found["valid"] is True
+
+
+def test_a_graph_of_spectra_is_attacked_as_features(audited, shaped, tmp_path):
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["S", 161, 128]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Neg", ["x"], ["y"])], "negated", ports[:1], ports[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, tmp_path / "negated.onnx")
+    found = audited(tmp_path / "negated.onnx", attributes=("gender",))
+    rows = found["private"]["gender"]["attackers"]
+    assert {(row["knowledge"], row["hears"]) for row in rows} == {
+        ("informed", "features"),
+        ("ignorant", "features"),
+        ("informed", "restored"),
+    }
+    assert found["private"]["gender"]["verdict"] == "leaks"
+    assert (
+        min(row["score"] for row in rows if row["knowledge"] == "ignorant")
+        < found["private"]["gender"]["worst"]["score"]
+    )
 
 
 COPY = "import shutil, sys; shutil.copy(*sys.argv[1:])"

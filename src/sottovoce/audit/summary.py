@@ -105,7 +105,7 @@ def verdict(leakage: Interval, floor: float, chance: float, ceiling: float) -> V
     """ "leaks", "implied" (nothing beyond the permitted answer, which itself says much) or "hidden"."""
     if leakage.low > TOLERANCE or leakage.score > _PLAIN:
         return "leaks"
-    return "implied" if floor - chance > 0.5 * (ceiling - chance) else "hidden"
+    return "implied" if floor - chance > 0.5 * max(0.0, ceiling - chance) else "hidden"
 
 
 def _row(

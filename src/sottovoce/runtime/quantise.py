@@ -43,5 +43,3 @@ def quantise(folder: Path, out: Path) -> dict[str, Any]:
     facts = {"quantised": "8 bits, dynamic", "deviation": float(np.sqrt(np.square(difference).mean()))}
     kept = {key: value for key, value in card.items() if key not in ("files", "schema", "kind", "sottovoce")}
     return write_folder(out, "filter", {**files, _GRAPH: graph}, {**kept, **facts})
-
-
