@@ -103,20 +103,26 @@ def target(
 @app.command()
 def train(
     corpus: Corpus,
-    permit: Annotated[str, typer.Option(help="The permitted task.")],
-    target: Annotated[Path, typer.Option(help="Target folder, as `sottovoce target` writes it.")],
+    permit: Annotated[str, typer.Option(help="The permitted task; several with commas, for method codebook.")],
+    target: Annotated[str, typer.Option(help="Target of each permitted task, in order, with commas.")],
     out: Out,
-    method: Annotated[str, typer.Option(help="optin, or raw (the paper's rejected loss).")] = "optin",
+    method: Annotated[str, typer.Option(help="codebook; optin; or raw (the paper's rejected loss).")] = "codebook",
     preset: Preset = "compact",
+    codes: Annotated[int, typer.Option(help="Codes of each task; 0: one for each class.", min=0, max=256)] = 0,
+    block: Annotated[int, typer.Option(help="Segments of 1.28 s to a block: 1, 2, 4, 8 or 16.")] = 1,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
-    """Train a filter that lets one task through."""
+    """Train a filter that lets the permitted tasks through."""
     with _needs("train"):
-        from sottovoce.jobs.make import make_filter
+        from sottovoce.jobs.make import Wanted, make_filter
 
-        card = make_filter(corpus, permit, target, method, preset, out, seed, _command(), Progress())
-    _print(card, json_, lambda _: f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters; wrote {out}")
+        places = tuple(map(Path, _names(target)))
+        wanted = Wanted(corpus, _names(permit), places, out, method, preset, codes, block, seed, _command())
+        card = make_filter(wanted, Progress())
+    rate = f", at most {card['rate_bits_per_s']:.3g} bits/s" if card["rate_bits_per_s"] is not None else ""
+    text = f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters{rate}; wrote {out}"
+    _print(card, json_, lambda _: text)
 
 
 @app.command()

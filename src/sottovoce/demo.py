@@ -12,7 +12,7 @@ from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.corpus import opened
-from sottovoce.jobs.make import make_filter, make_target
+from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.progress import Report
 from sottovoce.report.table import table as audit_table
 from sottovoce.runtime import files
@@ -33,9 +33,8 @@ def run(out: Path, report: Report) -> dict[str, Any]:
         return lambda done, total, note: report(done, total, f"{what}: {note}")
 
     make_target(CORPUS, PERMIT, out / "target", "quick", None, 0, command, said("training the target"))
-    make_filter(
-        CORPUS, PERMIT, out / "target", "optin", "quick", out / "filter", 0, command, said("training the filter")
-    )
+    wanted = Wanted(CORPUS, (PERMIT,), (out / "target",), out / "filter", "codebook", "quick", command=command)
+    make_filter(wanted, said("training the filter"))
     ask = Ask(str(out / "filter"), CORPUS, out, "quick", workers=os.cpu_count() or 1, command=command)
     results = run_audit(ask, said("attacking the filter"))
     originals = out / "originals"

@@ -144,7 +144,10 @@ def test_a_full_disk_fails_the_file_and_leaves_nothing(tiny, tmp_path):
 
 def test_a_failing_engine_leaves_nothing(tiny, tmp_path):
     class Broken:
-        def run(self, spectra):
+        def initial_state(self):
+            return {}
+
+        def step(self, spectra, state):
             raise RuntimeError("out of memory")
 
     outcome = protect(replace(tiny, engine=Broken()), record(tmp_path / "in" / "a.wav"), tmp_path / "out" / "a.wav")

@@ -28,7 +28,13 @@ class Broken:
     """An engine that does `answer` to the spectra it is given."""
 
     def __init__(self, answer) -> None:
-        self.run = answer
+        self.answer = answer
+
+    def initial_state(self):
+        return {}
+
+    def step(self, spectra, state):
+        return self.answer(spectra), state
 
 
 # Phase

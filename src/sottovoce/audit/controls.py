@@ -22,6 +22,7 @@ from sottovoce.audit.bouts import Bout
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.hearing import Hearing
 from sottovoce.audit.plan import Hearings
+from sottovoce.runtime.engine import State
 
 PLANTED_DB = -15.0  # of the tone, against the sound
 _FAMILY = "linear"
@@ -33,9 +34,13 @@ _MOST = 40  # random labels: each needs a few bins of its own for its tone
 class Idle:
     """An engine that changes nothing."""
 
-    def run(self, spectra: Spectrum) -> Spectrum:
+    def initial_state(self) -> State:
+        """Nothing."""
+        return {}
+
+    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
         """The same spectra [S, 161, 128]."""
-        return spectra
+        return spectra, state
 
 
 def attribute(case: Case, attributes: Sequence[str]) -> str:

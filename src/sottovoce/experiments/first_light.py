@@ -15,7 +15,7 @@ import torch
 from joblib import Parallel, delayed
 
 from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import make_filter, make_target
+from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.models.checkpoint import write_file
 
 
@@ -69,9 +69,16 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
             train = f"sottovoce train --corpus {setting.corpus}:PATH --permit {setting.permit} --target target"
             train += f" --method {method} --seed {seed} --out filter"
             if not (place / "filter").is_dir():
-                make_filter(
-                    spec, setting.permit, folder / "target", method, "compact", place / "filter", seed, train, _quiet
+                wanted = Wanted(
+                    spec,
+                    (setting.permit,),
+                    (folder / "target",),
+                    place / "filter",
+                    method,
+                    seed=seed,
+                    command=train,
                 )
+                make_filter(wanted, _quiet)
             attack = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attackers {effort} --seed {seed} --out ."
             run_audit(
                 Ask(str(place / "filter"), spec, place, effort, setting.attack, seed=seed, command=attack), _quiet

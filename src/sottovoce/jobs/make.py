@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,19 @@ from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import LEVEL_RMS, cut, front_end
 from sottovoce.audio.spectrum import log_spectrum
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
+from sottovoce.corpora.manifest import Manifest, Split, SplitRule, check_task, split
 from sottovoce.errors import ConfigError
 from sottovoce.jobs.corpus import describe, opened, split_of
 from sottovoce.models.checkpoint import check_place
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target, load_target, save_target, vote
 from sottovoce.progress import Report
-from sottovoce.runtime.export import save_filter
-from sottovoce.training import optin
+from sottovoce.runtime.export import save_codebook, save_filter
+from sottovoce.training import codebook, optin
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
 
-METHODS = ("optin", "raw")
+METHODS = ("codebook", "optin", "raw")
 
 
 def make_target(
@@ -63,53 +64,128 @@ def make_target(
     return {"task": task, "classes": list(classes), **card}
 
 
-def make_filter(
-    spec: str,
-    permit: str,
-    target_path: Path,
-    method: str,
-    preset: str,
-    out: Path,
-    seed: int,
-    command: str,
-    report: Report,
-) -> dict[str, Any]:
-    """Train a filter that permits the task of the target, and write it to `out`; returns what its card says."""
-    if method not in METHODS:
-        raise ConfigError(f"unknown method '{method}'; known: {', '.join(METHODS)}.")
-    settings = _preset(optin.PRESETS, preset)
-    if "," in permit:
-        raise ConfigError(f"the method '{method}' permits one task, got '{permit}'; train one filter for each.")
-    check_place(out, "filter")
-    target = load_target(target_path)
-    if target.task != permit:
-        raise ConfigError(f"the target in {target_path} recognises '{target.task}'; expected '{permit}'.")
-    manifest, sounds = opened(spec, report)
-    parts = split_of(target.card, manifest)
+@dataclass(frozen=True)
+class Wanted:
+    """A filter to train: the tasks that it permits, where the target of each is, and how.
+
+    `codes` of each task, 0 for one per class, and segments to a block are for the method "codebook".
+    """
+
+    corpus: str
+    permit: tuple[str, ...]
+    targets: tuple[Path, ...]
+    out: Path
+    method: str = "codebook"
+    preset: str = "compact"
+    codes: int = 0
+    block_segments: int = 1
+    seed: int = 0
+    command: str = ""
+
+
+def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
+    """Train a filter that permits the tasks of its targets, and write it; returns what its card says."""
+    if wanted.method not in METHODS:
+        raise ConfigError(f"unknown method '{wanted.method}'; known: {', '.join(METHODS)}.")
+    check_place(wanted.out, "filter")
+    targets = _targets(wanted)
+    manifest, sounds = opened(wanted.corpus, report)
+    parts = split_of(targets[0].card, manifest)
+    for target in targets[1:]:
+        if target.card and target.card["corpus"] != (targets[0].card or {}).get("corpus"):
+            raise ConfigError("the targets were trained on different corpora or splits; train them on one.")
+    sound = _loudness(sounds, parts.train)
     began = time.monotonic()
-    name = identity(settings=asdict(settings), method=method, corpus=manifest.digest, target=target.digest, seed=seed)
-    run = Run(settings.steps, seed, report, _partial(out), name)
-    obfuscator, deobfuscator = optin.train_optin(sounds, parts.train, target, settings, method == "raw", run)
+    make = _codebook if wanted.method == "codebook" else _optin
+    card, save = make(wanted, targets, sounds, parts, manifest.digest, sound, report)
+    card |= {
+        "method": wanted.method,
+        "preset": wanted.preset,
+        "permit": list(wanted.permit),
+        "corpus": describe(manifest, parts),
+        "targets": [{"task": target.task, "digest": target.digest} for target in targets],
+        "seed": wanted.seed,
+        "command": wanted.command,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    written = save(card, {target.task: target.source for target in targets if target.source is not None})
+    for partial in wanted.out.resolve().parent.glob(f"{_partial(wanted.out).name}*"):
+        partial.unlink()
+    return written
+
+
+def _targets(wanted: Wanted) -> list[Target]:
+    """The target of each permitted task; ConfigError where they do not belong together."""
+    if not wanted.permit or len(set(wanted.permit)) != len(wanted.permit):
+        raise ConfigError(f"--permit is '{','.join(wanted.permit)}'; expected different tasks, one or more.")
+    if len(wanted.targets) != len(wanted.permit):
+        raise ConfigError(
+            f"got {len(wanted.targets)} targets for {len(wanted.permit)} permitted tasks; expected one each, in order."
+        )
+    if len(wanted.permit) > 1 and wanted.method != "codebook":
+        raise ConfigError(
+            f"the method '{wanted.method}' permits one task, got '{','.join(wanted.permit)}'; "
+            "train one filter for each, or use --method codebook."
+        )
+    targets = [load_target(place) for place in wanted.targets]
+    for target, task, place in zip(targets, wanted.permit, wanted.targets, strict=True):
+        if target.task != task:
+            raise ConfigError(f"the target in {place} recognises '{target.task}'; expected '{task}'.")
+    return targets
+
+
+Save = Callable[[dict[str, Any], dict[str, Path]], dict[str, Any]]
+
+
+def _codebook(
+    wanted: Wanted,
+    targets: Sequence[Target],
+    sounds: Sounds,
+    parts: Split,
+    digest: str,
+    sound: tuple[float, float],
+    report: Report,
+) -> tuple[dict[str, Any], Save]:
+    """What the card says of a codebook filter, and how to write it."""
+    settings = _preset(codebook.PRESETS, wanted.preset)
+    settings = replace(settings, codes=wanted.codes, block_segments=wanted.block_segments)
+    name = identity(settings=asdict(settings), corpus=digest, targets=[t.digest for t in targets], seed=wanted.seed)
+    run = Run(settings.student.steps, wanted.seed, report, _partial(wanted.out), name)
+    encoder, book = codebook.train_codebook(sounds, parts.train, targets, settings, sound, run)
     card = {
-        "method": method,
-        "preset": preset,
-        "permit": [permit],
+        "settings": asdict(settings),
+        "parameters": parameter_count(encoder),
+        "codes": dict(zip(book.tasks, book.sizes, strict=True)),
+        "block_s": book.block_s,
+        "rate_bits_per_s": book.rate_bits_per_s(book.tasks),
+    }
+    return card, lambda said, places: save_codebook(wanted.out, encoder, book, *sound, said, places)
+
+
+def _optin(
+    wanted: Wanted,
+    targets: Sequence[Target],
+    sounds: Sounds,
+    parts: Split,
+    digest: str,
+    sound: tuple[float, float],
+    report: Report,
+) -> tuple[dict[str, Any], Save]:
+    """What the card says of an opt-in filter, and how to write it."""
+    settings = _preset(optin.PRESETS, wanted.preset)
+    name = identity(
+        settings=asdict(settings), method=wanted.method, corpus=digest, target=targets[0].digest, seed=wanted.seed
+    )
+    run = Run(settings.steps, wanted.seed, report, _partial(wanted.out), name)
+    obfuscator, deobfuscator = optin.train_optin(sounds, parts.train, targets[0], settings, wanted.method == "raw", run)
+    card = {
         "settings": asdict(settings),
         "parameters": parameter_count(obfuscator),
         "deobfuscator_parameters": parameter_count(deobfuscator),
         "rate_bits_per_s": None,  # nothing bounds what this method lets through
-        "corpus": describe(manifest, parts),
-        "target": {"digest": target.digest},
-        "seed": seed,
-        "command": command,
-        "seconds": round(time.monotonic() - began, 1),
     }
-    mean, deviation = _loudness(sounds, parts.train)
-    written = save_filter(
-        out, obfuscator, settings.architecture, settings.obfuscator, mean, deviation, card, target.source
-    )
-    _partial(out).unlink(missing_ok=True)
-    return written
+    architecture, sizes = settings.architecture, settings.obfuscator
+    return card, lambda said, places: save_filter(wanted.out, obfuscator, architecture, sizes, *sound, said, places)
 
 
 def _preset(presets: Any, name: str) -> Any:

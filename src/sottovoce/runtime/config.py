@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 from sottovoce.errors import ModelError
 
+CODEBOOK = "codebook"  # the architecture of filters that draw from codes
 FRONT_END = 1  # of `audio.segment`: a filter is bound to the one that it was trained with
 
 

@@ -1,56 +1,117 @@
-"""The obfuscator as it ships: an ONNX graph, run by onnxruntime on the processor."""
+"""What ships in a filter: an ONNX graph, run by onnxruntime on the processor, that obfuscates or that finds codes."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
 
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, Spectrum
 from sottovoce.errors import ModelError
+from sottovoce.models.codebook import Codebook
 
 INPUT = "spectrum"
 OUTPUT = "obfuscated"
+SCORES = "log_posteriors"
+State = Mapping[str, NDArray[Any]]
 BATCH = 16  # segments at once: enough to keep a core busy, 20 MiB for every 16 channels of a layer
 
 
 class Engine(Protocol):
-    """Whatever turns spectra [S, 161, 128] into obfuscated ones of the same shape, each by itself."""
+    """Whatever turns the spectra [S, 161, 128] of a sound, in order, into obfuscated ones of the same shape.
 
-    def run(self, spectra: Spectrum) -> Spectrum: ...
-
-
-class OnnxEngine:
-    """An obfuscator [B, 161, 128] -> [B, 161, 128] from an ONNX file or its bytes, on `threads` threads.
-
-    Nothing is remembered from one segment to the next. ModelError if it is not such a graph.
+    What it remembers of a sound is a table of arrays that goes in and comes out.
     """
 
-    def __init__(self, model: str | os.PathLike[str] | bytes, threads: int = 1) -> None:
+    def initial_state(self) -> State: ...
+
+    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]: ...
+
+
+class Graph:
+    """An ONNX graph from spectra [B, 161, 128] to one tensor `output` [B, *shape], on `threads` threads.
+
+    From a file or its bytes. Nothing is remembered from one segment to the next. ModelError if it is not such a graph.
+    """
+
+    def __init__(
+        self, model: str | os.PathLike[str] | bytes, output: str, shape: Sequence[int], threads: int = 1
+    ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the core to the application
         name = "the ONNX model" if isinstance(model, bytes) else str(model)
+        self._output, self._shape = output, tuple(shape)
         try:
             content = model if isinstance(model, bytes) else Path(model).read_bytes()
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises many kinds, all bare
             raise ModelError(f"{name} is not a usable ONNX graph ({type(error).__name__}); export it again.") from error
-        for ports, expected in ((self._session.get_inputs(), INPUT), (self._session.get_outputs(), OUTPUT)):
+        sides = (
+            (self._session.get_inputs(), INPUT, [BINS, SEGMENT_FRAMES]),
+            (self._session.get_outputs(), output, [*shape]),
+        )
+        for ports, expected, sizes in sides:
             found = [(port.name, port.type, port.shape[1:]) for port in ports]
-            if found != [(expected, "tensor(float)", [BINS, SEGMENT_FRAMES])]:
-                wanted = f"one float tensor '{expected}' [batch, {BINS}, {SEGMENT_FRAMES}]"
+            if found != [(expected, "tensor(float)", sizes)]:
+                wanted = f"one float tensor '{expected}' [batch, {', '.join(map(str, sizes))}]"
                 raise ModelError(f"{name} takes or gives {found}; expected {wanted}: export it again.")
 
-    def run(self, spectra: Spectrum) -> Spectrum:
-        """Obfuscated spectra [S, 161, 128] of standardised log spectra [S, 161, 128], in batches."""
-        obfuscated = np.empty_like(spectra)
+    def run(self, spectra: Spectrum) -> NDArray[np.float32]:
+        """What the graph makes of standardised log spectra [S, 161, 128]: [S, *shape], in batches."""
+        found = np.empty((len(spectra), *self._shape), np.float32)
         for start in range(0, len(spectra), BATCH):
             batch = np.ascontiguousarray(spectra[start : start + BATCH], dtype=np.float32)
-            obfuscated[start : start + BATCH] = self._session.run([OUTPUT], {INPUT: batch})[0]
-        return obfuscated
+            found[start : start + BATCH] = self._session.run([self._output], {INPUT: batch})[0]
+        return found
+
+
+class OnnxEngine(Graph):
+    """An obfuscator [B, 161, 128] -> [B, 161, 128] that takes each segment by itself."""
+
+    def __init__(self, model: str | os.PathLike[str] | bytes, threads: int = 1) -> None:
+        super().__init__(model, OUTPUT, (BINS, SEGMENT_FRAMES), threads)
+
+    def initial_state(self) -> State:
+        """Nothing."""
+        return {}
+
+    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
+        """Obfuscated spectra [S, 161, 128] of standardised log spectra [S, 161, 128]."""
+        return self.run(spectra), state
+
+
+@dataclass(frozen=True, eq=False)
+class CodebookEngine:
+    """Draws the spectra of the codes of what is heard; tasks that are not in `permit` have a constant code.
+
+    `encoder` gives the log posteriors of all tasks of the codebook side by side, [S, C].
+    """
+
+    encoder: Graph
+    codebook: Codebook
+    permit: tuple[str, ...]
+
+    def initial_state(self) -> State:
+        """Nothing heard, nothing drawn."""
+        return self.codebook.initial_state()
+
+    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
+        """Spectra [S, 161, 128] drawn from the codes of standardised log spectra [S, 161, 128] of a sound, in order."""
+        codes, positions, after = self.codebook.codes(self.encoder.run(spectra), self.permit, dict(state))
+        return self.codebook.draw(codes, positions), after
+
+    def recall(self, state: State, blocks: int) -> Spectrum:
+        """As many spectra as `blocks` has segments, drawn from the codes of all that was heard."""
+        codes = self.codebook.heard(self.permit, dict(state))
+        segments = np.arange(blocks * self.codebook.block_segments)
+        positions = np.minimum(segments // self.codebook.block_segments, len(self.codebook.words) - 1)
+        return self.codebook.draw(np.repeat(codes, len(segments), axis=0), positions)

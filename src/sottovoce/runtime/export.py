@@ -8,6 +8,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import copy_files, write_folder
-from sottovoce.runtime.config import FRONT_END, FilterConfig
-from sottovoce.runtime.engine import INPUT, OUTPUT, OnnxEngine
+from sottovoce.models.codebook import Codebook
+from sottovoce.runtime.config import CODEBOOK, FRONT_END, FilterConfig
+from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, Graph, OnnxEngine
 
 TOLERANCE = 1e-3  # of spectra of unit deviation; rounding alone makes 1e-5
 
@@ -55,35 +57,50 @@ def to_onnx(network: nn.Module) -> bytes:
     ModelError if it does not give what the network gives.
     """
     shipped = Dithered(copy.deepcopy(network).cpu()).eval()
+    graph = _exported(shipped, OUTPUT)
+    check_parity(shipped, OnnxEngine(graph))
+    return graph
+
+
+def encoder_to_onnx(encoder: nn.Module, classes: int) -> bytes:
+    """An ONNX graph, batch axis free, of an encoder [B, 161, 128] -> log posteriors [B, C], C = `classes`.
+
+    ModelError if it does not give what the encoder gives.
+    """
+    shipped = copy.deepcopy(encoder).cpu().eval()
+    graph = _exported(shipped, SCORES)
+    check_parity(shipped, Graph(graph, SCORES, (classes,)))
+    return graph
+
+
+def _exported(network: nn.Module, output: str) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own age, and of instance norm, which is right
         torch.onnx.export(
-            shipped,
+            network,
             (torch.zeros(2, BINS, SEGMENT_FRAMES),),
             file,  # type: ignore[arg-type]  # this exporter takes it, the other does not
             input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+            output_names=[output],
+            dynamic_axes={INPUT: {0: "batch"}, output: {0: "batch"}},
             opset_version=_OPSET,
             dynamo=False,  # the other exporter needs one more package
         )
-    check_parity(shipped, file.getvalue())
     return file.getvalue()
 
 
-def check_parity(network: nn.Module, graph: bytes) -> float:
+def check_parity(network: nn.Module, graph: Graph) -> float:
     """The largest difference between a network and its ONNX graph, over noise and silence, one segment and three.
 
     ModelError if it is more than `TOLERANCE`, or not a number.
     """
-    engine = OnnxEngine(graph)
     noise = torch.randn(3, BINS, SEGMENT_FRAMES, generator=torch.Generator().manual_seed(0))
     worst = 0.0
     for spectra in (noise, noise[:1], torch.zeros_like(noise), torch.zeros_like(noise[:1])):
         with torch.no_grad():
             expected = network(spectra).numpy()
-        worst = float(np.maximum(worst, np.abs(engine.run(spectra.numpy()) - expected).max()))  # NaN stays NaN
+        worst = float(np.maximum(worst, np.abs(graph.run(spectra.numpy()) - expected).max()))  # NaN stays NaN
     if not worst <= TOLERANCE:
         raise ModelError(f"the ONNX graph is off by {worst:.2g}, more than {TOLERANCE}; try another version of torch.")
     return worst
@@ -97,14 +114,43 @@ def save_filter(
     sound_mean: float,
     sound_std: float,
     card: Mapping[str, Any],
-    target_folder: Path | None = None,
+    targets: Mapping[str, Path] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write a trained obfuscator as a filter folder, all or nothing; returns its card as written.
 
-    `sound_mean` and `sound_std` are those of the log spectra of its sound. `target_folder`, a target's folder or ONNX
-    file, is copied in. ModelError if the graph fails its comparison or the folder cannot be written.
+    `sound_mean` and `sound_std` are those of the log spectra of its sound. `targets`, task to folder or ONNX file, are
+    copied in. ModelError if the graph fails its comparison or the folder cannot be written.
     """
-    config = json.dumps(
+    files = {
+        "config.json": _config(architecture, settings, sound_mean, sound_std),
+        "weights.safetensors": save({name: value.contiguous() for name, value in obfuscator.state_dict().items()}),
+        "filter.onnx": to_onnx(obfuscator),
+    }
+    return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
+
+
+def save_codebook(
+    folder: Path,
+    encoder: nn.Module,
+    codebook: Codebook,
+    sound_mean: float,
+    sound_std: float,
+    card: Mapping[str, Any],
+    targets: Mapping[str, Path],
+) -> dict[str, Any]:
+    """Write a codebook filter as a folder, all or nothing; returns its card as written. See `save_filter`."""
+    classes = sum(centres.shape[1] for centres in codebook.centres)
+    files = {
+        "config.json": _config(CODEBOOK, {}, sound_mean, sound_std),
+        "codebook.npz": codebook.to_bytes(),
+        "filter.onnx": encoder_to_onnx(encoder, classes),
+    }
+    return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
+
+
+def _config(architecture: str, settings: Mapping[str, int], sound_mean: float, sound_std: float) -> bytes:
+    """The content of config.json; ModelError for what could not be read again."""
+    text = json.dumps(
         {
             "front_end": FRONT_END,
             "architecture": architecture,
@@ -114,13 +160,16 @@ def save_filter(
         },
         indent=1,
     )
-    FilterConfig.parse(config)  # what is written can be read
-    files = {
-        "config.json": config.encode(),
-        "weights.safetensors": save({name: value.contiguous() for name, value in obfuscator.state_dict().items()}),
-        "filter.onnx": to_onnx(obfuscator),
-    }
-    if target_folder is not None:
-        is_file = target_folder.is_file()
-        files |= {"target/target.onnx": target_folder.read_bytes()} if is_file else copy_files(target_folder, "target")
-    return write_folder(folder, "filter", files, card)
+    FilterConfig.parse(text)
+    return text.encode()
+
+
+def _target_files(targets: Mapping[str, Path]) -> dict[str, bytes]:
+    """The files of targets, each a folder or an ONNX file, as they lie in a filter folder."""
+    files: dict[str, bytes] = {}
+    for task, place in targets.items():
+        if place.is_file():
+            files[f"targets/{task}/target.onnx"] = place.read_bytes()
+        else:
+            files |= copy_files(place, f"targets/{task}")
+    return files

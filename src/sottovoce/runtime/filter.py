@@ -4,14 +4,14 @@
     features -- the filter's constants --> magnitude -- a phase of its own --> sound [T]
 
 Level, phase and statistics of the input end at the front end. Where the engine fails there is silence or an exception,
-never the input.
+never the input. What a codebook draws comes in whole segments, so that not even a sound's exact length passes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,10 @@ from sottovoce.audio.blocks import regrouped, resampled
 from sottovoce.audio.io import HIGHEST_RATE, LOWEST_RATE
 from sottovoce.audio.sound import PIECE_FRAMES, in_pieces
 from sottovoce.audio.spectrum import (
+    BINS,
     HOP_SAMPLES,
     SAMPLE_RATE,
+    SEGMENT_FRAMES,
     SEGMENT_SAMPLES,
     Spectrum,
     Wave,
@@ -31,12 +33,14 @@ from sottovoce.audio.spectrum import (
 )
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
-from sottovoce.runtime.config import FilterConfig
-from sottovoce.runtime.engine import BATCH, Engine, OnnxEngine
+from sottovoce.models.codebook import Codebook
+from sottovoce.runtime.config import CODEBOOK, FilterConfig
+from sottovoce.runtime.engine import BATCH, SCORES, CodebookEngine, Engine, Graph, OnnxEngine, State
 
 _CHUNK_SAMPLES = BATCH * SEGMENT_SAMPLES  # 20.48 s, worked on at once
 _GAIN = np.float32(level.LEVEL_RMS / segment.LEVEL_RMS)  # from the front end's level to that of a sound file
 _KNEE = np.float32(0.5)
+_MOST_BLOCKS = 1000
 # A magnitude is at most the norm of the window, 11.3, times that of the samples, 143 in a segment of RMS 1.
 _LOUDEST = np.float32(math.log1p(1613.0))
 
@@ -50,6 +54,7 @@ class Filter:
     card: Mapping[str, Any] = field(default_factory=dict)
     digest: str = ""
     path: Path | None = None
+    constant_blocks: int = 0  # of every sound, whatever its length; 0: as many as it has
 
     @classmethod
     def load(cls, path: str | Path, threads: int = 1) -> Filter:
@@ -58,36 +63,82 @@ class Filter:
         card = read_folder(folder, "filter")
         try:
             config = FilterConfig.parse((folder / "config.json").read_text(encoding="utf-8"))
+            engine = _engine(folder, config, threads)
         except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{folder} has no readable config.json; train the filter again.") from error
+            raise ModelError(f"{folder} has an unreadable file ({error}); train the filter again.") from error
         except ModelError as error:
             raise ModelError(f"{folder}: {error}") from error
-        return cls(OnnxEngine(folder / "filter.onnx", threads), config, card, folder_digest(card), folder)
+        return cls(engine, config, card, folder_digest(card), folder)
+
+    @property
+    def permit(self) -> tuple[str, ...]:
+        """The tasks that are permitted now."""
+        return self.engine.permit if isinstance(self.engine, CodebookEngine) else tuple(self.card.get("permit", ()))
+
+    @property
+    def whole_segments(self) -> bool:
+        """Whether what leaves is a whole number of segments of 1.28 s, whatever the exact length of the sound."""
+        return isinstance(self.engine, CodebookEngine)
+
+    @property
+    def rate_bits_per_s(self) -> float | None:
+        """The most bits per second that can leave; None where nothing bounds them. With constant blocks per block."""
+        return self.engine.codebook.rate_bits_per_s(self.permit) if isinstance(self.engine, CodebookEngine) else None
+
+    def permitting(self, tasks: Sequence[str]) -> Filter:
+        """The same filter with consent for these tasks alone; none at all is a constant output.
+
+        ConfigError for a task that it was not made for, and for a filter that cannot be switched.
+        """
+        if isinstance(self.engine, CodebookEngine):
+            self.engine.codebook.check_permit(tasks)
+            known = self.engine.codebook.tasks
+            chosen = tuple(task for task in known if task in tasks)
+            return replace(self, engine=replace(self.engine, permit=chosen))
+        if sorted(tasks) != sorted(self.permit):
+            raise ConfigError(
+                f"this filter permits {', '.join(self.permit)} and cannot be switched to "
+                f"{', '.join(tasks) or 'nothing'}; train one with --method codebook."
+            )
+        return self
+
+    def constant(self, blocks: int) -> Filter:
+        """The same filter, but every sound becomes `blocks` blocks that tell one answer: its length does not pass."""
+        if not isinstance(self.engine, CodebookEngine):
+            raise ConfigError(
+                "this filter has no codes, so it cannot send a constant number of them; train a codebook."
+            )
+        if not 0 <= blocks <= _MOST_BLOCKS:
+            raise ConfigError(f"a constant number of blocks is {blocks}; expected 1 to {_MOST_BLOCKS}, or 0 for none.")
+        return replace(self, constant_blocks=blocks)
 
     def obfuscate(self, segments: Wave) -> Spectrum:
-        """Obfuscated spectra [S, 161, 128], standardised, of sound segments [S, 20480] at 16 kHz.
+        """Obfuscated spectra [S, 161, 128], standardised, of the segments [S, 20480] of one sound at 16 kHz, in order.
 
         A segment for which the engine gives anything that is not finite is silence; ModelError if the engine fails.
+        With constant blocks there are as many spectra as that.
         """
-        try:
-            spectra = self.engine.run(segment.front_end(segments))
-        except Exception as error:
-            raise ModelError(f"the filter's engine failed ({error}); nothing was passed on.") from error
-        finite = np.isfinite(spectra).all(axis=(1, 2), keepdims=True)
-        silence = np.float32(-self.config.sound_mean / self.config.sound_std)
-        return np.where(finite, spectra, silence)
+        spectra, state = self._step(segments, self.engine.initial_state())
+        return self._recalled(state) if self.constant_blocks else spectra
 
     def features(self, wav: Wave) -> Spectrum:
-        """The obfuscated spectrogram [161, ceil(T / 160)], standardised, of a sound [T] at 16 kHz, T > 0."""
-        return segment.join(self.obfuscate(segment.cut(wav)), len(wav))
+        """The obfuscated spectrogram [161, N], standardised, of a sound [T] at 16 kHz, T > 0.
+
+        N is ceil(T / 160); of what comes in whole segments, 128 for each.
+        """
+        return np.concatenate([*self._features([wav])], axis=1)
 
     def sound(self, features: Spectrum) -> Wave:
         """The sound [160 N] at 16 kHz, within full scale, of an obfuscated spectrogram [161, N]."""
         return _joined(map(_limited, self._sounds([features])))
 
-    def filter(self, wav: Wave, sample_rate: int = SAMPLE_RATE) -> Wave:
-        """What may be heard of the sound `wav` [T] at `sample_rate` Hz -> [T] at the same rate."""
-        return _joined(self.pieces([wav], sample_rate))
+    def filter(self, wav: Wave, sample_rate: int = SAMPLE_RATE, permit: Sequence[str] | None = None) -> Wave:
+        """What may be heard of the sound `wav` [T] at `sample_rate` Hz -> [T] at the same rate.
+
+        Of what comes in whole segments, T is rounded up to them. `permit` names the tasks that are permitted this time.
+        """
+        chosen = self if permit is None else self.permitting(permit)
+        return _joined(chosen.pieces([wav], sample_rate))
 
     def pieces(
         self, blocks: Iterable[Wave], sample_rate: int = SAMPLE_RATE, output_rate: int | None = None
@@ -100,7 +151,11 @@ class Filter:
         for rate in (sample_rate, to_rate):
             if not LOWEST_RATE <= rate <= HIGHEST_RATE:
                 raise ConfigError(f"sample_rate is {rate} Hz; give {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
-        taken = given = 0
+        taken = given = drawn = 0
+
+        def due() -> int:
+            """Samples that the sound heard so far becomes."""
+            return round(drawn * to_rate / SAMPLE_RATE if self.whole_segments else taken * to_rate / sample_rate)
 
         def counted() -> Iterator[Wave]:
             nonlocal taken
@@ -108,21 +163,50 @@ class Filter:
                 taken += len(block)
                 yield np.where(np.isfinite(block), block, 0.0).astype(np.float32)
 
-        heard = resampled(counted(), sample_rate, SAMPLE_RATE)
-        for piece in resampled(self._sounds(self._features(heard)), SAMPLE_RATE, to_rate):
-            fitted = piece[: round(taken * to_rate / sample_rate) - given]  # the sound was padded to whole frames
+        def features() -> Iterator[Spectrum]:
+            nonlocal drawn
+            for piece in self._features(resampled(counted(), sample_rate, SAMPLE_RATE)):
+                drawn += piece.shape[1] * HOP_SAMPLES
+                yield piece
+
+        for piece in resampled(self._sounds(features()), SAMPLE_RATE, to_rate):
+            fitted = piece[: due() - given]  # the sound was padded to whole frames
             given += len(fitted)
             yield _limited(fitted)
-        yield np.zeros(round(taken * to_rate / sample_rate) - given, np.float32)  # the resamplers may round down
+        yield np.zeros(due() - given, np.float32)  # the resamplers may round down
 
     def _features(self, blocks: Iterable[Wave]) -> Iterator[Spectrum]:
         """The obfuscated spectrogram of a sound at 16 kHz that comes in `blocks`, in pieces."""
-        history = np.zeros(0, np.float32)
+        history, state = np.zeros(0, np.float32), self.engine.initial_state()
         for chunk in regrouped(blocks, _CHUNK_SAMPLES):
             # Only the last segment of the whole sound can reach back over the start of its chunk.
             before = history if len(chunk) % SEGMENT_SAMPLES else history[:0]
-            yield self.features(np.concatenate([before, chunk]))[:, len(before) // HOP_SAMPLES :]
+            passed = len(before) // SEGMENT_SAMPLES
+            both = np.concatenate([before, chunk])
+            spectra, state = self._step(segment.cut(both)[passed:], state)
             history = chunk[-SEGMENT_SAMPLES:]
+            if self.whole_segments:
+                yield np.concatenate([*spectra], axis=1)[:, : 0 if self.constant_blocks else None]
+            else:
+                unused = np.zeros((passed, BINS, SEGMENT_FRAMES), np.float32)
+                yield segment.join(np.concatenate([unused, spectra]), len(both))[:, passed * SEGMENT_FRAMES :]
+        if self.constant_blocks:
+            yield np.concatenate([*self._recalled(state)], axis=1)
+
+    def _step(self, segments: Wave, state: State) -> tuple[Spectrum, State]:
+        """The obfuscated spectra [S, 161, 128] of the next segments [S, 20480] of a sound, and the state after them."""
+        try:
+            spectra, after = self.engine.step(segment.front_end(segments), state)
+        except Exception as error:
+            raise ModelError(f"the filter's engine failed ({error}); nothing was passed on.") from error
+        finite = np.isfinite(spectra).all(axis=(1, 2), keepdims=True)
+        silence = np.float32(-self.config.sound_mean / self.config.sound_std)
+        return np.where(finite, spectra, silence), after
+
+    def _recalled(self, state: State) -> Spectrum:
+        """The constant number of spectra that tell what was heard of a whole sound."""
+        assert isinstance(self.engine, CodebookEngine), "`constant` refuses other engines"
+        return self.engine.recall(state, self.constant_blocks)
 
     def _sounds(self, features: Iterable[Spectrum]) -> Iterator[Wave]:
         """The sound of a spectrogram in pieces, each but the last of a multiple of PIECE_FRAMES."""
@@ -133,6 +217,15 @@ class Filter:
             for start in range(0, piece.shape[1], PIECE_FRAMES)
         )
         return (_GAIN * wav for wav in in_pieces(magnitudes))
+
+
+def _engine(folder: Path, config: FilterConfig, threads: int) -> Engine:
+    """The engine of a filter folder."""
+    if config.architecture != CODEBOOK:
+        return OnnxEngine(folder / "filter.onnx", threads)
+    codebook = Codebook.from_bytes((folder / "codebook.npz").read_bytes())
+    classes = sum(centres.shape[1] for centres in codebook.centres)
+    return CodebookEngine(Graph(folder / "filter.onnx", SCORES, (classes,), threads), codebook, codebook.tasks)
 
 
 def _limited(wav: Wave) -> Wave:

@@ -1,14 +1,17 @@
-"""The adversary inside training: a deobfuscator with its optimiser and its loss, behind two verbs."""
+"""The adversary inside training: a deobfuscator with its optimiser and its loss, behind three verbs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sottovoce.objectives import adversarial_loss, latent_distance
+
+_FRESH_RATE = 3e-3
 
 
 class Deobfuscator:
@@ -29,6 +32,16 @@ class Deobfuscator:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return loss.item()
+
+    def replace(self, fresh: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Continue with the weights of `fresh`, trained on (obfuscated, original) `pairs` from nothing (RDAL's trick).
+
+        What the obfuscator has learnt to deceive is then gone. The optimiser keeps what it remembers.
+        """
+        newcomer = Deobfuscator(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.raw)
+        for obfuscated, original in pairs:
+            newcomer.improve(obfuscated, original)
+        self.network.load_state_dict(fresh.state_dict())
 
     def pressure(self, obfuscated: Tensor, original: Tensor) -> Tensor:
         """What the obfuscator has to increase: L_p, equation (3), or L_a where `raw`. Never changes the adversary."""

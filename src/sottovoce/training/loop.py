@@ -36,6 +36,11 @@ class Run(NamedTuple):
     partial: Path | None = None  # None: nothing is kept
     identity: str = ""  # of the run: a state that another run left behind is not used
 
+    def part(self, name: str, steps: int) -> Run:
+        """A part of this run, of so many steps, that keeps a state of its own."""
+        partial = self.partial.with_name(f"{self.partial.name}-{name}") if self.partial else None
+        return self._replace(steps=steps, partial=partial)
+
 
 def device() -> torch.device:
     """Where networks are trained: a GPU if there is one."""

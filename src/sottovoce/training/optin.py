@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from sottovoce.audio.spectrum import BINS
 from sottovoce.corpora.cache import Sounds
@@ -37,6 +37,8 @@ class OptinSettings:
     momentum: float = 0.9
     target_weight: float = 1.0
     privacy_weight: float = 1.0
+    replace_every: int = 0  # steps, after which a deobfuscator trained from nothing takes over; 0: never
+    replace_steps: int = 60  # of its training
 
 
 _COMPACT = OptinSettings(
@@ -60,6 +62,7 @@ PRESETS: Mapping[str, OptinSettings] = MappingProxyType(
             steps=100_000,
             batch=16,
         ),
+        "replaced": replace(_COMPACT, replace_every=100),
     }
 )
 
@@ -84,10 +87,19 @@ def train_optin(
     optimiser = _optimiser(obfuscator, settings)
     adversary = Deobfuscator(deobfuscator, _optimiser(deobfuscator, settings), raw)
 
+    def pairs(count: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(count):
+            original, _ = draw(sounds, clips, settings.batch, rng)
+            with torch.no_grad():
+                yield obfuscator(original), original
+
     def step(number: int, rng: np.random.Generator) -> str:
         if settings.optimiser == "adam":
             for player in (optimiser, adversary.optimiser):
                 set_learning_rate(player, one_cycle(number, run.steps, settings.learning_rate))
+        if settings.replace_every and number and number % settings.replace_every == 0:
+            fresh = build(settings.architecture, settings.deobfuscator).to(device())
+            adversary.replace(fresh, pairs(settings.replace_steps, rng))
         original, _ = draw(sounds, clips, settings.batch, rng)
         obfuscated = obfuscator(original)
         restored_error = adversary.improve(obfuscated, original)

@@ -1,0 +1,68 @@
+"""Distillation: a student learns what a target answers. No label is needed, and no gradient through the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sottovoce.corpora.cache import Sounds
+from sottovoce.models.architectures import build
+from sottovoce.models.layers import standardised
+from sottovoce.models.target import Target
+from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
+
+
+@dataclass(frozen=True)
+class StudentSettings:
+    """A student, and how it is taught: the target is asked about `queries` segments, once each."""
+
+    architecture: str = "compact-recogniser"
+    settings: Mapping[str, int] = field(default_factory=dict)
+    queries: int = 12_800
+    steps: int = 1500
+    batch: int = 32
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.05
+
+
+def distil(sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: StudentSettings, run: Run) -> nn.Module:
+    """A student that answers as the target does, which is asked about each of `queries` segments once.
+
+    Every second batch is of mixtures of two segments: what the target says of them is as good a lesson, and there are
+    many more of them than recordings.
+    """
+    torch.manual_seed(run.seed)
+    student = build(settings.architecture, {**settings.settings, "classes": len(target.classes)}).to(device())
+    optimiser = torch.optim.AdamW(student.parameters(), weight_decay=settings.weight_decay)
+    batches = max(1, settings.queries // settings.batch)
+    answers: dict[int, Tensor] = {}
+
+    def lesson(number: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng([run.seed, 1, number])
+        spectra, _ = draw(sounds, clips, settings.batch, rng)
+        if number % 2:
+            share = torch.from_numpy(rng.uniform(0.2, 0.8, (len(spectra), 1, 1)).astype(np.float32)).to(spectra.device)
+            spectra = standardised(share * spectra + (1.0 - share) * spectra.roll(1, 0))
+        if number not in answers:
+            with torch.no_grad():
+                answers[number] = target.logits(spectra.cpu()).softmax(dim=1).to(spectra.device)
+        return spectra, answers[number]
+
+    def step(number: int, rng: np.random.Generator) -> str:
+        set_learning_rate(optimiser, one_cycle(number, settings.steps, settings.learning_rate))
+        spectra, wanted = lesson(number % batches)
+        loss = functional.kl_div(student(spectra).log_softmax(dim=1), wanted, reduction="batchmean")
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return f"student of {target.task}: divergence {loss.item():.3f}"
+
+    student.train()
+    train(step, {"student": student, "optimiser": optimiser}, run.part(f"student-{target.task}", settings.steps))
+    return student.eval().cpu()

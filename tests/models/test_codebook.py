@@ -1,0 +1,161 @@
+"""The codebook: what is drawn depends on codes alone, and what is revoked has none."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from sottovoce.errors import ConfigError, ModelError
+from sottovoce.models.codebook import Codebook, interpolation, pictures
+
+TASKS = ("mood", "word")
+BOTH = TASKS
+
+
+def codebook(block_segments: int = 1, memory: float = 1.0, seed: int = 0) -> Codebook:
+    """Three moods, two words, at two positions."""
+    rng = np.random.default_rng(seed)
+    words = rng.integers(0, 256, (2, 4, 3, 5, 4), dtype=np.uint8)
+    centres = (np.eye(3, dtype=np.float32), np.eye(2, dtype=np.float32))
+    return Codebook(TASKS, centres, words, -2.0, 3.0, memory, block_segments)
+
+
+def posteriors(segments: int, seed: int = 0) -> np.ndarray:
+    """Log posteriors [S, 5]."""
+    rng = np.random.default_rng(seed)
+    moods, words = rng.dirichlet(np.ones(3), segments), rng.dirichlet(np.ones(2), segments)
+    return np.log(np.concatenate([moods, words], axis=1)).astype(np.float32)
+
+
+def said(book: Codebook, heard: np.ndarray, permit=BOTH):
+    codes, positions, _ = book.codes(heard, permit, book.initial_state())
+    return codes, positions
+
+
+def test_codes_are_the_classes_of_the_mean_posterior():
+    heard = np.log(np.array([[0.6, 0.3, 0.1, 0.9, 0.1], [0.1, 0.5, 0.4, 0.2, 0.8], [0.1, 0.1, 0.8, 0.1, 0.9]]))
+    codes, positions = said(codebook(), heard)
+    assert codes.tolist() == [[1, 1], [2, 1], [3, 2]]  # means: .6 .3 .1 | .35 .4 .25 | .27 .3 .43, and 2 words
+    assert positions.tolist() == [0, 1, 1]
+    assert said(codebook(memory=0.0), heard)[0].tolist() == [[1, 1], [2, 2], [3, 2]]
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.sampled_from([1, 2, 4]))
+def test_any_chunking_gives_the_same_codes(lengths, block):
+    book = codebook(block)
+    heard = posteriors(block * sum(lengths))
+    whole = said(book, heard)
+    state, parts, first = book.initial_state(), [], 0
+    for length in lengths:
+        *part, state = book.codes(heard[first : first + block * length], BOTH, state)
+        parts.append(part)
+        first += block * length
+    for all_at_once, piece_by_piece in zip(whole, zip(*parts, strict=True), strict=True):
+        assert np.array_equal(all_at_once, np.concatenate(piece_by_piece))
+
+
+def test_what_is_said_does_not_change_what_was_put_in():
+    book = codebook()
+    state = book.initial_state()
+    book.codes(posteriors(3), BOTH, state)
+    assert not state["heard"].any()
+    assert not state["blocks"].any()
+
+
+def test_a_block_has_one_code():
+    codes, positions = said(codebook(block_segments=4), posteriors(10))
+    for start in (0, 4, 8):
+        assert len(np.unique(codes[start : start + 4], axis=0)) == 1
+    assert positions.tolist() == [0] * 4 + [1] * 6
+
+
+@given(st.integers(0, 1000), st.integers(0, 1000))
+def test_what_is_revoked_cannot_be_told(one, other):
+    """Zero bits: whatever its posteriors, what is drawn is the same to the last bit."""
+    book = codebook()
+    first = posteriors(4)
+    second = first.copy()
+    first[:, :3], second[:, :3] = posteriors(4, one)[:, :3], posteriors(4, other)[:, :3]
+    drawn = [book.draw(*said(book, heard, ["word"])) for heard in (first, second)]
+    assert np.array_equal(drawn[0], drawn[1])
+    nothing = [book.draw(*said(book, posteriors(4, seed), [])) for seed in (one, other)]
+    assert np.array_equal(nothing[0], nothing[1])
+
+
+def test_equal_codes_give_equal_bits_however_many_are_drawn_at_once():
+    book = codebook()
+    codes, positions = said(book, posteriors(40))
+    together = book.draw(codes, positions)
+    alone = [book.draw(codes[i : i + 1], positions[i : i + 1])[0] for i in range(40)]
+    assert np.array_equal(together, alone)
+    assert together.shape == (40, 161, 128)
+    assert np.abs(together.mean(axis=(1, 2))).max() < 1e-5
+    assert len(np.unique(together, axis=0)) == len(np.unique(np.column_stack([codes, positions]), axis=0))
+
+
+def test_the_rate_is_bits_per_block():
+    assert codebook().rate_bits_per_s(BOTH) == pytest.approx((math.log2(3) + 1) / 1.28)
+    assert codebook(block_segments=4).rate_bits_per_s(["word"]) == pytest.approx(1 / 5.12)
+    assert codebook().rate_bits_per_s([]) == 0.0
+
+
+def test_it_comes_back_from_its_file():
+    book = codebook(block_segments=2, memory=0.5)
+    again = Codebook.from_bytes(book.to_bytes())
+    heard = posteriors(7)
+    assert np.array_equal(book.draw(*said(book, heard)), again.draw(*said(again, heard)))
+    assert (again.tasks, again.memory, again.block_segments) == (TASKS, 0.5, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", codebook().to_bytes()[:-200]])
+def test_a_damaged_file_is_refused(content):
+    with pytest.raises(ModelError, match="train the filter again"):
+        Codebook.from_bytes(content)
+
+
+def test_objects_in_a_file_are_never_unpickled(tmp_path):
+    np.savez(tmp_path / "bad.npz", tasks=np.array([{"a": 1}], dtype=object), words=np.zeros(1))
+    with pytest.raises(ModelError, match="cannot be read"):
+        Codebook.from_bytes((tmp_path / "bad.npz").read_bytes())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tasks": ()},
+        {"words": np.zeros((2, 4, 4, 5, 4), np.uint8)},
+        {"words": np.zeros((2, 4, 3, 5, 4), np.float32)},
+        {"words": np.zeros((2, 4, 3, 500, 4), np.uint8)},
+        {"low": 5.0},
+        {"high": math.nan},
+        {"memory": 2.0},
+        {"block_segments": 3},
+    ],
+)
+def test_what_does_not_fit_together_is_refused(change):
+    with pytest.raises(ModelError):
+        replace(codebook(), **change)
+
+
+def test_unknown_permissions_are_named():
+    with pytest.raises(ConfigError, match="no codes for age; it can permit mood, word"):
+        codebook().check_permit(["word", "age"])
+
+
+@pytest.mark.parametrize(("points", "onto"), [(41, 161), (32, 128), (1, 7), (5, 5), (161, 161)])
+def test_interpolation_is_the_bilinear_one_of_torch(points, onto):
+    values = torch.randn(1, 1, points, 1, generator=torch.Generator().manual_seed(0))
+    expected = functional.interpolate(values, (onto, 1), mode="bilinear").flatten()
+    assert np.allclose(interpolation(points, onto) @ values.flatten().numpy(), expected.numpy(), atol=1e-5)
+
+
+def test_pictures_are_off_by_half_a_step_at_most():
+    values = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    drawn, low, high = pictures(values)
+    assert np.abs(low + drawn * (high - low) / 255 - values).max() <= (high - low) / 510 + 1e-6
+    assert pictures(np.zeros((2, 2), np.float32))[0].max() == 0

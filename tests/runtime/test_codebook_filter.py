@@ -1,0 +1,135 @@
+"""A filter that draws from codes: two sounds with equal codes cannot be told apart, by anything that leaves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES
+from sottovoce.errors import ConfigError, ModelError
+from sottovoce.models.architectures import build
+from sottovoce.models.codebook import Codebook
+from sottovoce.runtime.export import save_codebook
+from sottovoce.runtime.filter import Filter
+from sottovoce.training.codebook import Encoder
+
+BINS = {"no": 10, "yes": 18}
+
+
+class Tones(torch.nn.Module):
+    """Which of two tones is louder, or how loud the sound is above: crude recognisers of a word and a mood."""
+
+    def __init__(self, bins: list[int]) -> None:
+        super().__init__()
+        self.bins = bins
+
+    def forward(self, spectra: torch.Tensor) -> torch.Tensor:
+        return 4.0 * spectra[:, self.bins].mean(dim=2)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    rng = np.random.default_rng(0)
+    centres = (np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32))
+    book = Codebook(("word", "mood"), centres, rng.integers(0, 256, (3, 3, 3, 20, 8), dtype=np.uint8), -1.0, 3.0)
+    place = tmp_path_factory.mktemp("codebook") / "filter"
+    encoder = Encoder([Tones(list(BINS.values())), Tones([60, 120])])
+    save_codebook(place, encoder, book, 0.6, 0.8, {"method": "codebook", "permit": ["word", "mood"]}, {})
+    return place
+
+
+@pytest.fixture(scope="module")
+def loaded(folder) -> Filter:
+    return Filter.load(folder)
+
+
+def sound(tones: list[int], seed: int = 0, level: float = 0.1, samples: int = 0) -> np.ndarray:
+    """A segment for each tone, of that bin, in noise."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE
+    parts = [np.sin(2 * np.pi * 50 * tone * time + rng.uniform(0, 6)) for tone in tones]
+    wav = np.concatenate(parts) + 0.05 * rng.standard_normal(len(tones) * SEGMENT_SAMPLES)
+    return (level * wav)[: samples or None].astype(np.float32)
+
+
+def test_equal_codes_are_equal_to_the_last_bit(loaded):
+    """Another noise, phase, level and length of the last segment: nothing of it passes."""
+    only = loaded.permitting(["word"])
+    one = sound([10, 10, 10], seed=1)
+    other = sound([10, 10, 10], seed=2, level=0.007, samples=2 * SEGMENT_SAMPLES + 14_000)
+    assert np.array_equal(only.features(one), only.features(other))
+    assert np.array_equal(only.filter(one), only.filter(other))
+    assert not np.array_equal(only.features(one), only.features(sound([18, 18, 10])))
+
+
+def test_what_leaves_are_whole_segments(loaded):
+    assert loaded.whole_segments
+    for samples in (1, 160, SEGMENT_SAMPLES, SEGMENT_SAMPLES + 1, 50_000):
+        whole = -(-samples // SEGMENT_SAMPLES)
+        wav = sound([10] * 3, samples=samples)
+        assert loaded.features(wav).shape == (161, 128 * whole)
+        assert len(loaded.filter(wav)) == SEGMENT_SAMPLES * whole
+        assert len(loaded.filter(np.repeat(wav, 3), 48_000)) == 3 * SEGMENT_SAMPLES * whole
+    assert len(loaded.filter(np.zeros(0, np.float32))) == 0
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.integers(1, 150_000), min_size=1, max_size=8), st.integers(0, 20_000))
+def test_any_chunking_gives_the_same_samples(loaded, lengths, more):
+    wav = sound([10, 18, 60, 120] * 6, samples=23 * SEGMENT_SAMPLES + more)
+    cuts = [cut for cut in np.cumsum(lengths) if cut < len(wav)]
+    pieces = np.concatenate(list(loaded.pieces(np.split(wav, cuts))))
+    assert np.array_equal(pieces, loaded.filter(wav))
+
+
+def test_a_long_sound_is_its_segments_in_order(loaded):
+    """Across the chunks in which it is worked on, the last segment aligned to the end."""
+    wav = sound([10, 18, 60, 120, 10] * 4, samples=19 * SEGMENT_SAMPLES + 777)
+    segments = [wav[i * SEGMENT_SAMPLES : (i + 1) * SEGMENT_SAMPLES] for i in range(19)] + [wav[-SEGMENT_SAMPLES:]]
+    assert np.array_equal(loaded.features(wav), np.concatenate([*loaded.obfuscate(np.stack(segments))], axis=1))
+
+
+def test_consent_is_a_switch(loaded):
+    words = [sound([10, 10]), sound([18, 18])]
+    moods = [words[0] + sound([60, 60]), words[0] + sound([120, 120])]
+
+    def told_apart(permit, pair):
+        return not np.array_equal(*[loaded.filter(wav, permit=permit) for wav in pair])
+
+    assert told_apart(["word"], words)
+    assert not told_apart(["word"], moods)
+    assert told_apart(["mood"], moods)
+    assert told_apart(["word", "mood"], words)
+    assert not told_apart([], words)
+    assert loaded.permitting(["mood"]).permit == ("mood",)
+    assert loaded.permitting([]).rate_bits_per_s == 0.0
+    assert loaded.rate_bits_per_s == pytest.approx(2 / 1.28)
+
+
+def test_constant_blocks_tell_one_answer_and_no_length(loaded):
+    constant = loaded.permitting(["word"]).constant(3)
+    short, long = sound([18]), sound([18] * 21)
+    assert np.array_equal(constant.filter(short), constant.filter(long))
+    assert np.array_equal(constant.features(short), np.concatenate([*constant.obfuscate(short[None])], axis=1))
+    assert len(constant.filter(short)) == 3 * SEGMENT_SAMPLES
+    assert not np.array_equal(constant.filter(short), constant.filter(sound([10])))
+
+
+def test_mistakes_are_named(loaded, tiny):
+    with pytest.raises(ConfigError, match="no codes for age"):
+        loaded.permitting(["age"])
+    with pytest.raises(ConfigError, match="cannot be switched"):
+        tiny.permitting(["word"])
+    with pytest.raises(ConfigError, match="no codes"):
+        tiny.constant(3)
+    with pytest.raises(ConfigError, match="expected 1 to"):
+        loaded.constant(-1)
+
+
+def test_an_encoder_of_another_codebook_is_refused(folder, tmp_path):
+    book = Codebook.from_bytes((folder / "codebook.npz").read_bytes())
+    with pytest.raises(ModelError):
+        save_codebook(tmp_path / "filter", Encoder([build("compact-recogniser", {"classes": 3})]), book, 0, 1, {}, {})

@@ -1,0 +1,128 @@
+"""Distillation alone: words that say what they stand for, no label, and of a black box nothing but answers."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sottovoce.audio.segment import front_end
+from sottovoce.corpora.manifest import split
+from sottovoce.errors import ConfigError
+from sottovoce.models.codebook import SHARPNESS
+from sottovoce.models.target import Target, from_callable, from_module
+from sottovoce.training import words
+from sottovoce.training.codebook import CodebookSettings, train_codebook
+from sottovoce.training.distillation import StudentSettings, distil
+from sottovoce.training.loop import Run
+from sottovoce.training.words import WordSettings
+
+SOUND = (0.65, 0.85)
+WORDS = ("no", "stop", "yes")
+TINY = CodebookSettings(
+    student=StudentSettings(steps=20, queries=200, batch=16), drawing=WordSettings(steps=30, candidates=128)
+)
+
+
+class Reader(nn.Module):
+    """A recogniser of words that is right already: the tones that the corpus has."""
+
+    def __init__(self, bins=(10, 14, 18)) -> None:
+        super().__init__()
+        self.bins = list(bins)
+        self.scale = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, spectrum: torch.Tensor) -> torch.Tensor:
+        return self.scale * spectrum[:, self.bins].mean(dim=2)
+
+
+@pytest.fixture
+def target() -> Target:
+    return from_module(Reader(), "word", WORDS)
+
+
+@pytest.fixture(scope="module")
+def train_clips(shaped_once) -> np.ndarray:
+    return split(shaped_once.manifest, "utterance").train
+
+
+def trained(shaped_once, clips, targets, settings=TINY):
+    run = Run(settings.student.steps, 0, lambda *_: None)
+    return train_codebook(shaped_once.sounds, clips, targets, settings, SOUND, run)
+
+
+def test_goals_by_hand():
+    first, second = words.goals([np.eye(2, dtype=np.float32), np.eye(3, dtype=np.float32)])
+    assert first.shape == (len(SHARPNESS) * 3 * 4, 2)
+    assert first[0].tolist() == [0.5, 0.5]  # both revoked
+    assert second[1].tolist() == pytest.approx([0.38 + 0.62 / 3, 0.62 / 3, 0.62 / 3])  # first block, 0.95 * 0.4
+    assert second[-1].tolist() == pytest.approx([0.05 / 3, 0.05 / 3, 0.95 + 0.05 / 3])  # a late block
+    assert torch.allclose(first.sum(dim=1), torch.ones(len(first)))
+
+
+def test_drawn_words_say_what_they_stand_for(shaped_once, train_clips, target):
+    _, book = trained(shaped_once, train_clips, [target])
+    codes = np.arange(4)
+    late = np.full(4, len(SHARPNESS) - 1)
+    logits = target.predict(book.draw(codes[:, None], late))
+    assert logits[1:].argmax(axis=1).tolist() == [0, 1, 2]
+    revoked = torch.from_numpy(logits[0]).softmax(dim=0)
+    assert revoked.max() < 0.6
+
+
+def test_two_tasks_in_one_codebook_each_with_its_own_codes(shaped_once, train_clips, target):
+    mood = from_module(Reader((60, 120)), "mood", ("low", "high"))
+    encoder, book = trained(shaped_once, train_clips, [target, mood])
+    assert book.tasks == ("word", "mood")
+    assert book.words.shape[:3] == (len(SHARPNESS), 4, 3)
+    late = np.full(2, len(SHARPNESS) - 1)
+    both = book.draw(np.array([[2, 1], [2, 2]]), late)
+    assert target.predict(both).argmax(axis=1).tolist() == [1, 1]
+    assert mood.predict(both).argmax(axis=1).tolist() == [0, 1]
+    with torch.no_grad():
+        assert torch.allclose(encoder(torch.randn(2, 161, 128))[:, :3].exp().sum(dim=1), torch.ones(2), atol=1e-5)
+
+
+def test_a_black_box_is_asked_within_its_budget_and_nothing_else(shaped_once, train_clips):
+    asked = []
+
+    def answer(spectra: np.ndarray) -> np.ndarray:
+        asked.append(len(spectra))
+        return 5.0 * spectra[:, [10, 14, 18]].mean(axis=2)
+
+    box = from_callable(answer, "word", WORDS)
+    encoder, book = trained(shaped_once, train_clips, [box])
+    words_asked = 128 + 64  # candidates, and mixtures of two
+    assert sum(asked) <= TINY.student.queries + words_asked
+    late = np.full(3, len(SHARPNESS) - 1)
+    assert box.predict(book.draw(np.array([[1], [2], [3]]), late)).argmax(axis=1).tolist() == [0, 1, 2]
+    assert not any(parameter.requires_grad and parameter.grad is None for parameter in encoder.parameters())
+
+
+def test_a_student_learns_the_answers(shaped_once, train_clips, target):
+    clips = split(shaped_once.manifest, "utterance").test
+    settings = StudentSettings(steps=80, queries=1280, batch=16)
+    student = distil(shaped_once.sounds, train_clips, target, settings, Run(80, 0, lambda *_: None))
+    spectra = front_end(shaped_once.sounds.segments(clips, np.zeros(len(clips), int), 20480))
+    with torch.no_grad():
+        same = student(torch.from_numpy(spectra)).argmax(dim=1).numpy() == target.predict(spectra).argmax(axis=1)
+    assert same.mean() > 0.8
+
+
+def test_the_target_is_never_changed(shaped_once, train_clips, target):
+    before = target.logits.scale.item()
+    trained(shaped_once, train_clips, [target])
+    assert target.logits.scale.item() == before
+    assert target.logits.scale.grad is None
+
+
+def test_fewer_codes_than_classes_are_groups_of_answers(shaped_once, train_clips, target):
+    _, book = trained(shaped_once, train_clips, [target], CodebookSettings(codes=2, drawing=WordSettings(steps=2)))
+    assert book.sizes == (2,)
+    assert np.allclose(book.centres[0].sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_more_combinations_than_can_be_drawn_are_refused(shaped_once, train_clips, target):
+    classes = tuple(map(str, range(20)))
+    wide = [from_module(nn.Sequential(nn.Flatten(), nn.Linear(161 * 128, 20)), name, classes) for name in "abc"]
+    with pytest.raises(ConfigError, match="combinations of codes are too many"):
+        trained(shaped_once, train_clips, wide)
