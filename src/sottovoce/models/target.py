@@ -23,6 +23,7 @@ from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
 
 Array = NDArray[np.float32]
 _BATCH = 64
+_RAREST = 1e-12  # of probabilities, below which a logarithm says no more
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,18 @@ def from_callable(function: Callable[[Array], Array], task: str, classes: Sequen
         return torch.from_numpy(scores)
 
     return Target(task, tuple(classes), False, logits)
+
+
+def from_classifier(model: Any, task: str, classes: Sequence[str], features: Callable[[Array], NDArray[Any]]) -> Target:
+    """A target from a fitted scikit-learn classifier and the `features` [B, D] that it takes of spectra [B, 161, 128].
+
+    `classes` name the model's own, in its order; ModelError where the model has others: `classes_` of a model that
+    was fitted on names, or numbers from 0.
+    """
+    known = [str(name) for name in model.classes_]
+    if known not in (list(classes), [str(i) for i in range(len(classes))]):
+        raise ModelError(f"the classifier knows the classes {known}, in this order; got {list(classes)}.")
+    return from_callable(lambda heard: np.log(model.predict_proba(features(heard)) + _RAREST), task, classes)
 
 
 def from_onnx(path: Path) -> Target:
