@@ -13,12 +13,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from sottovoce.errors import ModelError
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import write_folder
-from sottovoce.models.target import Target, from_callable, from_module, from_onnx, load_target, save_target, vote
+from sottovoce.models.target import (
+    Target,
+    from_callable,
+    from_classifier,
+    from_module,
+    from_onnx,
+    load_target,
+    save_target,
+    vote,
+)
 
 CLASSES = ("angry", "calm", "sad")
 BINS, FRAMES = 161, 128
@@ -124,6 +134,46 @@ def test_a_callable_with_answers_of_another_shape_is_refused(shape):
     target = from_callable(lambda batch: np.zeros(shape), "emotion", CLASSES)
     with pytest.raises(ModelError, match=r"expected \(5, 3\)"):
         target.predict(spectra())
+
+
+def means(batch: np.ndarray) -> np.ndarray:
+    return batch[:, :6].mean(axis=2)
+
+
+def fitted(names: np.ndarray) -> LogisticRegression:
+    return LogisticRegression().fit(means(spectra(60)), names[np.arange(60) % 3])
+
+
+def test_a_classifier_of_scikit_learn_is_a_target():
+    model = fitted(np.array(CLASSES))
+    target = from_classifier(model, "emotion", CLASSES, means)
+    assert (target.task, target.classes, target.differentiable) == ("emotion", CLASSES, False)
+    logits = target.predict(spectra(70))
+    assert [CLASSES[i] for i in logits.argmax(axis=1)] == list(model.predict(means(spectra(70))))
+    np.testing.assert_allclose(np.exp(logits).sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_a_classifier_may_know_its_classes_by_number():
+    by_name, by_number = fitted(np.array(CLASSES)), fitted(np.arange(3))
+    found = [from_classifier(model, "emotion", CLASSES, means).predict(spectra()) for model in (by_name, by_number)]
+    np.testing.assert_allclose(*found, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [("calm", "angry", "sad"), ("angry", "calm"), ("1", "2", "3")])
+def test_a_classifier_of_other_classes_is_refused(classes):
+    with pytest.raises(ModelError, match="in this order"):
+        from_classifier(fitted(np.array(CLASSES)), "emotion", classes, means)
+
+
+def test_an_impossible_class_has_a_finite_score():
+    class Certain:
+        classes_ = CLASSES
+
+        def predict_proba(self, features: np.ndarray) -> np.ndarray:
+            return np.tile([0.0, 1.0, 0.0], (len(features), 1))
+
+    logits = from_classifier(Certain(), "emotion", CLASSES, means).predict(spectra())
+    assert np.isfinite(logits).all() and (logits.argmax(axis=1) == 1).all()
 
 
 def test_an_onnx_file_with_answers_of_another_shape_is_refused(tmp_path):

@@ -22,7 +22,10 @@ from sottovoce.models.architectures import restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
 
 Array = NDArray[np.float32]
+QUERIES = 20_000  # that `load_target` may ask of a recogniser that is not on this machine
+
 _BATCH = 64
+_RAREST = 1e-12  # of probabilities, below which a logarithm says no more
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,18 @@ def from_callable(function: Callable[[Array], Array], task: str, classes: Sequen
     return Target(task, tuple(classes), False, logits)
 
 
+def from_classifier(model: Any, task: str, classes: Sequence[str], features: Callable[[Array], NDArray[Any]]) -> Target:
+    """A target from a fitted scikit-learn classifier and the `features` [B, D] that it takes of spectra [B, 161, 128].
+
+    `classes` name the model's own, in its order; ModelError where the model has others: `classes_` of a model that
+    was fitted on names, or numbers from 0.
+    """
+    known = [str(name) for name in model.classes_]
+    if known not in (list(classes), [str(i) for i in range(len(classes))]):
+        raise ModelError(f"the classifier knows the classes {known}, in this order; got {list(classes)}.")
+    return from_callable(lambda heard: np.log(model.predict_proba(features(heard)) + _RAREST), task, classes)
+
+
 def from_onnx(path: Path) -> Target:
     """A target from an ONNX file [B, 161, 128] -> [B, K] whose metadata name `task` and `classes` (JSON)."""
     import onnxruntime
@@ -122,8 +137,16 @@ def from_onnx(path: Path) -> Target:
     return Target(queried.task, queried.classes, False, queried.logits, file_sha256(path), path)
 
 
-def load_target(path: Path) -> Target:
-    """A target from a folder that `sottovoce target` wrote, or from an ONNX file; ModelError says what is wrong."""
+def load_target(place: Path | str) -> Target:
+    """A target from a folder that `sottovoce target` wrote, from an ONNX file, or from text that is an address.
+
+    What is behind http:// or https:// is asked at most `QUERIES` times. ModelError says what is wrong.
+    """
+    if isinstance(place, str) and place.startswith(("http://", "https://")):
+        from sottovoce.models.remote import from_http  # which makes targets, and so imports this module
+
+        return from_http(place, QUERIES)
+    path = Path(place)
     if path.suffix == ".onnx" and path.is_file():
         return from_onnx(path)
     card = read_folder(path, "target")
