@@ -487,7 +487,7 @@ def test_the_folder_of_a_target_is_not_the_one_where_one_is(sottovoce, shaped, q
     assert "current folder" in said.err
 
 
-@pytest.mark.parametrize("place", [".", "audit", "target"])
+@pytest.mark.parametrize("place", [".", "audit", "targets"])
 def test_an_audit_is_not_written_into_the_filter_that_it_is_of(sottovoce, shaped, made, quick, tmp_path, place):
     shutil.copytree(made.filter, tmp_path / "f")
     audit = ("audit", tmp_path / "f", "--corpus", shaped.spec, "--attack", "gender", "--out")

@@ -132,8 +132,12 @@ def audit(
     out: Out,
     attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     attack: Annotated[str | None, typer.Option(help="Attributes to attack, with commas; default: all others.")] = None,
-    permit: Annotated[str | None, typer.Option(help="What is permitted, with commas; a filter says it itself.")] = None,
-    target: Annotated[Path | None, typer.Option(help="Target that judges; a filter brings its own.")] = None,
+    permit: Annotated[
+        str | None, typer.Option(help="What is permitted, with commas; default for a filter: all that it can.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Targets that judge, PATH[,PATH]; a filter brings its own.")
+    ] = None,
     split: Split = None,
     int8: Annotated[bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that.")] = False,
     max_leakage: Annotated[float | None, typer.Option(help="Exit with status 1 when a leakage is above this.")] = None,
@@ -155,7 +159,7 @@ def audit(
             attackers,
             _names(attack),
             _names(permit),
-            target,
+            tuple(map(Path, _names(target))),
             cast(Any, split),
             seed,
             workers,

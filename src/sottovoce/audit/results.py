@@ -98,6 +98,13 @@ class Private(_Strict):
     pooled: list[Pooled] = Field(description="the worst attacker's scores added up over utterances of a person")
 
 
+class Target(_Strict):
+    """A recogniser that answers a permitted task."""
+
+    digest: str = Field(description="SHA-256 of its files; empty for a function")
+    task: str
+
+
 class Permitted(_Strict):
     """The accuracy of the target on original and obfuscated sound."""
 
@@ -171,7 +178,7 @@ class Results(_Strict):
     command: str
     corpus: dict[str, Any]
     filter: dict[str, Any]
-    target: dict[str, Any] | None
+    targets: list[Target]
     permitted: dict[str, Permitted]
     private: dict[str, Private]
     continuous: dict[str, Continuous] = {}

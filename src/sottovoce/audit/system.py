@@ -42,6 +42,9 @@ class System:
     segments [S, 20480] to features [S, 161, 128], `sound` gives what arrives of clip i, [T] at 16 kHz; None where there
     is no such output. `notes` are what a reader of the report has to know, `path` is the filter folder whose weights a
     white-box attacker may use. Sound is read or made when it is asked for.
+
+    `listen` gets the segments of one sound, in order, from its start. `whole_segments` says that what leaves as
+    features is a whole number of segments, so that the exact duration does not show.
     """
 
     description: Mapping[str, Any]
@@ -49,15 +52,21 @@ class System:
     sound: Callable[[int], Wave] | None
     notes: tuple[str, ...] = ()
     path: Path | None = None
+    whole_segments: bool = False
 
 
-def opened(text: str, manifest: Manifest, sounds: Sounds, workers: int, report: Report) -> System:
-    """The system that `text` names on the command line; ConfigError where it is none of the kinds there are."""
+def opened(
+    text: str, manifest: Manifest, sounds: Sounds, workers: int, report: Report, permit: Sequence[str] = ()
+) -> System:
+    """The system that `text` names on the command line; ConfigError where it is none of the kinds there are.
+
+    A filter is switched to `permit`, if that names any tasks; other systems permit what they permit.
+    """
     path = Path(text)
     if text.startswith(_COMMAND):
         return of_command(text.removeprefix(_COMMAND), manifest, None, workers, report)
     if os.path.isdir(text):  # unlike that of Path, this says no to what can be no name at all
-        return of_filter(Filter.load(path), sounds) if (path / CARD).is_file() else of_folder(path, manifest)
+        return of_filter(Filter.load(path), sounds, permit) if (path / CARD).is_file() else of_folder(path, manifest)
     if os.path.isfile(text) and path.suffix.lower() == ".onnx":
         return of_onnx(path, sounds)
     raise ConfigError(
@@ -66,12 +75,24 @@ def opened(text: str, manifest: Manifest, sounds: Sounds, workers: int, report: 
     )
 
 
-def of_filter(filter_: Filter, sounds: Sounds) -> System:
-    """A filter, heard as features and as sound."""
+def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = ()) -> System:
+    """A filter, heard as features and as sound, while it permits the tasks of `permit`; without any, all of its card's.
+
+    ConfigError where it cannot permit just those.
+    """
     known = _description("", "")
     description = known | {key: value for key, value in filter_.card.items() if key in known}
     description["digest"] = filter_.digest
-    return System(description, filter_.obfuscate, lambda i: filter_.filter(sounds.wave(i)), path=filter_.path)
+    if permit:
+        filter_ = filter_.permitting(permit)
+        description["permit"] = list(permit)
+    return System(
+        description,
+        filter_.obfuscate,
+        lambda i: filter_.filter(sounds.wave(i)),
+        path=filter_.path,
+        whole_segments=filter_.whole_segments,
+    )
 
 
 def of_folder(folder: Path, manifest: Manifest) -> System:

@@ -106,7 +106,7 @@ def make_filter(
     }
     mean, deviation = _loudness(sounds, parts.train)
     written = save_filter(
-        out, obfuscator, settings.architecture, settings.obfuscator, mean, deviation, card, target.source
+        out, obfuscator, settings.architecture, settings.obfuscator, mean, deviation, card, {permit: target_path}
     )
     _partial(out).unlink(missing_ok=True)
     return written

@@ -147,7 +147,7 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
 
 def provenance(results: Results) -> list[tuple[str, str]]:
     """(term, value) of everything that is needed to make the audit again, or to check that it is this one."""
-    corpus, filter_, target = results["corpus"], results["filter"], results["target"] or {}
+    corpus, filter_ = results["corpus"], results["filter"]
     stated = [
         ("Command", results["command"]),
         ("Sottovoce", f"{results['sottovoce']} (results schema {results['schema']})"),
@@ -165,7 +165,7 @@ def provenance(results: Results) -> list[tuple[str, str]]:
         ("Licence", corpus.get("licence") or "not stated"),
         ("Citation", corpus.get("citation") or "none"),
         ("Filter digest", filter_["digest"]),
-        ("Target digest", target.get("digest", "")),
+        *((f"Target digest, {target['task']}", target["digest"]) for target in results["targets"]),
         ("Scores digest", results["scores"]),
     ]
     return [(term, value) for term, value in stated if value]

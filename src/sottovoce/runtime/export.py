@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
 from sottovoce.errors import ModelError
-from sottovoce.models.checkpoint import copy_files, write_folder
+from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.runtime.config import FRONT_END, FilterConfig
 from sottovoce.runtime.engine import INPUT, OUTPUT, OnnxEngine
 
@@ -89,6 +89,11 @@ def check_parity(network: nn.Module, graph: bytes) -> float:
     return worst
 
 
+def target_place(task: str) -> str:
+    """Where in a filter folder the target of a permitted task is, as a target folder or with its target.onnx alone."""
+    return f"targets/{path_part(task)}"
+
+
 def save_filter(
     folder: Path,
     obfuscator: nn.Module,
@@ -97,12 +102,13 @@ def save_filter(
     sound_mean: float,
     sound_std: float,
     card: Mapping[str, Any],
-    target_folder: Path | None = None,
+    targets: Mapping[str, Path] = {},
 ) -> dict[str, Any]:
     """Write a trained obfuscator as a filter folder, all or nothing; returns its card as written.
 
-    `sound_mean` and `sound_std` are those of the log spectra of its sound. `target_folder`, a target's folder or ONNX
-    file, is copied in. ModelError if the graph fails its comparison or the folder cannot be written.
+    `sound_mean` and `sound_std` are those of the log spectra of its sound. `targets`, by permitted task a target's
+    folder or ONNX file, are copied to where `target_place` says. ModelError if the graph fails its comparison or the
+    folder cannot be written.
     """
     config = json.dumps(
         {
@@ -120,7 +126,7 @@ def save_filter(
         "weights.safetensors": save({name: value.contiguous() for name, value in obfuscator.state_dict().items()}),
         "filter.onnx": to_onnx(obfuscator),
     }
-    if target_folder is not None:
-        is_file = target_folder.is_file()
-        files |= {"target/target.onnx": target_folder.read_bytes()} if is_file else copy_files(target_folder, "target")
+    for task, path in targets.items():
+        place = target_place(task)
+        files |= {f"{place}/target.onnx": path.read_bytes()} if path.is_file() else copy_files(path, place)
     return write_folder(folder, "filter", files, card)

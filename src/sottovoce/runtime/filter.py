@@ -10,7 +10,7 @@ never the input.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,22 @@ class Filter:
         except ModelError as error:
             raise ModelError(f"{folder}: {error}") from error
         return cls(OnnxEngine(folder / "filter.onnx", threads), config, card, folder_digest(card), folder)
+
+    @property
+    def whole_segments(self) -> bool:
+        """Whether what leaves is a whole number of segments of 1.28 s, and no exact duration shows."""
+        return False
+
+    def permitting(self, tasks: Sequence[str]) -> Filter:
+        """The filter that permits `tasks` and no others; ConfigError where this one cannot be switched to that."""
+        permit = self.card.get("permit", [])
+        if {*tasks} != {*permit}:
+            asked, can = (", ".join(names) or "nothing" for names in (tasks, permit))
+            raise ConfigError(
+                f"the filter is to permit {asked}; expected {can}, as it was trained and cannot change: ask for that, or "
+                "train another filter."
+            )
+        return self
 
     def obfuscate(self, segments: Wave) -> Spectrum:
         """Obfuscated spectra [S, 161, 128], standardised, of sound segments [S, 20480] at 16 kHz.
