@@ -185,7 +185,7 @@ def test_what_is_unknown_is_refused_with_what_is_known(sottovoce, shaped, made, 
     refused(sottovoce(*train, "--permit", "word,speaker"), "one task")
     refused(sottovoce(*audit, "--attackers", "heroic"), "'heroic'", "quick, standard")
     refused(sottovoce(*audit, "--attack", "mood"), "'mood'", "gender, speaker")
-    refused(sottovoce(*audit, "--permit", "mood"), "'mood'", "gender, speaker, word")
+    refused(sottovoce(*audit, "--permit", "mood"), "permit mood;", "expected word")
     refused(sottovoce(*audit, "--split", "halves"), "'halves'", "utterance, speaker, official")
     refused(sottovoce(*audit, "--target", tmp_path / "nowhere"), "nowhere")
     refused(sottovoce("audit", tmp_path / "nowhere", *common), "cannot be audited", "command:")

@@ -75,8 +75,8 @@ class Filter:
         if {*tasks} != {*permit}:
             asked, can = (", ".join(names) or "nothing" for names in (tasks, permit))
             raise ConfigError(
-                f"the filter is to permit {asked}; expected {can}, as it was trained and cannot change: ask for that, or "
-                "train another filter."
+                f"the filter is to permit {asked}; expected {can}, as it was trained and cannot change: "
+                "ask for that, or train another filter."
             )
         return self
 
