@@ -157,7 +157,7 @@ def test_what_a_target_answers_is_measured(audited, shaped, tmp_path):
     network = build("deepspeech2", {"classes": 3, **sizes})
     save_target(tmp_path / "t", network, "deepspeech2", {"classes": 3, **sizes}, "word", classes, card)
     copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
-    found = audited(copies, target=tmp_path / "t", attributes=("gender",))
+    found = audited(copies, targets=(tmp_path / "t",), attributes=("gender",))
     assert {*found["permitted"]} == {"word"} and found["filter"]["permit"] == ["word"]
     assert found["corpus"]["split_seed"] == 5, "its test clips stay unheard"
 
