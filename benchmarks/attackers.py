@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--task", default="speaker")
     asked = parser.parse_args()
     manifest, sounds = opened(asked.corpus, lambda done, total, note: None)
-    case = Case(manifest, sounds, split(manifest), None)
+    case = Case(manifest, sounds, split(manifest))
     effort: Effort = EFFORTS["standard"]
     labels = {part: case.labels(asked.task, part) for part in PARTS}
     counts = [round(share * len(labels["train"])) for share in SHARES]

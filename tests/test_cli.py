@@ -185,7 +185,7 @@ def test_what_is_unknown_is_refused_with_what_is_known(sottovoce, shaped, made, 
     refused(sottovoce(*train, "--permit", "word,speaker"), "one task")
     refused(sottovoce(*audit, "--attackers", "heroic"), "'heroic'", "quick, standard")
     refused(sottovoce(*audit, "--attack", "mood"), "'mood'", "gender, speaker")
-    refused(sottovoce(*audit, "--permit", "mood"), "'mood'", "gender, speaker, word")
+    refused(sottovoce(*audit, "--permit", "mood"), "permit mood;", "expected word")
     refused(sottovoce(*audit, "--split", "halves"), "'halves'", "utterance, speaker, official")
     refused(sottovoce(*audit, "--target", tmp_path / "nowhere"), "nowhere")
     refused(sottovoce("audit", tmp_path / "nowhere", *common), "cannot be audited", "command:")
@@ -487,7 +487,7 @@ def test_the_folder_of_a_target_is_not_the_one_where_one_is(sottovoce, shaped, q
     assert "current folder" in said.err
 
 
-@pytest.mark.parametrize("place", [".", "audit", "target"])
+@pytest.mark.parametrize("place", [".", "audit", "targets"])
 def test_an_audit_is_not_written_into_the_filter_that_it_is_of(sottovoce, shaped, made, quick, tmp_path, place):
     shutil.copytree(made.filter, tmp_path / "f")
     audit = ("audit", tmp_path / "f", "--corpus", shaped.spec, "--attack", "gender", "--out")

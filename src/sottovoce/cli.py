@@ -138,9 +138,14 @@ def audit(
     out: Out,
     attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     attack: Annotated[str | None, typer.Option(help="Attributes to attack, with commas; default: all others.")] = None,
-    permit: Annotated[str | None, typer.Option(help="What is permitted, with commas; a filter says it itself.")] = None,
-    target: Annotated[Path | None, typer.Option(help="Target that judges; a filter brings its own.")] = None,
+    permit: Annotated[
+        str | None, typer.Option(help="What is permitted, with commas; default for a filter: all that it can.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Targets that judge, PATH[,PATH]; a filter brings its own.")
+    ] = None,
     split: Split = None,
+    constant: Annotated[int, typer.Option(help="Blocks that a codebook filter sends for every sound.", min=0)] = 0,
     int8: Annotated[bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that.")] = False,
     max_leakage: Annotated[float | None, typer.Option(help="Exit with status 1 when a leakage is above this.")] = None,
     workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = os.cpu_count() or 1,
@@ -161,11 +166,12 @@ def audit(
             attackers,
             _names(attack),
             _names(permit),
-            target,
+            tuple(map(Path, _names(target))),
             cast(Any, split),
             seed,
             workers,
             _command(),
+            constant,
             int8,
         )
         results = run_audit(ask, Progress())
@@ -230,16 +236,16 @@ def protect(
 
 @app.command()
 def experiment(
-    name: Annotated[str, typer.Argument(help="first-light or loss-weights.")],
-    corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb.")],
+    name: Annotated[str, typer.Argument(help="codebook, first-light or loss-weights.")],
+    corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb, fsdd.")],
     out: Out = Path("results"),
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
 ) -> None:
     """Make the measured results of the project again; prints a table."""
     with _needs("audit"):
-        from sottovoce.experiments import first_light, loss_weights
+        from sottovoce.experiments import codebook, first_light, loss_weights
 
-        known = {"first-light": first_light.run, "loss-weights": loss_weights.run}
+        known = {"codebook": codebook.run, "first-light": first_light.run, "loss-weights": loss_weights.run}
         if name not in known:
             raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(known)}.")
         typer.echo(known[name](corpora_at, out, workers))

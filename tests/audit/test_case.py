@@ -79,9 +79,9 @@ def test_a_label_with_many_numbers_is_estimated_and_not_classified(case):
 
 
 def test_a_class_that_the_target_does_not_know_is_named(case):
-    narrow = Target("word", ("no", "stop"), False, case.target.logits)
+    narrow = Target("word", ("no", "stop"), False, case.targets[0].logits)
     with pytest.raises(CorpusError, match="also has yes"):
-        replace(case, target=narrow).labels("word", "test")
+        replace(case, targets=(narrow,)).labels("word", "test")
 
 
 def test_another_split_is_another_case(case):

@@ -65,7 +65,7 @@ def test_the_attribute_with_the_most_classes_is_used(case):
 def test_a_leak_can_be_planted_among_any_number_of_classes(case, tmp_path):
     """A label for every recording: more than there are bins for tones of their own."""
     clips = [replace(clip, labels={"who": f"{i:02}"}) for i, clip in enumerate(case.manifest.clips)]
-    many = replace(case, manifest=replace(case.manifest, clips=tuple(clips)), target=None)
+    many = replace(case, manifest=replace(case.manifest, clips=tuple(clips)), targets=())
     hearing = hear_features(many, front_end, "original", "", 0, tmp_path)
     planned = controls.bouts(many, ["who"], Hearings(hearing, hearing, None), hearing, (), 0)
     planted = planned["planted"]

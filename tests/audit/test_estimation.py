@@ -149,7 +149,7 @@ def test_a_number_that_the_permitted_answer_tells_has_a_high_floor(audited, crow
         "speaker",
         crowd.manifest.speakers,
     )
-    permitted = replace(crowd, target=target, permit=("speaker",))
+    permitted = replace(crowd, targets=(target,), permit=("speaker",))
     tried = replace(little, informed=("nearest",), ignorant=("nearest",), continuous=True)
     found = audited(attributes=["gender"], effort=tried, case=permitted)
     assert found["permitted"]["speaker"]["original"]["score"] == 1.0

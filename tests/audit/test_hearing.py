@@ -10,6 +10,7 @@ import pytest
 
 from sottovoce.audio.level import rms
 from sottovoce.audio.segment import cut, front_end
+from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.hearing import Hearing, hear_changed, hear_features, hear_sound
 from sottovoce.corpora.manifest import split
@@ -41,6 +42,70 @@ def test_training_clips_are_also_heard_from_random_places(features, case):
     assert np.array_equal(np.bincount(train.owner), np.full(len(case.split.train), 3))
 
 
+def test_a_listener_gets_one_sound_at_a_time_in_order_from_its_start(features, longer):
+    """It may remember what came before: a sound is never mixed with another, or with a place in itself."""
+    met: list[np.ndarray] = []
+
+    def listen(segments: np.ndarray) -> np.ndarray:
+        met.append(segments.copy())
+        return front_end(segments)
+
+    train = features(listen, case=longer).part("train")
+    calls = iter(met)
+    for clip in longer.clips("train"):
+        np.testing.assert_array_equal(next(calls), cut(longer.sounds.wave(clip)))
+        for crop in (next(calls), next(calls)):
+            assert crop.shape == (1, SEGMENT_SAMPLES)
+            assert within(crop[0], longer.sounds.wave(clip))
+    for part in ("validation", "test"):
+        for clip in longer.clips(part):
+            np.testing.assert_array_equal(next(calls), cut(longer.sounds.wave(clip)))
+    assert not list(calls)
+    np.testing.assert_array_equal(train.spectra, front_end(np.concatenate(met[: 3 * len(longer.split.train)])))
+
+
+def within(crop: np.ndarray, wav: np.ndarray) -> bool:
+    """Whether a piece is somewhere in a sound."""
+    starts = np.flatnonzero(wav[: len(wav) - len(crop) + 1] == crop[0])
+    return any(np.array_equal(wav[start : start + len(crop)], crop) for start in starts)
+
+
+@pytest.fixture
+def longer(case) -> Case:
+    """The same with every clip joined to its neighbours: 3.6 s, three segments."""
+
+    class Joined:
+        def wave(self, i: int) -> np.ndarray:
+            return np.concatenate([case.sounds.wave((int(i) + step) % 75) for step in range(3)])
+
+        def samples(self, i: int) -> int:
+            return len(self.wave(i))
+
+        def duration_s(self, i: int) -> float:
+            return self.samples(i) / SECOND
+
+        def segments(self, clips: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+            pieces = [self.wave(i)[start : start + length] for i, start in zip(clips, starts, strict=True)]
+            return np.array(pieces, np.float32).reshape(-1, length)
+
+    return replace(case, sounds=Joined())
+
+
+def test_where_whole_segments_leave_the_outline_is_their_number(features, longer):
+    """The exact duration does not show where what leaves ends with a segment."""
+    exact, whole = features(case=longer), features(case=longer, whole_segments=True)
+    for part in PARTS:
+        assert exact.part(part).outline[:, 0].tolist() == pytest.approx([3.6] * len(longer.clips(part)))
+        assert whole.part(part).outline[:, 0].tolist() == pytest.approx([3 * 1.28] * len(longer.clips(part)))
+    assert exact.digest != whole.digest
+
+    def first_two(segments: np.ndarray) -> np.ndarray:
+        return front_end(segments)[:2]
+
+    fewer = features(first_two, case=longer, source="fewer", whole_segments=True).part("train")
+    assert fewer.outline[:, 0].tolist() == pytest.approx([2 * 1.28] * len(longer.split.train)), "of what leaves"
+
+
 def test_the_outline_of_features_is_their_duration(features, case):
     outline = features().part("test").outline
     assert outline[:, 0].tolist() == pytest.approx([case.sounds.duration_s(i) for i in case.split.test])
@@ -55,11 +120,28 @@ def test_two_ears_hear_the_same_places(features):
 
 def test_answers_are_those_of_the_target(features, case):
     heard = features().part("test")
-    np.testing.assert_allclose(heard.answers, case.target.predict(np.array(heard.spectra)))
-    said = vote(heard.answers, heard.owner).argmax(axis=1)
+    np.testing.assert_allclose(heard.answers["word"], case.targets[0].predict(np.array(heard.spectra)))
+    said = vote(heard.answers["word"], heard.owner).argmax(axis=1)
     assert np.array_equal(said, case.labels("word", "test"))
-    deaf = features(case=replace(case, target=None)).part("test")
+    deaf = features(case=replace(case, targets=())).part("test")
     assert deaf.answers is None
+
+
+def test_every_target_is_heard_to_answer(features, case):
+    (word,) = case.targets
+    mood = from_callable(lambda spectra: spectra[:, :2].mean(axis=2), "a/b .mood", ("x", "y"))
+    hearings = [features(case=replace(case, targets=both)) for both in ((word, mood), (mood, word))]
+    assert hearings[0] == hearings[1] != features(), "whatever the order in which they are named"
+    for part in PARTS:
+        heard = hearings[0].part(part)
+        assert {*heard.answers} == {"word", "a/b .mood"}
+        for target in (word, mood):
+            expected = target.predict(np.array(heard.spectra))
+            np.testing.assert_allclose(heard.answers[target.task], expected, rtol=1e-5)
+    some = np.array([4, 2])
+    picked = heard.pick(some)
+    assert {task: len(logits) for task, logits in picked.answers.items()} == {task: 2 for task in heard.answers}
+    np.testing.assert_array_equal(picked.answers["word"], heard.answers["word"][some])
 
 
 def halves(waves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -82,8 +164,10 @@ def test_with_an_encoder_sound_and_voices_are_heard(features, case, tmp_path):
 
 
 def test_a_hearing_is_named_by_all_that_it_depends_on(features, case):
+    (word,) = case.targets
+
     def other_answers(spectra: np.ndarray) -> np.ndarray:
-        return np.roll(case.target.predict(spectra), 1, axis=1)
+        return np.roll(word.predict(spectra), 1, axis=1)
 
     by_speaker = split(case.manifest, "speaker")
     digests = {
@@ -91,9 +175,9 @@ def test_a_hearing_is_named_by_all_that_it_depends_on(features, case):
         features(seed=4).digest,
         features(source="another system").digest,
         features(case=replace(case, split=by_speaker)).digest,
-        features(case=replace(case, target=None)).digest,
-        features(case=replace(case, target=from_callable(other_answers, "word", case.target.classes))).digest,
-        features(case=replace(case, target=replace(case.target, digest="of a file"))).digest,
+        features(case=replace(case, targets=())).digest,
+        features(case=replace(case, targets=(from_callable(other_answers, "word", word.classes),))).digest,
+        features(case=replace(case, targets=(replace(word, digest="of a file"),))).digest,
     }
     assert len(digests) == 7
     assert features().digest in digests
@@ -110,7 +194,7 @@ def test_a_hearing_appears_whole_or_not_at_all(features, case, tmp_path):
 
     def stopped(segments: np.ndarray) -> np.ndarray:
         heard.append(len(segments))
-        if len(heard) > len(case.split.train) + 2:  # in the midst of validation
+        if len(heard) > 3 * len(case.split.train) + 2:  # in the midst of validation
             raise KeyboardInterrupt
         return front_end(segments)
 
@@ -120,14 +204,15 @@ def test_a_hearing_appears_whole_or_not_at_all(features, case, tmp_path):
     assert len(features().part("test")) == len(case.split.test)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_what_is_not_finite_is_refused_with_the_clip(features, case, tmp_path, wrong):
+@pytest.mark.parametrize(("wrong", "call"), [(np.nan, 6), (np.inf, 6), (np.nan, 8)])
+def test_what_is_not_finite_is_refused_with_the_clip(features, case, tmp_path, wrong, call):
+    """Of each training clip the whole is heard, then two places."""
     third = case.manifest.clips[case.split.train[2]].id
     count = iter(range(1000))
 
     def listen(segments: np.ndarray) -> np.ndarray:
         spectra = front_end(segments)
-        spectra[0, 0, 0] = wrong if next(count) == 2 else 0.0
+        spectra[0, 0, 0] = wrong if next(count) == call else 0.0
         return spectra
 
     with pytest.raises(ModelError, match=rf"{third}.* not finite"):
@@ -152,7 +237,7 @@ def test_sound_is_heard_at_one_level_without_the_silence_around_it(case, tmp_pat
         assert rms(heard.waves[row]) == pytest.approx(0.1, rel=1e-3)
     pieces = [front_end(cut(wav)) for wav in heard.waves]
     np.testing.assert_allclose(heard.spectra, np.concatenate(pieces), atol=1e-4)
-    assert heard.answers.shape == (len(heard.spectra), 3)
+    assert heard.answers["word"].shape == (len(heard.spectra), 3)
 
 
 @pytest.mark.parametrize("samples", [1, 100, 20_479, 20_480, 50_000])

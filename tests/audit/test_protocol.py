@@ -117,15 +117,42 @@ def test_what_the_permitted_answer_says_is_implied(shaped_once, audited):
         "speaker",
         manifest.speakers,
     )
-    permitted = Case(manifest, shaped_once.sounds, split(manifest, "utterance"), heard, ("speaker",))
+    permitted = Case(manifest, shaped_once.sounds, split(manifest, "utterance"), (heard,), ("speaker",))
     gender = audited(attributes=["gender"], case=permitted)["private"]["gender"]
     assert gender["floor"]["score"] == 1.0
     assert gender["floor"]["attacker"] == "the permitted answer alone"
     assert gender["verdict"] == "implied"
 
 
+def test_two_permitted_answers_together_decide_what_is_implied(shaped_once, case, audited):
+    """Who may hear the word, and which of two halves of the speakers, knows what the two say together."""
+    (word,) = case.targets
+    gender = from_callable(_brighter, "gender", ("female", "male"))
+    clips = tuple(
+        replace(clip, labels={**clip.labels, "pair": f"{clip.labels['word']} {clip.labels['gender']}"})
+        for clip in case.manifest.clips
+    )
+    both = replace(
+        case, manifest=replace(case.manifest, clips=clips), targets=(word, gender), permit=("word", "gender")
+    )
+    found = audited(attributes=["pair", "speaker"], case=both)
+    assert {*found["permitted"]} == {"word", "gender"}
+    assert all(entry["original"]["score"] > 0.9 for entry in found["permitted"].values())
+    assert {*found["private"]} == {"pair", "speaker"}
+    pair = found["private"]["pair"]
+    assert pair["verdict"] == "implied" and pair["floor"]["score"] > 0.9
+    alone = audited(attributes=["pair"], case=replace(both, targets=(word,)))["private"]["pair"]
+    assert alone["floor"]["score"] < 0.8 and alone["verdict"] == "leaks"
+
+
+def _brighter(spectra: np.ndarray) -> np.ndarray:
+    """The loudest band of a speaker as their gender: the upper two are men."""
+    bands = [spectra[:, 32 + 24 * number : 48 + 24 * number].mean(axis=(1, 2)) for number in range(5)]
+    return 9 * np.stack([np.max(bands[:3], axis=0), np.max(bands[3:], axis=0)], axis=1)
+
+
 def test_without_a_target_the_floor_is_a_constant_guess(case, audited):
-    found = audited(attributes=["gender"], case=replace(case, target=None))
+    found = audited(attributes=["gender"], case=replace(case, targets=()))
     gender = found["private"]["gender"]
     assert found["permitted"] == {}
     assert gender["floor"]["score"] == gender["chance"]

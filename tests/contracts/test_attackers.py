@@ -14,7 +14,7 @@ from sottovoce.attack.attacker import Attacker, Heard, accuracy
 from sottovoce.attack.families import FAMILIES
 from sottovoce.attack.network import NetworkAttacker
 from sottovoce.attack.statistics import LEAST
-from sottovoce.attack.through_target import FromAnswer, ThroughTarget
+from sottovoce.attack.through_target import FromAnswer, ThroughTarget, said
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.corpora import cache, espeak
@@ -63,7 +63,7 @@ def case(leak: float, seed: int = 0) -> Case:
         tones = np.sin(np.arange(8000) * (0.2 + 0.5 * np.arange(CLASSES))[:, None])
         noise = rng.standard_normal((utterances, 8000))
         waves = list((0.02 * (noise + 3 * leak * tones[labels])).astype(np.float32))
-        parts += [Heard(spectra, owner, outline.astype(np.float32), answers, waves), labels]
+        parts += [Heard(spectra, owner, outline.astype(np.float32), {"task": answers}, waves), labels]
     return Case(*parts)
 
 
@@ -162,7 +162,7 @@ def test_what_is_heard_cannot_be_changed(name):
     """It lies in files that are mapped into memory, read-only."""
     heard = case(leak=1.0)
     for part in (heard.train, heard.validation, heard.test):
-        for array in (part.spectra, part.owner, part.outline, part.answers, *part.waves):
+        for array in (part.spectra, part.owner, part.outline, part.answers["task"], *part.waves):
             array.flags.writeable = False
     attacker = fresh(name, steps=1)
     assert fitted(attacker, heard) is attacker
@@ -257,13 +257,46 @@ def test_the_floor_is_the_literal_table(seed):
 def _answered(answers: np.ndarray) -> Heard:
     utterances = len(answers)
     nothing = np.zeros((utterances, 1, 1), np.float32)
-    return Heard(nothing, np.arange(utterances), nothing[:, :, 0], np.eye(6, dtype=np.float32)[answers])
+    return Heard(nothing, np.arange(utterances), nothing[:, :, 0], {"task": np.eye(6, dtype=np.float32)[answers]})
+
+
+def test_the_floor_of_two_targets_is_their_joint_table():
+    """Neither answer alone says the label, the two together do: it is 1 where they are the same."""
+    first, second = np.array([0, 0, 1, 1, 2, 2, 0, 1]), np.array([0, 1, 0, 1, 0, 0, 0, 1])
+    labels = np.array([1, 0, 0, 1, 2, 0, 1, 1])
+    floor = FromAnswer().fit(_both(first, second), labels, _both(first, second), labels, 3)
+    heard = _both(np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 0, 1]))
+    counts = np.array([[0, 2, 0], [1, 0, 0], [1, 0, 0], [0, 2, 0], [1, 0, 1], [0, 0, 0]])  # behind each combination
+    table = counts + np.array([3, 4, 1]) / 9  # the share of each label overall, for a combination never heard
+    expected = table / table.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.exp(floor.scores(heard)), expected, atol=2 * LEAST)
+    assert said(heard).tolist() == [0, 1, 2, 3, 4, 5]
+    swapped = Heard(heard.spectra, heard.owner, heard.outline, dict(reversed(heard.answers.items())))
+    np.testing.assert_array_equal(floor.scores(swapped), floor.scores(heard))
+
+
+def _both(first: np.ndarray, second: np.ndarray) -> Heard:
+    """Utterances of one segment to which two targets answer."""
+    answers = {"a": np.eye(3, dtype=np.float32)[first], "b": np.eye(2, dtype=np.float32)[second]}
+    return replace(_answered(first), answers=answers)
+
+
+@pytest.mark.parametrize("tells", ["a", "b"])
+def test_the_attacker_through_the_targets_hears_all_of_them(tells):
+    heard, rng = case(leak=1.0), np.random.default_rng(0)
+    parts = [
+        replace(part, answers={task: part.answers["task"] if task == tells else noise for task in ("a", "b")})
+        for part in heard[::2]
+        for noise in [rng.standard_normal((len(part.owner), 3), dtype=np.float32)]
+    ]
+    heard = heard._replace(train=parts[0], validation=parts[1], test=parts[2])
+    assert accuracy(fitted(ThroughTarget(), heard), heard.test, heard.test_labels) > 0.6
 
 
 def test_the_floor_hears_the_answer_and_nothing_else():
     """Where the answer says nothing of the label the floor is at chance, however plain the label is to see."""
     plain, rng = case(leak=1.0), np.random.default_rng(0)
-    parts = [replace(heard, answers=rng.standard_normal((len(heard.owner), 4))) for heard in plain[::2]]
+    parts = [replace(heard, answers={"task": rng.standard_normal((len(heard.owner), 4))}) for heard in plain[::2]]
     heard = plain._replace(train=parts[0], validation=parts[1], test=parts[2])
     assert at_chance(fitted(FromAnswer(), heard), heard)
 

@@ -26,8 +26,9 @@ from sottovoce.errors import SottovoceError
 from sottovoce.jobs import attack
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.models.architectures import build
-from sottovoce.models.target import save_target
+from sottovoce.models.target import load_target, save_target
 from sottovoce.runtime.export import save_filter
+from sottovoce.runtime.filter import Filter
 
 RATE = 16_000
 LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
@@ -98,7 +99,7 @@ def test_copies_of_the_originals_leak(audited, shaped, tmp_path):
     for entry in found["private"].values():
         assert entry["verdict"] == "leaks"
         assert entry["worst"]["hears"] == "sound" and entry["worst"]["score"] == entry["ceiling"]["score"]
-    assert found["permitted"] == {} and found["filter"]["permit"] == [] and found["target"] is None
+    assert found["permitted"] == {} and found["filter"]["permit"] == [] and found["targets"] == []
     assert found["filter"]["method"] == "folder:copies"
     assert found["linkage"] is None and found["continuous"] == {}
 
@@ -156,7 +157,7 @@ def test_what_a_target_answers_is_measured(audited, shaped, tmp_path):
     network = build("deepspeech2", {"classes": 3, **sizes})
     save_target(tmp_path / "t", network, "deepspeech2", {"classes": 3, **sizes}, "word", classes, card)
     copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
-    found = audited(copies, target=tmp_path / "t", attributes=("gender",))
+    found = audited(copies, targets=(tmp_path / "t",), attributes=("gender",))
     assert {*found["permitted"]} == {"word"} and found["filter"]["permit"] == ["word"]
     assert found["corpus"]["split_seed"] == 5, "its test clips stay unheard"
 
@@ -198,9 +199,72 @@ def test_a_filter_keeps_its_own_split_whoever_judges(shaped, tmp_path, monkeypat
 
     monkeypatch.setattr(attack, "audit", audit)
     with pytest.raises(KeyboardInterrupt):
-        run_audit(Ask(str(tmp_path / "f"), shaped.spec, tmp_path / "out", target=tmp_path / "t"), silent)
+        run_audit(Ask(str(tmp_path / "f"), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), silent)
     assert met[0].split.seed == 7
     assert np.array_equal(met[0].split.test, split(shaped.manifest, "utterance", 7).test)
+
+
+# Filters that permit several tasks
+
+
+def words_and_genders(folder: Path) -> dict[str, Path]:
+    """Untrained targets of two tasks."""
+    classes = {"word": ("no", "stop", "yes"), "gender": ("female", "male")}
+    for task, names in classes.items():
+        sizes = {"maps": 2, "hidden": 8, "layers": 1, "classes": len(names)}
+        save_target(folder / task, build("deepspeech2", sizes), "deepspeech2", sizes, task, names, {"corpus": None})
+    return {task: folder / task for task in classes}
+
+
+def two_task_filter(shaped: Any, folder: Path, targets: dict[str, Path]) -> Path:
+    sizes = {"width": 4, "blocks": 1}
+    corpus = {"digest": shaped.manifest.digest, "split": "utterance", "split_seed": 7}
+    card = {"method": "optin", "permit": ["word", "gender"], "corpus": corpus}
+    save_filter(folder, build("compact-autoencoder", sizes), "compact-autoencoder", sizes, 1.5, 1.0, card, targets)
+    return folder
+
+
+def test_a_filter_brings_the_targets_of_all_that_it_permits(audited, shaped, tmp_path):
+    targets = words_and_genders(tmp_path / "targets")
+    path = two_task_filter(shaped, tmp_path / "f", targets)
+    found = audited(path)
+    assert found["filter"]["permit"] == ["word", "gender"]
+    assert {*found["permitted"]} == {"word", "gender"} and {*found["private"]} == {"speaker"}
+    digests = {task: load_target(place).digest for task, place in targets.items()}
+    assert found["targets"] == [{"digest": digests[task], "task": task} for task in ("word", "gender")]
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert all(digest in text for digest in digests.values())
+
+
+def test_what_is_revoked_is_attacked_and_its_target_does_not_count(audited, shaped, tmp_path, monkeypatch):
+    path = two_task_filter(shaped, tmp_path / "f", words_and_genders(tmp_path / "targets"))
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(Filter, "permitting", lambda self, tasks: (asked.append(tuple(tasks)), self)[1])
+    found = audited(path, permit=("gender",))
+    assert asked == [("gender",)]
+    assert found["filter"]["permit"] == ["gender"] and {*found["permitted"]} == {"gender"}
+    assert [target["task"] for target in found["targets"]] == ["gender"]
+    assert {*found["private"]} == {"speaker", "word"}
+
+
+def test_a_filter_that_cannot_switch_is_audited_as_it_is_or_refused(shaped, tmp_path):
+    path = two_task_filter(shaped, tmp_path / "f", words_and_genders(tmp_path / "targets"))
+    ask = Ask(str(path), shaped.spec, tmp_path / "out")
+    refused(replace(ask, permit=("word",)), "permit word;", "expected word, gender")
+    refused(replace(ask, permit=("word", "speaker")), "permit word, speaker;", "expected word, gender")
+    refused(replace(ask, permit=("gender", "word"), attributes=("mood",)), "'mood'", "what can: speaker")
+
+
+def test_targets_that_cannot_judge_are_refused(shaped, tmp_path):
+    targets = words_and_genders(tmp_path / "targets")
+    ask = Ask(str(two_task_filter(shaped, tmp_path / "f", targets)), shaped.spec, tmp_path / "out")
+    refused(replace(ask, targets=(targets["word"], targets["word"])), "both recognise 'word'")
+    sizes = {"maps": 2, "hidden": 8, "layers": 1, "classes": 5}
+    names = tuple(shaped.manifest.classes("speaker"))
+    save_target(tmp_path / "s", build("deepspeech2", sizes), "deepspeech2", sizes, "speaker", names, {"corpus": None})
+    refused(replace(ask, targets=(tmp_path / "s",)), "'speaker'", "word, gender")
+    lacking = two_task_filter(shaped, tmp_path / "g", {"word": targets["word"]})
+    refused(replace(ask, system=str(lacking)), "no target of 'gender'", "--target")
 
 
 # What cannot be audited
@@ -243,7 +307,7 @@ def test_what_is_unknown_is_refused_before_any_work(shaped, tmp_path):
     refused(replace(ask, rule="official"), "official split")
     refused(replace(ask, rule="speaker", attributes=("speaker",)), "'speaker' cannot be attacked", "gender, word")
     refused(replace(ask, corpus="csv:nowhere.csv"), "nowhere.csv")
-    refused(replace(ask, target=tmp_path / "nowhere"), "nowhere")
+    refused(replace(ask, targets=(tmp_path / "nowhere",)), "nowhere")
     refused(replace(ask, out=tmp_path / "copies"), "lies in the folder that is audited")
     refused(replace(ask, out=tmp_path / "copies" / "in" / "it"), "lies in the folder that is audited")
     refused(replace(ask, out=tmp_path / "copies" / "ada-no-0.wav"), "is a file")
@@ -257,11 +321,11 @@ def test_a_target_that_does_not_know_a_class_is_refused_before_any_work(shaped, 
         tmp_path / "t", build("deepspeech2", sizes), "deepspeech2", sizes, "word", ("no", "stop"), {"corpus": None}
     )
     copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
-    refused(Ask(str(copies), shaped.spec, tmp_path / "out", target=tmp_path / "t"), "knows word as no, stop", "yes")
+    refused(Ask(str(copies), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), "knows word as no, stop", "yes")
     save_target(
         tmp_path / "t", build("deepspeech2", sizes), "deepspeech2", sizes, "mood", ("no", "stop"), {"corpus": None}
     )
-    refused(Ask(str(copies), shaped.spec, tmp_path / "out", target=tmp_path / "t"), "no label 'mood'")
+    refused(Ask(str(copies), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), "no label 'mood'")
 
 
 ROWS = {

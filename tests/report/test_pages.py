@@ -147,7 +147,7 @@ def sample(**changes: Any) -> dict[str, Any]:
         "command": "sottovoce audit f --corpus ravdess:r --out a",
         "corpus": corpus,
         "filter": filter_,
-        "target": {"digest": "77de" * 16},
+        "targets": [{"digest": "77de" * 16, "task": "emotion"}],
         "permitted": {"emotion": {"original": score(0.6876), "obfuscated": score(0.6712), "chance": 0.1333}},
         "private": {"speaker": attribute()},
         "scores": "c0de" * 16,
@@ -440,7 +440,7 @@ def test_nothing_is_called_safe(large: tuple[dict[str, Any], Page, str]) -> None
 
 def test_what_is_not_known_of_the_permitted_answer_is_not_said(tmp_path: Path, results: dict[str, Any]) -> None:
     """Without a target nobody answers: neither the application nor the floor is measured."""
-    results |= {"target": None, "permitted": {}}
+    results |= {"targets": [], "permitted": {}}
     results["private"]["speaker"]["floor"] = {**share(0.0417), "attacker": "the best constant guess"}
     text = page(tmp_path, results).text
     assert "the attackers found more than chance: CNN" in text

@@ -17,7 +17,7 @@ from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import CARD, read_folder, write_folder
 from sottovoce.runtime.config import FRONT_END, FilterConfig
 from sottovoce.runtime.engine import OnnxEngine
-from sottovoce.runtime.export import Dithered, check_parity, save_filter, to_onnx
+from sottovoce.runtime.export import Dithered, check_parity, save_filter, target_place, to_onnx
 from sottovoce.runtime.filter import Filter
 
 COMPACT = ("compact-autoencoder", {"width": 4, "blocks": 1})
@@ -191,9 +191,20 @@ def test_a_target_folder_and_a_target_file_are_copied_in(tmp_path):
     write_folder(tmp_path / "target", "target", {"weights.safetensors": b"w", "config.json": b"{}"}, {})
     (tmp_path / "black box.onnx").write_bytes(identity_graph())
     obfuscator = network(*COMPACT)
-    card = save_filter(tmp_path / "a", obfuscator, *COMPACT, 0.0, 1.0, {"seed": 7}, tmp_path / "target")
+    card = save_filter(tmp_path / "a", obfuscator, *COMPACT, 0.0, 1.0, {"seed": 7}, {"word": tmp_path / "target"})
     assert card == read_folder(tmp_path / "a", "filter") == Filter.load(tmp_path / "a").card
     assert card["seed"] == 7
-    assert {"target/card.json", "target/config.json", "target/weights.safetensors"} <= card["files"].keys()
-    save_filter(tmp_path / "b", obfuscator, *COMPACT, 0.0, 1.0, {}, tmp_path / "black box.onnx")
-    assert (tmp_path / "b" / "target" / "target.onnx").read_bytes() == identity_graph()
+    assert {f"targets/word/{name}" for name in ("card.json", "config.json", "weights.safetensors")} <= card[
+        "files"
+    ].keys()
+    save_filter(
+        tmp_path / "b",
+        obfuscator,
+        *COMPACT,
+        0.0,
+        1.0,
+        {},
+        {"word": tmp_path / "black box.onnx", "../mood": tmp_path / "target"},
+    )
+    assert (tmp_path / "b" / "targets" / "word" / "target.onnx").read_bytes() == identity_graph()
+    assert (tmp_path / "b" / target_place("../mood") / "config.json").read_bytes() == b"{}"

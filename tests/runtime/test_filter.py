@@ -230,6 +230,15 @@ def test_a_device_needs_no_torch():
     assert found.stdout.strip() == "[]"
 
 
+def test_a_filter_permits_what_it_was_trained_for_and_nothing_else(tiny):
+    filter_ = replace(tiny, card={"permit": ["word", "mood"]})
+    assert filter_.permitting(["mood", "word"]) is filter_
+    assert replace(tiny, card={}).permitting([]).card == {}
+    for tasks in (["word"], [], ["word", "mood", "speaker"]):
+        with pytest.raises(ConfigError, match=r"expected word, mood, .* train another filter\.$"):
+            filter_.permitting(tasks)
+
+
 def test_a_filter_knows_where_it_is_from(filter_folder):
     loaded = Filter.load(str(filter_folder))
     assert loaded.path == filter_folder

@@ -7,7 +7,7 @@ on obfuscated sound, an ignorant one on originals, a white-box one also uses the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, Protocol, Self
@@ -26,15 +26,15 @@ class Heard:
 
     `spectra` [S, F, N] are their segments (standardised log spectra [S, 161, 128], or another feature of that form),
     and `owner` [S] in 0..U-1, ascending, says whose each is. `outline` [U, D] is what shows without a look at the
-    content: the duration in seconds and, of sound, the level in dB. `answers` [S, K] are the logits of the target,
-    where there is one. `waves` are the sounds [T] at 16 kHz, where sound arrives, and `voices` what a pretrained
-    speaker encoder makes of them: embeddings [P, 256] of pieces of 1.6 s, and whose each is [P].
+    content: the duration in seconds and, of sound, the level in dB. `answers` are the logits [S, K] of each permitted
+    target by its task, where there are any. `waves` are the sounds [T] at 16 kHz, where sound arrives, and `voices`
+    what a pretrained speaker encoder makes of them: embeddings [P, 256] of pieces of 1.6 s, and whose each is [P].
     """
 
     spectra: Array
     owner: NDArray[np.int64]
     outline: Array
-    answers: Array | None = None
+    answers: Mapping[str, Array] | None = None
     waves: Sequence[Array] | None = None
     voices: tuple[Array, NDArray[np.int64]] | None = None
 
@@ -57,7 +57,7 @@ class Heard:
             self.spectra[segments],
             owner,
             self.outline[utterances],
-            None if self.answers is None else self.answers[segments],
+            None if self.answers is None else {task: logits[segments] for task, logits in self.answers.items()},
             None if self.waves is None else [self.waves[u] for u in utterances],
             voices,
         )

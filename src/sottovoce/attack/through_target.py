@@ -1,4 +1,4 @@
-"""Attackers through the target: what its output alone says about the private label."""
+"""Attackers through the permitted targets: what their output alone says about the private label."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ _LEAST_LOG = -12.0
 
 
 class ThroughTarget(Chosen):
-    """Maps the target's posterior on what is heard to the private label; the map is chosen."""
+    """Maps the posteriors of all targets on what is heard, side by side, to the private label; the map is chosen."""
 
     name = "through the target"
     needs = "the target's output, and labelled recordings as the application receives them"
 
     def features(self, heard: Heard) -> Array:
-        logits = _answers(heard)
-        posterior = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        return over_segments(np.maximum(posterior, _LEAST_LOG), heard).astype(np.float32)
+        posteriors = [logits - np.logaddexp.reduce(logits, axis=1, keepdims=True) for logits in _answers(heard)]
+        return over_segments(np.maximum(np.concatenate(posteriors, axis=1), _LEAST_LOG), heard).astype(np.float32)
 
     def candidates(self, utterances: int) -> list[Any]:
         linear = [LogisticRegression(C=penalty, max_iter=500) for penalty in (0.1, 1.0, 10.0)]
@@ -33,32 +32,43 @@ class ThroughTarget(Chosen):
 
 
 class FromAnswer:
-    """The floor: knows only the target's answer (the class of the vote), and guesses the commonest label behind it."""
+    """The floor: knows only what the targets answer together, and guesses the commonest label behind that."""
 
     name = "the permitted answer alone"
     needs = "the target's answer"
     converged_ = True  # a table
 
     def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
-        said = _said(train)
-        table = np.zeros((_answers(train).shape[1], classes))
-        np.add.at(table, (said, labels), 1.0)
-        table += np.bincount(labels, minlength=classes) / (len(labels) + 1.0)  # for answers never heard
+        # One row for each combination that was heard, and the last one for all others: there can be very many.
+        self.heard_, row = np.unique(said(train), return_inverse=True)
+        table = np.zeros((len(self.heard_) + 1, classes))
+        np.add.at(table, (row, labels), 1.0)
+        table += np.bincount(labels, minlength=classes) / (len(labels) + 1.0)
         self.table_ = table / table.sum(axis=1, keepdims=True)
         self.curve_: list[tuple[int, float]] = []
         return self
 
     def scores(self, heard: Heard) -> Array:
-        return log_posterior(self.table_[_said(heard)], np.arange(self.table_.shape[1]), self.table_.shape[1])
+        combination = said(heard)
+        row = np.searchsorted(self.heard_, combination)
+        known = np.isin(combination, self.heard_)
+        probabilities = self.table_[np.where(known, row, len(self.heard_))]
+        return log_posterior(probabilities, np.arange(self.table_.shape[1]), self.table_.shape[1])
 
 
-def _said(heard: Heard) -> Labels:
-    """The target's answer to each utterance, [U]."""
-    said: Labels = vote(_answers(heard), heard.owner).argmax(axis=1)
-    return said
+def said(heard: Heard) -> Labels:
+    """What the targets answer together to each utterance, [U]: the number of the combination of their voted classes.
+
+    With one target that is the class itself.
+    """
+    number = np.zeros(len(heard), np.int64)
+    for logits in _answers(heard):
+        number = number * logits.shape[1] + vote(logits, heard.owner).argmax(axis=1)
+    return number
 
 
-def _answers(heard: Heard) -> Array:
-    if heard.answers is None:
-        raise ConfigError("this attacker reads the target's output, and none was heard; give a target to answer first.")
-    return heard.answers
+def _answers(heard: Heard) -> list[Array]:
+    """The logits of each target, always in the same order."""
+    if not heard.answers:
+        raise ConfigError("this attacker reads a target's output, and none was heard; give a target to answer first.")
+    return [heard.answers[task] for task in sorted(heard.answers)]

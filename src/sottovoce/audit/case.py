@@ -1,4 +1,4 @@
-"""What is audited against: a corpus, its split, the target whose answer is permitted, and what can be attacked."""
+"""What is audited against: a corpus, its split, the targets whose answers are permitted, and what can be attacked."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ _FEWEST_VALUES = 20  # of a label that is a number, to be estimated as one
 
 @dataclass(frozen=True)
 class Case:
-    """What is audited against; `permit` names what is permitted, whether or not there is a target to answer it."""
+    """What is audited against.
+
+    `targets` answer permitted tasks, one target each; `permit` names all that is permitted, whether or not there is a
+    target to answer it.
+    """
 
     manifest: Manifest
     sounds: Sounds
     split: Split
-    target: Target | None
+    targets: tuple[Target, ...] = ()
     permit: tuple[str, ...] = ()
 
     @property
@@ -53,9 +57,9 @@ class Case:
         return [self.manifest.clips[i].labels.get("speaker", "") for i in self.clips(part)]
 
     def classes(self, task: str) -> tuple[str, ...]:
-        """The classes of a label: those of the target, if it is the permitted one."""
-        target = self.target
-        return target.classes if target is not None and task == target.task else self.manifest.classes(task)
+        """The classes of a label: those of its target, if there is one."""
+        known = {target.task: target.classes for target in self.targets}
+        return known[task] if task in known else self.manifest.classes(task)
 
     def labels(self, task: str, part: Part) -> Labels:
         """Class numbers [U] of the clips of a part."""

@@ -106,7 +106,10 @@ def numbers(case: Case, hearings: Hearings) -> dict[str, Number]:
 def evidence(
     case: Case, task: str, number: Number, results: Mapping[str, Found], answers: Mapping[Part, Labels] | None
 ) -> Evidence:
-    """The estimates of one attribute; those who break down are left out. `answers` are the target's on originals."""
+    """The estimates of one attribute; those who break down are left out.
+
+    `answers` [U] are the combinations of what the targets answer to the originals of each part.
+    """
     arrays: dict[str, NDArray[Any]] = {f"{task}/values/{part}": number.values[part] for part in PARTS}
     arrays[f"{task}/cluster"] = case.cluster(task)[1]
     if answers is not None:
@@ -151,7 +154,7 @@ def summary(task: str, known: Mapping[str, Any], arrays: Mapping[str, NDArray[An
 
 
 def by_answer(answers: Mapping[Part, Labels], values: Values) -> NDArray[np.float64]:
-    """The floor: the mean value behind each permitted answer [U]; the overall mean behind answers never heard."""
+    """The floor [U]: the mean value behind each combination of permitted answers; the overall mean where it is new."""
     clear = np.isfinite(values["train"])
     given, column = answers["train"][clear], values["train"][clear]
     means = {int(answer): column[given == answer].mean() for answer in np.unique(given)}

@@ -43,24 +43,23 @@ class Evidence:
 
 
 def common(case: Case, hearings: Hearings) -> Evidence:
-    """Who and what is tested, and how the target does."""
+    """Who and what is tested, and how the targets do."""
     clips = [case.manifest.clips[i].id for i in case.clips("test")]
     arrays: Arrays = {"clips/test": np.array(clips), "speakers/test": np.array(case.speakers("test"))}
-    if case.target is None:
-        return Evidence({"permitted": {}}, arrays)
-    task = case.target.task
-    arrays[f"{task}/labels/test"] = case.labels(task, "test")
-    arrays[f"{task}/cluster"] = case.cluster(task)[1]
-    arrays[f"{task}/answers/original"] = answers(hearings.original, "test")
-    arrays[f"{task}/answers/obfuscated"] = answers(hearings.leaving, "test")
-    return Evidence({"permitted": {task: {}}}, arrays)
+    tasks = [target.task for target in case.targets]
+    for task in tasks:
+        arrays[f"{task}/labels/test"] = case.labels(task, "test")
+        arrays[f"{task}/cluster"] = case.cluster(task)[1]
+        arrays[f"{task}/answers/original"] = answers(hearings.original, "test", task)
+        arrays[f"{task}/answers/obfuscated"] = answers(hearings.leaving, "test", task)
+    return Evidence({"permitted": {task: {} for task in tasks}}, arrays)
 
 
-def answers(hearing: Hearing, part: Part) -> Labels:
-    """What the target answers to each utterance of a part, [U]."""
+def answers(hearing: Hearing, part: Part, task: str) -> Labels:
+    """What the target of a task answers to each utterance of a part, [U]."""
     heard = hearing.part(part)
     assert heard.answers is not None, "asked only where there is a target"
-    found: Labels = vote(heard.answers, heard.owner).argmax(axis=1)
+    found: Labels = vote(heard.answers[task], heard.owner).argmax(axis=1)
     return found
 
 
@@ -114,7 +113,7 @@ def private(case: Case, task: str, lines: Sequence[Line], results: Mapping[str, 
                 "mend what they are given, or name other labels with --attack."
             )
     classes = case.classes(task)
-    if case.target is not None:
+    if case.targets:
         train, held_out, test = (hearings.original.part(part) for part in PARTS)
         floor = FromAnswer().fit(train, labels["train"], held_out, labels["validation"], len(classes))
         arrays[f"{task}/floor/test"] = floor.scores(test)

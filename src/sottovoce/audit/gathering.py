@@ -42,12 +42,16 @@ def gather(
         count += 1
         report(count, _STEPS, what)
 
-    source = str(system.description["digest"])
+    source = json.dumps(  # one folder under other permissions is another system
+        [system.description[key] for key in ("digest", "permit", "constant_blocks")]
+    )
     original = hear_original(case, effort, seed, place, workers)
     tell("heard the originals")
     features = sound = restored = inverted = None
     if system.listen is not None:
-        features = hear_features(case, system.listen, "features", source, seed, place)
+        features = hear_features(
+            case, system.listen, "features", source, seed, place, whole_segments=system.whole_segments
+        )
     tell("heard what leaves as features")
     if system.sound is not None and (features is None or effort.on_sound):
         sound = hear_sound(case, system.sound, source, seed, place, _encode(effort, workers))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +25,18 @@ from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.corpora.cache import build_once
 from sottovoce.errors import ModelError
+from sottovoce.models.checkpoint import path_part
+from sottovoce.models.target import Target
 
 _EXTRA_CROPS = 2  # further random segments of each training clip: who holds the filter can obfuscate any number
 _SILENT_DB = -100.0
 _TRIED = 3  # test clips
 _FACTS = "facts.json"
+_ANSWERS = "answers-"  # and the task
 
-Listen = Callable[[Wave], NDArray[np.float32]]  # sound segments [S, 20480] to features [S, F, N]
+Listen = Callable[
+    [Wave], NDArray[np.float32]
+]  # segments [S, 20480] of one sound, from its start, to features [S, F, N]
 Encode = Callable[[Sequence[Wave]], tuple[Array, NDArray[np.int64]]]  # sounds to embeddings, and whose each is
 
 
@@ -47,7 +53,8 @@ class Hearing:
         place = self.folder / part
         heard = {path.stem: np.load(path, mmap_mode="r") for path in sorted(place.glob("*.npy"))}
         waves = np.split(heard["samples"], np.cumsum(heard["lengths"])[:-1]) if "samples" in heard else None
-        answers = np.array(heard["answers"]) if "answers" in heard else None
+        names = [name for name in heard if name.startswith(_ANSWERS)]
+        answers = {unquote(name.removeprefix(_ANSWERS)): np.array(heard[name]) for name in names} or None
         voices = (np.array(heard["voices"]), np.array(heard["whose"])) if "voices" in heard else None
         return Heard(heard["spectra"], np.array(heard["owner"]), np.array(heard["outline"]), answers, waves, voices)
 
@@ -77,32 +84,37 @@ def hear_features(
     place: Path,
     parts: Sequence[Part] = PARTS,
     encode: Encode | None = None,
+    whole_segments: bool = False,
 ) -> Hearing:
-    """What arrives when segments pass `listen`; of training clips also those from random places.
+    """What arrives when each sound passes `listen`; of training clips also segments from random places, by themselves.
 
-    `source` is the digest of what listens. With `encode` the original sounds are heard as well.
+    `source` is the digest of what listens. With `encode` the original sounds are heard as well. The outline is the
+    duration; where only `whole_segments` leave, that of these.
     """
     rng = np.random.default_rng(seed)
 
     def heard(part: Part) -> Heard:
-        spectra, owner = [], []
+        spectra, owner, outline = [], [], []
         for utterance, clip in enumerate(case.clips(part)):
             extra = _EXTRA_CROPS if part == "train" else 0
             spare = max(0, case.sounds.samples(clip) - SEGMENT_SAMPLES)
             crops = case.sounds.segments(np.full(extra, clip), rng.integers(0, spare + 1, extra), SEGMENT_SAMPLES)
-            spectra.append(listen(np.concatenate([cut(case.sounds.wave(clip)), crops])))
+            left = listen(cut(case.sounds.wave(clip)))
+            # What listens may remember what came before, so that a crop has to be a sound of its own.
+            spectra.append(np.concatenate([left, *(listen(crop[None]) for crop in crops)]))
             if not np.isfinite(spectra[-1]).all():
                 name = case.manifest.clips[clip].id
                 raise ModelError(f"what leaves for {name!r} is not finite; expected numbers: mend the system.")
             owner += [utterance] * len(spectra[-1])
-        outline = np.array([[case.sounds.duration_s(clip)] for clip in case.clips(part)], np.float32)
-        given = Heard(np.concatenate(spectra), np.array(owner), outline)
+            whole_s = len(left) * SEGMENT_SAMPLES / SAMPLE_RATE
+            outline.append([whole_s if whole_segments else case.sounds.duration_s(clip)])
+        given = Heard(np.concatenate(spectra), np.array(owner), np.array(outline, np.float32))
         if encode is not None:
             waves = [case.sounds.wave(clip) for clip in case.clips(part)]
             given = replace(given, waves=waves, voices=encode(waves))
         return _answered(case, given)
 
-    depends = identity(case.digest, _target(case), name, source, seed, encode is not None)
+    depends = identity(case.digest, _targets(case), name, source, seed, encode is not None, whole_segments)
     return _kept(place, name, depends, heard, parts)
 
 
@@ -130,7 +142,7 @@ def hear_sound(
         )
         return _answered(case, given)
 
-    depends = identity(case.digest, _target(case), "sound", source, seed, encode is not None)
+    depends = identity(case.digest, _targets(case), "sound", source, seed, encode is not None)
     return _kept(place, "sound", depends, heard)
 
 
@@ -155,18 +167,25 @@ def hear_changed(
 
 
 def _answered(case: Case, heard: Heard) -> Heard:
-    """The same with the logits of the target on each segment, where there is a target that takes such segments."""
-    if case.target is None:
+    """The same with the logits of each target on each segment, where there is a target."""
+    if not case.targets:
         return heard
-    return replace(heard, answers=case.target.predict(heard.spectra))
+    return replace(heard, answers={target.task: target.predict(heard.spectra) for target in case.targets})
 
 
-def _target(case: Case) -> str:
-    """What the answers depend on; a target that is a function has no digest, and is known by some of its answers."""
-    if case.target is None or case.target.digest:
-        return case.target.digest if case.target else ""
-    tried = np.concatenate([cut(case.sounds.wave(clip)) for clip in case.clips("test")[:_TRIED]])
-    return hashlib.sha256(case.target.predict(front_end(tried)).tobytes()).hexdigest()
+def _targets(case: Case) -> list[tuple[str, str]]:
+    """What the answers depend on: each task and what its target is known by, in whatever order the targets are named.
+
+    A target that is a function has no digest, and is known by some of its answers.
+    """
+
+    def known_by(target: Target) -> str:
+        if target.digest:
+            return target.digest
+        tried = np.concatenate([cut(case.sounds.wave(clip)) for clip in case.clips("test")[:_TRIED]])
+        return hashlib.sha256(target.predict(front_end(tried)).tobytes()).hexdigest()
+
+    return sorted((target.task, known_by(target)) for target in case.targets)
 
 
 def _kept(
@@ -190,8 +209,8 @@ def _write(folder: Path, heard: Heard) -> None:
     np.save(folder / "spectra.npy", heard.spectra)
     np.save(folder / "owner.npy", heard.owner)
     np.save(folder / "outline.npy", heard.outline)
-    if heard.answers is not None:
-        np.save(folder / "answers.npy", heard.answers)
+    for task, logits in (heard.answers or {}).items():
+        np.save(folder / f"{_ANSWERS}{path_part(task)}.npy", logits)
     if heard.voices is not None:
         np.save(folder / "voices.npy", heard.voices[0])
         np.save(folder / "whose.npy", heard.voices[1])

@@ -127,5 +127,5 @@ def _able(case: Case, families: tuple[str, ...], voices: bool) -> list[str]:
     return [
         family
         for family in families
-        if (family != "target" or case.target is not None) and (not FAMILIES[family].needs_sound or voices)
+        if (family != "target" or case.targets) and (not FAMILIES[family].needs_sound or voices)
     ]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sottovoce.audit import controls, estimation, evidence, gathering, linkage, linking
+from sottovoce.attack.through_target import said
+from sottovoce.audit import bound, controls, estimation, evidence, gathering, linkage, linking
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.efforts import effort
 from sottovoce.audit.evidence import Evidence
@@ -48,11 +49,11 @@ def audit(
         [bout for found in planned.values() for line in found for bout in line.shares], results, workers, report
     )
 
-    gathered = evidence.common(case, hearings)
+    gathered = evidence.common(case, hearings) | bound.evidence(case, system)
     gathered |= evidence.controlled(case, attributes, checks, results, tried.sensitivity_db, seed)
     for task, found in planned.items():
         gathered |= evidence.private(case, task, found, results, hearings)
-    answers = {part: evidence.answers(hearings.original, part) for part in PARTS} if case.target else None
+    answers = {part: said(hearings.original.part(part)) for part in PARTS} if case.targets else None
     for task, number in numbers.items():
         gathered |= estimation.evidence(case, task, number, results, answers)
     if linkers:

@@ -98,6 +98,13 @@ class Private(_Strict):
     pooled: list[Pooled] = Field(description="the worst attacker's scores added up over utterances of a person")
 
 
+class Target(_Strict):
+    """A recogniser that answers a permitted task."""
+
+    digest: str = Field(description="SHA-256 of its files; empty for a function")
+    task: str
+
+
 class Permitted(_Strict):
     """The accuracy of the target on original and obfuscated sound."""
 
@@ -144,6 +151,37 @@ class Linkage(_Strict):
     failed: list[Failure] = []
 
 
+class Span(_Strict):
+    """What can be told at most in a span of time, and how often a guess from that can be right at most."""
+
+    span: str
+    bits: float
+    counted: float = Field(description="bound by counting: the best constant guess times 2^bits")
+    fano: float = Field(description="bound by Fano's inequality")
+    accuracy: float = Field(description="the smaller of both")
+
+
+class BoundedAttribute(_Strict):
+    """What the codes can tell about one attribute."""
+
+    entropy_bits: float = Field(description="of the label: all that there is to know")
+    block: Interval = Field(description="accuracy of the best guess from the code of one block, a table look-up")
+    spans: list[Span]
+
+
+class Bound(_Strict):
+    """What a filter that draws from codes can send at most, whoever listens."""
+
+    codes: dict[str, int] = Field(description="of each task; 1 where it was revoked")
+    block_s: float
+    constant_blocks: int = Field(description="blocks for every sound, which tell one code; 0: one for each block_s")
+    bits_per_block: float
+    rate_bits_per_s: float
+    entropy_bits_per_block: float = Field(description="measured on the training recordings")
+    entropy_bits_per_s: float
+    attributes: dict[str, BoundedAttribute]
+
+
 class Control(_Strict):
     """Whether the audit found what is known to be there, and nothing where nothing is."""
 
@@ -171,11 +209,12 @@ class Results(_Strict):
     command: str
     corpus: dict[str, Any]
     filter: dict[str, Any]
-    target: dict[str, Any] | None
+    targets: list[Target]
     permitted: dict[str, Permitted]
     private: dict[str, Private]
     continuous: dict[str, Continuous] = {}
     linkage: Linkage | None = None
+    bound: Bound | None = Field(None, description="null for a system of which nothing bounds what it sends")
     notes: list[str] = []
     scores: str = Field(description="SHA-256 of scores.npz, the score of every attacker for every recording")
     versions: dict[str, str] = {}

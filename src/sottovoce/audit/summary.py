@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit import controls, estimation, linkage, metrics
+from sottovoce.audit import bound, controls, estimation, linkage, metrics
 from sottovoce.audit.information import bits
 from sottovoce.audit.metrics import Interval
 from sottovoce.audit.results import Verdict
@@ -40,6 +40,7 @@ def numbers(known: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:
             task: estimation.summary(task, entry, arrays) for task, entry in known.get("continuous", {}).items()
         },
         "linkage": linkage.summary(known["linkage"], arrays) if known.get("linkage") else None,
+        "bound": bound.summary(known["bound"], known["private"], arrays) if known.get("bound") else None,
     }
 
 

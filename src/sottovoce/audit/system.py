@@ -24,7 +24,7 @@ from sottovoce.corpora.manifest import Manifest, file_sha256
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
 from sottovoce.models.checkpoint import CARD
 from sottovoce.progress import Report
-from sottovoce.runtime.engine import BATCH
+from sottovoce.runtime.engine import BATCH, CodebookEngine
 from sottovoce.runtime.filter import Filter
 
 _COMMAND = "command:"
@@ -35,6 +35,20 @@ _FORMS = f"float32 sound [T], [1, T] or [1, 1, T], T free, or spectra [S, {BINS}
 
 
 @dataclass(frozen=True)
+class Channel:
+    """What a filter that draws from codes can send: how many codes each permitted task has, and how long a block is.
+
+    `codes` maps the segments [S, 20480] of one sound to the number 0..K-1 of the joint code of each block that leaves
+    for it, [B]; constant `blocks` tell one code, otherwise (0) there is one for each `block_s` seconds.
+    """
+
+    sizes: Mapping[str, int]
+    block_s: float
+    blocks: int
+    codes: Callable[[Wave], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
 class System:
     """What stands between the microphone and the application.
 
@@ -42,6 +56,9 @@ class System:
     segments [S, 20480] to features [S, 161, 128], `sound` gives what arrives of clip i, [T] at 16 kHz; None where there
     is no such output. `notes` are what a reader of the report has to know, `path` is the filter folder whose weights a
     white-box attacker may use. Sound is read or made when it is asked for.
+
+    `listen` gets the segments of one sound, in order, from its start. `whole_segments` says that what leaves as
+    features is a whole number of segments, so that the exact duration does not show. `channel` is what bounds it.
     """
 
     description: Mapping[str, Any]
@@ -49,15 +66,31 @@ class System:
     sound: Callable[[int], Wave] | None
     notes: tuple[str, ...] = ()
     path: Path | None = None
+    whole_segments: bool = False
+    channel: Channel | None = None
 
 
-def opened(text: str, manifest: Manifest, sounds: Sounds, workers: int, report: Report) -> System:
-    """The system that `text` names on the command line; ConfigError where it is none of the kinds there are."""
+def opened(
+    text: str,
+    manifest: Manifest,
+    sounds: Sounds,
+    workers: int,
+    report: Report,
+    permit: Sequence[str] = (),
+    constant: int = 0,
+) -> System:
+    """The system that `text` names on the command line; ConfigError where it is none of the kinds there are.
+
+    A filter is switched to `permit`, if that names any tasks, and to a constant number of blocks; other systems are as
+    they are.
+    """
     path = Path(text)
     if text.startswith(_COMMAND):
         return of_command(text.removeprefix(_COMMAND), manifest, None, workers, report)
     if os.path.isdir(text):  # unlike that of Path, this says no to what can be no name at all
-        return of_filter(Filter.load(path), sounds) if (path / CARD).is_file() else of_folder(path, manifest)
+        if (path / CARD).is_file():
+            return of_filter(Filter.load(path), sounds, permit, constant)
+        return of_folder(path, manifest)
     if os.path.isfile(text) and path.suffix.lower() == ".onnx":
         return of_onnx(path, sounds)
     raise ConfigError(
@@ -66,12 +99,42 @@ def opened(text: str, manifest: Manifest, sounds: Sounds, workers: int, report: 
     )
 
 
-def of_filter(filter_: Filter, sounds: Sounds) -> System:
-    """A filter, heard as features and as sound."""
+def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), constant: int = 0) -> System:
+    """A filter, heard as features and as sound, while it permits the tasks of `permit`; without any, all of its card's.
+
+    With `constant` it sends that many blocks for every sound. ConfigError where it can do neither.
+    """
+    filter_ = filter_.permitting(permit or filter_.card.get("permit", ()))
+    filter_ = filter_.constant(constant) if constant else filter_
     known = _description("", "")
     description = known | {key: value for key, value in filter_.card.items() if key in known}
-    description["digest"] = filter_.digest
-    return System(description, filter_.obfuscate, lambda i: filter_.filter(sounds.wave(i)), path=filter_.path)
+    description |= {
+        "digest": filter_.digest,
+        "permit": list(filter_.permit),
+        "rate_bits_per_s": filter_.rate_bits_per_s,
+        "constant_blocks": constant,
+    }
+    return System(
+        description,
+        filter_.obfuscate,
+        lambda i: filter_.filter(sounds.wave(i)),
+        path=filter_.path,
+        whole_segments=filter_.whole_segments,
+        channel=_channel(filter_),
+    )
+
+
+def _channel(filter_: Filter) -> Channel | None:
+    if not isinstance(filter_.engine, CodebookEngine):
+        return None
+    book = filter_.engine.codebook
+    sizes = [size if task in filter_.permit else 1 for task, size in zip(book.tasks, book.sizes, strict=True)]
+
+    def joint(segments: Wave) -> NDArray[np.int64]:
+        codes = np.maximum(filter_.codes(segments) - 1, 0)  # what is revoked has the code 0 alone
+        return np.asarray(np.ravel_multi_index(tuple(codes.T), sizes))
+
+    return Channel(dict(zip(book.tasks, sizes, strict=True)), book.block_s, filter_.constant_blocks, joint)
 
 
 def of_folder(folder: Path, manifest: Manifest) -> System:
@@ -138,7 +201,7 @@ def of_onnx(path: Path, sounds: Sounds) -> System:
 
 def _description(digest: str, method: str) -> dict[str, Any]:
     unknown: dict[str, Any] = {"preset": None, "permit": [], "rate_bits_per_s": None, "parameters": None}
-    return {"digest": digest, "method": method, **unknown}
+    return {"digest": digest, "method": method, "constant_blocks": 0, **unknown}
 
 
 def _of_files(files: Sequence[Path], manifest: Manifest, method: str, notes: Sequence[str]) -> System:

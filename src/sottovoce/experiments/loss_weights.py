@@ -45,7 +45,7 @@ def _game(weight: float, corpora: Path, out: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     manifest, sounds = opened(f"ravdess:{corpora / 'ravdess'}", lambda done, total, note: None)
     target = load_target(out / "runs" / "ravdess-emotion" / "target")
-    case = Case(manifest, sounds, split(manifest), target, (target.task,))
+    case = Case(manifest, sounds, split(manifest), (target,), (target.task,))
     settings = replace(PRESETS["compact"], target_weight=weight)
     run = Run(settings.steps, 0, lambda done, total, note: None)
     obfuscator, _ = train_optin(sounds, case.split.train, target, settings, False, run)
@@ -62,7 +62,7 @@ def _game(weight: float, corpora: Path, out: Path) -> dict[str, Any]:
         train, validation = (case.labels("speaker", part) for part in ("train", "validation"))
         heard = obfuscated.part("validation")
         attacker = LinearOnStatistics().fit(obfuscated.part("train"), train, heard, validation, len(manifest.speakers))
-        before, after = answers(original, "validation"), answers(obfuscated, "validation")
+        before, after = (answers(hearing, "validation", target.task) for hearing in (original, obfuscated))
         return {
             "weight": weight,
             "right": float((after == case.labels("emotion", "validation")).mean()),

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from sottovoce.models.target import Target, load_target
 from sottovoce.progress import Report
 from sottovoce.report.exhibits import exhibits
 from sottovoce.report.pages import write_report
+from sottovoce.runtime.export import target_place
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import quantise
 
@@ -37,7 +39,9 @@ _HEARD = ".heard"  # what attackers hear, while an audit runs
 class Ask:
     """What to audit and how. `system` is a filter's folder, a folder of protected sound, command:... or an ONNX file.
 
-    `permit` and `target` are for systems that do not bring them along; a filter has both.
+    For a filter `permit` says which of the tasks that it can permit are permitted in this audit, all if none is named;
+    what is not is attacked. For other systems it says what is permitted besides the tasks of the targets. `targets` are
+    paths of targets that judge, one for a task; a filter has its own.
     """
 
     system: str
@@ -46,11 +50,12 @@ class Ask:
     attackers: str = "quick"
     attributes: tuple[str, ...] = ()
     permit: tuple[str, ...] = ()
-    target: Path | None = None
+    targets: tuple[Path, ...] = ()
     rule: SplitRule | None = None
     seed: int = 0
     workers: int = 1
     command: str = ""
+    constant: int = 0  # blocks that the filter sends for every sound; 0: as many as it has
     int8: bool = False  # the filter as it is with 8-bit weights, which is written to `out`/filter-int8
 
 
@@ -60,7 +65,8 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
     effort(ask.attackers)
     _check_place(ask)
     manifest, sounds = corpus.opened(ask.corpus, report)
-    system = opened(_named(ask), manifest, sounds, ask.workers, report)
+    permit = tuple(dict.fromkeys(ask.permit))
+    system = opened(_named(ask), manifest, sounds, ask.workers, report, permit, ask.constant)
     case = _case(ask, system, manifest, sounds)
     attributes = case.chosen(ask.attributes)
     heard = ask.out / _HEARD
@@ -76,7 +82,7 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
         "command": ask.command,
         "corpus": {**corpus.describe(case.manifest, case.split), "test_clips": len(case.split.test)},
         "filter": {**system.description, "permit": list(case.permit)},
-        "target": {"digest": case.target.digest, "task": case.target.task} if case.target else None,
+        "targets": [{"digest": target.digest, "task": target.task} for target in case.targets],
         "notes": [*case.manifest.notes, *system.notes],
         "scores": record.write_scores(ask.out, gathered.arrays),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES}
@@ -108,30 +114,52 @@ def _check_place(ask: Ask) -> None:
 
 
 def _case(ask: Ask, system: System, manifest: Manifest, sounds: Sounds) -> Case:
-    """What the system is audited against: for a filter its own target, and the split that it was trained with."""
-    target, card = _target(ask, system)
-    if target is not None:
+    """What the system is audited against: for a filter its own targets, and the split that it was trained with."""
+    targets, card = _filter_targets(ask, system.path, system.description["permit"]) if system.path else _asked(ask)
+    for target in targets:
         check_task(manifest, target.task)
-    permit = tuple(dict.fromkeys([*([target.task] if target else []), *ask.permit, *system.description["permit"]]))
+    named = [] if system.path else ask.permit  # a filter was switched to it
+    permit = tuple(dict.fromkeys([*(target.task for target in targets), *named, *system.description["permit"]]))
     for task in permit:
         manifest.classes(task)
     parts = corpus.split_of(card, manifest) if ask.rule is None else split(manifest, ask.rule)
-    case = Case(manifest, sounds, parts, target, permit)
-    if target is not None:
+    case = Case(manifest, sounds, parts, targets, permit)
+    for target in targets:
         case.labels(target.task, "test")  # a class that it does not know shows before hours of work
     return case
 
 
-def _target(ask: Ask, system: System) -> tuple[Target | None, Any]:
-    """The target that judges, and the card that says which split the filter, or else the target, was trained with."""
-    card = Filter.load(str(system.path)).card if system.path else None
-    if ask.target is not None:
-        target = load_target(ask.target)
-        return target, card or target.card
-    folder = system.path / "target" if system.path else None
-    if folder is None:
-        return None, None
-    if not folder.is_dir():
-        raise ConfigError(f"{system.path} holds no target to audit against; name one with --target.")
-    target = load_target(folder / "target.onnx" if (folder / "target.onnx").is_file() else folder)
-    return target, card
+def _asked(ask: Ask) -> tuple[tuple[Target, ...], Any]:
+    """The targets that were named, and the card of the first that has one: it says which split it was trained with."""
+    targets = tuple(load_target(path) for path in ask.targets)
+    by_task: dict[str, Path] = {}
+    for target, path in zip(targets, ask.targets, strict=True):
+        if target.task in by_task:
+            raise ConfigError(
+                f"the targets in {by_task[target.task]} and {path} both recognise '{target.task}'; name one of them."
+            )
+        by_task[target.task] = path
+    return targets, next((target.card for target in targets if target.card), None)
+
+
+def _filter_targets(ask: Ask, folder: Path, permit: Sequence[str]) -> tuple[tuple[Target, ...], Any]:
+    """A target for each task that a filter permits in this audit, its own unless another is named, and its card.
+
+    A target of a task that was revoked says nothing to the application, and is left out.
+    """
+    card = Filter.load(folder).card
+    named = {target.task: target for target in _asked(ask)[0]}
+    unknown = sorted({*named} - {*card.get("permit", [])})
+    if unknown:
+        can = ", ".join(card.get("permit", [])) or "nothing"
+        raise ConfigError(f"--target recognises '{unknown[0]}', which the filter cannot permit; it permits {can}.")
+    return tuple(named[task] if task in named else _own_target(folder, task) for task in permit), card
+
+
+def _own_target(folder: Path, task: str) -> Target:
+    """The target of a permitted task that a filter folder holds."""
+    place = folder / target_place(task)
+    if not place.is_dir():
+        raise ConfigError(f"{folder} holds no target of '{task}' to audit against; name one with --target.")
+    graph = place / "target.onnx"
+    return load_target(graph if graph.is_file() else place)

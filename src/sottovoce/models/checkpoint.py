@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sottovoce import __version__
 from sottovoce.corpora.manifest import file_sha256
@@ -115,6 +116,11 @@ def write_file(path: Path, content: bytes) -> None:
             scratch.unlink(missing_ok=True)
     except OSError as error:
         raise ModelError(f"{path} could not be written ({error.strerror}); nothing was changed.") from error
+
+
+def path_part(name: str) -> str:
+    """Any name, such as that of a task, as one part of a path: without separators, and never "." or ".."."""
+    return quote(name, safe="").replace(".", "%2E")
 
 
 def copy_files(folder: Path, prefix: str) -> dict[str, bytes]:

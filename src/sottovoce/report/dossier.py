@@ -37,7 +37,36 @@ def rate(results: Results) -> str:
         return (
             "No bound: nothing is known to limit how much can pass, so what the attackers found is all there is to say."
         )
+    if results["filter"].get("constant_blocks"):
+        sent = results["bound"]["bits_per_block"]
+        return f"Bound: at most {sent:.4g} bits for a whole sound pass this filter, whoever attacks it."
     return f"Bound: at most {bits:.4g} bits per second pass this filter, whoever attacks it."
+
+
+def codes(bound: Results) -> str:
+    """What a filter that draws from codes sends."""
+    counts = [(size, task) for task, size in bound["codes"].items()]
+    tasks = listed(
+        [f"{size} for {task}" if size > 1 else f"none for {task}, which is revoked" for size, task in counts]
+    )
+    every = f"one code for each block of {bound['block_s']:.4g} s"
+    if bound["constant_blocks"]:
+        every = f"for each sound {counted(bound['constant_blocks'], 'block')}, which tell one code"
+    return (
+        f"This filter sends {every}, out of {tasks}: at most {bound['bits_per_block']:.4g} bits per code. On the "
+        f"training recordings the codes carried {bound['entropy_bits_per_block']:.4g} bits each (their entropy)."
+    )
+
+
+def timing(results: Results) -> str:
+    """What shows besides content."""
+    bound = results.get("bound")
+    if bound and bound["constant_blocks"]:
+        return "That sound was sent, when and how often is visible to whoever receives it. How long it was is not."
+    said = "That sound was sent, when, how often and for how long is visible to whoever receives it"
+    if bound:
+        return f"{said}; of its length only the number of blocks."
+    return f"{said}; the filter does not hide it."
 
 
 def multiplicity(results: Results) -> str:
@@ -147,7 +176,7 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
 
 def provenance(results: Results) -> list[tuple[str, str]]:
     """(term, value) of everything that is needed to make the audit again, or to check that it is this one."""
-    corpus, filter_, target = results["corpus"], results["filter"], results["target"] or {}
+    corpus, filter_ = results["corpus"], results["filter"]
     stated = [
         ("Command", results["command"]),
         ("Sottovoce", f"{results['sottovoce']} (results schema {results['schema']})"),
@@ -165,7 +194,7 @@ def provenance(results: Results) -> list[tuple[str, str]]:
         ("Licence", corpus.get("licence") or "not stated"),
         ("Citation", corpus.get("citation") or "none"),
         ("Filter digest", filter_["digest"]),
-        ("Target digest", target.get("digest", "")),
+        *((f"Target digest, {target['task']}", target["digest"]) for target in results["targets"]),
         ("Scores digest", results["scores"]),
     ]
     return [(term, value) for term, value in stated if value]

@@ -6,7 +6,7 @@ import numpy as np
 
 from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import LEVEL_RMS, join
-from sottovoce.audio.spectrum import Wave, log_spectrum
+from sottovoce.audio.spectrum import SEGMENT_SAMPLES, Wave, log_spectrum
 from sottovoce.audit.case import Case
 from sottovoce.audit.hearing import Hearing
 from sottovoce.audit.plan import Hearings
@@ -44,8 +44,8 @@ def _exhibit(case: Case, filter_: Filter | None, hearings: Hearings, utterance: 
 def _decoded(filter_: Filter, hearing: Hearing, utterance: int, samples: int) -> Wave:
     """The sound of an utterance's segments."""
     heard = hearing.part("test")
-    segments = heard.spectra[heard.first[utterance] : heard.first[utterance + 1]]
-    return filter_.sound(join(np.array(segments), samples))
+    segments = np.array(heard.spectra[heard.first[utterance] : heard.first[utterance + 1]])
+    return filter_.sound(join(segments, len(segments) * SEGMENT_SAMPLES if filter_.whole_segments else samples))
 
 
 def _spectrogram(wav: Wave) -> Wave:

@@ -109,6 +109,11 @@ class CodebookEngine:
         codes, positions, after = self.codebook.codes(self.encoder.run(spectra), self.permit, dict(state))
         return self.codebook.draw(codes, positions), after
 
+    def codes(self, spectra: Spectrum, state: State) -> tuple[NDArray[np.int64], State]:
+        """The code of each block [B, T] that `step` would draw."""
+        codes, _, after = self.codebook.codes(self.encoder.run(spectra), self.permit, dict(state))
+        return codes[:: self.codebook.block_segments], after
+
     def recall(self, state: State, blocks: int) -> Spectrum:
         """As many spectra as `blocks` has segments, drawn from the codes of all that was heard."""
         codes = self.codebook.heard(self.permit, dict(state))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
 from sottovoce.errors import ModelError
-from sottovoce.models.checkpoint import copy_files, write_folder
+from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.models.codebook import Codebook
 from sottovoce.runtime.config import CODEBOOK, FRONT_END, FilterConfig
 from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, Graph, OnnxEngine
@@ -106,6 +106,11 @@ def check_parity(network: nn.Module, graph: Graph) -> float:
     return worst
 
 
+def target_place(task: str) -> str:
+    """Where in a filter folder the target of a permitted task is, as a target folder or with its target.onnx alone."""
+    return f"targets/{path_part(task)}"
+
+
 def save_filter(
     folder: Path,
     obfuscator: nn.Module,
@@ -168,8 +173,6 @@ def _target_files(targets: Mapping[str, Path]) -> dict[str, bytes]:
     """The files of targets, each a folder or an ONNX file, as they lie in a filter folder."""
     files: dict[str, bytes] = {}
     for task, place in targets.items():
-        if place.is_file():
-            files[f"targets/{task}/target.onnx"] = place.read_bytes()
-        else:
-            files |= copy_files(place, f"targets/{task}")
+        inside = target_place(task)
+        files |= {f"{inside}/target.onnx": place.read_bytes()} if place.is_file() else copy_files(place, inside)
     return files

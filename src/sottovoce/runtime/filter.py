@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sottovoce.audio import level, segment
 from sottovoce.audio.blocks import regrouped, resampled
@@ -97,8 +98,8 @@ class Filter:
             return replace(self, engine=replace(self.engine, permit=chosen))
         if sorted(tasks) != sorted(self.permit):
             raise ConfigError(
-                f"this filter permits {', '.join(self.permit)} and cannot be switched to "
-                f"{', '.join(tasks) or 'nothing'}; train one with --method codebook."
+                f"the filter is to permit {', '.join(tasks) or 'nothing'}; expected {', '.join(self.permit)}, "
+                "as it was trained and cannot change: ask for that, or train one with --method codebook."
             )
         return self
 
@@ -120,6 +121,14 @@ class Filter:
         """
         spectra, state = self._step(segments, self.engine.initial_state())
         return self._recalled(state) if self.constant_blocks else spectra
+
+    def codes(self, segments: Wave) -> NDArray[np.int64]:
+        """The codes [B, T] of the blocks that leave for the segments [S, 20480] of one sound; of a codebook alone."""
+        engine = self.engine
+        if not isinstance(engine, CodebookEngine):
+            raise ConfigError("this filter has no codes; train one with --method codebook.")
+        found, state = engine.codes(segment.front_end(segments), engine.initial_state())
+        return engine.codebook.heard(engine.permit, dict(state)) if self.constant_blocks else found
 
     def features(self, wav: Wave) -> Spectrum:
         """The obfuscated spectrogram [161, N], standardised, of a sound [T] at 16 kHz, T > 0.
