@@ -47,7 +47,7 @@ SINGLE = (
     Setting("ravdess", ("emotion",), ("speaker", "gender")),
     Setting("ravdess", ("gender",), ("speaker", "emotion")),
     Setting("ravdess", ("speaker",), ("emotion", "gender")),
-    Setting("emodb", ("emotion",), ("speaker", "gender", "text")),
+    Setting("emodb", ("emotion",), ("speaker", "gender", "sentence")),
     Setting("fsdd", ("digit",), ("speaker",)),
 )
 BOTH = Setting("ravdess", ("emotion", "gender"), ("speaker", "emotion", "gender"))
@@ -167,8 +167,8 @@ def _quiet(done: int, total: int, note: str) -> None:
 def table(found: list[dict[str, Any]]) -> str:
     """Markdown: a line for each run and private attribute."""
     lines = [
-        "| corpus, permitted | method | seed, attackers | bits/s | target before | after | attacked | chance | floor | ceiling "
-        "| worst | by | leakage | verdict |",
+        "| corpus, permitted | method | seed, attackers | bits/s | target before | after | attacked | chance | floor "
+        "| ceiling | worst | by | leakage | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in found:
