@@ -23,12 +23,15 @@ from sottovoce.audit.results import Results
 from sottovoce.corpora.catalogue import KNOWN
 from sottovoce.models.checkpoint import read_folder
 from sottovoce.runtime.filter import Filter
-from sottovoce.training import loop, optin
+from sottovoce.training import codebook, loop, optin
 from sottovoce.training import target as target_training
+from sottovoce.training.codebook import CodebookSettings
 from sottovoce.training.optin import OptinSettings
 from sottovoce.training.target import TargetSettings
+from sottovoce.training.words import WordSettings
 
 TINY_TARGET = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=3, batch=4)
+TINY_CODEBOOK = CodebookSettings(drawing=WordSettings(steps=3))
 TINY_FILTER = OptinSettings(
     "compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, steps=3, batch=4, optimiser="adam"
 )
@@ -67,6 +70,7 @@ def small(patch: pytest.MonkeyPatch) -> None:
     """Presets and efforts that take a second."""
     patch.setattr(target_training, "PRESETS", {"compact": TINY_TARGET, "quick": TINY_TARGET})
     patch.setattr(optin, "PRESETS", {"compact": TINY_FILTER, "quick": replace(TINY_FILTER, steps=4)})
+    patch.setattr(codebook, "PRESETS", {"compact": TINY_CODEBOOK, "quick": TINY_CODEBOOK})
     patch.setattr(efforts, "EFFORTS", {"quick": TINY_AUDIT, "standard": TINY_AUDIT})
 
 
@@ -94,8 +98,8 @@ def made(shaped_once, tmp_path_factory) -> Iterator[Made]:
         small(patch)
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
         make.make_target(shaped_once.spec, "word", folder / "target", "quick", "utterance", 0, "test", _silent)
-        arguments = (folder / "target", "optin", "quick", folder / "filter", 0, "test", _silent)
-        make.make_filter(shaped_once.spec, "word", *arguments)
+        places = (folder / "target",), folder / "filter"
+        make.make_filter(make.Wanted(shaped_once.spec, ("word",), *places, "optin", "quick"), _silent)
         yield Made(folder / "target", folder / "filter")
 
 
@@ -179,10 +183,12 @@ def test_what_is_unknown_is_refused_with_what_is_known(sottovoce, shaped, made, 
     refused(sottovoce(*target, "--task", "mood"), "'mood'", "gender, speaker, word")
     refused(sottovoce(*target, "--task", "word", "--preset", "huge"), "'huge'", "compact, quick")
     refused(sottovoce(*target, "--task", "word", "--split", "halves"), "'halves'", "utterance, speaker, official")
-    refused(sottovoce(*train, "--permit", "word", "--method", "magic"), "'magic'", "optin, raw")
+    refused(sottovoce(*train, "--permit", "word", "--method", "magic"), "'magic'", "codebook, optin, raw")
     refused(sottovoce(*train, "--permit", "word", "--preset", "huge"), "'huge'", "compact, quick")
     refused(sottovoce(*train, "--permit", "speaker"), "'word'", "'speaker'")
-    refused(sottovoce(*train, "--permit", "word,speaker"), "one task")
+    refused(sottovoce(*train, "--permit", "word,speaker"), "one each")
+    two = ("train", *common, "--target", f"{made.target},{made.target}", "--permit", "word,speaker")
+    refused(sottovoce(*two, "--method", "optin"), "one task")
     refused(sottovoce(*audit, "--attackers", "heroic"), "'heroic'", "quick, standard")
     refused(sottovoce(*audit, "--attack", "mood"), "'mood'", "gender, speaker")
     refused(sottovoce(*audit, "--permit", "mood"), "permit mood;", "expected word")
@@ -246,7 +252,7 @@ def test_a_corpus_that_cannot_be_learnt_from_is_refused(sottovoce, shaped, quick
 # The whole chain
 
 
-@pytest.mark.parametrize("method", ["optin", "raw"])
+@pytest.mark.parametrize("method", ["optin", "raw", "codebook"])
 def test_from_a_corpus_to_a_filter(sottovoce, shaped, quick, tmp_path, method):
     corpus = ("--corpus", shaped.spec)
     said = sottovoce("target", *corpus, "--task", "word", "--split", "utterance", "--out", tmp_path / "t", "--json")
@@ -260,10 +266,15 @@ def test_from_a_corpus_to_a_filter(sottovoce, shaped, quick, tmp_path, method):
     card = json.loads((tmp_path / "f" / "card.json").read_text())
     assert said.json == card
     assert (card["method"], card["permit"], card["seed"]) == (method, ["word"], 3)
-    assert card["target"]["digest"] and card["corpus"]["digest"] == shaped.manifest.digest
+    assert card["targets"][0]["digest"] and card["corpus"]["digest"] == shaped.manifest.digest
     assert card["corpus"]["split"] == "utterance", "test clips of the target stay unheard"
     assert f"--method {method}" in card["command"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f", "t"], "nothing unfinished is left"
+
+
+def optin_of(shaped: Any, made: Made) -> tuple[object, ...]:
+    """The command that trains an opt-in filter, but for its --out."""
+    return ("train", "--corpus", shaped.spec, "--permit", "word", "--method", "optin", "--target", made.target)
 
 
 def audit_of(made: Made, shaped: Any, out: Path, attack: str = "gender") -> tuple[object, ...]:
@@ -368,7 +379,18 @@ def test_a_record_is_verified(sottovoce, shaped, made, quick, tmp_path):
 
 
 def test_the_same_commands_give_the_same_filter(sottovoce, shaped, made, quick, tmp_path):
-    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target, "--json")
+    train = (
+        "train",
+        "--corpus",
+        shaped.spec,
+        "--permit",
+        "word",
+        "--method",
+        "optin",
+        "--target",
+        made.target,
+        "--json",
+    )
     first, again = (sottovoce(*train, "--out", tmp_path / name).json for name in "ab")
     assert first["files"] == again["files"]
     assert first["files"] != sottovoce(*train, "--out", tmp_path / "c", "--seed", 1).json["files"]
@@ -382,7 +404,7 @@ def test_a_killed_training_leaves_no_filter_and_goes_on(sottovoce, shaped, made,
         if "L_t" in note and done == 2:
             raise KeyboardInterrupt
 
-    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    train = optin_of(shaped, made)
     whole = sottovoce(*train, "--out", tmp_path / "whole", "--json").json
     monkeypatch.setattr(loop, "_SAVE_EVERY_S", 0)
     with monkeypatch.context() as patch:
@@ -407,7 +429,7 @@ def test_who_stops_a_command_is_told_how_to_go_on(sottovoce, shaped, made, quick
 
     monkeypatch.setattr(cli, "Progress", lambda: killed)
     before = signal.getsignal(signal.SIGINT)
-    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    train = optin_of(shaped, made)
     said = sottovoce(*train, "--out", tmp_path / "f")
     signal.signal(signal.SIGINT, before)
     assert said.status == 130
@@ -457,7 +479,19 @@ def test_a_filter_folder_that_is_not_whole_is_refused(sottovoce, shaped, made, q
 def test_a_target_folder_that_is_not_whole_is_refused(sottovoce, shaped, made, quick, tmp_path):
     shutil.copytree(made.target, tmp_path / "t")
     (tmp_path / "t" / "config.json").write_text("{}")
-    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", tmp_path / "t", "--out", tmp_path / "f")
+    train = (
+        "train",
+        "--corpus",
+        shaped.spec,
+        "--permit",
+        "word",
+        "--method",
+        "optin",
+        "--target",
+        tmp_path / "t",
+        "--out",
+        tmp_path / "f",
+    )
     refused(sottovoce(*train), "altered: config.json")
     assert not (tmp_path / "f").exists()
 
@@ -465,7 +499,7 @@ def test_a_target_folder_that_is_not_whole_is_refused(sottovoce, shaped, made, q
 def test_what_is_in_the_way_is_not_lost(sottovoce, shaped, made, quick, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").write_text("me")
-    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    train = optin_of(shaped, made)
     refused(sottovoce(*train, "--out", tmp_path / "photos"), "in the way")
     assert (tmp_path / "photos" / "me.jpg").read_text() == "me"
 
@@ -475,7 +509,7 @@ def test_what_is_in_the_way_is_noticed_before_the_training(sottovoce, shaped, ma
     (tmp_path / "photos" / "me.jpg").write_text("me")
     steps: list[str] = []
     monkeypatch.setattr(cli, "Progress", lambda: lambda done, total, note: steps.append(note))
-    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    train = optin_of(shaped, made)
     refused(sottovoce(*train, "--out", tmp_path / "photos"), "in the way")
     assert not [note for note in steps if "L_t" in note]
 
@@ -509,14 +543,14 @@ def test_a_full_disk_in_the_midst_of_training_is_one_sentence(
 
     monkeypatch.setattr(loop, "_SAVE_EVERY_S", 0)
     monkeypatch.setattr(loop, "save_file", full)
-    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    train = optin_of(shaped, made)
     refused(sottovoce(*train, "--out", tmp_path / "f"), "could not be written")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_torn_state_of_training_is_no_traceback(sottovoce, shaped, made, quick, tmp_path):
     (tmp_path / ".f.partial").write_bytes(b"torn")
-    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target)
+    train = optin_of(shaped, made)
     said = sottovoce(*train, "--out", tmp_path / "f")
     assert said.status in (0, 2) and "Traceback" not in said.err
 

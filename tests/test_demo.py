@@ -11,12 +11,11 @@ from sottovoce.audit.efforts import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError
 from sottovoce.models.checkpoint import read_folder
-from sottovoce.training import optin
+from sottovoce.training import codebook
 from sottovoce.training import target as target_training
-from sottovoce.training.optin import OptinSettings
+from sottovoce.training.codebook import CodebookSettings
 from sottovoce.training.target import TargetSettings
-
-SIZES = {"width": 4, "blocks": 1}
+from sottovoce.training.words import WordSettings
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +28,9 @@ def small(shaped, monkeypatch, tmp_path_factory) -> None:
     table.write_text("\n".join([f"{lines[0]},split", *rows]))
     monkeypatch.setattr(demo, "CORPUS", f"csv:{table}")
     target = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=2, batch=4)
-    filter_ = OptinSettings("compact-autoencoder", SIZES, SIZES, steps=2, batch=4, optimiser="adam")
+    filter_ = CodebookSettings(drawing=WordSettings(steps=2))
     monkeypatch.setattr(target_training, "PRESETS", {"quick": target})
-    monkeypatch.setattr(optin, "PRESETS", {"quick": filter_})
+    monkeypatch.setattr(codebook, "PRESETS", {"quick": filter_})
     effort = Effort(("linear",), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
     monkeypatch.setattr(efforts, "EFFORTS", {"quick": effort})
     monkeypatch.setattr(os, "cpu_count", lambda: 1)

@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
+
+if TYPE_CHECKING:
+    from sottovoce.runtime.filter import Filter
 
 from sottovoce.errors import ConfigError, MissingExtraError, SottovoceError
 from sottovoce.progress import Progress
@@ -22,6 +25,8 @@ from sottovoce.progress import Progress
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 corpora = typer.Typer(no_args_is_help=True, help="What is known, and what a folder really holds.")
 app.add_typer(corpora, name="corpora")
+filters = typer.Typer(no_args_is_help=True, help="The filters that come along, and all that a filter can say.")
+app.add_typer(filters, name="filters")
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Corpus = Annotated[str, typer.Option(help="NAME:PATH, such as ravdess:PATH, folder:PATH, csv:FILE; or voices.")]
@@ -199,17 +204,25 @@ def verify(
 
 @app.command()
 def protect(
-    filter_: Annotated[Path, typer.Argument(metavar="FILTER", help="Filter folder.")],
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A sound file, a folder, or - for raw s16le PCM.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A sound file, a folder, or -.")],
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[FILTER] IN OUT",
+            help="Filter folder (may be left out with --permit), and a sound file, a folder, or - for raw s16le PCM.",
+        ),
+    ],
+    permit: Annotated[str | None, typer.Option(help="What may be heard, with commas; default: all it can.")] = None,
+    constant: Annotated[int, typer.Option(help="Blocks for every sound, so that its length is hidden.", min=0)] = 0,
     sample_rate: Annotated[int | None, typer.Option(help="Hz of the output (and of - as input).")] = None,
     json_: Json = False,
 ) -> None:
     """Pass sound through a filter; needs no training parts. Exit status 1 if a file of a folder was unusable."""
     from sottovoce.runtime import files
-    from sottovoce.runtime.filter import Filter
 
-    loaded = Filter.load(filter_)
+    if len(places) not in (2, 3):
+        raise ConfigError(f"got {len(places)} places; expected FILTER IN OUT, or IN OUT with --permit.")
+    source, out = map(Path, places[-2:])
+    loaded = _filter(places[0] if len(places) == 3 else None, permit, constant)
     if str(source) == "-":
         if str(out) != "-":
             raise ConfigError(f"- as input needs - as output, got {str(out)!r}.")
@@ -232,6 +245,44 @@ def protect(
         typer.echo(f"sottovoce: {reason}", err=True)
     if outcome.failed:
         raise typer.Exit(1)
+
+
+def _filter(name: str | None, permit: str | None, constant: int) -> Filter:
+    """The filter of that name or folder, or else the one that comes along for these tasks, switched to them."""
+    from sottovoce.runtime import shipped
+    from sottovoce.runtime.filter import Filter
+
+    tasks = _names(permit)
+    loaded = Filter.load(shipped.for_tasks(tasks) if name is None else shipped.found(name))
+    if permit is not None:
+        loaded = loaded.permitting(tasks)
+    return loaded.constant(constant) if constant else loaded
+
+
+@filters.command("list")
+def filters_list(json_: Json = False) -> None:
+    """The filters that come along, and what they can permit."""
+    from sottovoce.runtime import shipped
+
+    _print(
+        {name: list(tasks) for name, tasks in shipped.known().items()},
+        json_,
+        lambda found: "\n".join(f"{name:20} permits {', '.join(tasks)}" for name, tasks in found.items()),
+    )
+
+
+@filters.command("show")
+def filters_show(
+    filter_: Annotated[str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of one.")],
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("words.html"),
+    json_: Json = False,
+) -> None:
+    """Every word that can ever leave a codebook filter, to see and to hear, on one page."""
+    with _needs("audit"):
+        from sottovoce.report.vocabulary import write_vocabulary
+
+        count = write_vocabulary(_filter(filter_, None, 0), out)
+    _print({"words": count, "page": str(out)}, json_, lambda _: f"{count} words; open {out}")
 
 
 @app.command()

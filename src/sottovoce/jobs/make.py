@@ -156,6 +156,7 @@ def _codebook(
         "settings": asdict(settings),
         "parameters": parameter_count(encoder),
         "codes": dict(zip(book.tasks, book.sizes, strict=True)),
+        "classes": {target.task: list(target.classes) for target in targets},
         "block_s": book.block_s,
         "rate_bits_per_s": book.rate_bits_per_s(book.tasks),
     }

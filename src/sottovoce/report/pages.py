@@ -47,15 +47,16 @@ def write_report(folder: Path, results: Mapping[str, Any], exhibits: Sequence[Ex
     Each is written whole or not at all. Raises ModelError where a file cannot be written.
     """
     shown = [_exhibit(f"exhibit-{number}", exhibit) for number, exhibit in enumerate(exhibits, 1)]
-    page = _environment(autoescape=True).get_template(f"{PAGE}.j2").render(results=results, exhibits=shown)
+    page = environment(autoescape=True).get_template(f"{PAGE}.j2").render(results=results, exhibits=shown)
     # Here, too, whatever a template is given is text; only what stands in the template is markup.
-    card = _environment(finalize=wording.markdown).get_template(f"{CARD}.j2").render(results=results)
+    card = environment(finalize=wording.markdown).get_template(f"{CARD}.j2").render(results=results)
     write_file(folder / CARD, card.encode())
     write_file(folder / PAGE, page.encode())
     return folder / PAGE
 
 
-def _environment(**escaping: Any) -> jinja2.Environment:
+def environment(**escaping: Any) -> jinja2.Environment:
+    """Where templates are found, and the words that they can use."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -93,7 +94,7 @@ def _exhibit(name: str, exhibit: Exhibit) -> dict[str, Any]:
                 "picture": maps.spectrogram(
                     f"{name}-{number}", f"Spectrogram, {panel.name}", panel.spectrogram, brightest, longest
                 ),
-                "sound": _data_uri(panel.wav),
+                "sound": data_uri(panel.wav),
                 "seconds": len(panel.wav) / SAMPLE_RATE,
                 "level_db": _level_db(panel.wav),
                 "bands": _bands(panel.spectrogram),
@@ -117,7 +118,7 @@ def _bands(log_spectrum: Spectrum) -> list[float]:
     return [float(energy[low:high].sum() / total) for low, high in pairwise(edges)]
 
 
-def _data_uri(wav: Wave) -> str:
+def data_uri(wav: Wave) -> str:
     """The sound as a WAV inside an address (16 bits, mono, 16 kHz), turned down where it would clip."""
     peak = float(np.abs(wav).max(initial=0.0))
     quiet = wav * (_PEAK / peak if peak > _PEAK else 1.0)
