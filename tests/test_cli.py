@@ -630,3 +630,64 @@ def test_doctor_says_what_is_installed(sottovoce):
 def test_what_a_folder_says_of_itself_is_true(made):
     assert read_folder(made.filter, "filter")["permit"] == ["word"]
     assert read_folder(made.target, "target")["task"] == "word"
+
+
+# Filters that come along, and codebooks
+
+
+@pytest.fixture(scope="module")
+def drawn(shaped_once, made, tmp_path_factory) -> Path:
+    """A codebook filter for the target of `made`."""
+    from sottovoce.jobs import make
+
+    folder = tmp_path_factory.mktemp("drawn") / "filter"
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch)
+        patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
+        make.make_filter(make.Wanted(shaped_once.spec, ("word",), (made.target,), folder), _silent)
+    return folder
+
+
+def test_a_codebook_from_its_audit_to_its_words(sottovoce, shaped, quick, drawn, tmp_path):
+    audit = ("audit", drawn, "--corpus", shaped.spec, "--attack", "speaker", "--workers", 1, "--out", tmp_path / "a")
+    said = sottovoce(*audit, "--json")
+    assert said.status == 0, said.err
+    bound = said.json["bound"]
+    assert bound["codes"] == {"word": 3} and said.json["filter"]["rate_bits_per_s"] == bound["rate_bits_per_s"]
+    assert sottovoce("verify", tmp_path / "a").status == 0
+    assert "The bound" in (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    said = sottovoce(*audit, "--constant", 3, "--json")
+    assert said.json["bound"]["constant_blocks"] == 3
+    assert sottovoce("verify", tmp_path / "a").status == 0
+
+    said = sottovoce("filters", "show", drawn, "--out", tmp_path / "words.html", "--json")
+    assert said.json == {"words": 16, "page": str(tmp_path / "words.html")}
+    page = (tmp_path / "words.html").read_text(encoding="utf-8")
+    assert "Word: stop" in page and "Word: revoked" in page
+
+
+def test_protecting_with_a_codebook(sottovoce, drawn, tmp_path):
+    soundfile.write(tmp_path / "in.wav", 0.1 * np.random.default_rng(0).standard_normal(30_000), 16000)
+    assert sottovoce("protect", drawn, tmp_path / "in.wav", tmp_path / "out.wav").status == 0
+    assert soundfile.info(tmp_path / "out.wav").frames == 2 * 20480
+    assert sottovoce("protect", drawn, tmp_path / "in.wav", tmp_path / "out.wav", "--constant", 3).status == 0
+    assert soundfile.info(tmp_path / "out.wav").frames == 3 * 20480
+    shipped = ("protect", "--permit", "emotion", tmp_path / "in.wav", tmp_path / "by-name.wav")
+    assert sottovoce(*shipped).status == 0
+    assert "emotion" in sottovoce("filters", "list").out
+
+    refused(sottovoce("protect", drawn, tmp_path / "in.wav", tmp_path / "o.wav", "--permit", "age"), "no codes for age")
+    refused(sottovoce("protect", tmp_path / "in.wav", tmp_path / "o.wav"), "permits nothing")
+    refused(sottovoce("protect", "--permit", "age", tmp_path / "in.wav", tmp_path / "o.wav"), "permits age")
+    refused(sottovoce("protect", drawn), "FILTER IN OUT")
+
+
+def test_a_filter_without_words_cannot_show_them(sottovoce, made, tmp_path):
+    refused(sottovoce("filters", "show", made.filter, "--out", tmp_path / "words.html"), "no words")
+    assert not list(tmp_path.iterdir())
+
+
+def test_codes_and_blocks_that_cannot_be(sottovoce, shaped, quick, made, tmp_path):
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target, "--out", tmp_path / "f")
+    refused(sottovoce(*train, "--block", 3), "block_segments is 3", "1, 2, 4, 8 or 16")
+    refused(sottovoce(*train, "--permit", "word,word"), "different tasks")

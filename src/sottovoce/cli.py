@@ -287,16 +287,21 @@ def filters_show(
 
 @app.command()
 def experiment(
-    name: Annotated[str, typer.Argument(help="codebook, first-light or loss-weights.")],
+    name: Annotated[str, typer.Argument(help="codebook, first-light, loss-weights or shipped.")],
     corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb, fsdd.")],
     out: Out = Path("results"),
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
 ) -> None:
     """Make the measured results of the project again; prints a table."""
     with _needs("audit"):
-        from sottovoce.experiments import codebook, first_light, loss_weights
+        from sottovoce.experiments import codebook, first_light, loss_weights, shipped
 
-        known = {"codebook": codebook.run, "first-light": first_light.run, "loss-weights": loss_weights.run}
+        known = {
+            "codebook": codebook.run,
+            "first-light": first_light.run,
+            "loss-weights": loss_weights.run,
+            "shipped": shipped.run,
+        }
         if name not in known:
             raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(known)}.")
         typer.echo(known[name](corpora_at, out, workers))

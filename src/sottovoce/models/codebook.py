@@ -69,6 +69,11 @@ class Codebook:
         return tuple(len(centres) for centres in self.centres)
 
     @property
+    def classes(self) -> int:
+        """C: how many classes the targets of all tasks have together."""
+        return sum(centres.shape[1] for centres in self.centres)
+
+    @property
     def block_s(self) -> float:
         """Seconds of sound for which one code is sent."""
         return self.block_segments * SEGMENT_S
@@ -88,7 +93,7 @@ class Codebook:
 
     def initial_state(self) -> State:
         """The state before a sound: the posteriors heard so far, and the number of blocks drawn."""
-        return {"heard": np.zeros(sum(c.shape[1] for c in self.centres)), "blocks": np.zeros(1)}
+        return {"heard": np.zeros(self.classes), "blocks": np.zeros(1)}
 
     def codes(
         self, log_posteriors: Array, permit: Sequence[str], state: State

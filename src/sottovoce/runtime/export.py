@@ -144,11 +144,10 @@ def save_codebook(
     targets: Mapping[str, Path],
 ) -> dict[str, Any]:
     """Write a codebook filter as a folder, all or nothing; returns its card as written. See `save_filter`."""
-    classes = sum(centres.shape[1] for centres in codebook.centres)
     files = {
         "config.json": _config(CODEBOOK, {}, sound_mean, sound_std),
         "codebook.npz": codebook.to_bytes(),
-        "filter.onnx": encoder_to_onnx(encoder, classes),
+        "filter.onnx": encoder_to_onnx(encoder, codebook.classes),
     }
     return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
 

@@ -233,8 +233,8 @@ def _engine(folder: Path, config: FilterConfig, threads: int) -> Engine:
     if config.architecture != CODEBOOK:
         return OnnxEngine(folder / "filter.onnx", threads)
     codebook = Codebook.from_bytes((folder / "codebook.npz").read_bytes())
-    classes = sum(centres.shape[1] for centres in codebook.centres)
-    return CodebookEngine(Graph(folder / "filter.onnx", SCORES, (classes,), threads), codebook, codebook.tasks)
+    encoder = Graph(folder / "filter.onnx", SCORES, (codebook.classes,), threads)
+    return CodebookEngine(encoder, codebook, codebook.tasks)
 
 
 def _limited(wav: Wave) -> Wave:

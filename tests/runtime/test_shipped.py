@@ -1,0 +1,64 @@
+"""The filters that come along: found by what they permit, small, and ready without any training parts."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from sottovoce.errors import ConfigError
+from sottovoce.runtime import shipped
+from sottovoce.runtime.filter import Filter
+
+LARGEST_BYTES = 1_000_000
+
+
+@pytest.fixture
+def place(tmp_path):
+    for name, permit in {"a-b": ["a", "b"], "a": ["a"], "c": ["c"]}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "card.json").write_text(json.dumps({"permit": permit}))
+    return tmp_path
+
+
+def test_the_filter_with_the_fewest_tasks_is_taken(place):
+    assert shipped.for_tasks(["a"], place) == place / "a"
+    assert shipped.for_tasks(["b"], place) == place / "a-b"
+    assert shipped.for_tasks(["b", "a"], place) == place / "a-b"
+    with pytest.raises(ConfigError, match=r"permits a and c; there are a: a; a-b: a, b; c: c"):
+        shipped.for_tasks(["a", "c"], place)
+    with pytest.raises(ConfigError, match="permits nothing"):
+        shipped.for_tasks([], place)
+
+
+def test_a_folder_goes_before_a_name(place, tmp_path, monkeypatch):
+    assert shipped.found("c", place) == place / "c"
+    assert shipped.found("nowhere", place).name == "nowhere"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c").mkdir(exist_ok=True)
+    assert str(shipped.found("c", place)) == "c"
+
+
+@pytest.mark.parametrize("name", list(shipped.known()))
+def test_what_comes_along_is_small_and_complete(name):
+    folder = shipped.PLACE / name
+    assert sum(path.stat().st_size for path in folder.iterdir()) < LARGEST_BYTES
+    loaded = Filter.load(folder)
+    assert loaded.card["licence"] and loaded.card["audit"]["valid"] and loaded.card["corpus"]["digest"]
+    assert {*loaded.permit} == {*shipped.known()[name]}
+    wav = np.random.default_rng(0).standard_normal(30_000).astype(np.float32)
+    for task in loaded.permit:
+        assert np.isfinite(loaded.filter(wav, permit=[task])).all()
+    assert not np.array_equal(loaded.features(wav), loaded.permitting([]).features(wav))
+
+
+def test_there_are_filters_and_they_need_no_torch():
+    assert {"emotion", "gender"} <= {task for permit in shipped.known().values() for task in permit}
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'sklearn', 'scipy', 'pydantic'])); import numpy as np;"
+        "from sottovoce.runtime import shipped; from sottovoce.runtime.filter import Filter;"
+        "print(len(Filter.load(shipped.for_tasks(['emotion'])).filter(np.ones(9, np.float32))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "20480"
