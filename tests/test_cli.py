@@ -1,11 +1,14 @@
 """The command line as scripts see it: exit status, one sentence on standard error, JSON on standard output."""
 
 import errno
+import http.server
+import io
 import json
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,12 +29,15 @@ from sottovoce.runtime.filter import Filter
 from sottovoce.training import codebook, loop, optin
 from sottovoce.training import target as target_training
 from sottovoce.training.codebook import CodebookSettings
+from sottovoce.training.distillation import StudentSettings
 from sottovoce.training.optin import OptinSettings
 from sottovoce.training.target import TargetSettings
 from sottovoce.training.words import WordSettings
 
 TINY_TARGET = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=3, batch=4)
-TINY_CODEBOOK = CodebookSettings(drawing=WordSettings(steps=3))
+TINY_CODEBOOK = CodebookSettings(
+    student=StudentSettings(steps=3, queries=64, batch=4), drawing=WordSettings(steps=3, candidates=64)
+)
 TINY_FILTER = OptinSettings(
     "compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, steps=3, batch=4, optimiser="adam"
 )
@@ -207,7 +213,6 @@ def test_what_is_unknown_is_refused_with_what_is_known(sottovoce, shaped, made, 
     [
         ("fly",),
         ("target",),
-        ("protect", "only-one"),
         ("target", "--corpus", "voices", "--task", "w", "--out", "o", "--seed", "-1"),
         ("audit", "f", "--corpus", "voices", "--out", "o", "--max-leakage", "much"),
         ("protect", "f", "a", "b", "--sample-rate", "high"),
@@ -691,3 +696,36 @@ def test_codes_and_blocks_that_cannot_be(sottovoce, shaped, quick, made, tmp_pat
     train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target, "--out", tmp_path / "f")
     refused(sottovoce(*train, "--block", 3), "block_segments is 3", "1, 2, 4, 8 or 16")
     refused(sottovoce(*train, "--permit", "word,word"), "different tasks")
+
+
+def test_a_target_behind_an_address(sottovoce, shaped, quick, tmp_path):
+    """Only its answers are had: a codebook can be trained for it, the opt-in game cannot."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.say({"task": "word", "classes": ["no", "stop", "yes"]})
+
+        def do_POST(self) -> None:
+            spectra = np.load(io.BytesIO(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.say({"scores": (10.0 * spectra[:, [10, 14, 18]].mean(axis=2)).tolist()})
+
+        def say(self, content: Any) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", address, "--preset", "compact")
+        refused(sottovoce(*train, "--method", "optin", "--out", tmp_path / "o"), "gradients")
+        said = sottovoce(*train, "--out", tmp_path / "f", "--json")
+        server.shutdown()
+    assert said.status == 0, said.err
+    assert said.json["classes"] == {"word": ["no", "stop", "yes"]}
+    assert not (tmp_path / "f" / "targets").exists(), "nothing of it is ours to keep"

@@ -109,7 +109,7 @@ def target(
 def train(
     corpus: Corpus,
     permit: Annotated[str, typer.Option(help="The permitted task; several with commas, for method codebook.")],
-    target: Annotated[str, typer.Option(help="Target of each permitted task, in order, with commas.")],
+    target: Annotated[str, typer.Option(help="Target of each permitted task, in order: folder, ONNX or URL.")],
     out: Out,
     method: Annotated[str, typer.Option(help="codebook; optin; or raw (the paper's rejected loss).")] = "codebook",
     preset: Preset = "compact",
@@ -122,8 +122,7 @@ def train(
     with _needs("train"):
         from sottovoce.jobs.make import Wanted, make_filter
 
-        places = tuple(map(Path, _names(target)))
-        wanted = Wanted(corpus, _names(permit), places, out, method, preset, codes, block, seed, _command())
+        wanted = Wanted(corpus, _names(permit), _places(target), out, method, preset, codes, block, seed, _command())
         card = make_filter(wanted, Progress())
     rate = f", at most {card['rate_bits_per_s']:.3g} bits/s" if card["rate_bits_per_s"] is not None else ""
     text = f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters{rate}; wrote {out}"
@@ -171,7 +170,7 @@ def audit(
             attackers,
             _names(attack),
             _names(permit),
-            tuple(map(Path, _names(target))),
+            _places(target),
             cast(Any, split),
             seed,
             workers,
@@ -350,6 +349,11 @@ def _print(found: Any, as_json: bool, text: Any) -> None:
 def _names(text: str | None) -> tuple[str, ...]:
     """What was given with commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+
+
+def _places(text: str | None) -> tuple[Path | str, ...]:
+    """Paths that were given with commas; an address stays text."""
+    return tuple(name if "://" in name else Path(name) for name in _names(text))
 
 
 def _command() -> str:

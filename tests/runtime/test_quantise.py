@@ -2,12 +2,18 @@
 
 import numpy as np
 import pytest
+import torch
 
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError, ModelError
+from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import read_folder
+from sottovoce.models.codebook import Codebook
+from sottovoce.runtime.engine import SCORES, Graph
+from sottovoce.runtime.export import encoder_to_onnx, save_codebook
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.quantise import quantise
+from sottovoce.runtime.quantise import packed, quantise
+from sottovoce.training.codebook import Encoder
 
 
 def test_it_is_nearly_the_same_filter(filter_folder, tmp_path):
@@ -32,3 +38,26 @@ def test_what_is_in_8_bits_or_no_filter_is_refused(filter_folder, tmp_path):
         quantise(tmp_path / "small", tmp_path / "smaller")
     with pytest.raises(ModelError, match="not a folder"):
         quantise(tmp_path / "none", tmp_path / "smaller")
+
+
+def test_packed_weights_find_the_same_codes():
+    torch.manual_seed(0)
+    encoder = Encoder([build("compact-recogniser", {"classes": 4})]).eval()
+    graph = encoder_to_onnx(encoder, 4)
+    small = packed(graph)
+    assert len(small) < len(graph) / 3
+    spectra = np.random.default_rng(0).standard_normal((20, 161, 128), dtype=np.float32)
+    before, after = (Graph(content, SCORES, (4,)).run(spectra) for content in (graph, small))
+    assert 0 < np.abs(np.exp(before) - np.exp(after)).max() < 0.03
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.9
+
+
+def test_a_codebook_filter_in_8_bits(tmp_path):
+    torch.manual_seed(0)
+    encoder = Encoder([build("compact-recogniser", {"classes": 2})])
+    words = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 4), dtype=np.uint8)
+    book = Codebook(("word",), (np.eye(2, dtype=np.float32),), words, -1.0, 3.0)
+    save_codebook(tmp_path / "filter", encoder, book, 0.6, 0.8, {"permit": ["word"]}, {})
+    assert quantise(tmp_path / "filter", tmp_path / "small")["deviation"] < 0.5
+    wav = np.random.default_rng(0).standard_normal(50_000).astype(np.float32)
+    assert len(Filter.load(tmp_path / "small").filter(wav)) == 3 * SEGMENT_SAMPLES

@@ -99,3 +99,25 @@ def test_pressure_is_the_distance_in_the_latent_or_the_rejected_loss(players, or
 def test_what_is_not_obfuscated_feels_no_pressure(players, original):
     _, adversary = players
     assert adversary.pressure(original, original) == 0.0
+
+
+def test_replacing_changes_the_adversary_and_it_alone(players, original):
+    obfuscator, adversary = players
+    mine = weights(obfuscator)
+    momentum = adversary.improve(obfuscator(original), original) and weights_of(adversary.optimiser)
+    torch.manual_seed(5)
+    fresh = CompactAutoencoder(width=4, blocks=1)
+    untrained = weights(fresh)
+    with torch.no_grad():
+        pairs = [(obfuscator(original), original)] * 30
+    before = adversarial_loss(fresh(pairs[0][0]), original).item()
+    adversary.replace(fresh, pairs)
+    assert same(mine, obfuscator) and gradients(obfuscator) == []
+    assert not same(untrained, adversary.network), "it was trained"
+    assert same(weights(fresh), adversary.network), "and took over"
+    assert adversarial_loss(adversary.network(pairs[0][0]), original).item() < before
+    assert all(map(torch.equal, momentum, weights_of(adversary.optimiser))), "what the optimiser remembers stays"
+
+
+def weights_of(optimiser: torch.optim.Optimizer) -> list[torch.Tensor]:
+    return [entry["momentum_buffer"].clone() for entry in optimiser.state_dict()["state"].values()]

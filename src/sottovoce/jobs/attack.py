@@ -50,7 +50,7 @@ class Ask:
     attackers: str = "quick"
     attributes: tuple[str, ...] = ()
     permit: tuple[str, ...] = ()
-    targets: tuple[Path, ...] = ()
+    targets: tuple[Path | str, ...] = ()
     rule: SplitRule | None = None
     seed: int = 0
     workers: int = 1
@@ -132,7 +132,7 @@ def _case(ask: Ask, system: System, manifest: Manifest, sounds: Sounds) -> Case:
 def _asked(ask: Ask) -> tuple[tuple[Target, ...], Any]:
     """The targets that were named, and the card of the first that has one: it says which split it was trained with."""
     targets = tuple(load_target(path) for path in ask.targets)
-    by_task: dict[str, Path] = {}
+    by_task: dict[str, Path | str] = {}
     for target, path in zip(targets, ask.targets, strict=True):
         if target.task in by_task:
             raise ConfigError(

@@ -73,7 +73,7 @@ class Wanted:
 
     corpus: str
     permit: tuple[str, ...]
-    targets: tuple[Path, ...]
+    targets: tuple[Path | str, ...]
     out: Path
     method: str = "codebook"
     preset: str = "compact"
