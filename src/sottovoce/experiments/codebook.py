@@ -67,12 +67,14 @@ def runs() -> Iterator[Run]:
     for consent in ((), ("emotion",), ("gender",)):
         yield Run(BOTH, f"codebook, {' and '.join(consent or BOTH.permit)}", "codebook", "compact", consent=consent)
     yield Run(UNHEARD, "codebook, unheard people", "codebook", "compact", attackers="standard")
-    for setting in SINGLE:
-        yield Run(setting, "opt-in, replaced", "optin", "replaced")
-        yield Run(setting, "opt-in", "optin", "compact")
-        yield Run(setting, "raw", "raw", "compact")
     for codes, block in RATES:
         yield Run(SINGLE[0], f"{codes} codes, {block} segments", "codebook", "compact", codes=codes, block=block)
+    for method, name, preset in (
+        ("optin", "opt-in, replaced", "replaced"),
+        ("optin", "opt-in", "compact"),
+        ("raw", "raw", "compact"),
+    ):
+        yield from (Run(setting, name, method, preset) for setting in SINGLE)
 
 
 def run(corpora: Path, out: Path, workers: int) -> str:
