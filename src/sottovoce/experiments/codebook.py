@@ -14,6 +14,7 @@ import torch
 from joblib import Parallel, delayed
 
 from sottovoce.corpora.manifest import SplitRule
+from sottovoce.experiments.rate_curve import rate_curve
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.models.checkpoint import write_file
@@ -85,6 +86,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
     parallel(delayed(_target)(setting, task, corpora, out) for setting in settings for task in setting.permit)
     found = parallel(delayed(_made)(each, corpora, out) for each in planned)
     write_file(out / "codebook.json", json.dumps(found, indent=1).encode())
+    write_file(out / "codebook-rates.svg", rate_curve([each for each in found if "codes," in each["name"]]))
     return table(found)
 
 
