@@ -59,6 +59,14 @@ def test_any_chunking_gives_the_same_codes(lengths, block):
         assert np.array_equal(all_at_once, np.concatenate(piece_by_piece))
 
 
+def test_a_broken_encoder_says_nothing_and_is_forgotten():
+    book, heard = codebook(), posteriors(3)
+    heard[1] = np.nan
+    codes, _ = said(book, heard)
+    assert np.array_equal(codes[0], codes[1])
+    assert np.array_equal(codes[2], said(book, heard[[0, 2]])[0][1])
+
+
 def test_what_is_said_does_not_change_what_was_put_in():
     book = codebook()
     state = book.initial_state()

@@ -108,7 +108,9 @@ class Codebook:
         for start in range(0, len(log_posteriors), self.block_segments):
             block = slice(start, start + self.block_segments)
             for posterior in np.exp(log_posteriors[block].astype(np.float64)):
-                heard = self.memory * heard + posterior
+                heard = self.memory * heard + np.where(
+                    np.isfinite(posterior), posterior, 0.0
+                )  # a broken one says nothing
             codes[block] = self._nearest(heard, permit)
             positions[block] = min(blocks, len(self.words) - 1)
             blocks += 1

@@ -83,7 +83,7 @@ class Filter:
 
     @property
     def rate_bits_per_s(self) -> float | None:
-        """The most bits per second that can leave; None where nothing bounds them. With constant blocks per block."""
+        """The most bits per second that can leave a stream; None where nothing bounds them."""
         return self.engine.codebook.rate_bits_per_s(self.permit) if isinstance(self.engine, CodebookEngine) else None
 
     def permitting(self, tasks: Sequence[str]) -> Filter:
