@@ -318,3 +318,19 @@ def test_on_voices_they_tell_the_speaker():
     *learnt, test, labels = heard
     for attacker in (fresh("nearest"), fresh("linear"), fresh("trees"), fresh("mlp")):
         assert accuracy(attacker.fit(*learnt, len(classes)), test, labels) > 0.7
+
+
+def test_the_floor_looks_at_the_answers_that_serve_it_best():
+    """One answer tells the label; together with one of many classes at random it would be a table of single guesses."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 120)
+
+    def heard(labels: np.ndarray) -> Heard:
+        tells, noise = np.eye(2)[labels] * 5.0, np.eye(60)[rng.integers(0, 60, len(labels))] * 5.0
+        answers = {"noise": noise.astype(np.float32), "tells": tells.astype(np.float32)}
+        count = len(labels)
+        return Heard(np.zeros((count, 2, 2), np.float32), np.arange(count), np.zeros((count, 1), np.float32), answers)
+
+    train, validation, test = np.split(labels, 3)
+    floor = FromAnswer().fit(heard(train), train, heard(validation), validation, 2)
+    assert accuracy(floor, heard(test), test) == 1.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain, combinations
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +16,7 @@ from sottovoce.errors import ConfigError
 from sottovoce.models.target import vote
 
 _LEAST_LOG = -12.0
+_NO_ANSWERS = "this attacker reads a target's output, and none was heard; give a target to answer first."
 
 
 class ThroughTarget(Chosen):
@@ -32,43 +35,65 @@ class ThroughTarget(Chosen):
 
 
 class FromAnswer:
-    """The floor: knows only what the targets answer together, and guesses the commonest label behind that."""
+    """The floor: knows only what the targets answer, and guesses the commonest label behind that.
+
+    Of several targets it looks at those together whose answers serve it best on validation: a table of too many
+    combinations guesses worse than one of few.
+    """
 
     name = "the permitted answer alone"
     needs = "the target's answer"
     converged_ = True  # a table
 
     def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
-        # One row for each combination that was heard, and the last one for all others: there can be very many.
-        self.heard_, row = np.unique(said(train), return_inverse=True)
-        table = np.zeros((len(self.heard_) + 1, classes))
-        np.add.at(table, (row, labels), 1.0)
-        table += np.bincount(labels, minlength=classes) / (len(labels) + 1.0)
-        self.table_ = table / table.sum(axis=1, keepdims=True)
+        if not train.answers:
+            raise ConfigError(_NO_ANSWERS)
+        tasks = sorted(train.answers)
         self.curve_: list[tuple[int, float]] = []
+        best = -1.0
+        for chosen in chain.from_iterable(combinations(tasks, count) for count in range(1, len(tasks) + 1)):
+            table = _Table(chosen, train, labels, classes)
+            right = float((table.scores(validation).argmax(axis=1) == validation_labels).mean())
+            if right > best:
+                best, self.table_ = right, table
         return self
 
     def scores(self, heard: Heard) -> Array:
-        combination = said(heard)
-        row = np.searchsorted(self.heard_, combination)
-        known = np.isin(combination, self.heard_)
-        probabilities = self.table_[np.where(known, row, len(self.heard_))]
-        return log_posterior(probabilities, np.arange(self.table_.shape[1]), self.table_.shape[1])
+        return self.table_.scores(heard)
 
 
-def said(heard: Heard) -> Labels:
-    """What the targets answer together to each utterance, [U]: the number of the combination of their voted classes.
+class _Table:
+    """The shares of the labels behind each combination of answers, and, for one never heard, over all."""
 
-    With one target that is the class itself.
+    def __init__(self, tasks: Sequence[str], heard: Heard, labels: Labels, classes: int) -> None:
+        self.tasks = tasks
+        self.heard, row = np.unique(said(heard, tasks), return_inverse=True)
+        counts = np.zeros((len(self.heard) + 1, classes))
+        np.add.at(counts, (row, labels), 1.0)
+        counts += np.bincount(labels, minlength=classes) / (len(labels) + 1.0)
+        self.shares = counts / counts.sum(axis=1, keepdims=True)
+
+    def scores(self, heard: Heard) -> Array:
+        combination = said(heard, self.tasks)
+        row = np.searchsorted(self.heard, combination)
+        known = np.isin(combination, self.heard)
+        classes = self.shares.shape[1]
+        return log_posterior(self.shares[np.where(known, row, len(self.heard))], np.arange(classes), classes)
+
+
+def said(heard: Heard, tasks: Sequence[str] | None = None) -> Labels:
+    """What the targets of `tasks` (None: all) answer together to each utterance, [U]: the number of that combination.
+
+    With one target that is the class of its vote itself.
     """
     number = np.zeros(len(heard), np.int64)
-    for logits in _answers(heard):
+    for logits in _answers(heard, tasks):
         number = number * logits.shape[1] + vote(logits, heard.owner).argmax(axis=1)
     return number
 
 
-def _answers(heard: Heard) -> list[Array]:
+def _answers(heard: Heard, tasks: Sequence[str] | None = None) -> list[Array]:
     """The logits of each target, always in the same order."""
     if not heard.answers:
-        raise ConfigError("this attacker reads a target's output, and none was heard; give a target to answer first.")
-    return [heard.answers[task] for task in sorted(heard.answers)]
+        raise ConfigError(_NO_ANSWERS)
+    return [heard.answers[task] for task in (sorted(heard.answers) if tasks is None else tasks)]

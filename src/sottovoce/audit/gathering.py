@@ -43,7 +43,7 @@ def gather(
         report(count, _STEPS, what)
 
     source = json.dumps(  # one folder under other permissions is another system
-        [system.description[key] for key in ("digest", "permit", "constant_blocks")]
+        [system.description.get(key) for key in ("digest", "permit", "constant_blocks")]
     )
     original = hear_original(case, effort, seed, place, workers)
     tell("heard the originals")
