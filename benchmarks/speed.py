@@ -33,6 +33,7 @@ from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_
 from sottovoce.corpora.cache import load
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.models.architectures import build
+from sottovoce.runtime import shipped
 from sottovoce.runtime.engine import BATCH, OnnxEngine
 from sottovoce.runtime.export import save_filter, to_onnx
 from sottovoce.runtime.filter import Filter
@@ -106,6 +107,7 @@ def measure(folder: Path | None) -> dict[str, Any]:
             folder = Path(scratch) / "filter"
             save_filter(folder, compact, *COMPACT, 1.0, 1.0, {})
         whole = Filter.load(folder)
+    codebook = Filter.load(shipped.PLACE / "digit")
     compact_engine, paper_engine = OnnxEngine(to_onnx(compact)), OnnxEngine(to_onnx(paper))
 
     def eager(network: nn.Module) -> None:
@@ -128,11 +130,17 @@ def measure(folder: Path | None) -> dict[str, Any]:
             "paper's obfuscator, engine": few_s / fastest(lambda: paper_engine.run(spectra[:BATCH])),
             "paper's obfuscator, eager torch": few_s / fastest(lambda: eager(paper)),
             f"sound, {ITERATIONS} steps": SOUND_S / fastest(lambda: list(in_pieces(magnitudes))),
+            "codebook filter, to features": SOUND_S / fastest(lambda: codebook.features(wav)),
+            "codebook filter, to sound": SOUND_S / fastest(lambda: codebook.filter(wav)),
             "filter, to features": SOUND_S / fastest(lambda: whole.features(wav)),
             "filter, to sound": SOUND_S / fastest(lambda: whole.filter(wav)),
             "batch loader": loader_speed(),
         },
-        "cost": {"compact obfuscator": cost(compact), "paper's obfuscator": cost(paper)},
+        "cost": {
+            "codebook's encoder (10 classes)": cost(build("compact-recogniser", {"classes": 10}).eval()),
+            "compact obfuscator": cost(compact),
+            "paper's obfuscator": cost(paper),
+        },
     }
 
 
