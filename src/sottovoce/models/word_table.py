@@ -1,0 +1,65 @@
+"""The decoder of a filter for digit strings: ten words, the same for every input, placed by codes alone (no torch).
+
+Two ways to place them. "live": a word begins with the block after its code, or, if one is still being said, right after
+that; so what is heard also tells when the digits were said. "even": all words of a string one after the other, so many
+blocks apart, once the string is over; what is heard is the transcript and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from sottovoce.audio.level import LEVEL_RMS
+from sottovoce.audio.sound import to_sound
+from sottovoce.audio.spectrum import Spectrum, Wave, magnitude
+from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES
+
+Pace = Literal["live", "even"]
+PAUSE_BLOCKS = 5  # between two words at an even pace, and before the first: 0.2 s, about the pause of the recordings
+_NOISE_DB = -45.0  # under the words, all through the sound
+
+
+@dataclass(frozen=True, eq=False)
+class WordTable:
+    """`spectra` [10, 161, N]: for each digit log(1 + magnitude) of its word at RMS 1, N a multiple of 4."""
+
+    spectra: Spectrum
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks a word lasts."""
+        return int(self.spectra.shape[2]) // BLOCK_FRAMES
+
+    @cached_property
+    def words(self) -> Wave:
+        """The sound of each word, [10, 160 N], with a phase of its own."""
+        return np.stack([np.float32(LEVEL_RMS) * to_sound(magnitude(word)) for word in self.spectra])
+
+    def draw(self, codes: Sequence[int], pace: Pace = "live") -> Wave:
+        """What may be heard, [T] at 16 kHz: a function of the codes and of nothing else, T included."""
+        placed = place(codes, self.blocks, pace)
+        end = max([start + self.blocks for start, _ in placed], default=0)
+        count = max(len(codes), end) if pace == "live" else end + PAUSE_BLOCKS
+        noise = np.random.default_rng(0).standard_normal(count * BLOCK_SAMPLES, dtype=np.float32)
+        wav: Wave = np.float32(LEVEL_RMS * 10.0 ** (_NOISE_DB / 20.0)) * noise
+        for start, digit in placed:
+            wav[start * BLOCK_SAMPLES : (start + self.blocks) * BLOCK_SAMPLES] += self.words[digit]
+        return wav
+
+
+def place(codes: Sequence[int], word_blocks: int, pace: Pace) -> list[tuple[int, int]]:
+    """In which block each word begins, and its digit; words of `word_blocks` blocks never overlap."""
+    found: list[tuple[int, int]] = []
+    free = PAUSE_BLOCKS if pace == "even" else 0
+    for block, code in enumerate(codes):
+        if code == BLANK:
+            continue
+        start = free if pace == "even" else max(free, block + 1)  # a code is known when its block is over
+        found.append((start, code))
+        free = start + word_blocks + (PAUSE_BLOCKS if pace == "even" else 0)
+    return found
