@@ -224,16 +224,16 @@ def protect(
 
 @app.command()
 def experiment(
-    name: Annotated[str, typer.Argument(help="first-light or loss-weights.")],
-    corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb.")],
+    name: Annotated[str, typer.Argument(help="first-light, loss-weights or digit-strings.")],
+    corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb, fsdd.")],
     out: Out = Path("results"),
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
 ) -> None:
     """Make the measured results of the project again; prints a table."""
     with _needs("audit"):
-        from sottovoce.experiments import first_light, loss_weights
+        from sottovoce.experiments import digit_strings, first_light, loss_weights
 
-        known = {"first-light": first_light.run, "loss-weights": loss_weights.run}
+        known = {"first-light": first_light.run, "loss-weights": loss_weights.run, "digit-strings": digit_strings.run}
         if name not in known:
             raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(known)}.")
         typer.echo(known[name](corpora_at, out, workers))

@@ -1,4 +1,4 @@
-"""How much of what was said is still understood: word errors."""
+"""How much of what was said is still understood, and how much a stream of codes carries."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sottovoce.audit.metrics import Interval, ratio
+
+Transcripts = Sequence[Sequence[int]]
 
 
 def word_errors(heard: Sequence[int], said: Sequence[int]) -> int:
@@ -20,7 +22,22 @@ def word_errors(heard: Sequence[int], said: Sequence[int]) -> int:
     return before[-1]
 
 
-def word_error_rate(heard: Sequence[Sequence[int]], said: Sequence[Sequence[int]], seed: int = 0) -> Interval:
+def word_error_rate(heard: Transcripts, said: Transcripts, seed: int = 0) -> Interval:
     """Word errors per word said over utterances [U], with a 95 % interval resampled by utterance."""
-    errors = np.array([word_errors(*pair) for pair in zip(heard, said, strict=True)], np.float64)
-    return ratio(errors, np.array([len(words) for words in said], np.float64), np.arange(len(errors)), seed)
+    return added_error_rate(said, heard, said, seed)
+
+
+def added_error_rate(before: Transcripts, after: Transcripts, said: Transcripts, seed: int = 0) -> Interval:
+    """Word error rate of `after` minus that of `before` on the same utterances [U], resampled together."""
+    errors = [
+        word_errors(new, true) - word_errors(old, true) for old, new, true in zip(before, after, said, strict=True)
+    ]
+    words = np.array([len(true) for true in said], np.float64)
+    return ratio(np.array(errors, np.float64), words, np.arange(len(words)), seed)
+
+
+def entropy_bits(codes: Transcripts) -> float:
+    """Entropy in bits per code of all `codes` as if each were drawn by itself: no less than what the stream carries."""
+    counts = np.bincount([code for stream in codes for code in stream])
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log2(share)).sum())

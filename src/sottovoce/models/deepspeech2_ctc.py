@@ -9,13 +9,21 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from sottovoce.audio.segment import front_end
+from sottovoce.audio.spectrum import Spectrum, Wave
 from sottovoce.models.deepspeech2 import DeepSpeech2
 from sottovoce.models.digit_codes import CODES
 from sottovoce.models.layers import SpecAugment
 
 
+def hear(wav: Wave) -> Spectrum:
+    """What the network hears of a sound [T] at 16 kHz: its log spectrum [161, N], standardised as a whole."""
+    spectrum: Spectrum = front_end(wav[None])[0]
+    return spectrum
+
+
 class DeepSpeech2Ctc(DeepSpeech2):
-    """Log spectra [B, 161, N] of whole utterances to logits [B, ceil(N / 2), K], one row each 20 ms, the last the blank.
+    """Log spectra [B, 161, N] of whole utterances to logits [B, ceil(N / 2), K], one row each 20 ms.
 
     What an utterance gets does not depend on how far the others of its batch are padded.
     """
@@ -33,12 +41,10 @@ class DeepSpeech2Ctc(DeepSpeech2):
 
         The counts are on the CPU, before and after.
         """
-        hidden = self.augment(spectrum.unsqueeze(1))
+        hidden = self.augment(_cut(spectrum.unsqueeze(1), frames))
         counts = (frames + 1) // 2
         for layer in self.convolutions:
-            hidden = layer(hidden)
-            own = counts.to(hidden.device)[:, None, None, None]
-            hidden = hidden * (torch.arange(hidden.shape[3], device=hidden.device) < own)
+            hidden = _cut(layer(hidden), counts)
         hidden = hidden.flatten(1, 2).transpose(1, 2)  # [B, M, maps * bins]
         for recurrent, norm in zip(self.recurrent, self.norms, strict=True):
             packed = pack_padded_sequence(hidden, counts, batch_first=True, enforce_sorted=False)
@@ -46,3 +52,9 @@ class DeepSpeech2Ctc(DeepSpeech2):
             hidden = norm((forwards + backwards).transpose(1, 2)).transpose(1, 2)
         logits: Tensor = self.output(hidden)
         return logits, counts
+
+
+def _cut(hidden: Tensor, counts: Tensor) -> Tensor:
+    """The same [B, C, F, N], zero past the first `counts` [B] of N."""
+    own = counts.to(hidden.device)[:, None, None, None]
+    return hidden * (torch.arange(hidden.shape[3], device=hidden.device) < own)

@@ -7,12 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sottovoce.audio.spectrum import HOP_SAMPLES
+import numpy as np
+
+from sottovoce.audio.spectrum import HOP_SAMPLES, Spectrum, Wave, log_spectrum
 
 BLANK = 10
 CODES = 11
 BLOCK_FRAMES = 4
 BLOCK_SAMPLES = BLOCK_FRAMES * HOP_SAMPLES
+
+_GAIN = np.float32(10.0)  # from the level of a sound file to that at which log(1 + magnitude) is a logarithm
+
+
+def hear(wav: Wave) -> Spectrum:
+    """What an encoder hears of a sound [T] at 16 kHz: its log spectrum [161, N] at a fixed gain."""
+    return log_spectrum(_GAIN * wav)
+
+
 DIGITS = tuple(range(BLANK))
 
 

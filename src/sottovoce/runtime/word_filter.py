@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from sottovoce.audio.blocks import regrouped
-from sottovoce.audio.spectrum import HOP_SAMPLES, SAMPLE_RATE, Spectrum, Wave, log_spectrum
-from sottovoce.models.digit_codes import BLOCK_SAMPLES, CODES
+from sottovoce.audio.spectrum import HOP_SAMPLES, SAMPLE_RATE, Spectrum, Wave
+from sottovoce.models.digit_codes import BLOCK_SAMPLES, CODES, hear
 from sottovoce.models.word_table import Pace, WordTable
 
 BLOCK_S = BLOCK_SAMPLES / SAMPLE_RATE
 RATE_BOUND = math.log2(CODES) / BLOCK_S  # bits per second
-GAIN = np.float32(10.0)  # from the level of a sound file to that at which log(1 + magnitude) is a logarithm
 
 State = Mapping[str, Any]
 Step = Callable[[Spectrum, State], tuple[list[int], State]]  # frames [161, 4 n] to n codes
@@ -44,7 +43,7 @@ class WordFilter:
         state, history = self.initial_state, np.zeros(HOP_SAMPLES, np.float32)
         for block in regrouped(blocks, BLOCK_SAMPLES):
             heard = np.concatenate([history, np.pad(block, (0, BLOCK_SAMPLES - len(block)))])
-            spectrum = log_spectrum(GAIN * np.where(np.isfinite(heard), heard, np.float32(0.0)))
+            spectrum = hear(np.where(np.isfinite(heard), heard, np.float32(0.0)))
             new, state = self.step(spectrum[:, 1:], state)  # the first frame was there before
             yield from new
             history = heard[-HOP_SAMPLES:]

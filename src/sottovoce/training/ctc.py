@@ -21,6 +21,9 @@ from sottovoce.training.loop import Run, device, one_cycle, set_learning_rate, t
 Hear = Callable[[Wave], Spectrum]  # sound [T] to what a network hears, [161, N]
 
 
+_WINDOW = 3  # batches of sounds of about one length, out of which one is drawn
+
+
 class Reader(Protocol):
     """A network that reads padded spectra [B, 161, N] of so many frames [B]: logits [B, M, K] and their counts [B]."""
 
@@ -52,9 +55,11 @@ def train_ctc(
     network.to(device()).train()
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
 
+    order = np.argsort([sounds.samples(int(i)) for i in clips], kind="stable")
+
     def step(number: int, rng: np.random.Generator) -> str:
         set_learning_rate(optimiser, one_cycle(number, run.steps, settings.learning_rate))
-        chosen = rng.choice(len(clips), size=min(settings.batch, len(clips)), replace=False)
+        chosen = _of_one_length(order, settings.batch, rng)
         heard = [hear(_changed(sounds.wave(int(clips[i])), settings, rng)) for i in chosen]
         logits, counts = network.read(*padded(heard))  # type: ignore[operator]
         loss = ctc_loss(logits, counts, [transcripts[i] for i in chosen])
@@ -66,6 +71,15 @@ def train_ctc(
 
     train(step, {"network": network, "optimiser": optimiser}, run)
     network.eval().cpu()
+
+
+def _of_one_length(order: NDArray[np.int64], batch: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A batch out of neighbours in `order`, by length: little of it is padding."""
+    window = min(_WINDOW * batch, len(order))
+    start = int(
+        np.clip(rng.integers(1 - window, len(order)), 0, len(order) - window)
+    )  # the ends as often as the middle
+    return order[start + rng.choice(window, size=min(batch, window), replace=False)]
 
 
 def ctc_loss(logits: Tensor, counts: Tensor, transcripts: Sequence[Sequence[int]]) -> Tensor:
