@@ -58,7 +58,7 @@ def table(path: Path, listener: nn.Module, recordings: Sequence[Sequence[Wave]],
     """The words at `path`, chosen by `listener` among `recordings` of each digit unless they are there."""
     if not path.is_file():
         chosen = choose_words(lambda wav: logits(listener, wav), recordings, tried, seed)
-        write_file(path, save({"spectra": torch.from_numpy(chosen.spectra)}))
+        write_file(path, save({"spectra": torch.from_numpy(np.ascontiguousarray(chosen.spectra))}))
     return WordTable(_tensors(path)["spectra"].numpy())
 
 
