@@ -148,8 +148,9 @@ def _outline(codes: Sequence[int], word_blocks: int, pace: Pace) -> NDArray[np.f
     gaps = np.diff(starts)
     after = [gaps[[digit == d for _, digit in placed[:-1]]] for d in DIGITS]  # a long digit delays the next
     shape = [gaps.min(), gaps.mean(), gaps.max(), gaps.std()] if len(gaps) else [0.0] * 4
-    ends = [starts[0], len(codes) - starts[-1], len(codes)] if pace == "live" and len(starts) else [0.0] * 3
-    return np.array([*counts, len(starts), *shape, *ends, *(gap.mean() if len(gap) else -1.0 for gap in after)])
+    last = max((block for block, code in enumerate(codes) if code != BLANK), default=0)
+    end = len(codes) - last if pace == "live" else 0  # how long it went on after the last digit
+    return np.array([*counts, len(starts), *shape, end, *(gap.mean() if len(gap) else -1.0 for gap in after)])
 
 
 def _read(case: Case, outlines: dict[Part, list[NDArray[np.float64]]]) -> dict[str, float]:

@@ -1,8 +1,9 @@
 """The decoder of a filter for digit strings: ten words, the same for every input, placed by codes alone (no torch).
 
-Two ways to place them. "live": a word begins with the block after its code, or, if one is still being said, right after
-that; so what is heard also tells when the digits were said. "even": all words of a string one after the other, so many
-blocks apart, once the string is over; what is heard is the transcript and nothing else.
+Two ways to place them. "live": nothing is sent until the first code of a digit; from then on each word begins 0.2 s
+after its code, or, if another is still being said, right after that. What is heard also tells when digits were said.
+"even": all words of a string one after the other, 0.2 s apart, once the string is over. What is heard is the transcript
+and nothing else.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sottovoce.audio.spectrum import Spectrum, Wave, magnitude
 from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES
 
 Pace = Literal["live", "even"]
-PAUSE_BLOCKS = 5  # between two words at an even pace, and before the first: 0.2 s, about the pause of the recordings
+PAUSE_BLOCKS = 5  # 0.2 s, about the pause of the recordings
 _NOISE_DB = -45.0  # under the words, all through the sound
 
 
@@ -43,8 +44,11 @@ class WordTable:
     def draw(self, codes: Sequence[int], pace: Pace = "live") -> Wave:
         """What may be heard, [T] at 16 kHz: a function of the codes and of nothing else, T included."""
         placed = place(codes, self.blocks, pace)
-        end = max([start + self.blocks for start, _ in placed], default=0)
-        count = max(len(codes), end) if pace == "live" else end + PAUSE_BLOCKS
+        count = max([start + self.blocks for start, _ in placed], default=0)
+        if pace == "even" or not placed:
+            count += PAUSE_BLOCKS
+        else:
+            count = max(count, PAUSE_BLOCKS + len(codes) - _begin(codes))
         noise = np.random.default_rng(0).standard_normal(count * BLOCK_SAMPLES, dtype=np.float32)
         wav: Wave = np.float32(LEVEL_RMS * 10.0 ** (_NOISE_DB / 20.0)) * noise
         for start, digit in placed:
@@ -55,11 +59,16 @@ class WordTable:
 def place(codes: Sequence[int], word_blocks: int, pace: Pace) -> list[tuple[int, int]]:
     """In which block each word begins, and its digit; words of `word_blocks` blocks never overlap."""
     found: list[tuple[int, int]] = []
-    free = PAUSE_BLOCKS if pace == "even" else 0
-    for block, code in enumerate(codes):
+    free, begin = PAUSE_BLOCKS, _begin(codes)
+    for block, code in enumerate(codes, start=1):  # a code is known when its block is over
         if code == BLANK:
             continue
-        start = free if pace == "even" else max(free, block + 1)  # a code is known when its block is over
+        start = free if pace == "even" else max(free, PAUSE_BLOCKS + block - begin)
         found.append((start, code))
         free = start + word_blocks + (PAUSE_BLOCKS if pace == "even" else 0)
     return found
+
+
+def _begin(codes: Sequence[int]) -> int:
+    """How many blocks there were when the first code of a digit was known; all where there was none."""
+    return next((block for block, code in enumerate(codes, start=1) if code != BLANK), len(codes))
