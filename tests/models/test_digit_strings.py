@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sottovoce.models.deepspeech2_ctc import DeepSpeech2Ctc
 from sottovoce.models.digit_codes import BLANK, CODES, labels, news, said, text
 from sottovoce.models.digit_encoder import DigitEncoder
-from sottovoce.models.word_table import PAUSE_BLOCKS, WordTable, place
+from sottovoce.models.word_table import PAUSE_BLOCKS, SLOT_BLOCKS, WordTable, place
 
 CODE = st.integers(0, BLANK)
 
@@ -105,7 +105,7 @@ def test_a_step_leaves_the_state_it_was_given(encoder):
     assert all(torch.equal(state[name], before[name]) for name in before)
 
 
-@given(st.lists(CODE, max_size=40), st.integers(1, 12), st.sampled_from(["live", "even"]))
+@given(st.lists(CODE, max_size=40), st.integers(1, 12), st.sampled_from(["even", "steady", "live"]))
 def test_every_digit_is_said_in_order_and_no_two_at_a_time(codes, word_blocks, pace):
     placed = place(codes, word_blocks, pace)
     assert [digit for _, digit in placed] == said(codes)
@@ -129,6 +129,13 @@ def test_at_an_even_pace_only_the_transcript_is_heard(words):
     assert [start for start, _ in place(slow, 10, "even")] == [PAUSE_BLOCKS + i * (10 + PAUSE_BLOCKS) for i in range(3)]
 
 
+def test_at_a_steady_pace_the_tempo_is_heard_only_where_somebody_hesitates(words):
+    quick, slow, hesitant = ([3, *[BLANK] * pause, 1, *[BLANK] * pause, 4] for pause in (9, 29, 30))
+    assert np.array_equal(words.draw(quick, "steady"), words.draw(slow, "steady"))
+    starts = [start - PAUSE_BLOCKS for start, _ in place(hesitant, 10, "steady")]
+    assert starts == [0, 2 * SLOT_BLOCKS, 3 * SLOT_BLOCKS]
+
+
 def test_what_is_drawn_live_is_never_taken_back(words):
     codes = [BLANK, 3, BLANK, 8, BLANK, BLANK, BLANK, BLANK]
     whole = words.draw(codes, "live")
@@ -141,7 +148,7 @@ def test_how_long_nothing_was_said_before_does_not_pass(words):
     assert np.array_equal(words.draw([3, BLANK, 8], "live"), words.draw([BLANK] * 9 + [3, BLANK, 8], "live"))
 
 
-@pytest.mark.parametrize("pace", ["live", "even"])
+@pytest.mark.parametrize("pace", ["even", "steady", "live"])
 def test_nothing_said_is_faint_noise(words, pace):
     silence = words.draw([BLANK] * 9, pace)
     assert silence.shape == (PAUSE_BLOCKS * 640,) and 0.0 < np.abs(silence).max() < 0.01

@@ -14,7 +14,7 @@ def listen(frames, state):
     return [7 if loud > state["loud"] else BLANK], {"loud": loud}
 
 
-@pytest.fixture(params=["live", "even"])
+@pytest.fixture(params=["even", "steady", "live"])
 def filter_(request) -> WordFilter:
     table = WordTable(np.random.default_rng(0).random((10, 161, 8), dtype=np.float32))
     return WordFilter(listen, {"loud": 0}, table, request.param)

@@ -1,9 +1,10 @@
 """The decoder of a filter for digit strings: ten words, the same for every input, placed by codes alone (no torch).
 
-Two ways to place them. "live": nothing is sent until the first code of a digit; from then on each word begins 0.2 s
-after its code, or, if another is still being said, right after that. What is heard also tells when digits were said.
-"even": all words of a string one after the other, 0.2 s apart, once the string is over. What is heard is the transcript
-and nothing else.
+Three ways to place them; in all of them nothing is sent until the first code of a digit. "live": each word begins 0.2 s
+after its code, or, if another is still being said, right after that; what is heard also tells when digits were said.
+"steady": words begin every 1.2 s at most, longer than speakers take for a digit and a pause, so the tempo is hidden but
+where somebody hesitates; words come later and later while the string goes on. "even": all words one after the other, at
+intervals of 0.2 s, once the string is over; what is heard is the transcript and nothing else.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from sottovoce.audio.sound import to_sound
 from sottovoce.audio.spectrum import Spectrum, Wave, magnitude
 from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES
 
-Pace = Literal["live", "even"]
+Pace = Literal["even", "steady", "live"]
 PAUSE_BLOCKS = 5  # 0.2 s, about the pause of the recordings
+SLOT_BLOCKS = 30  # 1.2 s: of the pauses between two digits' codes 1 % are longer, for the slowest speaker 4 %
 _NOISE_DB = -45.0  # under the words, all through the sound
 
 
@@ -45,10 +47,10 @@ class WordTable:
         """What may be heard, [T] at 16 kHz: a function of the codes and of nothing else, T included."""
         placed = place(codes, self.blocks, pace)
         count = max([start + self.blocks for start, _ in placed], default=0)
-        if pace == "even" or not placed:
-            count += PAUSE_BLOCKS
-        else:
+        if pace == "live" and placed:
             count = max(count, PAUSE_BLOCKS + len(codes) - _begin(codes))
+        else:
+            count += PAUSE_BLOCKS
         noise = np.random.default_rng(0).standard_normal(count * BLOCK_SAMPLES, dtype=np.float32)
         wav: Wave = np.float32(LEVEL_RMS * 10.0 ** (_NOISE_DB / 20.0)) * noise
         for start, digit in placed:
@@ -57,15 +59,18 @@ class WordTable:
 
 
 def place(codes: Sequence[int], word_blocks: int, pace: Pace) -> list[tuple[int, int]]:
-    """In which block each word begins, and its digit; words of `word_blocks` blocks never overlap."""
+    """In which block each word begins, and its digit; words of `word_blocks` blocks, under 30, never overlap."""
     found: list[tuple[int, int]] = []
     free, begin = PAUSE_BLOCKS, _begin(codes)
     for block, code in enumerate(codes, start=1):  # a code is known when its block is over
         if code == BLANK:
             continue
-        start = free if pace == "even" else max(free, PAUSE_BLOCKS + block - begin)
+        late = block - begin  # since the first
+        start = max(
+            free, PAUSE_BLOCKS + {"even": 0, "steady": -(-late // SLOT_BLOCKS) * SLOT_BLOCKS, "live": late}[pace]
+        )
         found.append((start, code))
-        free = start + word_blocks + (PAUSE_BLOCKS if pace == "even" else 0)
+        free = start + {"even": word_blocks + PAUSE_BLOCKS, "steady": SLOT_BLOCKS, "live": word_blocks}[pace]
     return found
 
 
