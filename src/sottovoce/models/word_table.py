@@ -23,7 +23,7 @@ from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES
 
 Pace = Literal["even", "steady", "live"]
 PAUSE_BLOCKS = 5  # 0.2 s, about the pause of the recordings
-SLOT_BLOCKS = 30  # 1.2 s: of the pauses between two digits' codes 1 % are longer, for the slowest speaker 4 %
+SLOT_BLOCKS = 30  # 1.2 s: under 1 % of the times between two digits are longer, in strings to train on
 _NOISE_DB = -45.0  # under the words, all through the sound
 
 
