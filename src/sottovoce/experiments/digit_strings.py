@@ -6,7 +6,7 @@ Made by `sottovoce experiment digit-strings`. Whatever is done is kept, so that 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
+from torch import nn
 
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit import metrics, summary, words
@@ -26,8 +27,8 @@ from sottovoce.corpora.strings import part_of
 from sottovoce.jobs import corpus, digits
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.digit_codes import BLANK, DIGITS, labels, said
-from sottovoce.models.digit_encoder import LOOKAHEAD_FRAMES
-from sottovoce.models.word_table import Pace, place
+from sottovoce.models.digit_encoder import LOOKAHEAD_FRAMES, DigitEncoder
+from sottovoce.models.word_table import Pace, WordTable, place
 from sottovoce.runtime.word_filter import BLOCK_S, RATE_BOUND
 
 SEEDS = (0, 1, 2)
@@ -72,7 +73,7 @@ def _case(corpora: Path) -> Case:
 
 
 def _filter(seed: int, corpora: Path, listener: Path) -> dict[str, Any]:
-    """Make, measure and attack the filter of one seed."""
+    """Make, measure and attack the filter of one seed, unless that is done."""
     torch.set_num_threads(1)
     folder = listener.parent / str(seed)
     kept = folder / "found.json"
@@ -80,36 +81,40 @@ def _filter(seed: int, corpora: Path, listener: Path) -> dict[str, Any]:
         known: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return known
     case = _case(corpora)
-    ear = digits.target(listener, case.manifest, case.sounds, case.split.train, TARGET_STEPS, _last)
-    encoder = digits.encoder(
-        folder / "encoder.safetensors", ear, case.sounds, case.split.train, ENCODER_STEPS, seed, _last
-    )
+    clips = case.split.train
+    ear = digits.target(listener, case.manifest, case.sounds, clips, TARGET_STEPS, _last)
+    encoder = digits.encoder(folder / "encoder.safetensors", ear, case.sounds, clips, ENCODER_STEPS, seed, _last)
     table = digits.table(folder / "words.safetensors", ear, _recordings(corpora), _TRIED, seed)
-    first = digits.word_filter(encoder, table, "live")
+    sha256 = {name: file_sha256(folder / f"{name}.safetensors") for name in ("encoder", "words")}
+    found = {"seed": seed, "sha256": sha256, **_measured(case, ear, encoder, table, seed, folder / ".heard")}
+    write_file(kept, json.dumps(found, indent=1).encode())
+    return found
+
+
+def _measured(
+    case: Case, ear: nn.Module, encoder: DigitEncoder, table: WordTable, seed: int, heard_at: Path
+) -> dict[str, Any]:
+    """What is understood before and after, what the codes carry, and what attackers read, at each pace."""
     waves = {part: [case.sounds.wave(int(i)) for i in case.clips(part)] for part in PARTS}
-    codes: Streams = {part: [list(first.codes([wav])) for wav in waves[part]] for part in PARTS}
-    heard: Streams = {part: digits.transcribe(ear, waves[part]) for part in PARTS}
+    listen = digits.word_filter(encoder, table, "live").codes
+    codes: Streams = {part: [list(listen([wav])) for wav in waves[part]] for part in PARTS}
+    before: Streams = {part: digits.transcribe(ear, waves[part]) for part in PARTS}
+    true = [labels(text) for text in case.values("digits", "test")]
     found: dict[str, Any] = {
-        "seed": seed,
-        "sha256": {name: file_sha256(folder / f"{name}.safetensors") for name in ("encoder", "words")},
         "entropy_bits_per_s": words.entropy_bits(codes["test"]) / BLOCK_S,
-        "floor": _read(case, {part: [_outline(s, table.blocks, "even") for s in heard[part]] for part in PARTS}),
-        "original": words.word_error_rate(heard["test"], _said(case))._asdict(),
-        "codes": words.word_error_rate([said(stream) for stream in codes["test"]], _said(case))._asdict(),
+        "floor": _read(case, _outlines(before, table, "even")),
+        "original": words.word_error_rate(before["test"], true)._asdict(),
+        "codes": words.word_error_rate([said(stream) for stream in codes["test"]], true)._asdict(),
     }
     for pace in PACES:
-        filter_ = digits.word_filter(encoder, table, pace)
-        after = digits.transcribe(ear, [filter_.filter(wav) for wav in waves["test"]])
-        outlines = {part: [_outline(stream, table.blocks, pace) for stream in codes[part]] for part in PARTS}
+        function = digits.word_filter(encoder, table, pace).filter
+        after = digits.transcribe(ear, [function(wav) for wav in waves["test"]])
         found[pace] = {
-            "obfuscated": words.word_error_rate(after, _said(case))._asdict(),
-            "added": words.added_error_rate(heard["test"], after, _said(case))._asdict(),
-            "through_codes": _read(case, outlines),
-            "audit": _audit(
-                case, filter_.filter, f"words, {pace}, seed {seed}", _effort(seed, pace), seed, folder / ".heard"
-            ),
+            "obfuscated": words.word_error_rate(after, true)._asdict(),
+            "added": words.added_error_rate(before["test"], after, true)._asdict(),
+            "through_codes": _read(case, _outlines(codes, table, pace)),
+            "audit": _audit(case, function, f"words, {pace}, seed {seed}", _effort(seed, pace), seed, heard_at),
         }
-    write_file(kept, json.dumps(found, indent=1).encode())
     return found
 
 
@@ -118,7 +123,9 @@ def _effort(seed: int, pace: Pace) -> str:
     return "standard" if (seed, pace) == (SEEDS[0], PACES[0]) else "quick"
 
 
-def _audit(case: Case, function: Any, name: str, effort: str, seed: int, heard: Path) -> dict[str, Any]:
+def _audit(
+    case: Case, function: Callable[[Wave], Wave], name: str, effort: str, seed: int, heard: Path
+) -> dict[str, Any]:
     """The project's audit of what the speaker's voice leaves in the sound of a filter."""
     system = of_function(function, case.sounds, name)
     gathered, _ = audit(case, system, ["speaker"], effort, seed, heard, 1, _last)
@@ -136,8 +143,8 @@ def _recordings(corpora: Path) -> list[list[Wave]]:
     return found
 
 
-def _said(case: Case) -> list[list[int]]:
-    return [labels(text) for text in case.values("digits", "test")]
+def _outlines(streams: Streams, table: WordTable, pace: Pace) -> dict[Part, list[NDArray[np.float64]]]:
+    return {part: [_outline(stream, table.blocks, pace) for stream in streams[part]] for part in PARTS}
 
 
 def _outline(codes: Sequence[int], word_blocks: int, pace: Pace) -> NDArray[np.float64]:
