@@ -286,17 +286,18 @@ def filters_show(
 
 @app.command()
 def experiment(
-    name: Annotated[str, typer.Argument(help="codebook, first-light, loss-weights or shipped.")],
+    name: Annotated[str, typer.Argument(help="codebook, digit-strings, first-light, loss-weights or shipped.")],
     corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb, fsdd.")],
     out: Out = Path("results"),
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
 ) -> None:
     """Make the measured results of the project again; prints a table."""
     with _needs("audit"):
-        from sottovoce.experiments import codebook, first_light, loss_weights, shipped
+        from sottovoce.experiments import codebook, digit_strings, first_light, loss_weights, shipped
 
         known = {
             "codebook": codebook.run,
+            "digit-strings": digit_strings.run,
             "first-light": first_light.run,
             "loss-weights": loss_weights.run,
             "shipped": shipped.run,

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sottovoce.corpora import csv_file, emodb, folder, fsdd, librispeech, ravdess, voices
+from sottovoce.corpora import csv_file, emodb, folder, fsdd, librispeech, ravdess, strings, voices
 from sottovoce.corpora.layout import Corpus
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import CorpusError
@@ -27,6 +27,7 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
         "emodb": Known(emodb.CORPUS, emodb.read),
         "librispeech": Known(librispeech.CORPUS, librispeech.read),
         "fsdd": Known(fsdd.CORPUS, fsdd.read),
+        "strings": Known(strings.CORPUS, strings.read),
         "folder": Known(folder.CORPUS, folder.read),
         "csv": Known(csv_file.CORPUS, csv_file.read),
     }

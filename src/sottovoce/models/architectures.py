@@ -13,6 +13,8 @@ from sottovoce.errors import ModelError
 from sottovoce.models.compact import CompactAutoencoder, CompactRecogniser
 from sottovoce.models.cyclegan_vc2 import CycleGanVc2
 from sottovoce.models.deepspeech2 import DeepSpeech2
+from sottovoce.models.deepspeech2_ctc import DeepSpeech2Ctc
+from sottovoce.models.digit_encoder import DigitEncoder
 
 ARCHITECTURES: Mapping[str, type[nn.Module]] = MappingProxyType(
     {
@@ -20,6 +22,8 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = MappingProxyType(
         "compact-autoencoder": CompactAutoencoder,
         "cyclegan-vc2": CycleGanVc2,
         "deepspeech2": DeepSpeech2,
+        "deepspeech2-ctc": DeepSpeech2Ctc,
+        "digit-encoder": DigitEncoder,
     }
 )
 _LARGEST = 100_000  # of any size in a settings file

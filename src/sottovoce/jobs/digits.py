@@ -1,0 +1,113 @@
+"""Making what a filter for digit strings needs: a target that transcribes, an encoder taught by it, and ten words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from sottovoce.audio.spectrum import Spectrum, Wave
+from sottovoce.corpora.cache import Sounds
+from sottovoce.corpora.manifest import Manifest
+from sottovoce.errors import ModelError
+from sottovoce.models import deepspeech2_ctc, digit_codes
+from sottovoce.models.architectures import build, restore
+from sottovoce.models.checkpoint import write_file
+from sottovoce.models.digit_encoder import DigitEncoder
+from sottovoce.models.word_table import Pace, WordTable
+from sottovoce.progress import Report
+from sottovoce.runtime.word_filter import State, WordFilter
+from sottovoce.training.ctc import CtcSettings, train_ctc
+from sottovoce.training.loop import Run, identity
+from sottovoce.training.word_choice import choose_words
+
+TARGET = CtcSettings()
+ENCODER = CtcSettings(batch=16, gain_db=10.0)  # a microphone's level is not known beforehand
+
+Clips = NDArray[np.int64]
+Transcripts = Sequence[Sequence[int]]
+
+
+def target(path: Path, manifest: Manifest, sounds: Sounds, clips: Clips, steps: int, report: Report) -> nn.Module:
+    """The recogniser at `path`, trained on the strings `clips` unless it is there."""
+    spoken = [digit_codes.labels(manifest.clips[i].labels["digits"]) for i in clips]
+    known = identity(corpus=manifest.digest, settings=TARGET, steps=steps)
+    return _trained(path, "deepspeech2-ctc", known, Run(steps, 0, report), sounds, clips, lambda: spoken, TARGET)
+
+
+def encoder(
+    path: Path, listener: nn.Module, sounds: Sounds, clips: Clips, steps: int, seed: int, report: Report
+) -> DigitEncoder:
+    """The encoder at `path`, taught by what the target `listener` hears in the strings `clips` unless it is there."""
+    known = identity(settings=ENCODER, steps=steps, seed=seed, clips=clips.tolist())
+
+    def answers() -> Transcripts:
+        return transcribe(listener, [sounds.wave(int(i)) for i in clips])
+
+    found = _trained(path, "digit-encoder", known, Run(steps, seed, report), sounds, clips, answers, ENCODER)
+    return cast(DigitEncoder, found)
+
+
+def table(path: Path, listener: nn.Module, recordings: Sequence[Sequence[Wave]], tried: int, seed: int) -> WordTable:
+    """The words at `path`, chosen by `listener` among `recordings` of each digit unless they are there."""
+    if not path.is_file():
+        chosen = choose_words(lambda wav: logits(listener, wav), recordings, tried, seed)
+        write_file(path, save({"spectra": torch.from_numpy(np.ascontiguousarray(chosen.spectra))}))
+    return WordTable(_tensors(path)["spectra"].numpy())
+
+
+def word_filter(network: DigitEncoder, words: WordTable, pace: Pace) -> WordFilter:
+    """The filter that an encoder and its words make."""
+
+    def step(frames: Spectrum, state: State) -> tuple[list[int], State]:
+        with torch.no_grad():
+            codes, after = network.step(torch.from_numpy(np.ascontiguousarray(frames))[None], dict(state))
+        return codes[0].tolist(), after
+
+    return WordFilter(step, network.initial_state(1), words, pace)
+
+
+def logits(network: nn.Module, wav: Wave) -> Tensor:
+    """What the target gives for each 20 ms of a sound [T] at 16 kHz, [M, 11]."""
+    with torch.no_grad():
+        found: Tensor = network(torch.from_numpy(deepspeech2_ctc.hear(wav))[None])[0]
+    return found
+
+
+def transcribe(network: nn.Module, waves: Sequence[Wave]) -> list[list[int]]:
+    """The digits that the target hears in each sound, by its best labels."""
+    return [digit_codes.said(digit_codes.news(logits(network, wav).argmax(dim=1).tolist())) for wav in waves]
+
+
+def _trained(
+    path: Path,
+    architecture: str,
+    known: str,
+    run: Run,
+    sounds: Sounds,
+    clips: Clips,
+    transcripts: Callable[[], Transcripts],
+    settings: CtcSettings,
+) -> nn.Module:
+    if not path.is_file():
+        torch.manual_seed(run.seed)
+        network, partial = build(architecture, {}), path.with_suffix(".partial")
+        hear = digit_codes.hear if architecture == "digit-encoder" else deepspeech2_ctc.hear
+        going = run._replace(partial=partial, identity=known)
+        train_ctc(network, sounds, clips, transcripts(), hear, settings, going)
+        write_file(path, save({name: value.contiguous() for name, value in network.state_dict().items()}))
+        partial.unlink(missing_ok=True)
+    return restore(architecture, {}, path.read_bytes()).requires_grad_(False)
+
+
+def _tensors(path: Path) -> Mapping[str, Any]:
+    try:
+        return load(path.read_bytes())
+    except Exception as error:
+        raise ModelError(f"{path} does not hold the words of a filter ({error}); delete it and try again.") from error

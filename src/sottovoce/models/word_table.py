@@ -1,0 +1,79 @@
+"""The decoder of a filter for digit strings: ten words, the same for every input, placed by codes alone (no torch).
+
+Three ways to place them; in all of them nothing is sent until the first code of a digit. "live": each word begins 0.2 s
+after its code, or, if another is still being said, right after that; what is heard also tells when digits were said.
+"steady": words begin every 1.2 s at most, longer than speakers take for a digit and a pause, so the tempo is hidden but
+where somebody hesitates; words come later and later while the string goes on. "even": all words one after the other, at
+intervals of 0.2 s, once the string is over; what is heard is the transcript and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from sottovoce.audio.level import LEVEL_RMS
+from sottovoce.audio.sound import to_sound
+from sottovoce.audio.spectrum import Spectrum, Wave, magnitude
+from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES
+
+Pace = Literal["even", "steady", "live"]
+PAUSE_BLOCKS = 5  # 0.2 s, about the pause of the recordings
+SLOT_BLOCKS = 30  # 1.2 s: under 1 % of the times between two digits are longer, in strings to train on
+_NOISE_DB = -45.0  # under the words, all through the sound
+
+
+@dataclass(frozen=True, eq=False)
+class WordTable:
+    """`spectra` [10, 161, N]: for each digit log(1 + magnitude) of its word at RMS 1, N a multiple of 4."""
+
+    spectra: Spectrum
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks a word lasts."""
+        return int(self.spectra.shape[2]) // BLOCK_FRAMES
+
+    @cached_property
+    def words(self) -> Wave:
+        """The sound of each word, [10, 160 N], with a phase of its own."""
+        return np.stack([np.float32(LEVEL_RMS) * to_sound(magnitude(word)) for word in self.spectra])
+
+    def draw(self, codes: Sequence[int], pace: Pace = "live") -> Wave:
+        """What may be heard, [T] at 16 kHz: a function of the codes and of nothing else, T included."""
+        placed = place(codes, self.blocks, pace)
+        count = max([start + self.blocks for start, _ in placed], default=0)
+        if pace == "live" and placed:
+            count = max(count, PAUSE_BLOCKS + len(codes) - _begin(codes))
+        else:
+            count += PAUSE_BLOCKS
+        noise = np.random.default_rng(0).standard_normal(count * BLOCK_SAMPLES, dtype=np.float32)
+        wav: Wave = np.float32(LEVEL_RMS * 10.0 ** (_NOISE_DB / 20.0)) * noise
+        for start, digit in placed:
+            wav[start * BLOCK_SAMPLES : (start + self.blocks) * BLOCK_SAMPLES] += self.words[digit]
+        return wav
+
+
+def place(codes: Sequence[int], word_blocks: int, pace: Pace) -> list[tuple[int, int]]:
+    """In which block each word begins, and its digit; words of `word_blocks` blocks, under 30, never overlap."""
+    found: list[tuple[int, int]] = []
+    free, begin = PAUSE_BLOCKS, _begin(codes)
+    for block, code in enumerate(codes, start=1):  # a code is known when its block is over
+        if code == BLANK:
+            continue
+        late = block - begin  # since the first
+        start = max(
+            free, PAUSE_BLOCKS + {"even": 0, "steady": -(-late // SLOT_BLOCKS) * SLOT_BLOCKS, "live": late}[pace]
+        )
+        found.append((start, code))
+        free = start + {"even": word_blocks + PAUSE_BLOCKS, "steady": SLOT_BLOCKS, "live": word_blocks}[pace]
+    return found
+
+
+def _begin(codes: Sequence[int]) -> int:
+    """How many blocks there were when the first code of a digit was known; all where there was none."""
+    return next((block for block, code in enumerate(codes, start=1) if code != BLANK), len(codes))
