@@ -69,7 +69,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
 
 def _case(corpora: Path) -> Case:
     manifest, sounds = corpus.opened(f"strings:{corpora / 'fsdd'}", _last)
-    return Case(manifest, sounds, split(manifest), None, ("digits",))
+    return Case(manifest, sounds, split(manifest), (), ("digits",))
 
 
 def _filter(seed: int, corpora: Path, listener: Path) -> dict[str, Any]:
