@@ -62,24 +62,12 @@ def corpora_list(json_: Json = False) -> None:
 @corpora.command("check")
 def corpora_check(spec: Annotated[str, typer.Argument(help="NAME:PATH or voices.")], json_: Json = False) -> None:
     """What a folder really holds: every file is decoded, defects are named. Exit status 1 if a clip is unusable."""
-    from sottovoce.corpora import cache
-    from sottovoce.corpora.catalogue import open_corpus
+    from sottovoce.jobs import corpus
 
     with _needs("voices"):
-        progress = Progress()
-        manifest, sounds = cache.load(open_corpus(spec), progress=lambda i, n: progress(i, n, "decoding"))
-    found: dict[str, Any] = {
-        "clips": len(manifest.clips),
-        "speakers": len(manifest.speakers),
-        "hours": round(sum(sounds.duration_s(i) for i in range(len(sounds))) / 3600, 3),
-        "labels": {task: list(manifest.classes(task)) for task in manifest.tasks},
-        "digest": manifest.digest,
-        "licence": manifest.licence,
-        "expected": dict(manifest.expected) if manifest.expected else None,
-        "notes": list(manifest.notes),
-    }
-    _print(found, json_, lambda _: _corpus_text(found))
-    if sounds.failed:
+        found, usable = corpus.check(spec, Progress())
+    _print(found, json_, lambda _: corpus.text(found))
+    if not usable:
         raise typer.Exit(1)
 
 
@@ -293,18 +281,11 @@ def experiment(
 ) -> None:
     """Make the measured results of the project again; prints a table."""
     with _needs("audit"):
-        from sottovoce.experiments import codebook, digit_strings, first_light, loss_weights, shipped
+        from sottovoce.experiments.catalogue import EXPERIMENTS
 
-        known = {
-            "codebook": codebook.run,
-            "digit-strings": digit_strings.run,
-            "first-light": first_light.run,
-            "loss-weights": loss_weights.run,
-            "shipped": shipped.run,
-        }
-        if name not in known:
-            raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(known)}.")
-        typer.echo(known[name](corpora_at, out, workers))
+        if name not in EXPERIMENTS:
+            raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(EXPERIMENTS)}.")
+        typer.echo(EXPERIMENTS[name](corpora_at, out, workers))
 
 
 @app.command()
@@ -359,17 +340,6 @@ def _places(text: str | None) -> tuple[Path | str, ...]:
 
 def _command() -> str:
     return shlex.join(["sottovoce", *sys.argv[1:]])
-
-
-def _corpus_text(found: dict[str, Any]) -> str:
-    lines = [f"{found['clips']} clips, {found['speakers']} speakers, {found['hours']} h; {found['licence']}"]
-    lines += [
-        f"{task}: {len(names)} ({', '.join(names[:8])}{', …' if len(names) > 8 else ''})"
-        for task, names in found["labels"].items()
-    ]
-    if found["expected"]:
-        lines.append("official release: " + ", ".join(f"{count} {what}" for what, count in found["expected"].items()))
-    return "\n".join([*lines, f"digest {found['digest']}", *found["notes"]])
 
 
 if __name__ == "__main__":

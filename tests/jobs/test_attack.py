@@ -25,10 +25,13 @@ from sottovoce.corpora.manifest import split
 from sottovoce.errors import SottovoceError
 from sottovoce.jobs import attack
 from sottovoce.jobs.attack import Ask, run_audit
+from sottovoce.jobs.make import Wanted, make_filter
 from sottovoce.models.architectures import build
 from sottovoce.models.target import load_target, save_target
 from sottovoce.runtime.export import save_filter
-from sottovoce.runtime.filter import Filter
+from sottovoce.training import codebook
+from sottovoce.training.codebook import CodebookSettings
+from sottovoce.training.words import WordSettings
 
 RATE = 16_000
 LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
@@ -236,15 +239,19 @@ def test_a_filter_brings_the_targets_of_all_that_it_permits(audited, shaped, tmp
     assert all(digest in text for digest in digests.values())
 
 
-def test_what_is_revoked_is_attacked_and_its_target_does_not_count(audited, shaped, tmp_path, monkeypatch):
-    path = two_task_filter(shaped, tmp_path / "f", words_and_genders(tmp_path / "targets"))
-    asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(Filter, "permitting", lambda self, tasks: (asked.append(tuple(tasks)), self)[1])
-    found = audited(path, permit=("gender",))
-    assert asked == [("gender",)]
+def test_what_is_revoked_is_attacked_and_its_target_does_not_count(audited, shaped, tmp_path):
+    targets = words_and_genders(tmp_path / "targets")
+    places = tuple(targets[task] for task in ("word", "gender"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codebook, "PRESETS", {"compact": CodebookSettings(drawing=WordSettings(steps=2))})
+        make_filter(Wanted(shaped.spec, ("word", "gender"), places, tmp_path / "f"), lambda *_: None)
+    found = audited(tmp_path / "f", permit=("gender",))
     assert found["filter"]["permit"] == ["gender"] and {*found["permitted"]} == {"gender"}
     assert [target["task"] for target in found["targets"]] == ["gender"]
     assert {*found["private"]} == {"speaker", "word"}
+    assert found["bound"]["codes"] == {"word": 1, "gender": 2}
+    both = audited(tmp_path / "f")
+    assert both["bound"]["codes"] == {"word": 3, "gender": 2} and {*both["private"]} == {"speaker"}
 
 
 def test_a_filter_that_cannot_switch_is_audited_as_it_is_or_refused(shaped, tmp_path):

@@ -121,7 +121,7 @@ def test_constant_blocks_tell_one_answer_and_no_length(loaded):
 def test_mistakes_are_named(loaded, tiny):
     with pytest.raises(ConfigError, match="no codes for age"):
         loaded.permitting(["age"])
-    with pytest.raises(ConfigError, match="cannot be switched"):
+    with pytest.raises(ConfigError, match="cannot change"):
         tiny.permitting(["word"])
     with pytest.raises(ConfigError, match="no codes"):
         tiny.constant(3)

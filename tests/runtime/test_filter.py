@@ -235,7 +235,7 @@ def test_a_filter_permits_what_it_was_trained_for_and_nothing_else(tiny):
     assert filter_.permitting(["mood", "word"]) is filter_
     assert replace(tiny, card={}).permitting([]).card == {}
     for tasks in (["word"], [], ["word", "mood", "speaker"]):
-        with pytest.raises(ConfigError, match=r"expected word, mood, .* train another filter\.$"):
+        with pytest.raises(ConfigError, match=r"expected word, mood, .* train one with --method codebook\.$"):
             filter_.permitting(tasks)
 
 

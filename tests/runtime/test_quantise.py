@@ -10,9 +10,9 @@ from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import read_folder
 from sottovoce.models.codebook import Codebook
 from sottovoce.runtime.engine import SCORES, Graph
-from sottovoce.runtime.export import encoder_to_onnx, save_codebook
+from sottovoce.runtime.export import encoder_to_onnx, packed, save_codebook
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.quantise import packed, quantise
+from sottovoce.runtime.quantise import quantise
 from sottovoce.training.codebook import Encoder
 
 

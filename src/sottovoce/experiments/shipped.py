@@ -13,7 +13,7 @@ from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.progress import Progress
-from sottovoce.runtime.quantise import packed
+from sottovoce.runtime.export import packed
 
 
 class Shipped(NamedTuple):

@@ -16,6 +16,34 @@ def opened(spec: str, report: Report) -> tuple[Manifest, Sounds]:
     return cache.load(catalogue.open_corpus(spec), progress=lambda done, total: report(done, total, "decoding"))
 
 
+def check(spec: str, report: Report) -> tuple[dict[str, Any], bool]:
+    """What a corpus really holds, every file decoded, and whether all of it can be used."""
+    manifest, sounds = opened(spec, report)
+    found = {
+        "clips": len(manifest.clips),
+        "speakers": len(manifest.speakers),
+        "hours": round(sum(sounds.duration_s(i) for i in range(len(sounds))) / 3600, 3),
+        "labels": {task: list(manifest.classes(task)) for task in manifest.tasks},
+        "digest": manifest.digest,
+        "licence": manifest.licence,
+        "expected": dict(manifest.expected) if manifest.expected else None,
+        "notes": list(manifest.notes),
+    }
+    return found, not sounds.failed
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """What `check` found, for people."""
+    lines = [f"{found['clips']} clips, {found['speakers']} speakers, {found['hours']} h; {found['licence']}"]
+    lines += [
+        f"{task}: {len(names)} ({', '.join(names[:8])}{', …' if len(names) > 8 else ''})"
+        for task, names in found["labels"].items()
+    ]
+    if found["expected"]:
+        lines.append("official release: " + ", ".join(f"{count} {what}" for what, count in found["expected"].items()))
+    return "\n".join([*lines, f"digest {found['digest']}", *found["notes"]])
+
+
 def split_of(card: Mapping[str, Any] | None, manifest: Manifest) -> Split:
     """The split that a target or filter was trained with, so that its test clips stay unheard."""
     corpus = card["corpus"] if card else None

@@ -16,7 +16,6 @@ from sottovoce.models.codebook import Codebook
 from sottovoce.runtime.engine import SCORES, Graph, OnnxEngine
 
 _GRAPH = "filter.onnx"
-_FEW_WEIGHTS = 1000  # are not worth packing
 
 
 def quantise(folder: Path, out: Path) -> dict[str, Any]:
@@ -54,33 +53,3 @@ def _opened(folder: Path, graph: bytes) -> Graph:
         return OnnxEngine(graph)
     book = Codebook.from_bytes((folder / "codebook.npz").read_bytes())
     return Graph(graph, SCORES, (book.classes,))
-
-
-def packed(graph: bytes) -> bytes:
-    """The same ONNX graph with its weights in 8 bits, a scale for each output channel: a quarter of the size.
-
-    What flows through it stays float: weights are unpacked when the graph is loaded.
-    """
-    import onnx
-    from onnx import helper, numpy_helper
-
-    model = onnx.load_from_string(graph)
-    kept, nodes = [], []
-    for tensor in model.graph.initializer:
-        weights = numpy_helper.to_array(tensor)
-        if weights.dtype != np.float32 or weights.ndim < 2 or weights.size < _FEW_WEIGHTS:
-            kept.append(tensor)
-            continue
-        scale = np.maximum(np.abs(weights).reshape(len(weights), -1).max(axis=1), 1e-12) / 127.0
-        steps = np.rint(weights / scale.reshape(-1, *[1] * (weights.ndim - 1))).astype(np.int8)
-        names = [f"{tensor.name}/{part}" for part in ("steps", "scale", "zero")]
-        arrays = (steps, scale.astype(np.float32), np.zeros(len(scale), np.int8))
-        kept += [numpy_helper.from_array(array, name) for array, name in zip(arrays, names, strict=True)]
-        nodes.append(helper.make_node("DequantizeLinear", names, [tensor.name], axis=0))
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    unpacked = [*nodes, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(unpacked)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())

@@ -1,0 +1,19 @@
+"""The experiments by name: each takes the folder of the corpora, a folder to write and how many run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from sottovoce.experiments import codebook, digit_strings, first_light, loss_weights, shipped
+
+EXPERIMENTS: Mapping[str, Callable[[Path, Path, int], str]] = MappingProxyType(
+    {
+        "codebook": codebook.run,
+        "digit-strings": digit_strings.run,
+        "first-light": first_light.run,
+        "loss-weights": loss_weights.run,
+        "shipped": shipped.run,
+    }
+)
