@@ -94,7 +94,7 @@ def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
     for target in targets[1:]:
         if target.card and target.card["corpus"] != (targets[0].card or {}).get("corpus"):
             raise ConfigError("the targets were trained on different corpora or splits; train them on one.")
-    sound = _loudness(sounds, parts.train)
+    sound = loudness(sounds, parts.train)
     began = time.monotonic()
     make = _codebook if wanted.method == "codebook" else _optin
     card, save = make(wanted, targets, sounds, parts, manifest.digest, sound, report)
@@ -210,7 +210,7 @@ def _accuracy(target: Target, manifest: Manifest, sounds: Sounds, clips: NDArray
     return float((answers == truth).mean())
 
 
-def _loudness(sounds: Sounds, clips: NDArray[np.int64]) -> tuple[float, float]:
+def loudness(sounds: Sounds, clips: NDArray[np.int64]) -> tuple[float, float]:
     """Average mean and deviation of the log spectra of training segments: the constants of the way back to sound."""
     some = clips[:: max(1, len(clips) // 200)]
     spectra = log_spectrum(normalise(np.concatenate([cut(sounds.wave(i)) for i in some]), LEVEL_RMS))
