@@ -25,7 +25,7 @@ class StudentSettings:
     architecture: str = "compact-recogniser"
     settings: Mapping[str, int] = field(default_factory=dict)
     queries: int = 12_800
-    steps: int = 1500
+    steps: int = 3000
     batch: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
