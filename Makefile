@@ -35,6 +35,8 @@ bench: install
 results: install
 	$(BIN)/sottovoce experiment first-light --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment loss-weights --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment codebook --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment digit-strings --corpora $(CORPORA) --out results
 	$(BIN)/python benchmarks/third_party.py --corpora $(CORPORA) --out third-party
 
 clean:
