@@ -63,14 +63,14 @@ def runs() -> Iterator[Run]:
         yield Run(setting, "codebook", "codebook", "compact", attackers="standard")
     for consent in ((), ("emotion",), ("gender",)):
         yield Run(BOTH, f"codebook, {' and '.join(consent or BOTH.permit)}", "codebook", "compact", consent=consent)
-    for setting in SINGLE:
-        yield Run(setting, "codebook, constant", "codebook", "compact", constant=CONSTANT_BLOCKS)
-        yield Run(setting, "codebook, black box", "codebook", "black-box")
-    yield Run(UNHEARD, "codebook, unheard people", "codebook", "compact")
     for codes, block in RATES:
         yield Run(SINGLE[0], f"{codes} codes, {block} segments", "codebook", "compact", codes=codes, block=block)
     for setting in SINGLE:
         yield Run(setting, "opt-in, replaced", "optin", "replaced")
+    for setting in SINGLE:
+        yield Run(setting, "codebook, constant", "codebook", "compact", constant=CONSTANT_BLOCKS)
+        yield Run(setting, "codebook, black box", "codebook", "black-box")
+    yield Run(UNHEARD, "codebook, unheard people", "codebook", "compact")
     for setting in SINGLE:
         yield from (Run(setting, "codebook", "codebook", "compact", seed) for seed in (1, 2))
         yield from (Run(setting, name, method, "compact") for name, method in (("opt-in", "optin"), ("raw", "raw")))
