@@ -131,3 +131,13 @@ def test_a_target_is_decided_by_its_seed_and_learns(shaped_once, train_clips):
     network = trained(0, 30, lambda done, total, note: losses.append(float(note.split()[1])))
     assert not network.training
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_a_replaced_adversary_is_another_player_in_the_same_game(shaped_once, train_clips, target):
+    replaced = replace(TINY, replace_every=2, replace_steps=2)
+    plain, other = (
+        train_optin(shaped_once.sounds, train_clips, target, settings, False, Run(4, 0, silent))
+        for settings in (TINY, replaced)
+    )
+    assert not same(weights(plain[1]), weights(other[1]))
+    assert not same(weights(plain[0]), weights(other[0]))

@@ -91,7 +91,8 @@ def train_optin(
         for _ in range(count):
             original, _ = draw(sounds, clips, settings.batch, rng)
             with torch.no_grad():
-                yield obfuscator(original), original
+                obfuscated = obfuscator(original)
+            yield obfuscated, original  # outside: within, nothing could be learnt from it
 
     def step(number: int, rng: np.random.Generator) -> str:
         if settings.optimiser == "adam":
