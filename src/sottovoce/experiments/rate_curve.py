@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 _INKS = {"target": "#1a7f5a", "speaker": "#c04a00", "gender": "#0068a8"}
+Run = Mapping[str, Any]
 
 
-def rate_curve(runs: Sequence[Mapping[str, Any]]) -> bytes:
-    """An SVG: accuracies in % with their intervals over bits per second; dotted what the permitted answer gives away.
+def rate_curve(runs: Sequence[Run]) -> bytes:
+    """An SVG: accuracies in % with their intervals, over codes and over the length of a block; dotted are the floors.
 
-    `runs` are those of one setting, permit one task, and differ in their codes and in the length of their blocks.
+    `runs` permit the same one task, and are named "K codes, S segments".
     """
-    ordered = sorted(runs, key=lambda run: float(run["filter"]["rate_bits_per_s"]))
-    rates = [run["filter"]["rate_bits_per_s"] for run in ordered]
-    task = ordered[0]["permit"][0]
-    curves = {"target": [run["permitted"][task]["obfuscated"] for run in ordered]}
-    curves |= {name: [run["private"][name]["worst"] for run in ordered] for name in ordered[0]["private"]}
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.subplots()
-    for name, scores in curves.items():
-        middle = [100 * score["score"] for score in scores]
-        reach = [
-            [100 * (score["score"] - score["low"]) for score in scores],
-            [100 * (score["high"] - score["score"]) for score in scores],
-        ]
-        label = f"{task}, by the target" if name == "target" else f"{name}, by the worst attacker"
-        axes.errorbar(rates, middle, reach, color=_INKS[name], marker="o", ms=4, lw=1.2, elinewidth=0.6, label=label)
-        if name != "target":
-            axes.axhline(100 * ordered[0]["private"][name]["floor"]["score"], color=_INKS[name], ls=":", lw=0.8)
-    axes.axhline(100 * ordered[0]["permitted"][task]["original"]["score"], color=_INKS["target"], ls="--", lw=0.8)
-    for run, rate in zip(ordered, rates, strict=True):
-        axes.annotate(
-            run["name"].replace(" segments", "").replace(" codes, ", " × "), (rate, 2), fontsize=6, ha="center"
-        )
-    axes.set(
-        xscale="log", ylim=(0, 102), xlabel="bits per second that can leave (codes × segments to a block)", ylabel="%"
+    sizes = {name: (int(name.split()[0]), int(name.split()[2])) for name in (run["name"] for run in runs)}
+    usual = max(codes for codes, segments in sizes.values() if segments > 1)
+    by_codes = sorted((run for run in runs if sizes[run["name"]][1] == 1), key=lambda run: sizes[run["name"]][0])
+    by_block = sorted((run for run in runs if sizes[run["name"]][0] == usual), key=lambda run: sizes[run["name"]][1])
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    _panel(left, by_codes, [sizes[run["name"]][0] for run in by_codes], "codes; one for each 1.28 s")
+    _panel(
+        right, by_block, [sizes[run["name"]][1] for run in by_block], f"segments of 1.28 s to a block; {usual} codes"
     )
-    axes.legend(frameon=False, fontsize=8, loc="center left")
+    left.set_ylabel("%")
+    right.legend(frameon=False, fontsize=8, loc=(0.3, 0.12))
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return buffer.getvalue()
+
+
+def _panel(axes: Axes, runs: Sequence[Run], places: Sequence[int], label: str) -> None:
+    """Scores over `places`, on a scale of doublings, with the bits per second under each."""
+    task, first = runs[0]["permit"][0], runs[0]
+    x = [math.log2(place) for place in places]
+    curves = {"target": (f"{task}, by the target", [run["permitted"][task]["obfuscated"] for run in runs])}
+    for name in first["private"]:
+        curves[name] = f"{name}, by the worst attacker", [run["private"][name]["worst"] for run in runs]
+        axes.axhline(100 * first["private"][name]["floor"]["score"], color=_INKS[name], ls=":", lw=0.8)
+    for name, (said, scores) in curves.items():
+        middle = [100 * score["score"] for score in scores]
+        reach = [[100 * abs(score["score"] - score[end]) for score in scores] for end in ("low", "high")]
+        axes.errorbar(x, middle, reach, color=_INKS[name], marker="o", ms=4, lw=1.2, elinewidth=0.6, label=said)
+    axes.axhline(100 * first["permitted"][task]["original"]["score"], color=_INKS["target"], ls="--", lw=0.8)
+    rates = [run["filter"]["rate_bits_per_s"] for run in runs]
+    axes.set_xticks(x, [f"{place}\n{rate:.2f} bits/s" for place, rate in zip(places, rates, strict=True)], fontsize=7)
+    axes.set(ylim=(0, 102), xlabel=label)
