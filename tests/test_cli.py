@@ -694,7 +694,7 @@ def test_a_filter_without_words_cannot_show_them(sottovoce, made, tmp_path):
 
 def test_codes_and_blocks_that_cannot_be(sottovoce, shaped, quick, made, tmp_path):
     train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", made.target, "--out", tmp_path / "f")
-    refused(sottovoce(*train, "--block", 3), "block_segments is 3", "1, 2, 4, 8 or 16")
+    refused(sottovoce(*train, "--block", 3), "a block is 3 segments", "1, 2, 4, 8, 16")
     refused(sottovoce(*train, "--permit", "word,word"), "different tasks")
 
 

@@ -26,7 +26,7 @@ State = dict[str, NDArray[np.float64]]
 
 SHARPNESS = (0.4, 0.6, 0.8, 1.0)  # of the words of the first, second, ... block of a sound: a later block knows more
 _LARGEST_BYTES = 1 << 27
-_LONGEST_BLOCK = 16
+BLOCKS = (1, 2, 4, 8, 16)  # segments to a block: what divides the 16 that a filter works on at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +60,8 @@ class Codebook:
             raise ModelError(
                 f"the codebook has low {self.low}, high {self.high}, memory {self.memory}; train it again."
             )
-        if not 1 <= self.block_segments <= _LONGEST_BLOCK or _LONGEST_BLOCK % self.block_segments:
-            raise ModelError(f"block_segments is {self.block_segments}; expected 1, 2, 4, 8 or 16.")
+        if self.block_segments not in BLOCKS:
+            raise ModelError(f"block_segments is {self.block_segments}; expected one of {BLOCKS}.")
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
-from sottovoce.models.codebook import SHARPNESS, Array, Codebook, pictures
+from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, pictures
 from sottovoce.models.target import Target
 from sottovoce.training import words
 from sottovoce.training.distillation import StudentSettings, distil
@@ -85,6 +85,8 @@ def train_codebook(
     `sound` are the mean and deviation that the filter gives to its log spectra on the way back to sound. ConfigError
     for more combinations of codes than can be drawn.
     """
+    if settings.block_segments not in BLOCKS:
+        raise ConfigError(f"a block is {settings.block_segments} segments; expected one of {BLOCKS}.")
     centres = [_centres(sounds, clips, target, settings, run.seed) for target in targets]
     shape = (len(SHARPNESS), *(len(table) + 1 for table in centres))
     if math.prod(shape) > _LARGEST_WORDS:
