@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import LEVEL_RMS, cut, front_end
 from sottovoce.audio.spectrum import log_spectrum
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest, Split, SplitRule, check_task, split
+from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
 from sottovoce.errors import ConfigError
 from sottovoce.jobs.corpus import describe, opened, split_of
 from sottovoce.models.checkpoint import check_place
@@ -97,7 +97,7 @@ def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
     sound = loudness(sounds, parts.train)
     began = time.monotonic()
     make = _codebook if wanted.method == "codebook" else _optin
-    card, save = make(wanted, targets, sounds, parts, manifest.digest, sound, report)
+    card, save = make(wanted, _Material(targets, sounds, parts.train, manifest.digest, sound), report)
     card |= {
         "method": wanted.method,
         "preset": wanted.preset,
@@ -134,24 +134,27 @@ def _targets(wanted: Wanted) -> list[Target]:
     return targets
 
 
+class _Material(NamedTuple):
+    """What a filter is made of: targets, training clips, the corpus' digest, the mean and deviation of its sound."""
+
+    targets: Sequence[Target]
+    sounds: Sounds
+    clips: NDArray[np.int64]
+    digest: str
+    sound: tuple[float, float]
+
+
 Save = Callable[[dict[str, Any], dict[str, Path]], dict[str, Any]]
 
 
-def _codebook(
-    wanted: Wanted,
-    targets: Sequence[Target],
-    sounds: Sounds,
-    parts: Split,
-    digest: str,
-    sound: tuple[float, float],
-    report: Report,
-) -> tuple[dict[str, Any], Save]:
+def _codebook(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
     """What the card says of a codebook filter, and how to write it."""
+    targets, sounds, clips, digest, sound = made_of
     settings = _preset(codebook.PRESETS, wanted.preset)
     settings = replace(settings, codes=wanted.codes, block_segments=wanted.block_segments)
     name = identity(settings=asdict(settings), corpus=digest, targets=[t.digest for t in targets], seed=wanted.seed)
     run = Run(settings.student.steps, wanted.seed, report, _partial(wanted.out), name)
-    encoder, book = codebook.train_codebook(sounds, parts.train, targets, settings, sound, run)
+    encoder, book = codebook.train_codebook(sounds, clips, targets, settings, sound, run)
     card = {
         "settings": asdict(settings),
         "parameters": parameter_count(encoder),
@@ -163,22 +166,15 @@ def _codebook(
     return card, lambda said, places: save_codebook(wanted.out, encoder, book, *sound, said, places)
 
 
-def _optin(
-    wanted: Wanted,
-    targets: Sequence[Target],
-    sounds: Sounds,
-    parts: Split,
-    digest: str,
-    sound: tuple[float, float],
-    report: Report,
-) -> tuple[dict[str, Any], Save]:
+def _optin(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
     """What the card says of an opt-in filter, and how to write it."""
+    (target, *_), sounds, clips, digest, sound = made_of
     settings = _preset(optin.PRESETS, wanted.preset)
     name = identity(
-        settings=asdict(settings), method=wanted.method, corpus=digest, target=targets[0].digest, seed=wanted.seed
+        settings=asdict(settings), method=wanted.method, corpus=digest, target=target.digest, seed=wanted.seed
     )
     run = Run(settings.steps, wanted.seed, report, _partial(wanted.out), name)
-    obfuscator, deobfuscator = optin.train_optin(sounds, parts.train, targets[0], settings, wanted.method == "raw", run)
+    obfuscator, deobfuscator = optin.train_optin(sounds, clips, target, settings, wanted.method == "raw", run)
     card = {
         "settings": asdict(settings),
         "parameters": parameter_count(obfuscator),
