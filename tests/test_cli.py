@@ -23,6 +23,7 @@ from sottovoce import cli
 from sottovoce.audit import bouts, efforts
 from sottovoce.audit.efforts import Effort
 from sottovoce.audit.results import Results
+from sottovoce.cli import shared
 from sottovoce.corpora.catalogue import KNOWN
 from sottovoce.models.checkpoint import read_folder
 from sottovoce.runtime.filter import Filter
@@ -343,7 +344,7 @@ def test_a_killed_audit_goes_on_where_it_was(sottovoce, shaped, made, quick, tmp
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "Progress", lambda: killed)
+        patch.setattr(shared, "Progress", lambda: killed)
         said = sottovoce(*audit_of(made, shaped, tmp_path / "a"))
     assert said.status == 130
     assert not (tmp_path / "a" / "results.json").exists()
@@ -413,7 +414,7 @@ def test_a_killed_training_leaves_no_filter_and_goes_on(sottovoce, shaped, made,
     whole = sottovoce(*train, "--out", tmp_path / "whole", "--json").json
     monkeypatch.setattr(loop, "_SAVE_EVERY_S", 0)
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "Progress", lambda: killed)
+        patch.setattr(shared, "Progress", lambda: killed)
         said = sottovoce(*train, "--out", tmp_path / "f")
     assert said.status == 130
     assert "Traceback" not in said.err
@@ -421,7 +422,9 @@ def test_a_killed_training_leaves_no_filter_and_goes_on(sottovoce, shaped, made,
     assert [path.name for path in tmp_path.iterdir() if path.name != "whole"] == [".f.partial"]
     told: list[int] = []
     with monkeypatch.context() as patch:
-        patch.setattr(cli, "Progress", lambda: lambda done, total, note: told.append(done) if "L_t" in note else None)
+        patch.setattr(
+            shared, "Progress", lambda: lambda done, total, note: told.append(done) if "L_t" in note else None
+        )
         said = sottovoce(*train, "--out", tmp_path / "f", "--json")
     assert told == [2, 3], "it goes on where it was"
     assert said.json["files"]["weights.safetensors"] == whole["files"]["weights.safetensors"]
@@ -432,7 +435,7 @@ def test_who_stops_a_command_is_told_how_to_go_on(sottovoce, shaped, made, quick
     def killed(*_: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(cli, "Progress", lambda: killed)
+    monkeypatch.setattr(shared, "Progress", lambda: killed)
     before = signal.getsignal(signal.SIGINT)
     train = optin_of(shaped, made)
     said = sottovoce(*train, "--out", tmp_path / "f")
@@ -513,7 +516,7 @@ def test_what_is_in_the_way_is_noticed_before_the_training(sottovoce, shaped, ma
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").write_text("me")
     steps: list[str] = []
-    monkeypatch.setattr(cli, "Progress", lambda: lambda done, total, note: steps.append(note))
+    monkeypatch.setattr(shared, "Progress", lambda: lambda done, total, note: steps.append(note))
     train = optin_of(shaped, made)
     refused(sottovoce(*train, "--out", tmp_path / "photos"), "in the way")
     assert not [note for note in steps if "L_t" in note]

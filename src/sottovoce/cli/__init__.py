@@ -1,0 +1,32 @@
+"""The command line: one thin verb per capability. Exit status: 0 fine, 1 the finding is bad, 2 usage or bad input."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+import typer
+
+from sottovoce.cli import auditing, making, running
+from sottovoce.cli.shared import app
+from sottovoce.errors import SottovoceError
+
+__all__ = ["auditing", "main", "making", "running"]  # importing them is what makes the verbs known
+
+
+def main() -> NoReturn:
+    """Run the command line; a mistake of the caller is one sentence and exit status 2."""
+    signal.signal(signal.SIGINT, _stopped)
+    try:
+        app(standalone_mode=True)
+    except SottovoceError as error:
+        typer.echo(f"sottovoce: {error}", err=True)
+        sys.exit(2)
+    sys.exit(0)
+
+
+def _stopped(number: int, frame: FrameType | None) -> NoReturn:
+    typer.echo("sottovoce: stopped; repeat the command, and the work goes on where it was.", err=True)
+    sys.exit(130)

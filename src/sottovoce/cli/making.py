@@ -1,0 +1,132 @@
+"""The verbs that make things: the demo, corpora, targets, filters, and the results of the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sottovoce.cli import shared
+from sottovoce.cli.shared import Corpus, Json, Out, Preset, Seed, Split, app
+from sottovoce.errors import ConfigError
+
+corpora = typer.Typer(no_args_is_help=True, help="What is known, and what a folder really holds.")
+app.add_typer(corpora, name="corpora")
+
+
+@app.command()
+def demo(out: Out = Path("demo"), json_: Json = False) -> None:
+    """The main job from nothing: built-in corpus, target, filter, audit, protected sound, report."""
+    with shared.needs("audit"):
+        from sottovoce import demo as main_job
+
+        found = main_job.run(out, shared.Progress())
+    shared.show(found, json_, main_job.table)
+
+
+@corpora.command("list")
+def corpora_list(json_: Json = False) -> None:
+    """The corpora that are known by name."""
+    from sottovoce.corpora.catalogue import BUILT_IN, KNOWN
+
+    known = [BUILT_IN, *(entry.corpus for entry in KNOWN.values())]
+    found = [{"name": c.name, "title": c.title, "labels": list(c.labels), "licence": c.licence} for c in known]
+    lines = [
+        f"{c['name']:12} {c['title']}; labels: {', '.join(c['labels']) or 'its own'}; {c['licence']}" for c in found
+    ]
+    shared.show(found, json_, lambda _: "\n".join(lines))
+
+
+@corpora.command("check")
+def corpora_check(spec: Annotated[str, typer.Argument(help="NAME:PATH or voices.")], json_: Json = False) -> None:
+    """What a folder really holds: every file is decoded, defects are named. Exit status 1 if a clip is unusable."""
+    from sottovoce.jobs import corpus
+
+    with shared.needs("voices"):
+        found, usable = corpus.check(spec, shared.Progress())
+    shared.show(found, json_, lambda _: corpus.text(found))
+    if not usable:
+        raise typer.Exit(1)
+
+
+@app.command()
+def target(
+    corpus: Corpus,
+    task: Annotated[str, typer.Option(help="The label to recognise, such as emotion.")],
+    out: Out,
+    preset: Preset = "compact",
+    split: Split = None,
+    seed: Seed = 0,
+    json_: Json = False,
+) -> None:
+    """Train a target: the recogniser whose task will be permitted."""
+    with shared.needs("train"):
+        from sottovoce.jobs.make import make_target
+
+        card = make_target(corpus, task, out, preset, split, seed, shared.command(), shared.Progress())  # type: ignore[arg-type]
+    score = card["accuracy"]
+    text = (
+        f"{task}: {score['test']:.1%} of {score['test_clips']} test clips right ({card['seconds']:.0f} s); wrote {out}"
+    )
+    shared.show(card, json_, lambda _: text)
+
+
+@app.command()
+def train(
+    corpus: Corpus,
+    permit: Annotated[str, typer.Option(help="The permitted task; several with commas, for method codebook.")],
+    target: Annotated[str, typer.Option(help="Target of each permitted task, in order: folder, ONNX or URL.")],
+    out: Out,
+    method: Annotated[str, typer.Option(help="codebook; optin; or raw (the paper's rejected loss).")] = "codebook",
+    preset: Preset = "compact",
+    codes: Annotated[int, typer.Option(help="Codes of each task; 0: one for each class.", min=0, max=256)] = 0,
+    block: Annotated[int, typer.Option(help="Segments of 1.28 s to a block: 1, 2, 4, 8 or 16.")] = 1,
+    seed: Seed = 0,
+    json_: Json = False,
+) -> None:
+    """Train a filter that lets the permitted tasks through."""
+    with shared.needs("train"):
+        from sottovoce.jobs.make import Wanted, make_filter
+
+        wanted = Wanted(
+            corpus,
+            shared.names(permit),
+            shared.places(target),
+            out,
+            method,
+            preset,
+            codes,
+            block,
+            seed,
+            shared.command(),
+        )
+        card = make_filter(wanted, shared.Progress())
+    rate = f", at most {card['rate_bits_per_s']:.3g} bits/s" if card["rate_bits_per_s"] is not None else ""
+    text = f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters{rate}; wrote {out}"
+    shared.show(card, json_, lambda _: text)
+
+
+@app.command()
+def experiment(
+    name: Annotated[str, typer.Argument(help="codebook, digit-strings, first-light, loss-weights or shipped.")],
+    corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb, fsdd.")],
+    out: Out = Path("results"),
+    workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
+) -> None:
+    """Make the measured results of the project again; prints a table."""
+    with shared.needs("audit"):
+        from sottovoce.experiments.catalogue import EXPERIMENTS
+
+        if name not in EXPERIMENTS:
+            raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(EXPERIMENTS)}.")
+        typer.echo(EXPERIMENTS[name](corpora_at, out, workers))
+
+
+@app.command()
+def doctor(json_: Json = False) -> None:
+    """What is installed, and what to do about what is not."""
+    from sottovoce import doctor as installation
+
+    found = installation.examine()
+    shared.show(found, json_, installation.text)

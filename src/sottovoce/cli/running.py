@@ -1,0 +1,104 @@
+"""The verbs that run a filter; they need nothing of the training parts."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sottovoce.cli import shared
+from sottovoce.cli.shared import Json, app
+from sottovoce.errors import ConfigError, SottovoceError
+
+if TYPE_CHECKING:
+    from sottovoce.runtime.filter import Filter
+
+
+filters = typer.Typer(no_args_is_help=True, help="The filters that come along, and all that a filter can say.")
+app.add_typer(filters, name="filters")
+
+
+@app.command()
+def protect(
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[FILTER] IN OUT",
+            help="Filter folder (may be left out with --permit), and a sound file, a folder, or - for raw s16le PCM.",
+        ),
+    ],
+    permit: Annotated[str | None, typer.Option(help="What may be heard, with commas; default: all it can.")] = None,
+    constant: Annotated[int, typer.Option(help="Blocks for every sound, so that its length is hidden.", min=0)] = 0,
+    sample_rate: Annotated[int | None, typer.Option(help="Hz of the output (and of - as input).")] = None,
+    json_: Json = False,
+) -> None:
+    """Pass sound through a filter; needs no training parts. Exit status 1 if a file of a folder was unusable."""
+    from sottovoce.runtime import files
+
+    if len(places) not in (2, 3):
+        raise ConfigError(f"got {len(places)} places; expected FILTER IN OUT, or IN OUT with --permit.")
+    source, out = map(Path, places[-2:])
+    loaded = _filter(places[0] if len(places) == 3 else None, permit, constant)
+    if str(source) == "-":
+        if str(out) != "-":
+            raise ConfigError(f"- as input needs - as output, got {str(out)!r}.")
+        files.protect_stream(loaded, sys.stdin.buffer, sys.stdout.buffer, sample_rate or 16000)
+        return
+    progress, began = shared.Progress(), time.monotonic()
+    outcome = files.protect(loaded, source, out, sample_rate, lambda done, total: progress(done, total, "protecting"))
+    seconds = time.monotonic() - began
+    if source.is_file() and outcome.failed:
+        raise SottovoceError(*outcome.failed.values())
+    found = {
+        "files": len(outcome.done),
+        "seconds_of_audio": round(outcome.seconds_of_audio, 2),
+        "times_real_time": round(outcome.seconds_of_audio / seconds, 1),
+        "failed": {str(path): reason for path, reason in outcome.failed.items()},
+    }
+    text = f"{found['files']} files, {found['seconds_of_audio']} s of sound, {found['times_real_time']} times real time"
+    shared.show(found, json_, lambda _: text)
+    for reason in outcome.failed.values():
+        typer.echo(f"sottovoce: {reason}", err=True)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@filters.command("list")
+def filters_list(json_: Json = False) -> None:
+    """The filters that come along, and what they can permit."""
+    from sottovoce.runtime import shipped
+
+    shared.show(
+        {name: list(tasks) for name, tasks in shipped.known().items()},
+        json_,
+        lambda found: "\n".join(f"{name:20} permits {', '.join(tasks)}" for name, tasks in found.items()),
+    )
+
+
+@filters.command("show")
+def filters_show(
+    filter_: Annotated[str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of one.")],
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("words.html"),
+    json_: Json = False,
+) -> None:
+    """Every word that can ever leave a codebook filter, to see and to hear, on one page."""
+    with shared.needs("audit"):
+        from sottovoce.report.vocabulary import write_vocabulary
+
+        count = write_vocabulary(_filter(filter_, None, 0), out)
+    shared.show({"words": count, "page": str(out)}, json_, lambda _: f"{count} words; open {out}")
+
+
+def _filter(name: str | None, permit: str | None, constant: int) -> Filter:
+    """The filter of that name or folder, or else the one that comes along for these tasks, switched to them."""
+    from sottovoce.runtime import shipped
+    from sottovoce.runtime.filter import Filter
+
+    tasks = shared.names(permit)
+    loaded = Filter.load(shipped.for_tasks(tasks) if name is None else shipped.found(name))
+    if permit is not None:
+        loaded = loaded.permitting(tasks)
+    return loaded.constant(constant) if constant else loaded
