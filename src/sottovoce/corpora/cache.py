@@ -1,4 +1,6 @@
-"""Every clip decoded once: 16 kHz mono, silence at the ends cut, one level, in one file that is mapped into memory.
+"""Every clip decoded once: 16 kHz mono, one level, in one file that is mapped into memory; silence at its ends is cut.
+
+In a corpus of `whole_clips` it is not cut.
 
 A clip is kept as int16 with a scale of its own, its peak divided by 32767: nothing clips, quiet and loud clips have the
 same precision, and the level that `normalise` gave it comes back exactly. A cache folder appears whole or not at all.
@@ -130,7 +132,7 @@ def _decode(manifest: Manifest, folder: Path, progress: Callable[[int, int], Non
     with (folder / _SAMPLES).open("wb") as file:
         for done, clip in enumerate(manifest.clips, start=1):
             try:
-                wav = _sound(clip)
+                wav = _sound(clip, manifest.whole_clips)
             except AudioError as error:
                 failed[clip.id] = str(error)
             else:
@@ -152,8 +154,9 @@ def _decode(manifest: Manifest, folder: Path, progress: Callable[[int, int], Non
     (folder / _INDEX).write_text(json.dumps({"ids": ids, "failed": failed}), encoding="utf-8")
 
 
-def _sound(clip: Clip) -> Wave:
-    wav = normalise(trim_silence(io.read(clip.path, SAMPLE_RATE, start_s=clip.start_s, duration_s=clip.duration_s)))
+def _sound(clip: Clip, whole: bool) -> Wave:
+    wav = io.read(clip.path, SAMPLE_RATE, start_s=clip.start_s, duration_s=clip.duration_s)
+    wav = normalise(wav if whole else trim_silence(wav))
     if not wav.any():
         raise AudioError(f"{clip.id!r}: silent all through; leave it out or record it again.")
     return wav

@@ -8,7 +8,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sottovoce.corpora import csv_file, emodb, folder, fsdd, librispeech, ravdess, strings, voices
+from sottovoce.corpora import (
+    csv_file,
+    emodb,
+    esc10,
+    folder,
+    fsd50k,
+    fsdd,
+    librispeech,
+    mixtures,
+    ravdess,
+    strings,
+    voices,
+)
 from sottovoce.corpora.layout import Corpus
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import CorpusError
@@ -28,6 +40,10 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
         "librispeech": Known(librispeech.CORPUS, librispeech.read),
         "fsdd": Known(fsdd.CORPUS, fsdd.read),
         "strings": Known(strings.CORPUS, strings.read),
+        "esc10": Known(esc10.CORPUS, esc10.read),
+        "fsd50k": Known(fsd50k.CORPUS, fsd50k.read),
+        "mixtures": Known(mixtures.CORPUS, mixtures.read),
+        "speech-mixtures": Known(mixtures.SPOKEN, mixtures.read_spoken),
         "folder": Known(folder.CORPUS, folder.read),
         "csv": Known(csv_file.CORPUS, csv_file.read),
     }

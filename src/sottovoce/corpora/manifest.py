@@ -42,7 +42,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a corpus holds; `expected` are the counts of its official release, `notes` the defects met on the way."""
+    """What a corpus holds; `expected` are the counts of its official release, `notes` the defects met on the way.
+
+    `whole_clips`: the length of a clip is given, and silence at its ends belongs to it.
+    """
 
     name: str
     spec: str
@@ -52,6 +55,7 @@ class Manifest:
     split_rule: SplitRule
     expected: Mapping[str, int] | None = None
     notes: tuple[str, ...] = ()
+    whole_clips: bool = False
 
     @cached_property
     def digest(self) -> str:
