@@ -11,7 +11,13 @@ from torch import nn
 from sottovoce.attack.attacker import Attacker, Heard
 from sottovoce.attack.network import NetworkAttacker, SeparableCnn
 from sottovoce.attack.outline import OutlineOnly
-from sottovoce.attack.statistics import LinearOnStatistics, NearestNeighbour, TreesOnStatistics, statistics
+from sottovoce.attack.statistics import (
+    KernelMachine,
+    LinearOnStatistics,
+    NearestNeighbour,
+    TreesOnStatistics,
+    statistics,
+)
 from sottovoce.attack.through_encoder import FineTuned, OnEmbedding
 from sottovoce.attack.through_target import ThroughTarget
 from sottovoce.audio.spectrum import BINS
@@ -71,6 +77,7 @@ FAMILIES = {  # from quick to slow
     "outline": Family(lambda cycles, seed: OutlineOnly()),
     "nearest": Family(lambda cycles, seed: NearestNeighbour()),
     "linear": Family(lambda cycles, seed: LinearOnStatistics()),
+    "svm": Family(lambda cycles, seed: KernelMachine()),
     "mlp": Family(lambda cycles, seed: _mlp(seed), seeded=True),
     "trees": Family(lambda cycles, seed: TreesOnStatistics()),
     "encoder": Family(lambda cycles, seed: OnEmbedding(), needs_sound=True),

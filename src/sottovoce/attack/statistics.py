@@ -10,18 +10,21 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from sottovoce.attack.attacker import Array, Heard, Labels
 
 LEAST = 1e-6  # no attacker calls anything less probable than this
 LABELLED = "labelled recordings as the application receives them"
 
+_ROUNDING = 1e-5  # of the power, far above that of single precision
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths
 _COMPONENTS = 64  # that trees are grown on: they are slow on many features and need few
 
@@ -80,6 +83,22 @@ class NearestNeighbour(Chosen):
         ]
 
 
+class KernelMachine(Chosen):
+    """A support vector machine with a Gaussian kernel, its width and penalty chosen."""
+
+    name = "kernel SVM on statistics"
+
+    def features(self, heard: Heard) -> Array:
+        return statistics(heard)
+
+    def candidates(self, utterances: int) -> list[Any]:
+        return [
+            make_pipeline(StandardScaler(), CalibratedClassifierCV(SVC(C=penalty, gamma=gamma), ensemble=False, cv=3))
+            for penalty in (1.0, 10.0)
+            for gamma in ("scale", 1e-3)
+        ]
+
+
 class TreesOnStatistics:
     """Boosted trees on principal components of the statistics; how many is chosen."""
 
@@ -110,7 +129,8 @@ def statistics(heard: Heard) -> Array:
     spectra = heard.spectra
     mean = over_segments(spectra.mean(axis=2), heard)
     power = over_segments((spectra**2).mean(axis=2), heard)
-    found = [mean, np.sqrt(np.maximum(power - mean**2, 0.0))]
+    variance = np.where(power - mean**2 > _ROUNDING * power, power - mean**2, 0.0)  # else it is rounding, not a feature
+    found = [mean, np.sqrt(variance)]
     if spectra.shape[2] > 1:
         found.append(over_segments(np.abs(np.diff(spectra, axis=2)).mean(axis=2), heard))
     return np.concatenate(found, axis=1).astype(np.float32)

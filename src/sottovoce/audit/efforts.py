@@ -32,7 +32,7 @@ class Effort:
 
 
 _QUICK = ("target", "outline", "nearest", "linear", "cnn")
-_ALL = ("target", "outline", "nearest", "linear", "mlp", "trees", "encoder", "fine-tuned", "cnn", "deepspeech2")
+_ALL = ("target", "outline", "nearest", "linear", "svm", "mlp", "trees", "encoder", "fine-tuned", "cnn", "deepspeech2")
 _LEVELS_DB = (-20.0, -30.0, -40.0, -50.0, -60.0, -70.0)
 
 EFFORTS = {

@@ -51,6 +51,7 @@ SPOKEN = replace(
     CORPUS, name="speech-mixtures", title="sound events with speech", labels=("event", "gender", "speaker")
 )
 GENDERS = ("female", "male")
+QUIET, SPEECH = "-quiet.flac", "-speech.flac"  # endings of the two halves of a pair
 
 _EVENTS = {"esc10": esc10.read, "FSD50K": fsd50k.read}
 _SPEECH = ("librispeech", "LibriSpeech")
@@ -70,9 +71,9 @@ class Mixing:
 
     sample_rate: int = 16000
     clip_s: float = 1.0
-    windows: int = 4
+    windows: int = 5
     range_db: float = 20.0
-    snr_db: tuple[float, float] = (0.0, 15.0)
+    snr_db: tuple[float, float] = (-5.0, 10.0)  # found by `experiment rdal-mixing`
     level_db: tuple[float, float] = (-35.0, -25.0)
     uses: int = 2
     turn: int = 0
@@ -129,6 +130,11 @@ def mixed(root: Path, mixing: Mixing, cache: Path | None = None) -> Manifest:
     return replace(assemble(CORPUS, folder, clips, notes), spec=f"mixtures:{root}", whole_clips=True)
 
 
+def twin(name: str) -> str:
+    """The clip with speech of the pair whose clip without is called `name`."""
+    return name.removesuffix(QUIET) + SPEECH
+
+
 def corpora_in(root: Path, mixing: Mixing) -> tuple[Manifest, Manifest]:
     """The events and the speech below `root`; CorpusError where one of them is missing."""
     events = [reader(root / name) for name, reader in _EVENTS.items() if (root / name).is_dir()]
@@ -144,13 +150,13 @@ def build(folder: Path, events: Manifest, speech: Manifest, mixing: Mixing) -> N
     rows = []
     for number, pair in enumerate(plan(events, speech, mixing)):
         labels = pair.speech.clip.labels
-        for half, wav in zip(("quiet", "speech"), halves(pair, mixing), strict=True):
-            name = f"{pair.part}/{number:05}-{half}.flac"
+        for half, wav in zip((QUIET, SPEECH), halves(pair, mixing), strict=True):
+            name = f"{pair.part}/{number:05}{half}"
             (folder / pair.part).mkdir(exist_ok=True)
             writer.write(folder / name, wav, mixing.sample_rate)
-            who = (labels["gender"], labels["speaker"]) if half == "speech" else ("", "")
+            who = (labels["gender"], labels["speaker"]) if half == SPEECH else ("", "")
             event = pair.event.clip
-            rows.append((name, event.labels["event"], "yes" if half == "speech" else "no", *who, event.id, pair.part))
+            rows.append((name, event.labels["event"], "yes" if half == SPEECH else "no", *who, event.id, pair.part))
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([_COLUMNS, *rows])
 

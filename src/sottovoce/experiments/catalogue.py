@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from sottovoce.experiments import codebook, digit_strings, first_light, loss_weights, shipped
+from sottovoce.experiments import codebook, digit_strings, first_light, loss_weights, rdal, shipped
 
 EXPERIMENTS: Mapping[str, Callable[[Path, Path, int], str]] = MappingProxyType(
     {
@@ -14,6 +14,7 @@ EXPERIMENTS: Mapping[str, Callable[[Path, Path, int], str]] = MappingProxyType(
         "digit-strings": digit_strings.run,
         "first-light": first_light.run,
         "loss-weights": loss_weights.run,
+        "rdal": rdal.run,
         "shipped": shipped.run,
     }
 )

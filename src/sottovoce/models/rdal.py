@@ -8,13 +8,15 @@ In `paper` sizes F has 1.6 M parameters, the mask 9.8 M; the compact ones have a
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sottovoce.audio.mel import filterbank
+from sottovoce.audio.mel import filterbank, window_samples
+from sottovoce.models.layers import SpecAugment
 
 LATENT = 64
 BANDS = 64
@@ -27,9 +29,10 @@ _STRIDES = 6  # of the mask
 class LogMel(nn.Module):
     """Magnitudes [B, F, N] to power in mel bands in dB [B, 64, N], no point more than 80 dB under the loudest."""
 
-    def __init__(self, window: int, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int) -> None:
         super().__init__()
-        self.register_buffer("bands", torch.from_numpy(filterbank(BANDS, window, sample_rate)), persistent=False)
+        bands = torch.from_numpy(filterbank(BANDS, window_samples(sample_rate), sample_rate))
+        self.register_buffer("bands", bands, persistent=False)
 
     def forward(self, magnitudes: Tensor) -> Tensor:
         power = torch.as_tensor(self.bands) @ magnitudes.square()
@@ -62,15 +65,17 @@ class CompactExtractor(nn.Module):
         super().__init__()
         self.convolutions = nn.Sequential(
             nn.BatchNorm2d(1),  # dB are far from what networks like
-            nn.Conv2d(1, width, 3, stride=2, padding=1, bias=False),
+            SpecAugment(12, 24),
+            nn.Conv2d(1, width, 5, stride=4, padding=2, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
             _separable(width, 2 * width, 2),
             _separable(2 * width, 4 * width, 2),
-            _separable(4 * width, 8 * width, 2),
+            _separable(4 * width, 8 * width, 1),
         )
         self.dropout = nn.Dropout(0.25)
         self.output = nn.Linear(8 * width, latent)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, level_db: Tensor) -> Tensor:
         hidden = self.convolutions(level_db.unsqueeze(1)).amax(dim=(2, 3))
@@ -123,7 +128,7 @@ class MaskUnet(nn.Module):
         down = [1, *(width * 2**i for i in range(_STRIDES))]
         self.down = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 5, stride=2, padding=2), nn.BatchNorm2d(b), nn.LeakyReLU(0.2))
-            for a, b in zip(down, down[1:], strict=False)
+            for a, b in itertools.pairwise(down)
         )
         up = [1, *(width * 2**i for i in range(_STRIDES - 1))][::-1]
         inputs = [down[-1], *(2 * channels for channels in up[:-1])]
@@ -133,9 +138,11 @@ class MaskUnet(nn.Module):
         )
 
     def forward(self, magnitudes: Tensor) -> Tensor:
-        bins, frames = magnitudes.shape[1:]
+        bins, frames = magnitudes.shape[1], magnitudes.shape[2]
         step = 2**_STRIDES
-        hidden = functional.pad(magnitudes, (0, -frames % step, 0, -bins % step)).unsqueeze(1)
+        scale = magnitudes.mean(dim=(1, 2), keepdim=True).clamp(min=1e-6)  # a mask does not depend on how loud it is
+        level = (magnitudes / scale).log1p()
+        hidden = functional.pad(level, (0, -frames % step, 0, -bins % step)).unsqueeze(1)
         passed: list[Tensor] = []
         for layer in self.down:
             hidden = layer(hidden)
@@ -145,18 +152,40 @@ class MaskUnet(nn.Module):
         return hidden[:, 0, :bins, :frames].sigmoid()
 
 
-class Masked(nn.Module):
-    """Magnitudes [B, F, N] with what is not the event taken out by a mask, as levels [B, 64, N] in dB."""
+class Codes(nn.Module):
+    """Latents [B, D] to the one of K centres [K, D] whose class the event classifier calls: log2 K bits, no more."""
 
-    def __init__(self, mask: nn.Module | None, level: LogMel) -> None:
+    def __init__(self, classifier: nn.Linear, centres: Tensor) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.register_buffer("centres", centres)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        return torch.as_tensor(self.centres)[self.classifier(latent).argmax(dim=1)]
+
+
+class Sender(nn.Module):
+    """What runs on the device: magnitudes [B, F, N] to the latent [B, 64] that is sent on.
+
+    `mask` and `codes` are None where a method has none.
+    """
+
+    def __init__(self, mask: nn.Module | None, level: LogMel, extractor: nn.Module, codes: nn.Module | None) -> None:
         super().__init__()
         self.mask = mask
         self.level = level
+        self.extractor = extractor
+        self.codes = codes
 
-    def forward(self, magnitudes: Tensor) -> Tensor:
+    def heard(self, magnitudes: Tensor) -> Tensor:
+        """Levels [B, 64, N] in dB of what the mask leaves of magnitudes [B, F, N]."""
         kept = magnitudes if self.mask is None else self.mask(magnitudes) * magnitudes
         level: Tensor = self.level(kept)
         return level
+
+    def forward(self, magnitudes: Tensor) -> Tensor:
+        latent: Tensor = self.extractor(self.heard(magnitudes))
+        return latent if self.codes is None else self.codes(latent)
 
 
 def _block(inputs: int, outputs: int, pool: nn.Module) -> list[nn.Module]:

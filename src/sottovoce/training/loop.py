@@ -71,15 +71,21 @@ def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
 
 
 def train(
-    step: Callable[[int, np.random.Generator], str], parts: Mapping[str, nn.Module | Optimizer], run: Run
+    step: Callable[[int, np.random.Generator], str],
+    parts: Mapping[str, nn.Module | Optimizer],
+    run: Run,
+    finished: Callable[[], bool] = lambda: False,
 ) -> None:
     """Call `step(number, rng)` for each step and report what it says; save `parts` now and then, resume from there.
 
     All randomness of a step is seeded by its number, so that a resumed run ends exactly as an uninterrupted one.
+    `finished`, which may look at `parts` alone, ends it before the last step.
     """
     first = _restore(parts, run)
     saved = time.monotonic()
     for number in range(first, run.steps):
+        if finished():
+            break
         torch.manual_seed(run.seed * 1_000_003 + number)
         note = step(number, np.random.default_rng([run.seed, number]))
         run.report(number + 1, run.steps, note)

@@ -1,0 +1,217 @@
+"""What attackers find in the latents of a sender: the paper's own, a ladder of others, and sequences of a minute.
+
+Everybody is fitted on the training pairs, chosen on validation and scored on test. A sender was made from these very
+training pairs and may hide speech better in them than in any others, so attackers are fitted on test recordings too:
+on four fifths of the sources, to be scored on the last ("unseen by the sender").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.model_selection import GroupKFold
+
+from sottovoce.attack.attacker import Array, Heard, Labels
+from sottovoce.attack.families import FAMILIES
+from sottovoce.attack.linkage import Cosine, Discriminant
+from sottovoce.audit import metrics
+from sottovoce.models.rdal import Sender
+from sottovoce.training.rdal import Half
+from sottovoce.training.speech_adversary import Latents, verify
+
+LADDER = {"nearest": 0, "linear": 0, "svm": 0, "mlp": 3, "trees": 0, "cnn": 2}
+SEQUENCE = 60  # latents of a second each
+_SEQUENCES = 200  # of each kind
+_DRAWS = 500
+_FOLDS = 5
+
+
+class Clips(NamedTuple):
+    """Pairs of a part, and of each [P]: the speaker, whether it is a man, and the recording of the event."""
+
+    pairs: Half
+    speaker: NDArray[np.str_]
+    male: NDArray[np.int64]
+    source: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a sender sends for pairs: latents [P, 2, 64]."""
+
+    latents: Array
+    clips: Clips
+
+    def presence(self) -> tuple[Heard, Labels]:
+        """All clips, and whether somebody speaks."""
+        flat = self.latents.reshape(-1, self.latents.shape[-1])
+        return heard(flat), np.tile([0, 1], len(self.latents))
+
+    def voices(self) -> tuple[Heard, Labels]:
+        """The clips with speech, and the gender."""
+        return heard(self.latents[:, 1]), self.clips.male
+
+
+def sent(sender: Sender, clips: Clips) -> Sent:
+    """What is sent for the pairs of a part."""
+    with torch.no_grad():
+        latents = np.stack([sender(torch.from_numpy(pair)).numpy() for pair in clips.pairs.magnitudes])
+    return Sent(latents, clips)
+
+
+def heard(latents: Array) -> Heard:
+    """Latents [U, 64] as attackers hear them."""
+    return Heard(latents[:, :, None], np.arange(len(latents)), np.ones((len(latents), 1), np.float32))
+
+
+def attacked(parts: Mapping[str, Sent], seed: int) -> dict[str, Any]:
+    """Everything that is measured of a sender's latents."""
+    test = parts["test"]
+    presence = {name: part.presence() for name, part in parts.items()}
+    voices = {name: part.voices() for name, part in parts.items()}
+    source = np.repeat(test.clips.source, 2)
+    return {
+        "paper": {
+            "speech": _paper(presence, source, seed),
+            "gender": _paper(voices, test.clips.source, seed),
+        },
+        "speech": _ladder(presence, source, seed) + _unseen(*presence["test"], source, seed),
+        "gender": _ladder(voices, test.clips.source, seed),
+        "speaker": linked(parts["train"], test, seed),
+        "minute": _minutes(parts, seed),
+    }
+
+
+def event_accuracy(reader: torch.nn.Module, test: Sent) -> dict[str, Any]:
+    """How often the reader names the event, over all clips (with interval by recording) and over each half."""
+    with torch.no_grad():
+        called = reader(torch.from_numpy(test.latents)).argmax(dim=2).numpy()
+    right = called == test.clips.pairs.events[:, None]
+    whole = metrics.accuracy(right.ravel(), np.repeat(test.clips.source, 2))
+    return {"all": whole._asdict(), "quiet": float(right[:, 0].mean()), "speech": float(right[:, 1].mean())}
+
+
+def worst(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The attacker with the highest AUC on test."""
+    return max(found, key=lambda entry: entry["auc"]["score"])
+
+
+def auc(scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64], seed: int = 0) -> metrics.Interval:
+    """Area under the ROC curve of scores [U] for labels [U] in 0, 1, resampled by cluster [U]."""
+    names, member = np.unique(cluster, return_inverse=True)
+    rows = [np.flatnonzero(member == i) for i in range(len(names))]
+    rng, drawn = np.random.default_rng(seed), []
+    for _ in range(_DRAWS):
+        chosen = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
+        if len(np.unique(labels[chosen])) == 2:
+            drawn.append(roc_auc_score(labels[chosen], scores[chosen]))
+    score = float(roc_auc_score(labels, scores))
+    low, high = metrics.ends(np.array(drawn), len(rows))
+    return metrics.Interval(score, min(low, score), max(high, score))
+
+
+def _told(name: str, scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64]) -> dict[str, Any]:
+    """An attacker's scores [U], above zero where it says yes."""
+    right = (scores > 0.0) == (labels == 1)
+    return {
+        "attacker": name,
+        "accuracy": metrics.accuracy(right, cluster)._asdict(),
+        "auc": auc(scores, labels, cluster)._asdict(),
+    }
+
+
+def _paper(parts: Mapping[str, tuple[Heard, Labels]], cluster: NDArray[np.int64], seed: int) -> dict[str, Any]:
+    """A fresh D^tau, trained as the paper does."""
+    torch.manual_seed(seed)
+    verifier = verify(_latents(*parts["train"]), _latents(*parts["validation"]))
+    with torch.no_grad():
+        scores = verifier(_latents(*parts["test"]).latent).numpy()
+    return _told("the paper's MLP", scores, parts["test"][1], cluster)
+
+
+def as_latents(part: Sent) -> Latents:
+    """All that is sent of a part, and whether somebody speaks."""
+    return _latents(*part.presence())
+
+
+def _latents(listened: Heard, labels: Labels) -> Latents:
+    return Latents(torch.tensor(listened.spectra[:, :, 0]), torch.tensor(labels, dtype=torch.float32))
+
+
+def _ladder(parts: Mapping[str, tuple[Heard, Labels]], cluster: NDArray[np.int64], seed: int) -> list[dict[str, Any]]:
+    """Fresh attackers of other families."""
+    found = []
+    for family, cycles in LADDER.items():
+        attacker = FAMILIES[family].make(cycles, seed)
+        attacker.fit(*parts["train"], *parts["validation"], 2)
+        found.append(_told(attacker.name, _odds(attacker.scores(parts["test"][0])), parts["test"][1], cluster))
+    return found
+
+
+def _unseen(test: Heard, labels: Labels, source: NDArray[np.int64], seed: int) -> list[dict[str, Any]]:
+    """Attackers who learn from recordings that the sender was not made from."""
+    found = []
+    for family in ("linear", "svm"):
+        scores = np.zeros(len(labels))
+        for learn, guess in GroupKFold(_FOLDS).split(labels, groups=source):
+            attacker = FAMILIES[family].make(0, seed)
+            choose = np.isin(source[learn], np.unique(source[learn])[::_FOLDS])
+            fitted, held = learn[~choose], learn[choose]
+            attacker.fit(test.pick(fitted), labels[fitted], test.pick(held), labels[held], 2)
+            scores[guess] = _odds(attacker.scores(test.pick(guess)))
+        found.append(_told(f"{attacker.name}, unseen by the sender", scores, labels, source))
+    return found
+
+
+def _odds(log_posterior: Array) -> NDArray[Any]:
+    return log_posterior[:, 1] - log_posterior[:, 0]
+
+
+def linked(train: Sent, test: Sent, seed: int) -> dict[str, Any]:
+    """Whether two clips can be told to be of one speaker, whom nobody has heard before: equal error rate and AUC."""
+    rng = np.random.default_rng(seed)
+    names = test.clips.speaker
+    first, second = np.triu_indices(len(names), 1)
+    same = names[first] == names[second]
+    others = rng.permutation(np.flatnonzero(~same))[: same.sum() * 4]
+    chosen = np.concatenate([np.flatnonzero(same), others])
+    found = []
+    for linker in (Cosine(), Discriminant()):
+        linker.fit(train.latents[:, 1], train.clips.speaker)
+        alike = linker.similarity(test.latents[first[chosen], 1], test.latents[second[chosen], 1])
+        wrong, right, _ = roc_curve(same[chosen], alike)
+        rate = float(wrong[np.argmin(np.abs(wrong - (1.0 - right)))])
+        found.append({"attacker": linker.name, "eer": rate, "auc": float(roc_auc_score(same[chosen], alike))})
+    return min(found, key=lambda entry: entry["eer"])
+
+
+def _minutes(parts: Mapping[str, Sent], seed: int) -> dict[str, Any]:
+    """Attackers who hear a minute under one condition: mean and deviation of 60 latents, linear and kernel."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, Any] = {}
+    for what in ("speech", "gender"):
+        sequences = {name: _sequences(part, what, rng) for name, part in parts.items()}
+        scores: list[dict[str, Any]] = []
+        for family in ("linear", "svm", "nearest"):
+            attacker = FAMILIES[family].make(0, seed).fit(*sequences["train"], *sequences["validation"], 2)
+            odds, labels = _odds(attacker.scores(sequences["test"][0])), sequences["test"][1]
+            scores.append({"attacker": attacker.name, "auc": float(roc_auc_score(labels, odds))})
+        found[what] = max(scores, key=lambda entry: entry["auc"])
+    return found
+
+
+def _sequences(part: Sent, what: str, rng: np.random.Generator) -> tuple[Heard, Labels]:
+    """Random minutes of one condition, clips drawn with replacement, so that minutes overlap."""
+    pools = [part.latents[:, 0], part.latents[:, 1]]
+    if what == "gender":
+        pools = [part.latents[part.clips.male == gender, 1] for gender in (0, 1)]
+    drawn = [pool[rng.integers(len(pool), size=(_SEQUENCES, SEQUENCE))] for pool in pools]
+    latents = np.concatenate(drawn).swapaxes(1, 2)
+    listened = Heard(latents, np.arange(len(latents)), np.ones((len(latents), 1), np.float32))
+    return listened, np.repeat([0, 1], _SEQUENCES)

@@ -1,0 +1,156 @@
+"""Adversaries that look for speech in latents, behind the verbs of every adversary: improve, pressure, replace."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sottovoce.models.rdal import GradientReversal, SpeechClassifier
+
+_BATCH = 64
+_BANDWIDTHS = (0.25, 1.0, 4.0)  # of the kernel, in median squared distances
+
+
+class Latents(NamedTuple):
+    """Latents [B, 64], and whether somebody speaks [B], 0 or 1."""
+
+    latent: Tensor
+    speech: Tensor
+
+
+class Discriminator:
+    """The paper's D: a network with its optimiser; gradients into it are clipped by value, to 1."""
+
+    def __init__(self, learning_rate: float = 1e-2) -> None:
+        self.network = SpeechClassifier()
+        self.optimiser = torch.optim.SGD(self.network.parameters(), lr=learning_rate, momentum=0.9)
+
+    def improve(self, heard: Latents) -> float:
+        """One step on the cross-entropy; returns it. Never touches the extractor's gradients."""
+        loss = error(self.network, heard._replace(latent=heard.latent.detach()))
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_value_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        return loss.item()
+
+    def pressure(self, heard: Latents, strength: float) -> Tensor:
+        """The cross-entropy, whose gradient into the latent is turned round. Never changes the adversary."""
+        self.network.requires_grad_(False)
+        try:
+            latent: Tensor = GradientReversal.apply(heard.latent, strength)  # type: ignore[no-untyped-call]
+            return error(self.network, heard._replace(latent=latent))
+        finally:
+            self.network.requires_grad_(True)
+
+    def replace(self, verifier: SpeechClassifier) -> None:
+        """Continue with the weights of a verifier; the optimiser keeps what it remembers, as in the paper's code."""
+        self.network.load_state_dict(verifier.state_dict())
+
+
+class Kernel:
+    """The best function in the unit ball of a Gaussian kernel's space, solved anew for every batch: always fresh.
+
+    What it reaches is the maximum mean discrepancy (Gretton et al. 2012), which is zero only where latents with and
+    without speech have one distribution.
+    """
+
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+
+    def improve(self, heard: Latents) -> float:
+        """Nothing to learn: returns what it reaches."""
+        return self.reached(heard._replace(latent=heard.latent.detach())).item()
+
+    def pressure(self, heard: Latents, strength: float) -> Tensor:
+        """What it reaches, weighted."""
+        return strength * self.weight * self.reached(heard)
+
+    def replace(self, verifier: SpeechClassifier) -> None:
+        """It is never older than a batch."""
+
+    def reached(self, heard: Latents) -> Tensor:
+        """The squared discrepancy between latents with and without speech, without bias."""
+        distance = torch.cdist(heard.latent, heard.latent).square()
+        scale = distance.detach().median().clamp(min=1e-12)
+        kernel = torch.stack([torch.exp(-distance / (width * scale)) for width in _BANDWIDTHS]).sum(dim=0)
+        spoken, quiet = heard.speech > 0.5, heard.speech < 0.5
+        within = _between_different(kernel[spoken][:, spoken]) + _between_different(kernel[quiet][:, quiet])
+        return within - 2.0 * kernel[spoken][:, quiet].mean()
+
+
+class Pool:
+    """All adversaries of a run, of which one at a time, in turn, is replaced; an empty one presses nobody."""
+
+    def __init__(self, members: Sequence[Discriminator | Kernel]) -> None:
+        self.members = members
+
+    def improve(self, heard: Latents) -> float:
+        """All improve; returns the loss of the last."""
+        return [math.nan, *(member.improve(heard) for member in self.members)][-1]
+
+    def pressure(self, heard: Latents, strength: float) -> Tensor:
+        """The pressure of all together."""
+        return torch.stack([torch.zeros(()), *(member.pressure(heard, strength) for member in self.members)]).sum()
+
+    def replace(self, verifier: SpeechClassifier, turn: int) -> None:
+        """The one whose turn it is continues with the weights of a verifier."""
+        if self.members:
+            self.members[turn % len(self.members)].replace(verifier)
+
+    @property
+    def last(self) -> SpeechClassifier | None:
+        """The network of the last member."""
+        member = self.members[-1] if self.members else None
+        return member.network if isinstance(member, Discriminator) else None
+
+
+def verify(train: Latents, validation: Latents, patience: int = 50, epochs: int = 5000) -> SpeechClassifier:
+    """A fresh D^tau, trained until `patience` epochs in a row bring nothing on validation: the best of it."""
+    network = SpeechClassifier()
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-2, momentum=0.9)
+    best, least, since = copy.deepcopy(network.state_dict()), math.inf, 0
+    for _ in range(epochs):
+        order = torch.randperm(len(train.latent))
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            loss = error(network, Latents(train.latent[rows], train.speech[rows]))
+            optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        now, _ = verdict(network, validation)
+        since += 1
+        if now < least:
+            best, least, since = copy.deepcopy(network.state_dict()), now, 0
+        if since >= patience:
+            break
+    network.load_state_dict(best)
+    return network.eval()
+
+
+def error(network: nn.Module, heard: Latents) -> Tensor:
+    """The cross-entropy of what a network says of latents."""
+    return functional.binary_cross_entropy_with_logits(network(heard.latent), heard.speech)
+
+
+def verdict(network: nn.Module, heard: Latents) -> tuple[float, float]:
+    """The cross-entropy of a network in evaluation mode on latents, and how often it is right, 0..1."""
+    was = network.training
+    network.eval()
+    with torch.no_grad():
+        logit = network(heard.latent)
+    network.train(was)
+    right = (logit > 0.0) == (heard.speech > 0.5)
+    return functional.binary_cross_entropy_with_logits(logit, heard.speech).item(), float(right.float().mean())
+
+
+def _between_different(kernel: Tensor) -> Tensor:
+    """The mean of a kernel [B, B] over pairs of two."""
+    count = len(kernel)
+    return (kernel.sum() - kernel.diagonal().sum()) / (count * (count - 1))
