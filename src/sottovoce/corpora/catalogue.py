@@ -19,6 +19,7 @@ from sottovoce.corpora import (
     mixtures,
     ravdess,
     strings,
+    tau,
     voices,
 )
 from sottovoce.corpora.layout import Corpus
@@ -44,6 +45,7 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
         "fsd50k": Known(fsd50k.CORPUS, fsd50k.read),
         "mixtures": Known(mixtures.CORPUS, mixtures.read),
         "speech-mixtures": Known(mixtures.SPOKEN, mixtures.read_spoken),
+        "tau": Known(tau.CORPUS, tau.read),
         "folder": Known(folder.CORPUS, folder.read),
         "csv": Known(csv_file.CORPUS, csv_file.read),
     }

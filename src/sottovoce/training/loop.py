@@ -115,7 +115,7 @@ def _tensors(parts: Mapping[str, nn.Module | Optimizer]) -> dict[str, Tensor]:
             tensors |= {f"{name}/{key}": value.contiguous().clone() for key, value in part.state_dict().items()}
         else:
             for index, state in part.state_dict()["state"].items():
-                tensors |= {f"{name}/{index}/{key}": value.clone() for key, value in state.items()}
+                tensors |= {f"{name}/{index}/{key}": value.contiguous().clone() for key, value in state.items()}
     return tensors
 
 
