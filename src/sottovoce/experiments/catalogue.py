@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from sottovoce.experiments import codebook, digit_strings, first_light, loss_weights, rdal, shipped
+from sottovoce.experiments import codebook, digit_strings, first_light, loss_weights, rdal, rdal_mixing, shipped
 
 EXPERIMENTS: Mapping[str, Callable[[Path, Path, int], str]] = MappingProxyType(
     {
@@ -15,6 +15,7 @@ EXPERIMENTS: Mapping[str, Callable[[Path, Path, int], str]] = MappingProxyType(
         "first-light": first_light.run,
         "loss-weights": loss_weights.run,
         "rdal": rdal.run,
+        "rdal-mixing": rdal_mixing.run,
         "shipped": shipped.run,
     }
 )

@@ -50,9 +50,10 @@ def run(corpora: Path, out: Path, workers: int) -> str:
     return table(found, METHODS)
 
 
-def heard(corpora: Path, seed: int, settings: RdalSettings) -> tuple[dict[str, Clips], tuple[str, ...], dict[str, Any]]:
+def heard(
+    corpora: Path, mixing: mixtures.Mixing, settings: RdalSettings
+) -> tuple[dict[str, Clips], tuple[str, ...], dict[str, Any]]:
     """The clips of each part, the events, and what a result says of the corpus."""
-    mixing = mixtures.Mixing(turn=seed, seed=seed)
     manifest, sounds = cache.load(mixtures.mixed(corpora, mixing))
     events = manifest.classes("event")
     sources = {name: i for i, name in enumerate(manifest.classes("source"))}
@@ -73,7 +74,7 @@ def heard(corpora: Path, seed: int, settings: RdalSettings) -> tuple[dict[str, C
             np.array([int(each["gender"] == "male") for each in spoken]),
             np.array([sources[each["source"]] for each in spoken]),
         )
-    about = {"name": manifest.name, "digest": manifest.digest, "split": "official", "turn": seed}
+    about = {"name": manifest.name, "digest": manifest.digest, "split": "official", "turn": mixing.turn}
     about |= {"pairs": {name: len(part.male) for name, part in parts.items()}, "snr_db": list(mixing.snr_db)}
     return parts, events, about
 
@@ -85,7 +86,7 @@ def _mask(corpora: Path, out: Path, seed: int) -> None:
     place = out / "runs" / "rdal" / f"mask-{seed}.json"
     if place.is_file():
         return
-    parts, _, about = heard(corpora, seed, settings)
+    parts, _, about = heard(corpora, mixtures.Mixing(turn=seed, seed=seed), settings)
     began = time.monotonic()
     train_mask(parts["train"].pairs.magnitudes, settings.masking, _run(out, seed, f"mask-{seed}", about))
     write_file(place, json.dumps({"seconds": round(time.monotonic() - began, 1)}).encode())
@@ -99,7 +100,7 @@ def _made(preset: str, seed: int, corpora: Path, out: Path) -> dict[str, Any]:
         kept: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
         return kept
     settings = PRESETS[preset]
-    parts, events, about = heard(corpora, seed, settings)
+    parts, events, about = heard(corpora, mixtures.Mixing(turn=seed, seed=seed), settings)
     mask, seconds, epochs = None, 0.0, 0
     if settings.mask != "none":
         mask = train_mask(parts["train"].pairs.magnitudes, settings.masking, _run(out, seed, f"mask-{seed}", about))
