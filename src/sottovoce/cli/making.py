@@ -111,7 +111,7 @@ def train(
 def experiment(
     name: Annotated[str, typer.Argument(help="Such as codebook or rdal; an unknown name lists all.")],
     corpora_at: Annotated[
-        Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb, fsdd, esc10, librispeech.")
+        Path, typer.Option("--corpora", help="Folder with ravdess, emodb, fsdd, esc10, librispeech.")
     ],
     out: Out = Path("results"),
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,

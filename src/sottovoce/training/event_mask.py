@@ -18,7 +18,7 @@ class MaskSettings:
     """How large the mask is, and how it is trained: `epochs` over all pairs."""
 
     width: int = 4
-    epochs: int = 15
+    epochs: int = 8
     batch: int = 32
     learning_rate: float = 2e-3
 
