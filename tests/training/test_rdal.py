@@ -29,7 +29,7 @@ def pairs(seed: int = 0) -> Half:
         pair[1] = pair[0]
         pair[:, 20 + 30 * event : 40 + 30 * event] += 1.0
         pair[1, 150:250, : 2 * FRAMES // 3] += 1.0
-    return Half(magnitudes, events)
+    return Half(magnitudes, np.stack([events, events], axis=1))
 
 
 def quiet(done: int, total: int, note: str) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from sottovoce.attack.attacker import Labels
+from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import Spectrum
 from sottovoce.audit import metrics
 from sottovoce.audit.bouts import Bout
@@ -33,6 +34,8 @@ _MOST = 40  # random labels: each needs a few bins of its own for its tone
 
 class Idle:
     """An engine that changes nothing."""
+
+    front_end = staticmethod(front_end)
 
     def initial_state(self) -> State:
         """Nothing."""

@@ -50,7 +50,7 @@ def gather(
     features = sound = restored = inverted = None
     if system.listen is not None:
         features = hear_features(
-            case, system.listen, "features", source, seed, place, whole_segments=system.whole_segments
+            case, system.listen, "features", source, seed, place, whole_segments=system.whole_segments, read=system.read
         )
     tell("heard what leaves as features")
     if system.sound is not None and (features is None or effort.on_sound):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ _ANSWERS = "answers-"  # and the task
 Listen = Callable[
     [Wave], NDArray[np.float32]
 ]  # segments [S, 20480] of one sound, from its start, to features [S, F, N]
+Read = Callable[[Array], Mapping[str, Array]]  # features [S, F, N] to the logits [S, K] of each task
 Encode = Callable[[Sequence[Wave]], tuple[Array, NDArray[np.int64]]]  # sounds to embeddings, and whose each is
 
 
@@ -85,8 +86,11 @@ def hear_features(
     parts: Sequence[Part] = PARTS,
     encode: Encode | None = None,
     whole_segments: bool = False,
+    read: Read | None = None,
 ) -> Hearing:
     """What arrives when each sound passes `listen`; of training clips also segments from random places, by themselves.
+
+    `read` gives the application's answers to features that targets cannot read.
 
     `source` is the digest of what listens. With `encode` the original sounds are heard as well. The outline is the
     duration; where only `whole_segments` leave, that of these.
@@ -112,7 +116,7 @@ def hear_features(
         if encode is not None:
             waves = [case.sounds.wave(clip) for clip in case.clips(part)]
             given = replace(given, waves=waves, voices=encode(waves))
-        return _answered(case, given)
+        return _answered(case, given) if read is None else replace(given, answers=read(given.spectra))
 
     depends = identity(case.digest, _targets(case), name, source, seed, encode is not None, whole_segments)
     return _kept(place, name, depends, heard, parts)

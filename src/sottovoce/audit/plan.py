@@ -26,6 +26,12 @@ class Hearings:
     inverted: Hearing | None = None
 
     @property
+    def alike(self) -> bool:
+        """Whether the features have the form of originals, so that an ignorant attacker can read them."""
+        shapes = [found.part("test").spectra.shape[1:] for found in (self.original, self.features) if found]
+        return len(set(shapes)) == 1
+
+    @property
     def leaving(self) -> Hearing:
         """What the application gets: the features where there are any, else sound."""
         found = self.features or self.sound
@@ -93,7 +99,7 @@ def _ignorant(
 ) -> list[Line]:
     """One attacker fitted on originals: without the system, with it, and on what was restored or inverted."""
     met: list[tuple[Knowledge, Hears, Hearing | None]] = [
-        ("ignorant", "features", hearings.features),
+        ("ignorant", "features", hearings.features if hearings.alike else None),
         ("ignorant", "sound", hearings.sound),
         ("informed", "restored", hearings.restored),
         ("white-box", "inverted", hearings.inverted),

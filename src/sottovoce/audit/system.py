@@ -59,6 +59,7 @@ class System:
 
     `listen` gets the segments of one sound, in order, from its start. `whole_segments` says that what leaves as
     features is a whole number of segments, so that the exact duration does not show. `channel` is what bounds it.
+    `read` gives the permitted answers to features that are no spectra: log posteriors [S, K] for each task.
     """
 
     description: Mapping[str, Any]
@@ -68,6 +69,7 @@ class System:
     path: Path | None = None
     whole_segments: bool = False
     channel: Channel | None = None
+    read: Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]] | None = None
 
 
 def opened(
@@ -117,10 +119,11 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
     return System(
         description,
         filter_.obfuscate,
-        lambda i: filter_.filter(sounds.wave(i)),
+        (lambda i: filter_.filter(sounds.wave(i))) if filter_.sounds else None,
         path=filter_.path,
         whole_segments=filter_.whole_segments,
         channel=_channel(filter_),
+        read=None if filter_.sounds else filter_.read,
     )
 
 

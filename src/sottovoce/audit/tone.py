@@ -16,8 +16,16 @@ _WINDOW = np.hamming(WINDOW_SAMPLES + 1)[:-1]
 
 
 def plant(heard: Heard, labels: Labels, classes: int, level_db: float) -> Heard:
-    """The same with a tone `level_db` dB over the sound (below it, if negative) that says the label [U]."""
+    """The same with a tone `level_db` dB over the sound (below it, if negative) that says the label [U].
+
+    Where no spectra are heard, a direction among the features stands for a tone.
+    """
     spectra = np.array(heard.spectra)
+    if spectra.shape[1] != BINS:
+        rms = np.sqrt(np.square(spectra).mean(axis=(1, 2), keepdims=True))
+        directions = np.random.default_rng(classes).standard_normal((classes, spectra.shape[1], 1))
+        added = rms * 10.0 ** (level_db / 20.0) * directions[labels[heard.owner]]
+        return Heard((spectra + added).astype(np.float32), heard.owner, heard.outline)
     power = magnitude(spectra * np.float32(_DEVIATION) + np.float32(_MEAN)) ** 2  # [S, 161, N]
     # Parseval: of a windowed frame, the sum of squared magnitudes over all bins is their number times that of samples.
     rms = np.sqrt(2.0 * power.sum(axis=1).mean(axis=1) / (2 * (BINS - 1) * np.square(_WINDOW).sum()))

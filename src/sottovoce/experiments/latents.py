@@ -97,7 +97,7 @@ def event_accuracy(reader: torch.nn.Module, test: Sent) -> dict[str, Any]:
     """How often the reader names the event, over all clips (with interval by recording) and over each half."""
     with torch.no_grad():
         called = reader(torch.from_numpy(test.latents)).argmax(dim=2).numpy()
-    right = called == test.clips.pairs.events[:, None]
+    right = called == test.clips.pairs.events
     whole = metrics.accuracy(right.ravel(), np.repeat(test.clips.source, 2))
     return {"all": whole._asdict(), "quiet": float(right[:, 0].mean()), "speech": float(right[:, 1].mean())}
 

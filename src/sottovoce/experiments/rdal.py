@@ -66,7 +66,8 @@ def heard(
         wav = sounds.segments(rows.ravel(), np.zeros(rows.size, np.int64), settings.samples)
         found = magnitudes(wav, settings.sample_rate)
         pairs = Half(
-            found.reshape(len(rows), 2, *found.shape[1:]), np.array([events.index(each["event"]) for each in spoken])
+            found.reshape(len(rows), 2, *found.shape[1:]),
+            np.array([[events.index(each["event"])] * 2 for each in spoken]),
         )
         parts[part] = Clips(
             pairs,

@@ -15,19 +15,23 @@ from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import LEVEL_RMS, cut, front_end
 from sottovoce.audio.spectrum import log_spectrum
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
+from sottovoce.corpora.manifest import Manifest, Split, SplitRule, check_task, split
 from sottovoce.errors import ConfigError
+from sottovoce.jobs import rdal
 from sottovoce.jobs.corpus import describe, opened, split_of
 from sottovoce.models.checkpoint import check_place
 from sottovoce.models.layers import parameter_count
+from sottovoce.models.rdal import LATENT
 from sottovoce.models.target import Target, load_target, save_target, vote
 from sottovoce.progress import Report
-from sottovoce.runtime.export import save_codebook, save_filter
+from sottovoce.runtime.config import FRONT_END, FilterConfig
+from sottovoce.runtime.export import save_codebook, save_filter, save_latent
 from sottovoce.training import codebook, optin
+from sottovoce.training import rdal as rdal_training
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
 
-METHODS = ("codebook", "optin", "raw")
+METHODS = ("codebook", "optin", "raw", "rdal")
 
 
 def make_target(
@@ -96,8 +100,8 @@ def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
             raise ConfigError("the targets were trained on different corpora or splits; train them on one.")
     sound = loudness(sounds, parts.train)
     began = time.monotonic()
-    make = _codebook if wanted.method == "codebook" else _optin
-    card, save = make(wanted, _Material(targets, sounds, parts.train, manifest.digest, sound), report)
+    make = {"codebook": _codebook, "rdal": _rdal}.get(wanted.method, _optin)
+    card, save = make(wanted, _Material(targets, manifest, sounds, parts, sound), report)
     card |= {
         "method": wanted.method,
         "preset": wanted.preset,
@@ -135,12 +139,12 @@ def _targets(wanted: Wanted) -> list[Target]:
 
 
 class _Material(NamedTuple):
-    """What a filter is made of: targets, training clips, the corpus' digest, the mean and deviation of its sound."""
+    """What a filter is made of: targets, a corpus, how it is split, and the mean and deviation of its sound."""
 
     targets: Sequence[Target]
+    manifest: Manifest
     sounds: Sounds
-    clips: NDArray[np.int64]
-    digest: str
+    parts: Split
     sound: tuple[float, float]
 
 
@@ -149,12 +153,14 @@ Save = Callable[[dict[str, Any], dict[str, Path]], dict[str, Any]]
 
 def _codebook(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
     """What the card says of a codebook filter, and how to write it."""
-    targets, sounds, clips, digest, sound = made_of
+    targets, manifest, sounds, parts, sound = made_of
     settings = _preset(codebook.PRESETS, wanted.preset)
     settings = replace(settings, codes=wanted.codes, block_segments=wanted.block_segments)
-    name = identity(settings=asdict(settings), corpus=digest, targets=[t.digest for t in targets], seed=wanted.seed)
+    name = identity(
+        settings=asdict(settings), corpus=manifest.digest, targets=[t.digest for t in targets], seed=wanted.seed
+    )
     run = Run(settings.student.steps, wanted.seed, report, _partial(wanted.out), name)
-    encoder, book = codebook.train_codebook(sounds, clips, targets, settings, sound, run)
+    encoder, book = codebook.train_codebook(sounds, parts.train, targets, settings, sound, run)
     card = {
         "settings": asdict(settings),
         "parameters": parameter_count(encoder),
@@ -168,13 +174,13 @@ def _codebook(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[
 
 def _optin(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
     """What the card says of an opt-in filter, and how to write it."""
-    (target, *_), sounds, clips, digest, sound = made_of
+    (target, *_), manifest, sounds, parts, sound = made_of
     settings = _preset(optin.PRESETS, wanted.preset)
     name = identity(
-        settings=asdict(settings), method=wanted.method, corpus=digest, target=target.digest, seed=wanted.seed
+        settings=asdict(settings), method=wanted.method, corpus=manifest.digest, target=target.digest, seed=wanted.seed
     )
     run = Run(settings.steps, wanted.seed, report, _partial(wanted.out), name)
-    obfuscator, deobfuscator = optin.train_optin(sounds, clips, target, settings, wanted.method == "raw", run)
+    obfuscator, deobfuscator = optin.train_optin(sounds, parts.train, target, settings, wanted.method == "raw", run)
     card = {
         "settings": asdict(settings),
         "parameters": parameter_count(obfuscator),
@@ -183,6 +189,21 @@ def _optin(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str
     }
     architecture, sizes = settings.architecture, settings.obfuscator
     return card, lambda said, places: save_filter(wanted.out, obfuscator, architecture, sizes, *sound, said, places)
+
+
+def _rdal(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
+    """What the card says of a filter of latents, and how to write it."""
+    (target, *_), manifest, sounds, parts, _ = made_of
+    settings = _preset(rdal_training.PRESETS, wanted.preset)
+    name = identity(settings=asdict(settings), corpus=manifest.digest, target=target.digest, seed=wanted.seed)
+    run = Run(0, wanted.seed, report, _partial(wanted.out), name)
+    trained = rdal.train_sender(manifest, sounds, parts.train, parts.validation, target, settings, run)
+    classes = len(target.classes)
+    sizes = {"latent": LATENT, "classes": classes, "sample_rate": settings.sample_rate}
+    config = FilterConfig(FRONT_END, "rdal", {**sizes, "codes": classes if settings.codes else 0}, 0.0, 1.0)
+    return rdal.described(trained, settings), lambda said, places: save_latent(
+        wanted.out, trained.sender, config, {target.task: trained.reader}, said, places
+    )
 
 
 def _preset(presets: Any, name: str) -> Any:

@@ -30,7 +30,8 @@ def _exhibit(case: Case, filter_: Filter | None, hearings: Hearings, utterance: 
     original = case.sounds.wave(clip)
     sounds = {"original": original}
     if filter_ is not None and hearings.features is not None:
-        sounds["obfuscated"] = _decoded(filter_, hearings.features, utterance, len(original))
+        if filter_.sounds:
+            sounds["obfuscated"] = _decoded(filter_, hearings.features, utterance, len(original))
         if hearings.restored is not None:
             sounds["restored by an attacker"] = _decoded(filter_, hearings.restored, utterance, len(original))
     elif hearings.sound is not None:

@@ -12,7 +12,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, Spectrum
+from sottovoce.audio import segment
+from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, Spectrum, Wave
 from sottovoce.errors import ModelError
 from sottovoce.models.codebook import Codebook
 
@@ -26,8 +27,11 @@ BATCH = 16  # segments at once: enough to keep a core busy, 20 MiB for every 16 
 class Engine(Protocol):
     """Whatever turns the spectra [S, 161, 128] of a sound, in order, into obfuscated ones of the same shape.
 
-    What it remembers of a sound is a table of arrays that goes in and comes out.
+    `front_end` makes what it hears of segments [S, 20480]: those spectra, unless it says otherwise. What it remembers
+    of a sound is a table of arrays that goes in and comes out.
     """
+
+    def front_end(self, segments: Wave) -> NDArray[np.float32]: ...
 
     def initial_state(self) -> State: ...
 
@@ -35,13 +39,19 @@ class Engine(Protocol):
 
 
 class Graph:
-    """An ONNX graph from spectra [B, 161, 128] to one tensor `output` [B, *shape], on `threads` threads.
+    """An ONNX graph from `hears` [B, *heard] to one tensor `output` [B, *shape], on `threads` threads.
 
     From a file or its bytes. Nothing is remembered from one segment to the next. ModelError if it is not such a graph.
     """
 
     def __init__(
-        self, model: str | os.PathLike[str] | bytes, output: str, shape: Sequence[int], threads: int = 1
+        self,
+        model: str | os.PathLike[str] | bytes,
+        output: str,
+        shape: Sequence[int],
+        threads: int = 1,
+        hears: str = INPUT,
+        heard: Sequence[int] = (BINS, SEGMENT_FRAMES),
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -49,14 +59,14 @@ class Graph:
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the core to the application
         name = "the ONNX model" if isinstance(model, bytes) else str(model)
-        self._output, self._shape = output, tuple(shape)
+        self._hears, self._output, self._shape = hears, output, tuple(shape)
         try:
             content = model if isinstance(model, bytes) else Path(model).read_bytes()
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises many kinds, all bare
             raise ModelError(f"{name} is not a usable ONNX graph ({type(error).__name__}); export it again.") from error
         sides = (
-            (self._session.get_inputs(), INPUT, [BINS, SEGMENT_FRAMES]),
+            (self._session.get_inputs(), hears, [*heard]),
             (self._session.get_outputs(), output, [*shape]),
         )
         for ports, expected, sizes in sides:
@@ -66,16 +76,18 @@ class Graph:
                 raise ModelError(f"{name} takes or gives {found}; expected {wanted}: export it again.")
 
     def run(self, spectra: Spectrum) -> NDArray[np.float32]:
-        """What the graph makes of standardised log spectra [S, 161, 128]: [S, *shape], in batches."""
+        """What the graph makes of [S, *heard]: [S, *shape], in batches."""
         found = np.empty((len(spectra), *self._shape), np.float32)
         for start in range(0, len(spectra), BATCH):
             batch = np.ascontiguousarray(spectra[start : start + BATCH], dtype=np.float32)
-            found[start : start + BATCH] = self._session.run([self._output], {INPUT: batch})[0]
+            found[start : start + BATCH] = self._session.run([self._output], {self._hears: batch})[0]
         return found
 
 
 class OnnxEngine(Graph):
     """An obfuscator [B, 161, 128] -> [B, 161, 128] that takes each segment by itself."""
+
+    front_end = staticmethod(segment.front_end)
 
     def __init__(self, model: str | os.PathLike[str] | bytes, threads: int = 1) -> None:
         super().__init__(model, OUTPUT, (BINS, SEGMENT_FRAMES), threads)
@@ -99,6 +111,7 @@ class CodebookEngine:
     encoder: Graph
     codebook: Codebook
     permit: tuple[str, ...]
+    front_end = staticmethod(segment.front_end)
 
     def initial_state(self) -> State:
         """Nothing heard, nothing drawn."""

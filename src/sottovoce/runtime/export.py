@@ -6,7 +6,7 @@ import copy
 import io
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,6 +21,7 @@ from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.models.codebook import Codebook
+from sottovoce.runtime import latent
 from sottovoce.runtime.config import CODEBOOK, FRONT_END, FilterConfig
 from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, Graph, OnnxEngine
 
@@ -74,17 +75,47 @@ def encoder_to_onnx(encoder: nn.Module, classes: int) -> bytes:
     return graph
 
 
-def _exported(network: nn.Module, output: str) -> bytes:
+def save_latent(
+    folder: Path,
+    sender: nn.Module,
+    config: FilterConfig,
+    readers: Mapping[str, nn.Module],
+    card: Mapping[str, Any],
+    targets: Mapping[str, Path],
+) -> dict[str, Any]:
+    """Write a filter of latents as a folder, all or nothing; returns its card as written. See `save_filter`.
+
+    `sender` maps what `latent.heard` says of `config` to latents, each of `readers` maps latents to logits.
+    """
+    name, shape = latent.heard(config)
+    width = config.settings["latent"]
+    shipped = copy.deepcopy(sender).cpu().eval()
+    graph = _exported(shipped, latent.LATENT, name, shape)
+    given = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
+    _compare(shipped, Graph(graph, latent.LATENT, (width,), hears=name, heard=shape), [given, given[:1]])
+    files = {
+        "config.json": _config(config.architecture, config.settings, config.sound_mean, config.sound_std),
+        "filter.onnx": graph,
+    }
+    for task, reader in readers.items():
+        posteriors = nn.Sequential(copy.deepcopy(reader).cpu().eval(), nn.LogSoftmax(dim=1))
+        files[latent.reader_place(task)] = _exported(posteriors, SCORES, latent.LATENT, (width,))
+    return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
+
+
+def _exported(
+    network: nn.Module, output: str, hears: str = INPUT, heard: Sequence[int] = (BINS, SEGMENT_FRAMES)
+) -> bytes:
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own age, and of instance norm, which is right
         torch.onnx.export(
             network,
-            (torch.zeros(2, BINS, SEGMENT_FRAMES),),
+            (torch.ones(2, *heard),),
             file,  # type: ignore[arg-type]  # this exporter takes it, the other does not
-            input_names=[INPUT],
+            input_names=[hears],
             output_names=[output],
-            dynamic_axes={INPUT: {0: "batch"}, output: {0: "batch"}},
+            dynamic_axes={hears: {0: "batch"}, output: {0: "batch"}},
             opset_version=_OPSET,
             dynamo=False,  # the other exporter needs one more package
         )
@@ -97,8 +128,13 @@ def check_parity(network: nn.Module, graph: Graph) -> float:
     ModelError if it is more than `TOLERANCE`, or not a number.
     """
     noise = torch.randn(3, BINS, SEGMENT_FRAMES, generator=torch.Generator().manual_seed(0))
+    return _compare(network, graph, [noise, noise[:1], torch.zeros_like(noise), torch.zeros_like(noise[:1])])
+
+
+def _compare(network: nn.Module, graph: Graph, heard: Sequence[torch.Tensor]) -> float:
+    """The largest difference over what is `heard`."""
     worst = 0.0
-    for spectra in (noise, noise[:1], torch.zeros_like(noise), torch.zeros_like(noise[:1])):
+    for spectra in heard:
         with torch.no_grad():
             expected = network(spectra).numpy()
         worst = float(np.maximum(worst, np.abs(graph.run(spectra.numpy()) - expected).max()))  # NaN stays NaN

@@ -35,8 +35,9 @@ from sottovoce.audio.spectrum import (
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.models.codebook import Codebook
-from sottovoce.runtime.config import CODEBOOK, FilterConfig
+from sottovoce.runtime.config import CODEBOOK, LATENT, FilterConfig
 from sottovoce.runtime.engine import BATCH, SCORES, CodebookEngine, Engine, Graph, OnnxEngine, State
+from sottovoce.runtime.latent import LatentEngine
 
 _CHUNK_SAMPLES = BATCH * SEGMENT_SAMPLES  # 20.48 s, worked on at once
 _GAIN = np.float32(level.LEVEL_RMS / segment.LEVEL_RMS)  # from the front end's level to that of a sound file
@@ -79,11 +80,18 @@ class Filter:
     @property
     def whole_segments(self) -> bool:
         """Whether what leaves is a whole number of segments of 1.28 s, whatever the exact length of the sound."""
-        return isinstance(self.engine, CodebookEngine)
+        return isinstance(self.engine, (CodebookEngine, LatentEngine))
+
+    @property
+    def sounds(self) -> bool:
+        """Whether what leaves can be heard; latents can only be read."""
+        return not isinstance(self.engine, LatentEngine)
 
     @property
     def rate_bits_per_s(self) -> float | None:
         """The most bits per second that can leave a stream; None where nothing bounds them."""
+        if isinstance(self.engine, LatentEngine):
+            return self.engine.rate_bits_per_s
         return self.engine.codebook.rate_bits_per_s(self.permit) if isinstance(self.engine, CodebookEngine) else None
 
     def permitting(self, tasks: Sequence[str]) -> Filter:
@@ -133,9 +141,15 @@ class Filter:
     def features(self, wav: Wave) -> Spectrum:
         """The obfuscated spectrogram [161, N], standardised, of a sound [T] at 16 kHz, T > 0.
 
-        N is ceil(T / 160); of what comes in whole segments, 128 for each.
+        N is ceil(T / 160); of what comes in whole segments, 128 for each. Of a filter of latents, they: [D, segments].
         """
         return np.concatenate([*self._features([wav])], axis=1)
+
+    def read(self, latents: Spectrum) -> dict[str, NDArray[np.float32]]:
+        """What the application makes of latents [S, D, 1]: log posteriors [S, K] of each permitted task."""
+        if not isinstance(self.engine, LatentEngine):
+            raise ConfigError("this filter sends spectra, which its targets read; only latents have a reader.")
+        return self.engine.read(latents)
 
     def sound(self, features: Spectrum) -> Wave:
         """The sound [160 N] at 16 kHz, within full scale, of an obfuscated spectrogram [161, N]."""
@@ -156,6 +170,8 @@ class Filter:
 
         In at `sample_rate`, out at `output_rate` Hz (if None, the same). Some pieces may be empty.
         """
+        if not self.sounds:
+            raise ConfigError("this filter sends latents, which cannot be heard; ask for its features.")
         to_rate = output_rate or sample_rate
         for rate in (sample_rate, to_rate):
             if not LOWEST_RATE <= rate <= HIGHEST_RATE:
@@ -205,7 +221,7 @@ class Filter:
     def _step(self, segments: Wave, state: State) -> tuple[Spectrum, State]:
         """The obfuscated spectra [S, 161, 128] of the next segments [S, 20480] of a sound, and the state after them."""
         try:
-            spectra, after = self.engine.step(segment.front_end(segments), state)
+            spectra, after = self.engine.step(self.engine.front_end(segments), state)
         except Exception as error:
             raise ModelError(f"the filter's engine failed ({error}); nothing was passed on.") from error
         finite = np.isfinite(spectra).all(axis=(1, 2), keepdims=True)
@@ -230,6 +246,8 @@ class Filter:
 
 def _engine(folder: Path, config: FilterConfig, threads: int) -> Engine:
     """The engine of a filter folder."""
+    if config.architecture in LATENT:
+        return LatentEngine(folder, config, threads)
     if config.architecture != CODEBOOK:
         return OnnxEngine(folder / "filter.onnx", threads)
     codebook = Codebook.from_bytes((folder / "codebook.npz").read_bytes())

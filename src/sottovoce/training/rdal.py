@@ -95,7 +95,7 @@ PRESETS: Mapping[str, RdalSettings] = MappingProxyType(
 
 
 class Half(NamedTuple):
-    """Pairs without and with speech of one part: magnitudes [P, 2, F, N], and the number of each event [P]."""
+    """Pairs without and with speech of one part: magnitudes [P, 2, F, N], and the number of each event [P, 2]."""
 
     magnitudes: NDArray[np.float32]
     events: NDArray[np.int64]
@@ -273,7 +273,7 @@ class _Heard:
         level = self._levels(torch.from_numpy(rows))
         if self.settings.rolls:
             level = level.roll(int(rng.integers(level.shape[2])), dims=2)
-        event = torch.from_numpy(self.events[rows]).repeat_interleave(2)
+        event = torch.from_numpy(self.events[rows].reshape(-1))
         return level, event, torch.tensor([0.0, 1.0]).repeat(len(rows))
 
     def latents(self) -> Latents:
