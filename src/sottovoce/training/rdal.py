@@ -52,12 +52,12 @@ class RdalSettings:
     codes: bool = False
     sample_rate: int = 16000
     samples: int = 20480  # of a clip, padded with silence
-    epochs: int = 350
+    epochs: int = 1000
     optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 1e-2  # the peak of one cycle with adam
     batch: int = 32  # pairs
-    calm: int = 3
-    ramp: int = 497
+    calm: int = 6
+    ramp: int = 1058
     replace_every: int = 0
     verifier_patience: int = 20
     patience: int = 10
@@ -65,7 +65,7 @@ class RdalSettings:
 
 
 _ADAM = RdalSettings(optimiser="adam", learning_rate=3e-3, epochs=40, patience=0, calm=4, ramp=800)
-_RDAL = RdalSettings(replace_every=5)  # a tenth of the paper's schedule
+_RDAL = RdalSettings(replace_every=11)  # a tenth of the paper's schedule, counted in steps
 _PAPER = RdalSettings(
     "rdal",
     64,
@@ -82,14 +82,14 @@ _PAPER = RdalSettings(
 PRESETS: Mapping[str, RdalSettings] = MappingProxyType(
     {
         "no-privacy": replace(_ADAM, adversary="none"),
-        "reversal": RdalSettings(patience=20),
+        "reversal": RdalSettings(patience=40),
         "compact": _RDAL,
-        "masked": replace(_RDAL, mask="frozen", replace_every=7),
-        "learnable": replace(_RDAL, mask="learnable", replace_every=7),
+        "masked": replace(_RDAL, mask="frozen", replace_every=15),
+        "learnable": replace(_RDAL, mask="learnable", replace_every=15),
         "pool": replace(_ADAM, mask="frozen", adversary="pool", replace_every=1, verifier_patience=10),
         "codes": replace(_ADAM, mask="frozen", adversary="none", codes=True),
         "paper": _PAPER,
-        "paper-masked": replace(_PAPER, mask="frozen", replace_every=70),
+        "paper-masked": replace(_PAPER, mask="frozen", replace_every=150),
     }
 )
 
