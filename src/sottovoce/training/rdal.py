@@ -89,7 +89,7 @@ PRESETS: Mapping[str, RdalSettings] = MappingProxyType(
         "pool": replace(_ADAM, mask="frozen", adversary="pool", replace_every=1, verifier_patience=10),
         "codes": replace(_ADAM, mask="frozen", adversary="none", codes=True),
         "paper": _PAPER,
-        "paper-masked": replace(_PAPER, mask="frozen", replace_every=150),
+        "paper-masked": replace(_PAPER, mask="frozen", replace_every=70),
     }
 )
 
