@@ -247,3 +247,8 @@ def test_a_sender_without_a_mask_hears_everything() -> None:
     sender = Sender(None, LogMel(16000), nn.Flatten(), None)
     magnitudes = torch.rand(2, 257, 5)
     assert torch.equal(sender.heard(magnitudes), sender.level(magnitudes))
+
+
+def test_the_schedules_of_the_paper() -> None:
+    assert (PRESETS["paper"].replace_every, PRESETS["paper-masked"].replace_every) == (50, 70)
+    assert (PRESETS["paper"].learning_rate, PRESETS["paper"].patience, PRESETS["paper"].batch) == (1e-2, 10, 32)
