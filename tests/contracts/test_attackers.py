@@ -31,7 +31,7 @@ STEPS = {"mlp": 60, "cnn": 20, "deepspeech2": 16, "fine-tuned": 6}  # enough to 
 with_sound = pytest.mark.skipif(not encoder.available(), reason="the pretrained encoder is not installed")
 NAMES = [pytest.param(key, marks=with_sound) if FAMILIES[key].needs_sound else key for key in FAMILIES]
 ALL = [*NAMES, FLOOR]
-ON_SPECTRA = ["nearest", "linear", "mlp", "trees", "cnn", "deepspeech2"]
+ON_SPECTRA = ["nearest", "linear", "svm", "mlp", "trees", "cnn", "deepspeech2"]
 
 
 class Case(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.calibration import CalibratedClassifierCV
+from scipy.special import softmax
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -84,7 +84,7 @@ class NearestNeighbour(Chosen):
 
 
 class KernelMachine(Chosen):
-    """A support vector machine with a Gaussian kernel, its width and penalty chosen."""
+    """A support vector machine with a Gaussian kernel, its width and penalty chosen; margins stand for log odds."""
 
     name = "kernel SVM on statistics"
 
@@ -93,10 +93,15 @@ class KernelMachine(Chosen):
 
     def candidates(self, utterances: int) -> list[Any]:
         return [
-            make_pipeline(StandardScaler(), CalibratedClassifierCV(SVC(C=penalty, gamma=gamma), ensemble=False, cv=3))
+            make_pipeline(StandardScaler(), SVC(C=penalty, gamma=gamma))
             for penalty in (1.0, 10.0)
             for gamma in ("scale", 1e-3)
         ]
+
+    def scores(self, heard: Heard) -> Array:
+        margin = self.model_.decision_function(self.features(heard))
+        odds = np.stack([-margin, margin], axis=1) if margin.ndim == 1 else margin
+        return log_posterior(softmax(odds, axis=1), self.model_.classes_, self.classes_)
 
 
 class TreesOnStatistics:

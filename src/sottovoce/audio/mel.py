@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sottovoce.audio.level import normalise
+
 _HZ_PER_MEL = 200.0 / 3.0  # below the bend
 _BEND_HZ = 1000.0
 _BEND_MEL = _BEND_HZ / _HZ_PER_MEL  # 15
@@ -41,12 +43,12 @@ def filterbank(bands: int, fft_size: int, sample_rate: int) -> NDArray[np.float3
 
 
 def magnitudes(wav: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """Magnitudes [S, F, N] of sounds [S, T] in Hamming windows of 32 ms every 10 ms, as RDAL hears them.
+    """Magnitudes [S, F, N] of sounds [S, T] at one level, in Hamming windows of 32 ms every 10 ms, as RDAL hears them.
 
     F is half of the window and one, N is 1 + T // hop. Frames are centred; what lies outside a sound is zero.
     """
     window, hop = window_samples(sample_rate), sample_rate // 100
-    padded = np.pad(wav, ((0, 0), (window // 2, window // 2)))
+    padded = np.pad(normalise(wav), ((0, 0), (window // 2, window // 2)))
     frames = np.lib.stride_tricks.sliding_window_view(padded, window, axis=-1)[:, ::hop]
     shape = np.hamming(window + 1)[:-1].astype(np.float32)  # periodic
     found = np.abs(np.fft.rfft(frames * shape, axis=-1)).astype(np.float32)
