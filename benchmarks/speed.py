@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from sottovoce.audio import writer
 from sottovoce.audio.segment import cut, front_end
-from sottovoce.audio.sound import ITERATIONS, PIECE_FRAMES, in_pieces
+from sottovoce.audio.sound import ITERATIONS, Continued
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, stft
 from sottovoce.corpora.cache import load
 from sottovoce.corpora.manifest import Clip, Manifest
@@ -100,7 +100,7 @@ def measure(folder: Path | None) -> dict[str, Any]:
     segments = cut(wav)
     spectra = front_end(segments)
     magnitude = np.abs(stft(wav))
-    magnitudes = [magnitude[:, i : i + PIECE_FRAMES] for i in range(0, magnitude.shape[1], PIECE_FRAMES)]
+    magnitudes = [magnitude[:, i : i + SEGMENT_FRAMES] for i in range(0, magnitude.shape[1], SEGMENT_FRAMES)]
     compact, paper = build(*COMPACT).eval(), build(*PAPER).eval()
     with tempfile.TemporaryDirectory() as scratch:
         if folder is None:
@@ -129,7 +129,7 @@ def measure(folder: Path | None) -> dict[str, Any]:
             "compact obfuscator, eager torch": few_s / fastest(lambda: eager(compact)),
             "paper's obfuscator, engine": few_s / fastest(lambda: paper_engine.run(spectra[:BATCH])),
             "paper's obfuscator, eager torch": few_s / fastest(lambda: eager(paper)),
-            f"sound, {ITERATIONS} steps": SOUND_S / fastest(lambda: list(in_pieces(magnitudes))),
+            f"sound, {ITERATIONS} steps": SOUND_S / fastest(lambda: list(map(Continued().feed, magnitudes))),
             "codebook filter, to features": SOUND_S / fastest(lambda: codebook.features(wav)),
             "codebook filter, to sound": SOUND_S / fastest(lambda: codebook.filter(wav)),
             "filter, to features": SOUND_S / fastest(lambda: whole.features(wav)),
