@@ -52,6 +52,8 @@ class Graph:
         self._output, self._shape = output, tuple(shape)
         try:
             content = model if isinstance(model, bytes) else Path(model).read_bytes()
+            if b"QuantizeLinear" not in content:  # only weights are in 8 bits: unpack them now and not at every step
+                options.add_session_config_entry("session.disable_quant_qdq", "1")
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises many kinds, all bare
             raise ModelError(f"{name} is not a usable ONNX graph ({type(error).__name__}); export it again.") from error
@@ -64,6 +66,10 @@ class Graph:
             if found != [(expected, "tensor(float)", sizes)]:
                 wanted = f"one float tensor '{expected}' [batch, {', '.join(map(str, sizes))}]"
                 raise ModelError(f"{name} takes or gives {found}; expected {wanted}: export it again.")
+
+    def like(self, model: bytes) -> Graph:
+        """Another graph of the same shape."""
+        return Graph(model, self._output, self._shape)
 
     def run(self, spectra: Spectrum) -> NDArray[np.float32]:
         """What the graph makes of standardised log spectra [S, 161, 128]: [S, *shape], in batches."""

@@ -190,6 +190,13 @@ class Filter:
         assert isinstance(self.engine, CodebookEngine), "`constant` refuses other engines"
         return self.engine.recall(state, self.constant_blocks)
 
+    def vocabulary(self) -> Wave:
+        """The sound of every word of a codebook, with margins, [W, 160 N + 2 margins], in the order of its table."""
+        assert isinstance(self.engine, CodebookEngine), "other filters have no words"
+        book = self.engine.codebook
+        places = np.array(list(np.ndindex(book.words.shape[:-2])))
+        return np.stack([self._word(spectrum) for spectrum in book.draw(places[:, 1:], places[:, 0])])
+
     def _magnitude(self, features: Spectrum) -> Spectrum:
         """The magnitude that features stand for, by the constants of the filter."""
         mean, deviation = np.float32(self.config.sound_mean), np.float32(self.config.sound_std)
