@@ -78,7 +78,9 @@ def train(
     permit: Annotated[str, typer.Option(help="The permitted task; several with commas, for method codebook.")],
     target: Annotated[str, typer.Option(help="Target of each permitted task, in order: folder, ONNX or URL.")],
     out: Out,
-    method: Annotated[str, typer.Option(help="codebook; optin; or raw (the paper's rejected loss).")] = "codebook",
+    method: Annotated[
+        str, typer.Option(help="codebook; optin; raw (the paper's rejected loss); words (digits).")
+    ] = "codebook",
     preset: Preset = "compact",
     codes: Annotated[int, typer.Option(help="Codes of each task; 0: one for each class.", min=0, max=256)] = 0,
     block: Annotated[int, typer.Option(help="Segments of 1.28 s to a block: 1, 2, 4, 8 or 16.")] = 1,

@@ -18,6 +18,7 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
 from sottovoce.errors import ConfigError
 from sottovoce.jobs.corpus import describe, opened, split_of
+from sottovoce.jobs.digits import make_words
 from sottovoce.models.checkpoint import check_place
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target, load_target, save_target, vote
@@ -27,7 +28,7 @@ from sottovoce.training import codebook, optin
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
 
-METHODS = ("codebook", "optin", "raw")
+METHODS = ("codebook", "optin", "raw", "words")
 
 
 def make_target(
@@ -88,6 +89,8 @@ def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
     if wanted.method not in METHODS:
         raise ConfigError(f"unknown method '{wanted.method}'; known: {', '.join(METHODS)}.")
     check_place(wanted.out, "filter")
+    if wanted.method == "words":
+        return make_words(wanted.corpus, wanted.permit, wanted.targets, wanted.out, wanted.seed, wanted.command, report)
     targets = _targets(wanted)
     manifest, sounds = opened(wanted.corpus, report)
     parts = split_of(targets[0].card, manifest)

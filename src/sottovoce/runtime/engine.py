@@ -34,6 +34,23 @@ class Engine(Protocol):
     def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]: ...
 
 
+def session(model: str | os.PathLike[str] | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An ONNX graph, from a file or its bytes, on `threads` threads of the processor; ModelError if it is none."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the core to the application
+    name = "the ONNX model" if isinstance(model, bytes) else str(model)
+    try:
+        content = model if isinstance(model, bytes) else Path(model).read_bytes()
+        if b"QuantizeLinear" not in content:  # only weights are in 8 bits: unpack them now and not at every step
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises many kinds, all bare
+        raise ModelError(f"{name} is not a usable ONNX graph ({type(error).__name__}); export it again.") from error
+
+
 class Graph:
     """An ONNX graph from spectra [B, 161, 128] to one tensor `output` [B, *shape], on `threads` threads.
 
@@ -43,20 +60,9 @@ class Graph:
     def __init__(
         self, model: str | os.PathLike[str] | bytes, output: str, shape: Sequence[int], threads: int = 1
     ) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the core to the application
         name = "the ONNX model" if isinstance(model, bytes) else str(model)
         self._output, self._shape = output, tuple(shape)
-        try:
-            content = model if isinstance(model, bytes) else Path(model).read_bytes()
-            if b"QuantizeLinear" not in content:  # only weights are in 8 bits: unpack them now and not at every step
-                options.add_session_config_entry("session.disable_quant_qdq", "1")
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises many kinds, all bare
-            raise ModelError(f"{name} is not a usable ONNX graph ({type(error).__name__}); export it again.") from error
+        self._session = session(model, threads)
         sides = (
             (self._session.get_inputs(), INPUT, [BINS, SEGMENT_FRAMES]),
             (self._session.get_outputs(), output, [*shape]),

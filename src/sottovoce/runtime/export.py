@@ -21,15 +21,20 @@ from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError, ParityError
 from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.models.codebook import Codebook
+from sottovoce.models.digit_codes import BLOCK_FRAMES
+from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.whole import STATE, FrontEnd, Speaker
-from sottovoce.runtime.config import CODEBOOK, FRONT_END, FilterConfig
-from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, CodebookEngine, Graph, OnnxEngine
+from sottovoce.models.word_table import WordTable
+from sottovoce.runtime.config import CODEBOOK, FRONT_END, WORDS, FilterConfig
+from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, CodebookEngine, Graph, OnnxEngine, session
 from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.word_filter import AFTER, BEFORE, BLOCK_CODES, BLOCK_INPUT
 
 TOLERANCE = 1e-3  # of spectra of unit deviation; rounding alone makes 1e-5
 
 _OPSET = 17
 _FEW_WEIGHTS = 1000  # are not worth packing
+_STEPS = 500  # of a graph with a state, compared
 _MOST_WORDS = 2000  # whose sounds one graph holds: 80 MB
 
 
@@ -200,6 +205,52 @@ def save_codebook(
         "filter.onnx": encoder_to_onnx(encoder, codebook.classes),
     }
     return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
+
+
+def save_words(folder: Path, encoder: DigitEncoder, table: WordTable, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a filter of words as a folder, all or nothing; returns its card as written. See `save_filter`."""
+    files = {
+        "config.json": _config(WORDS, {}, 0.0, 1.0),
+        "words.npz": table.to_bytes(),
+        "filter.onnx": words_to_onnx(encoder),
+    }
+    return write_folder(folder, "filter", files, card)
+
+
+class _Step(nn.Module):
+    """`DigitEncoder.step` with its state in order, for a graph."""
+
+    def __init__(self, encoder: DigitEncoder) -> None:
+        super().__init__()
+        self.encoder, self.names = encoder, tuple(encoder.initial_state(1))
+
+    def forward(self, frames: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        codes, after = self.encoder.step(frames, dict(zip(self.names, state, strict=True)))
+        return (codes, *(after[name] for name in self.names))
+
+
+def words_to_onnx(encoder: DigitEncoder) -> bytes:
+    """An ONNX graph of one step of 40 ms, frames [1, 161, 4] to its code, the state in and out by name.
+
+    ParityError if over 20 s of noise a code or the state differs from that of the encoder.
+    """
+    step = _Step(copy.deepcopy(encoder).cpu()).eval()
+    state = tuple(step.encoder.initial_state(1).values())
+    takes = [BLOCK_INPUT, *(BEFORE + name for name in step.names)]
+    gives = [BLOCK_CODES, *(AFTER + name for name in step.names)]
+    graph = _traced(step, (torch.zeros(1, BINS, BLOCK_FRAMES), *state), takes, gives)
+    running, before = session(graph), dict(zip(takes[1:], (part.numpy() for part in state), strict=True))
+    rng = np.random.default_rng(0)
+    for _ in range(_STEPS):
+        frames = np.abs(rng.standard_normal((1, BINS, BLOCK_FRAMES), dtype=np.float32))
+        with torch.no_grad():
+            code, *state_after = step(torch.from_numpy(frames), *state)
+        found, *after = running.run(gives, {BLOCK_INPUT: frames, **before})
+        worst = max(float(np.abs(one - other.numpy()).max()) for one, other in zip(after, state_after, strict=True))
+        if found[0, 0] != code[0, 0] or not worst <= TOLERANCE:
+            raise ParityError(f"the encoder's graph is off by {worst:.2g}; try another version of torch.")
+        state, before = tuple(state_after), dict(zip(before, after, strict=True))
+    return graph
 
 
 def packed(graph: bytes) -> bytes:

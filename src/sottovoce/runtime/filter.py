@@ -26,10 +26,11 @@ from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave, magnitude
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.models.codebook import Codebook
-from sottovoce.runtime.config import CODEBOOK, FilterConfig
+from sottovoce.runtime.config import CODEBOOK, WORDS, FilterConfig
 from sottovoce.runtime.engine import SCORES, CodebookEngine, Engine, Graph, OnnxEngine, State
 from sottovoce.runtime.segments import FreeVoice, SegmentCore, Segments, Voice, WordVoice, in_segments
 from sottovoce.runtime.stream import Core, Stream
+from sottovoce.runtime.word_filter import RATE_BOUND, WordCore, WordEngine
 
 _MOST_SAMPLES = 1 << 20  # of a recording in memory, fed at once
 _MOST_WORDS = 512  # remembered, 40 MiB
@@ -68,7 +69,9 @@ class Filter:
     @property
     def permit(self) -> tuple[str, ...]:
         """The tasks that are permitted now."""
-        return self.engine.permit if isinstance(self.engine, CodebookEngine) else tuple(self.card.get("permit", ()))
+        if isinstance(self.engine, (CodebookEngine, WordEngine)):
+            return self.engine.permit
+        return tuple(self.card.get("permit", ()))
 
     @property
     def whole_segments(self) -> bool:
@@ -78,6 +81,8 @@ class Filter:
     @property
     def rate_bits_per_s(self) -> float | None:
         """The most bits per second that can leave a stream; None where nothing bounds them."""
+        if isinstance(self.engine, WordEngine):
+            return RATE_BOUND if self.permit else 0.0
         return self.engine.codebook.rate_bits_per_s(self.permit) if isinstance(self.engine, CodebookEngine) else None
 
     def permitting(self, tasks: Sequence[str]) -> Filter:
@@ -90,6 +95,9 @@ class Filter:
             known = self.engine.codebook.tasks
             chosen = tuple(task for task in known if task in tasks)
             return replace(self, engine=replace(self.engine, permit=chosen))
+        if isinstance(self.engine, WordEngine):
+            self.engine.check_permit(tasks)
+            return replace(self, engine=replace(self.engine, permit=tuple(tasks)))
         if sorted(tasks) != sorted(self.permit):
             raise ConfigError(
                 f"the filter is to permit {', '.join(tasks) or 'nothing'}; expected {', '.join(self.permit)}, "
@@ -164,7 +172,7 @@ class Filter:
 
     def core(self) -> Core:
         """What is between the resamplers of a stream."""
-        return SegmentCore(self)
+        return WordCore(self.engine) if isinstance(self.engine, WordEngine) else SegmentCore(self)
 
     def voice(self) -> Voice:
         """What makes the sound of features."""
@@ -177,6 +185,8 @@ class Filter:
 
     def step(self, segments: Wave, state: State) -> tuple[Spectrum, State]:
         """The obfuscated spectra [S, 161, 128] of the next segments [S, 20480] of a sound, and the state after them."""
+        if isinstance(self.engine, WordEngine):
+            raise ConfigError("this filter says words and has no features; pass sound through it.")
         try:
             spectra, after = self.engine.step(segment.front_end(segments), state)
         except Exception as error:
@@ -216,6 +226,8 @@ class Filter:
 
 def _engine(folder: Path, config: FilterConfig, threads: int) -> Engine:
     """The engine of a filter folder."""
+    if config.architecture == WORDS:
+        return WordEngine.load(folder, threads)
     if config.architecture != CODEBOOK:
         return OnnxEngine(folder / "filter.onnx", threads)
     codebook = Codebook.from_bytes((folder / "codebook.npz").read_bytes())

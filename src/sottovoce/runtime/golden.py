@@ -6,12 +6,12 @@ import io
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from sottovoce.audio.sound import MARGIN_SAMPLES
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ModelError, ParityError
+from sottovoce.runtime.engine import session
 from sottovoce.runtime.filter import Filter
 
 VECTORS, WHOLE = "golden.npz", "whole.onnx"
@@ -61,11 +61,8 @@ def _made(loaded: Filter, whole: bytes, sound: NDArray[np.int16]) -> dict[str, N
 
 def heard(whole: bytes, wav: Wave, block_segments: int = 1) -> NDArray[np.float32]:
     """What the one graph of a filter gives for blocks of sound at 16 kHz: sound, without its delay, or spectra."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(whole, options, providers=["CPUExecutionProvider"])
-    ports = {port.name: port for port in session.get_inputs()}
+    graph = session(whole)
+    ports = {port.name: port for port in graph.get_inputs()}
     state = {
         name: np.zeros(port.shape, np.int64 if port.type == "tensor(int64)" else np.float32)
         for name, port in ports.items()
@@ -73,10 +70,10 @@ def heard(whole: bytes, wav: Wave, block_segments: int = 1) -> NDArray[np.float3
     }
     if "permit" in state:
         state["permit"] += 1
-    names = [port.name for port in session.get_outputs()]
+    names = [port.name for port in graph.get_outputs()]
     given = []
     for block in wav.reshape(-1, block_segments, SEGMENT_SAMPLES):
-        found = dict(zip(names, session.run(names, {"sound": block, **state}), strict=True))
+        found = dict(zip(names, graph.run(names, {"sound": block, **state}), strict=True))
         given.append(found[names[0]] if "heard" not in found else found["heard"])
         state = {name: found.get(f"{name}_after", value) for name, value in state.items()}
     joined: NDArray[np.float32] = np.concatenate(given)
