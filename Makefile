@@ -35,7 +35,8 @@ fuzz: install
 	$(BIN)/python tests/fuzz/fuzz.py filter-folder --seconds $(FUZZ_SECONDS)
 
 bench: install
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/pip install --quiet --no-deps pyrnnoise silero-vad || true  # timed beside ours where they can be had
+	$(BIN)/python benchmarks/report.py --corpora $(CORPORA) --out BENCHMARKS.md
 	$(BIN)/python benchmarks/attackers.py --corpus ravdess:$(CORPORA)/ravdess
 
 results: install

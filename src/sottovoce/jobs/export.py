@@ -86,15 +86,15 @@ def _in_8_bits(wanted: Wanted, graph: bytes, card: dict[str, Any], report: Repor
     """
     rivals, spectra = {"float": graph, "weights": packed(graph), "dynamic": dynamic(graph)}, _noise()
     if wanted.corpus:
-        calibration, spectra = _heard(wanted.corpus, card, report)
+        calibration, spectra = heard(wanted.corpus, card, report)
         rivals["static"] = static(graph, calibration)
     chosen = "static" if wanted.corpus else "weights"
-    found = _compared(wanted.folder, rivals, spectra)
+    found = compared(wanted.folder, rivals, spectra)
     measured_on = "validation clips" if wanted.corpus else "noise"
     return rivals[chosen], {"quantised": f"8 bits, {chosen}", "int8": {"measured_on": measured_on, **found}}
 
 
-def _heard(spec: str, card: dict[str, Any], report: Report) -> tuple[Spectrum, Spectrum]:
+def heard(spec: str, card: dict[str, Any], report: Report) -> tuple[Spectrum, Spectrum]:
     """Spectra of segments of the train and of the validation part of a corpus."""
     manifest, sounds = corpus.opened(spec, report)
     parts, rng = corpus.split_of(card, manifest), np.random.default_rng(0)
@@ -110,7 +110,7 @@ def _noise() -> Spectrum:
     return front_end(np.random.default_rng(0).standard_normal((64, 20480), dtype=np.float32))
 
 
-def _compared(folder: Path, graphs: dict[str, bytes], spectra: Spectrum) -> dict[str, Any]:
+def compared(folder: Path, graphs: dict[str, bytes], spectra: Spectrum) -> dict[str, Any]:
     """Of each graph its bytes, milliseconds per second of sound, and how far its answers are from those of "float"."""
     engine, found = Filter.load(folder).engine, {}
     own = engine.encoder if isinstance(engine, CodebookEngine) else engine
