@@ -168,7 +168,7 @@ def measure(minutes: float) -> dict[str, Any]:
         streams["words (frame-wise)"] = child("ours", str(words), minutes)
     for name in ("rnnoise", "silero"):
         if importlib.util.find_spec({"rnnoise": "pyrnnoise", "silero": "silero_vad"}[name]):
-            streams[name] = child(name, minutes)
+            streams[name] = child(name, min(minutes, 10.0))
     return {"streams": streams, "import": importing(), "installed_mb": installed_mb()}
 
 
@@ -195,8 +195,9 @@ def table(found: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"Over {next(iter(found['streams'].values()))['minutes']:.0f} minutes of sound each. Latency is that of "
-            "the design, without the time to compute. MB/h: slope of the memory over the last four fifths.",
+            f"Over {next(iter(found['streams'].values()))['minutes']:.0f} minutes of sound, 10 at most of others'. "
+            "Latency is that of the design, without the time to compute. MB/h: slope of the memory over the last four "
+            "fifths.",
             "",
             f"Imported in {found['import']['import_s']:.2f} s, a filter loaded in {found['import']['loaded_s']:.2f} s, "
             f"no torch. On disk {sum(sizes.values()):.0f} MB besides Python: {parts}.",
