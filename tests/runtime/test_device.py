@@ -6,11 +6,11 @@ import sys
 
 CODE = """
 import json, os, sys, time
-began = time.perf_counter()
+began = time.process_time()
 import numpy as np
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime import shipped
-imported = time.perf_counter() - began
+imported = time.process_time() - began
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -33,7 +33,7 @@ def test_it_is_soon_there_and_needs_little_and_no_more_with_time():
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert not found["torch"]
-    assert found["imported"] < 3.0  # a third of a second, where nothing else runs
+    assert found["imported"] < 2.0  # seconds of work; a third of one where nothing else runs
     assert max(found["memory"]) < 150
     assert found["memory"][-1] - found["memory"][3] < 2
     assert set(found["late"]) == {0}

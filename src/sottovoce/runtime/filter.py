@@ -219,7 +219,7 @@ class Filter:
         if found is None:
             found = alone(self._magnitude(features))
             while len(self.words) >= _MOST_WORDS:
-                self.words.pop(next(iter(self.words)), None)
+                self.words.pop(next(iter(list(self.words))), None)  # a copy, since other threads may add
             self.words[key] = found
         return found
 
