@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORPORA ?= ../shared/corpora
 
-.PHONY: install demo test check bench results clean
+.PHONY: install demo test check fuzz bench results clean
 
 install: .venv/complete
 
@@ -28,8 +28,15 @@ check: install
 	$(BIN)/mypy
 	$(MAKE) test
 
+# With atheris (pip install atheris) guided by coverage, without it by mutations of the corpus.
+FUZZ_SECONDS ?= 120
+fuzz: install
+	$(BIN)/python tests/fuzz/fuzz.py sound-file --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzz/fuzz.py filter-folder --seconds $(FUZZ_SECONDS)
+
 bench: install
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/pip install --quiet --no-deps pyrnnoise silero-vad || true  # timed beside ours where they can be had
+	$(BIN)/python benchmarks/report.py --corpora $(CORPORA) --out BENCHMARKS.md
 	$(BIN)/python benchmarks/attackers.py --corpus ravdess:$(CORPORA)/ravdess
 
 results: install

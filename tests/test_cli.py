@@ -25,7 +25,7 @@ from sottovoce.audit.efforts import Effort
 from sottovoce.audit.results import Results
 from sottovoce.cli import shared
 from sottovoce.corpora.catalogue import KNOWN
-from sottovoce.models.checkpoint import read_folder
+from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import codebook, loop, optin
 from sottovoce.training import target as target_training
@@ -688,6 +688,42 @@ def test_protecting_with_a_codebook(sottovoce, drawn, tmp_path):
     refused(sottovoce("protect", tmp_path / "in.wav", tmp_path / "o.wav"), "permits nothing")
     refused(sottovoce("protect", "--permit", "age", tmp_path / "in.wav", tmp_path / "o.wav"), "permits age")
     refused(sottovoce("protect", drawn), "FILTER IN OUT")
+
+
+def test_a_filter_is_exported_and_checked(sottovoce, drawn, tmp_path):
+    said = sottovoce("export", drawn, "--int8", "--out", tmp_path / "out", "--json")
+    assert said.status == 0, said.err
+    assert said.json["quantised"] == "8 bits, weights" and {"whole.onnx", "golden.npz"} <= {*said.json["files"]}
+    checked = sottovoce("export", tmp_path / "out", "--check", "--json")
+    assert checked.status == 0 and max(checked.json.values()) < 0.01
+    assert sottovoce("protect", tmp_path / "out", "-", "o.wav").status == 2
+    refused(sottovoce("export", drawn, "--to", "web", "--out", tmp_path / "o"), "expected onnx")
+    refused(sottovoce("export", drawn), "--out is missing")
+    refused(sottovoce("export", drawn, "--check"), "holds no golden vectors")
+
+
+def test_an_export_that_is_off_exits_with_1(drawn, tmp_path):
+    out = tmp_path / "out"
+    assert process("export", drawn, "--out", out).returncode == 0
+    files = {path.name: path.read_bytes() for path in out.iterdir() if path.name != "card.json"}
+    kept = dict(np.load(io.BytesIO(files["golden.npz"])))
+    kept["features"] = kept["features"] + np.float16(1.0)
+    buffer = io.BytesIO()
+    np.savez(buffer, **kept)
+    write_folder(out, "filter", {**files, "golden.npz": buffer.getvalue()}, {"permit": ["word"]})
+    done = process("export", out, "--check")
+    assert done.returncode == 1 and b"off by 1" in done.stderr
+
+
+def test_a_folder_is_protected_by_several_and_goes_on(sottovoce, shaped, made, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a.wav", "b.wav", "c.wav"):
+        shutil.copy(clip(shaped), tmp_path / "in" / name)
+    ask = ("protect", made.filter, tmp_path / "in", tmp_path / "out", "--workers", 2, "--json")
+    assert sottovoce(*ask).json["files"] == 3
+    (tmp_path / "out" / "b.wav").unlink()
+    again = sottovoce(*ask).json
+    assert (again["files"], again["finished_before"]) == (1, 2)
 
 
 def test_a_filter_without_words_cannot_show_them(sottovoce, made, tmp_path):

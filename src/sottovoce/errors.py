@@ -4,6 +4,7 @@ SottovoceError        a caller's mistake or bad input: one sentence, exit status
 ├── AudioError        a sound that cannot be read or written
 ├── CorpusError       a corpus that is not what its name or its settings say
 ├── ModelError        a target or filter folder that is missing, altered or of another version
+│   └── ParityError   a graph that gives something else than what it was made from: exit status 1
 ├── ConfigError       a setting outside its range
 └── MissingExtraError a command that needs an optional part of the installation
 
@@ -25,6 +26,10 @@ class CorpusError(SottovoceError):
 
 class ModelError(SottovoceError):
     """A target or filter folder that is missing, altered or of another version."""
+
+
+class ParityError(ModelError):
+    """A graph, or a machine, that gives something else than what it was made from."""
 
 
 class ConfigError(SottovoceError):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sottovoce.audio.sound import ITERATIONS, OVERLAP_FRAMES, PIECE_FRAMES, in_pieces, to_sound
+from sottovoce.audio.sound import ITERATIONS, MARGIN_SAMPLES, OVERLAP_FRAMES, Continued, Joined, alone, to_sound
 from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SAMPLE_RATE, stft
 
 
@@ -18,6 +18,11 @@ def voiced(seconds: float) -> np.ndarray:
 def convergence_db(wav: np.ndarray, magnitude: np.ndarray) -> float:
     error = np.abs(stft(wav)) - magnitude
     return float(20 * np.log10(np.linalg.norm(error) / np.linalg.norm(magnitude)))
+
+
+def in_pieces(magnitudes: list[np.ndarray], iterations: int = ITERATIONS) -> np.ndarray:
+    voice = Continued(iterations)
+    return np.concatenate([np.zeros(0, np.float32), *map(voice.feed, magnitudes), voice.flush()])
 
 
 def cut(magnitude: np.ndarray, size: int) -> list[np.ndarray]:
@@ -69,21 +74,21 @@ def test_no_magnitude_is_silence_of_the_right_length(frames):
     assert np.array_equal(wav, np.zeros(frames * HOP_SAMPLES))
 
 
-@pytest.mark.parametrize("frames", [1, 5, OVERLAP_FRAMES, PIECE_FRAMES, PIECE_FRAMES + 1, 3 * PIECE_FRAMES - 3])
+@pytest.mark.parametrize("frames", [1, 5, OVERLAP_FRAMES, 128, 129, 381])
 def test_pieces_add_up_to_the_whole_length(frames):
     magnitude = np.ones((BINS, frames), np.float32)
-    assert sum(map(len, in_pieces(cut(magnitude, PIECE_FRAMES), iterations=1))) == frames * HOP_SAMPLES
-    assert sum(map(len, in_pieces(cut(magnitude, 3), iterations=1))) == frames * HOP_SAMPLES
+    assert len(in_pieces(cut(magnitude, 128), iterations=1)) == frames * HOP_SAMPLES
+    assert len(in_pieces(cut(magnitude, 3), iterations=1)) == frames * HOP_SAMPLES
 
 
 def test_nothing_gives_nothing():
-    assert sum(map(len, in_pieces([]))) == 0
+    assert len(in_pieces([])) == 0
 
 
 def test_seams_cannot_be_heard():
     """At the seams the sound keeps its energy, fits its magnitude and jumps no more than elsewhere."""
     magnitude = np.abs(stft(voiced(8)))
-    wav = np.concatenate(list(in_pieces(cut(magnitude, 100))))
+    wav = in_pieces(cut(magnitude, 100))
     at_seams = np.unique(np.concatenate([np.arange(seam - 10, seam + 2) for seam in range(100, 790, 100)]))
     there, wanted = np.abs(stft(wav))[:, at_seams], magnitude[:, at_seams]
     assert np.linalg.norm(there - wanted) < 0.2 * np.linalg.norm(wanted)
@@ -92,3 +97,28 @@ def test_seams_cannot_be_heard():
     borders = np.concatenate([np.arange(seam - 2, seam + 2) for seam in range(100 * 160, len(wav) - 2, 100 * 160)])
     borders = np.concatenate([borders, borders - OVERLAP_FRAMES * HOP_SAMPLES])
     assert jumps[borders].max() < jumps.max()
+
+
+def joined(magnitudes: list[np.ndarray]) -> np.ndarray:
+    voice = Joined()
+    return np.concatenate([np.zeros(0, np.float32), *(voice.feed(alone(m)) for m in magnitudes), voice.flush()])
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 128])
+def test_sounds_made_alone_have_margins_and_join_to_the_whole_length(frames):
+    magnitude = np.ones((BINS, frames), np.float32)
+    assert len(alone(magnitude, 1)) == frames * HOP_SAMPLES + 2 * MARGIN_SAMPLES
+    assert len(joined([magnitude] * 3)) == 3 * frames * HOP_SAMPLES
+    assert len(joined([magnitude])) == frames * HOP_SAMPLES
+    assert len(joined([])) == 0
+
+
+def test_where_they_are_joined_the_power_stays():
+    """Noise of one loudness, made in ten parts that know nothing of each other."""
+    magnitude = np.abs(stft(np.random.default_rng(0).standard_normal(10 * 128 * HOP_SAMPLES).astype(np.float32)))
+    wav = joined(cut(magnitude, 128))
+    power = np.square(wav.reshape(-1, HOP_SAMPLES)).mean(axis=1)
+    seams = np.concatenate([power[seam - 1 : seam + 1] for seam in range(128, 1280, 128)])
+    assert 0.7 * power.mean() < seams.mean() < 1.3 * power.mean()
+    steps = np.abs(np.diff(wav))
+    assert steps[np.arange(128, 1280, 128)[:, None] * HOP_SAMPLES + np.arange(-100, 100)].max() < steps.max()

@@ -25,9 +25,9 @@ def corpora(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(strings, "STRINGS", {"train": 8, "validation": 4, "test": 4})
     monkeypatch.setattr(digit_strings, "SEEDS", (0,))
-    monkeypatch.setattr(digit_strings, "TARGET_STEPS", 1)
-    monkeypatch.setattr(digit_strings, "ENCODER_STEPS", 1)
-    monkeypatch.setattr(digit_strings, "_TRIED", 1)
+    monkeypatch.setattr(digits, "TARGET_STEPS", 1)
+    monkeypatch.setattr(digits, "ENCODER_STEPS", 1)
+    monkeypatch.setattr(digits, "TRIED", 1)
     monkeypatch.setattr(digit_strings, "_TREES", 5)
     rng = np.random.default_rng(0)
     folder = tmp_path / "corpora" / "fsdd" / "recordings"

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,29 +15,10 @@ from sottovoce.runtime.export import save_codebook
 from sottovoce.runtime.filter import Filter
 from sottovoce.training.codebook import Encoder
 
-BINS = {"no": 10, "yes": 18}
-
-
-class Tones(torch.nn.Module):
-    """Which of two tones is louder, or how loud the sound is above: crude recognisers of a word and a mood."""
-
-    def __init__(self, bins: list[int]) -> None:
-        super().__init__()
-        self.bins = bins
-
-    def forward(self, spectra: torch.Tensor) -> torch.Tensor:
-        return 4.0 * spectra[:, self.bins].mean(dim=2)
-
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    rng = np.random.default_rng(0)
-    centres = (np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32))
-    book = Codebook(("word", "mood"), centres, rng.integers(0, 256, (3, 3, 3, 20, 8), dtype=np.uint8), -1.0, 3.0)
-    place = tmp_path_factory.mktemp("codebook") / "filter"
-    encoder = Encoder([Tones(list(BINS.values())), Tones([60, 120])])
-    save_codebook(place, encoder, book, 0.6, 0.8, {"method": "codebook", "permit": ["word", "mood"]}, {})
-    return place
+def folder(codebook_folder) -> Path:
+    return codebook_folder
 
 
 @pytest.fixture(scope="module")

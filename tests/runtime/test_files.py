@@ -3,6 +3,7 @@
 import io as bytes_io
 import os
 import resource
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -92,6 +93,60 @@ def test_what_was_there_before_is_replaced(tiny, tmp_path):
     (tmp_path / "b.wav").write_bytes(b"old")
     protect(tiny, record(tmp_path / "a.wav"), tmp_path / "b.wav")
     assert soundfile.info(tmp_path / "b.wav").frames == 3000
+
+
+# Going on, and side by side
+
+
+def test_what_is_finished_is_left_and_the_rest_is_done(tiny, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    for name in ("a.wav", "b.flac", "c.ogg"):
+        record(source / name)
+    assert len(protect(tiny, source, out).done) == 3
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    (out / "b.flac").unlink()
+    again = protect(tiny, source, out)
+    assert again.done == [out / "b.flac"] and again.finished == [out / "a.wav", out / "c.ogg"]
+    assert all(path.stat().st_mtime_ns == before[path] for path in again.finished)
+    record(source / "a.wav", 5000)
+    os.utime(source / "a.wav", ns=(0, (out / "a.wav").stat().st_mtime_ns + 1))
+    assert protect(tiny, source, out).done == [out / "a.wav"], "an original that changed"
+
+
+def test_the_output_of_another_filter_is_not_taken_for_finished(tiny, codebook, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    record(source / "a.wav")
+    filters = [tiny, codebook, codebook.permitting(["word"]), codebook.constant(2), replace(tiny, digest="")]
+    for filter_ in filters:
+        assert len(protect(filter_, source, out).done) == 1
+    assert len(protect(tiny, source, out).done) == 1
+    assert len(protect(tiny, source, out, 8000).done) == 1
+    soundfile.write(out / "a.wav", noise(100), RATE)  # somebody else's
+    assert len(protect(tiny, source, out, 8000).done) == 1
+
+
+def test_the_comment_tells_the_filter_and_nothing_of_the_sound(tiny, tmp_path):
+    for name in ("a.wav", "b.wav"):
+        record(tmp_path / name, 3000 + 1000 * (name == "b.wav"))
+        protect(tiny, tmp_path / name, tmp_path / f"out-{name}")
+    comments = {soundfile.SoundFile(tmp_path / f"out-{name}").comment for name in ("a.wav", "b.wav")}
+    assert len(comments) == 1 and comments.pop().startswith("sottovoce ")
+
+
+@pytest.mark.parametrize("workers", [2, 8])
+def test_several_at_once_make_the_same_files(codebook, tmp_path, workers):
+    source = tmp_path / "in"
+    for number in range(9):
+        soundfile.write(record(source / f"{number}.wav"), noise(30_000 + number, number), RATE)
+    (source / "bad.wav").write_bytes(b"RIFF, they said")
+    told = []
+    one = protect(codebook, source, tmp_path / "one")
+    many = protect(codebook, source, tmp_path / "many", None, lambda done, of: told.append((done, of)), workers)
+    assert told == [(count, 10) for count in range(1, 11)]
+    assert list(one.failed) == list(many.failed) == [source / "bad.wav"]
+    assert len(many.done) == 9 and many.seconds_of_audio == one.seconds_of_audio
+    for name in names(tmp_path / "one"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
 
 
 # Originals
@@ -191,7 +246,7 @@ class Dribs(bytes_io.BytesIO):
         super().__init__(content)
         self.size = size
 
-    def read(self, size: int | None = -1) -> bytes:
+    def read1(self, size: int | None = -1) -> bytes:
         return super().read(self.size)
 
 
@@ -206,3 +261,23 @@ def test_an_empty_stream_is_empty(tiny):
     out = bytes_io.BytesIO()
     assert protect_stream(tiny, bytes_io.BytesIO(), out, RATE) == 0.0
     assert out.getvalue() == b""
+
+
+def test_a_stream_answers_while_it_is_still_told(tiny):
+    """Through pipes, hop by hop: what came in one latency before is out, and nothing waits for a block to fill."""
+    hop, stream = 160, tiny.stream()
+    into, out = os.pipe(), os.pipe()
+
+    def work():
+        with os.fdopen(into[0], "rb") as source, os.fdopen(out[1], "wb") as sink:
+            protect_stream(tiny, source, sink, RATE)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    with os.fdopen(out[0], "rb") as heard:
+        with os.fdopen(into[1], "wb", buffering=0) as microphone:
+            for _ in range(stream.latency_samples // hop + 2):
+                microphone.write((noise(hop) * 2**15).astype("<i2").tobytes())
+            assert len(heard.read(2 * hop)) == 2 * hop, "and the microphone is still open"
+        heard.read()
+    worker.join()

@@ -1,37 +1,92 @@
-"""Sound that comes in blocks of any length: at another rate, or in blocks of one length."""
+"""Sound that comes in blocks of any length: held back, at another rate, or in blocks of one length."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 import numpy as np
 import soxr
 
 from sottovoce.audio.spectrum import Wave
 
+_NOTHING = np.zeros(0, np.float32)
+_PROBED_S = 2.0  # of silence, in which the resampler's lag shows
+_PROBES_PER_S = 1000
+
+
+class Held:
+    """Samples in the order in which they came, until they are taken."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._parts: deque[Wave] = deque()
+
+    def put(self, wav: Wave) -> None:
+        """Add `wav` [T]."""
+        if len(wav):
+            self._parts.append(wav)
+            self.count += len(wav)
+
+    def take(self, samples: int) -> Wave:
+        """The first `samples` samples, or all where there are fewer."""
+        taken, wanted = [], min(samples, self.count)
+        self.count -= wanted
+        while wanted > 0:
+            part = self._parts.popleft()
+            if len(part) > wanted:
+                self._parts.appendleft(part[wanted:])
+            taken.append(part[:wanted])
+            wanted -= len(taken[-1])
+        return np.concatenate([_NOTHING, *taken])
+
+
+class Resampler:
+    """Sound at `from_hz` to sound at `to_hz`; the samples do not depend on how it is cut."""
+
+    def __init__(self, from_hz: int, to_hz: int) -> None:
+        same = from_hz == to_hz
+        self._soxr = None if same else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+
+    def feed(self, wav: Wave) -> Wave:
+        """What is ready once `wav` [T] has come."""
+        found: Wave = wav if self._soxr is None else self._soxr.resample_chunk(wav)
+        return found
+
+    def flush(self) -> Wave:
+        """The rest; nothing can be fed afterwards."""
+        found: Wave = _NOTHING if self._soxr is None else self._soxr.resample_chunk(_NOTHING, last=True)
+        return found
+
+
+@cache
+def lag_samples(from_hz: int, to_hz: int) -> int:
+    """How many samples at `to_hz` a `Resampler` is behind at most; it works in blocks, so this is looked for."""
+    if from_hz == to_hz:
+        return 0
+    resampler, step = Resampler(from_hz, to_hz), max(1, from_hz // _PROBES_PER_S)
+    silence, given, worst = np.zeros(step, np.float32), 0, 0.0
+    for fed in range(step, round(_PROBED_S * from_hz), step):
+        given += len(resampler.feed(silence))
+        worst = max(worst, (fed + step) * to_hz / from_hz - given)  # just before the next step
+    return int(worst) + 1
+
 
 def resampled(pieces: Iterable[Wave], from_hz: int, to_hz: int) -> Iterator[Wave]:
     """The same sound at `to_hz`, in pieces, some of them empty."""
-    if from_hz == to_hz:
-        yield from pieces
-        return
-    resampler = soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+    resampler = Resampler(from_hz, to_hz)
     for piece in pieces:
-        yield resampler.resample_chunk(piece)
-    yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        yield resampler.feed(piece)
+    yield resampler.flush()
 
 
 def regrouped(blocks: Iterable[Wave], size: int) -> Iterator[Wave]:
     """The same sound in blocks [size], the last one shorter; none is empty."""
-    held = [np.zeros(0, np.float32)]
-    count = 0
+    held = Held()
     for block in blocks:
-        held.append(block)
-        count += len(block)
-        if count >= size:
-            joined = np.concatenate(held)
-            whole = count - count % size
-            yield from (joined[start : start + size] for start in range(0, whole, size))
-            held, count = [joined[whole:]], count - whole
-    if count:
-        yield np.concatenate(held)
+        held.put(block)
+        while held.count >= size:
+            yield held.take(size)
+    if held.count:
+        yield held.take(size)

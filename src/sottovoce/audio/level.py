@@ -9,6 +9,7 @@ from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 
 LEVEL_RMS = 0.1  # -20 dB of full scale: speech at this level does not clip
 MAX_GAIN = 1000.0  # 60 dB: what is fainter than that is noise, and stays faint
+KNEE = np.float32(0.5)  # of full scale: up to it `limited` leaves a sound as it is
 
 _FRAME_S = 0.02
 _LOUD_PERCENTILE = 95.0
@@ -27,6 +28,12 @@ def normalise(wav: Wave, level_rms: float = LEVEL_RMS) -> Wave:
     """
     gain = level_rms / np.maximum(rms(wav), level_rms / MAX_GAIN)
     return (wav * gain[..., None]).astype(np.float32)
+
+
+def limited(wav: Wave) -> Wave:
+    """`wav`, bent above half of full scale so that it never exceeds it: a fixed curve, whatever the level."""
+    over = np.maximum(np.abs(wav) - KNEE, np.float32(0.0))
+    return np.where(over > 0.0, np.copysign(KNEE + KNEE * np.tanh(over / KNEE), wav), wav)
 
 
 def trim_silence(wav: Wave, sample_rate: int = SAMPLE_RATE, threshold_db: float = 35.0, margin_s: float = 0.1) -> Wave:

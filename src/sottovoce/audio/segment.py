@@ -16,7 +16,7 @@ from sottovoce.audio.spectrum import HOP_SAMPLES, SEGMENT_FRAMES, SEGMENT_SAMPLE
 
 LEVEL_RMS = 1.0  # speech then has magnitudes around 10, where log1p is a logarithm
 _TILE = 8  # segments transformed at once: a batch that stays in the processor's cache is several times faster
-_SILENT = 1e-5  # a deviation below this is silence, which stays zero
+SILENT = 1e-5  # a deviation below this is silence, which stays zero
 
 
 def starts(samples: int) -> list[int]:
@@ -40,7 +40,7 @@ def standardise(spectrum: Spectrum) -> Spectrum:
     """Zero mean and unit (unbiased) deviation over bins and frames of each [..., F, N]; silence becomes zero."""
     centred = spectrum - spectrum.mean(axis=(-2, -1), keepdims=True)
     deviation = centred.std(axis=(-2, -1), ddof=1, keepdims=True)
-    return np.where(deviation > _SILENT, centred / np.maximum(deviation, _SILENT), 0.0).astype(np.float32)
+    return np.where(deviation > SILENT, centred / np.maximum(deviation, SILENT), 0.0).astype(np.float32)
 
 
 def front_end(segments: Wave) -> Spectrum:

@@ -7,8 +7,6 @@ magnitude was computed from cannot come out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +16,7 @@ from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, Spectrum, Wave, istft, s
 # that grows in proportion: twice the steps of 24 would give 4 dB more.
 ITERATIONS = 24
 OVERLAP_FRAMES = 8  # 80 ms, over which two pieces are cross-faded
-PIECE_FRAMES = 512  # made at once: their spectra stay in the processor's cache
+MARGIN_SAMPLES = HOP_SAMPLES // 2  # 5 ms, at both ends of a sound that is made alone
 
 _MOMENTUM = np.float32(0.99)
 _SMALLEST = np.float32(1e-12)
@@ -52,24 +50,69 @@ def to_sound(magnitude: Spectrum, iterations: int = ITERATIONS, seed: int = 0, b
     return istft(guess.T)
 
 
-def in_pieces(magnitudes: Iterable[Spectrum], iterations: int = ITERATIONS, seed: int = 0) -> Iterator[Wave]:
-    """The sound [160 N] of a spectrogram [161, N] of any length that comes, and goes, in pieces.
+class Continued:
+    """The sound of a spectrogram of any length that comes in pieces, each of which takes up the phase of the last.
 
-    The samples depend on how the spectrogram was cut, so cut it by its position: best every `PIECE_FRAMES`. Each piece
-    takes up the phase of the one before, and is cross-faded with it.
+    The samples depend on how the spectrogram was cut, so cut it by its position. Pieces are cross-faded over
+    `OVERLAP_FRAMES`, which are held back.
     """
-    made = np.zeros(0, np.float32)  # and held back, as the next piece makes it anew
-    again = np.zeros((BINS, 0), np.float32)  # the magnitude of `made`
-    for magnitude in magnitudes:
-        whole = np.concatenate([again, magnitude], axis=1)
-        wav = to_sound(whole, iterations, seed, made if len(made) else None)
+
+    def __init__(self, iterations: int = ITERATIONS) -> None:
+        self._iterations = iterations
+        self._made = np.zeros(0, np.float32)  # and held back, as the next piece makes it anew
+        self._again = np.zeros((BINS, 0), np.float32)  # the magnitude of `_made`
+
+    def feed(self, magnitude: Spectrum) -> Wave:
+        """What is ready once the magnitude [161, N] has come."""
+        made = self._made
+        whole = np.concatenate([self._again, magnitude], axis=1)
+        wav = to_sound(whole, self._iterations, before=made if len(made) else None)
         fade = (np.arange(len(made), dtype=np.float32) + np.float32(0.5)) / np.float32(max(1, len(made)))
         wav[: len(made)] = made + fade * (wav[: len(made)] - made)
         kept = min(OVERLAP_FRAMES, whole.shape[1])
         ready = len(wav) - kept * HOP_SAMPLES
-        yield wav[:ready]
-        made, again = wav[ready:], whole[:, -kept:]
-    yield made
+        self._made, self._again = wav[ready:], whole[:, -kept:]
+        return wav[:ready]
+
+    def flush(self) -> Wave:
+        """The rest."""
+        made, self._made, self._again = self._made, self._made[:0], self._again[:, :0]
+        return made
+
+
+def alone(magnitude: Spectrum, iterations: int = ITERATIONS) -> Wave:
+    """The sound of a magnitude [161, N] with margins for `Joined`, [2 MARGIN_SAMPLES + 160 N]."""
+    frames = -(-MARGIN_SAMPLES // HOP_SAMPLES) + 1
+    wav = to_sound(np.pad(magnitude, ((0, 0), (frames, frames)), mode="edge"), iterations)
+    first = frames * HOP_SAMPLES - MARGIN_SAMPLES
+    return wav[first : first + magnitude.shape[1] * HOP_SAMPLES + 2 * MARGIN_SAMPLES]
+
+
+class Joined:
+    """Sounds that were made each alone, one after the other: where they meet, one fades out and the next fades in.
+
+    They have nothing to do with each other, so it is their power that adds up to one.
+    """
+
+    def __init__(self) -> None:
+        self._end = np.zeros(0, np.float32)
+
+    def feed(self, wav: Wave) -> Wave:
+        """What is ready once a sound with margins [2 MARGIN_SAMPLES + T] has come."""
+        both = 2 * MARGIN_SAMPLES
+        start = np.zeros(0, np.float32)
+        if len(self._end):
+            turn = (np.arange(both, dtype=np.float32) + np.float32(0.5)) * np.float32(np.pi / 2 / both)
+            start = self._end * np.cos(turn) + wav[:both] * np.sin(turn)
+        else:
+            start = wav[MARGIN_SAMPLES:both]
+        self._end = wav[len(wav) - both :]
+        return np.concatenate([start, wav[both : len(wav) - both]])
+
+    def flush(self) -> Wave:
+        """The rest."""
+        end, self._end = self._end[:MARGIN_SAMPLES], self._end[:0]
+        return end
 
 
 def _impose(wanted: NDArray[np.float32], guess: NDArray[np.complex64]) -> None:

@@ -40,8 +40,10 @@ class Writer:
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE) -> Iterator[Writer]:
+def writing(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE, comment: str = "") -> Iterator[Writer]:
     """A `Writer` of the mono 16-bit file `path` (WAV, FLAC or Ogg Vorbis by its ending) at `sample_rate` Hz.
+
+    A `comment` is written into the file; `comment_of` reads it.
 
     The file appears, whole and on disk, when the block ends; if anything fails, whatever was at `path` before is still
     there and nothing else is left. AudioError if the ending is another, no sound was written, or the disk refuses.
@@ -58,6 +60,8 @@ def writing(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE) -> Ite
             stack.callback(scratch.unlink, missing_ok=True)
             encoder = soundfile.SoundFile(handle.fileno(), "w", sample_rate, 1, coding, None, container, closefd=False)
             sound = stack.enter_context(encoder)
+        if comment:
+            sound.comment = comment
         writer = Writer(sound, target)
         yield writer
         if not writer.samples:
@@ -73,6 +77,15 @@ def write(path: str | os.PathLike[str], wav: Wave, sample_rate: int = SAMPLE_RAT
     """Write `wav` [T] at `sample_rate` Hz to `path`, as `writing` does."""
     with writing(path, sample_rate) as writer:
         writer.write(wav)
+
+
+def comment_of(path: str | os.PathLike[str]) -> str:
+    """The comment in a sound file, such as `writing` put there; empty where there is no such file or no comment."""
+    try:
+        with soundfile.SoundFile(path) as sound:
+            return str(sound.comment)
+    except (OSError, soundfile.LibsndfileError):
+        return ""
 
 
 @contextmanager

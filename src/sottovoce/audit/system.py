@@ -26,6 +26,7 @@ from sottovoce.models.checkpoint import CARD
 from sottovoce.progress import Report
 from sottovoce.runtime.engine import BATCH, CodebookEngine
 from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.word_filter import WordEngine
 
 _COMMAND = "command:"
 _LARGEST_BYTES = 1 << 30
@@ -106,6 +107,11 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
 
     With `constant` it sends that many blocks for every sound. ConfigError where it can do neither.
     """
+    if isinstance(filter_.engine, WordEngine):
+        raise ConfigError(
+            "a filter of words permits a sequence, which no target here judges; `sottovoce experiment digit-strings` "
+            "measures and attacks such filters."
+        )
     filter_ = filter_.permitting(permit or filter_.card.get("permit", ()))
     filter_ = filter_.constant(constant) if constant else filter_
     known = _description("", "")

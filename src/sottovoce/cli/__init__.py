@@ -11,19 +11,19 @@ import typer
 
 from sottovoce.cli import auditing, making, running
 from sottovoce.cli.shared import app
-from sottovoce.errors import SottovoceError
+from sottovoce.errors import ParityError, SottovoceError
 
 __all__ = ["auditing", "main", "making", "running"]  # importing them is what makes the verbs known
 
 
 def main() -> NoReturn:
-    """Run the command line; a mistake of the caller is one sentence and exit status 2."""
+    """Run the command line; a mistake of the caller is one sentence and exit status 2, a bad finding 1."""
     signal.signal(signal.SIGINT, _stopped)
     try:
         app(standalone_mode=True)
     except SottovoceError as error:
         typer.echo(f"sottovoce: {error}", err=True)
-        sys.exit(2)
+        sys.exit(1 if isinstance(error, ParityError) else 2)
     sys.exit(0)
 
 

@@ -79,7 +79,7 @@ def train(
     target: Annotated[str, typer.Option(help="Target of each permitted task, in order: folder, ONNX or URL.")],
     out: Out,
     method: Annotated[
-        str, typer.Option(help="codebook; optin; raw (the paper's rejected loss); or rdal.")
+        str, typer.Option(help="codebook; optin; raw (its rejected loss); words (digits); or rdal.")
     ] = "codebook",
     preset: Preset = "compact",
     codes: Annotated[int, typer.Option(help="Codes of each task; 0: one for each class.", min=0, max=256)] = 0,
@@ -107,6 +107,46 @@ def train(
     rate = f", at most {card['rate_bits_per_s']:.3g} bits/s" if card["rate_bits_per_s"] is not None else ""
     text = f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters{rate}; wrote {out}"
     shared.show(card, json_, lambda _: text)
+
+
+@app.command()
+def export(
+    filter_: Annotated[str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of one.")],
+    to: Annotated[str, typer.Option(help="onnx.")] = "onnx",
+    out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="In 8 bits; with a corpus, all of it, else its weights.")
+    ] = False,
+    corpus: Annotated[str | None, typer.Option(help="Audit the filter and what is made of it on NAME:PATH.")] = None,
+    attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "quick",
+    target: Annotated[str | None, typer.Option(help="Targets that judge, if the filter's folder holds none.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only make the golden vectors of an export again.")] = False,
+    workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = 1,
+    json_: Json = False,
+) -> None:
+    """Write a filter as one folder to take elsewhere: its graphs and golden vectors. Exit status 1 where it is off."""
+    from sottovoce.runtime import golden, shipped
+
+    if to != "onnx":
+        raise ConfigError(f"--to is {to!r}; expected onnx, the only form there is.")
+    folder = shipped.found(filter_)
+    if check:
+        shared.show(
+            golden.check(folder), json_, lambda found: f"the same here: off by at most {max(found.values()):.2g}"
+        )
+        return
+    if out is None:
+        raise ConfigError("--out is missing; name the folder to write.")
+    with shared.needs("audit"):
+        from sottovoce.jobs import export as job
+
+        wanted = job.Wanted(folder, out, int8, corpus, attackers, shared.places(target), workers, shared.command())
+        card = job.export(wanted, shared.Progress())
+    shared.show(
+        card,
+        json_,
+        lambda found: f"{len(found['files'])} files, off by at most {max(found['parity'].values()):.2g}; wrote {out}",
+    )
 
 
 @app.command()

@@ -33,6 +33,7 @@ def protect(
     permit: Annotated[str | None, typer.Option(help="What may be heard, with commas; default: all it can.")] = None,
     constant: Annotated[int, typer.Option(help="Blocks for every sound, so that its length is hidden.", min=0)] = 0,
     sample_rate: Annotated[int | None, typer.Option(help="Hz of the output (and of - as input).")] = None,
+    workers: Annotated[int, typer.Option(help="Files of a folder worked on at once.", min=1)] = 1,
     json_: Json = False,
 ) -> None:
     """Pass sound through a filter; needs no training parts. Exit status 1 if a file of a folder was unusable."""
@@ -48,17 +49,24 @@ def protect(
         files.protect_stream(loaded, sys.stdin.buffer, sys.stdout.buffer, sample_rate or 16000)
         return
     progress, began = shared.Progress(), time.monotonic()
-    outcome = files.protect(loaded, source, out, sample_rate, lambda done, total: progress(done, total, "protecting"))
+    outcome = files.protect(
+        loaded, source, out, sample_rate, lambda done, total: progress(done, total, "protecting"), workers
+    )
     seconds = time.monotonic() - began
     if source.is_file() and outcome.failed:
         raise SottovoceError(*outcome.failed.values())
     found = {
         "files": len(outcome.done),
+        "finished_before": len(outcome.finished),
         "seconds_of_audio": round(outcome.seconds_of_audio, 2),
         "times_real_time": round(outcome.seconds_of_audio / seconds, 1),
         "failed": {str(path): reason for path, reason in outcome.failed.items()},
     }
-    text = f"{found['files']} files, {found['seconds_of_audio']} s of sound, {found['times_real_time']} times real time"
+    before = f" ({len(outcome.finished)} were finished before)" if outcome.finished else ""
+    text = (
+        f"{found['files']} files{before}, {found['seconds_of_audio']} s of sound, "
+        f"{found['times_real_time']} times real time"
+    )
     shared.show(found, json_, lambda _: text)
     for reason in outcome.failed.values():
         typer.echo(f"sottovoce: {reason}", err=True)

@@ -23,7 +23,6 @@ from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.system import of_function
 from sottovoce.corpora.manifest import file_sha256, split
-from sottovoce.corpora.strings import part_of
 from sottovoce.jobs import corpus, digits
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.digit_codes import BLANK, DIGITS, labels, said
@@ -33,9 +32,6 @@ from sottovoce.runtime.word_filter import BLOCK_S, RATE_BOUND
 
 SEEDS = (0, 1, 2)
 PACES: tuple[Pace, ...] = ("even", "steady", "live")
-TARGET_STEPS = 800
-ENCODER_STEPS = 1500
-_TRIED = 16  # recordings of each digit, as its word
 _TREES = 500
 
 Streams = dict[Part, list[list[int]]]  # by part, what is said or coded in each string
@@ -46,7 +42,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
     listener = out / "runs" / "digit-strings" / "target.safetensors"
     case = _case(corpora)
     torch.set_num_threads(1)
-    digits.target(listener, case.manifest, case.sounds, case.split.train, TARGET_STEPS, _last)
+    digits.target(listener, case.manifest, case.sounds, case.split.train, digits.TARGET_STEPS, _last)
     filters = Parallel(n_jobs=workers)(delayed(_filter)(seed, corpora, listener) for seed in SEEDS)
     found = {
         "command": "sottovoce experiment digit-strings --corpora PATH --out DIR",
@@ -55,7 +51,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
         "target": {
             "architecture": "deepspeech2-ctc",
             "sha256": file_sha256(listener),
-            "steps": TARGET_STEPS,
+            "steps": digits.TARGET_STEPS,
             "seed": 0,
         },
         "block_s": BLOCK_S,
@@ -82,9 +78,11 @@ def _filter(seed: int, corpora: Path, listener: Path) -> dict[str, Any]:
         return known
     case = _case(corpora)
     clips = case.split.train
-    ear = digits.target(listener, case.manifest, case.sounds, clips, TARGET_STEPS, _last)
-    encoder = digits.encoder(folder / "encoder.safetensors", ear, case.sounds, clips, ENCODER_STEPS, seed, _last)
-    table = digits.table(folder / "words.safetensors", ear, _recordings(corpora), _TRIED, seed)
+    ear = digits.target(listener, case.manifest, case.sounds, clips, digits.TARGET_STEPS, _last)
+    encoder = digits.encoder(folder / "encoder.safetensors", ear, case.sounds, clips, digits.ENCODER_STEPS, seed, _last)
+    table = digits.table(
+        folder / "words.safetensors", ear, digits.recordings(str(corpora / "fsdd"), _last), digits.TRIED, seed
+    )
     sha256 = {name: file_sha256(folder / f"{name}.safetensors") for name in ("encoder", "words")}
     found = {"seed": seed, "sha256": sha256, **_measured(case, ear, encoder, table, seed, folder / ".heard")}
     write_file(kept, json.dumps(found, indent=1).encode())
@@ -131,16 +129,6 @@ def _audit(
     gathered, _ = audit(case, system, ["speaker"], effort, seed, heard, 1, _last)
     numbers = summary.numbers(gathered.known, gathered.arrays)
     return {"attackers": effort, **{key: numbers[key] for key in ("valid", "controls", "private")}}
-
-
-def _recordings(corpora: Path) -> list[list[Wave]]:
-    """The single recordings of each digit that the training strings are made of."""
-    manifest, sounds = corpus.opened(f"fsdd:{corpora / 'fsdd'}", _last)
-    found: list[list[Wave]] = [[] for _ in DIGITS]
-    for i, clip in enumerate(manifest.clips):
-        if part_of(clip) == "train":
-            found[int(clip.labels["digit"])].append(sounds.wave(i))
-    return found
 
 
 def _outlines(streams: Streams, table: WordTable, pace: Pace) -> dict[Part, list[NDArray[np.float64]]]:

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sottovoce.jobs.attack import Ask, run_audit
+from sottovoce.jobs.attack import Ask, headline, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.progress import Progress
@@ -59,7 +59,7 @@ def _made(each: Shipped, corpora: Path, out: Path, workers: int) -> str:
         command=_said("audit", f"--attack {','.join(each.attack)} --attackers standard", each),
     )
     results = run_audit(ask, Progress())
-    card = {**small, "audit": _headline(results)}
+    card = {**small, "audit": headline(results)}
     files = {name: (place / "packed" / name).read_bytes() for name in small["files"]}
     size = sum(map(len, files.values()))
     assert size < _LARGEST_BYTES, f"{each.name} has {size} bytes"
@@ -79,24 +79,6 @@ def _packed(folder: Path, out: Path, each: Shipped) -> dict[str, Any]:
 def _own(card: dict[str, Any]) -> dict[str, Any]:
     """What is said in a card besides what `write_folder` adds."""
     return {key: value for key, value in card.items() if key not in ("files", "schema", "kind", "sottovoce")}
-
-
-def _headline(results: dict[str, Any]) -> dict[str, Any]:
-    """What an audit found, in a few numbers."""
-    return {
-        "valid": results["valid"],
-        "attackers": results["attackers"],
-        "filter": results["filter"]["digest"],
-        "permitted": results["permitted"],
-        "private": {
-            task: {
-                **{key: entry[key] for key in ("chance", "floor", "leakage", "verdict")},
-                "worst": {key: entry["worst"][key] for key in ("score", "low", "high", "attacker", "converged")},
-            }
-            for task, entry in results["private"].items()
-        },
-        "rate_bits_per_s": results["filter"]["rate_bits_per_s"],
-    }
 
 
 def _said(verb: str, options: str, each: Shipped) -> str:

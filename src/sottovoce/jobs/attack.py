@@ -95,6 +95,24 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
     return written
 
 
+def headline(results: dict[str, Any]) -> dict[str, Any]:
+    """What an audit found, in a few numbers."""
+    return {
+        "valid": results["valid"],
+        "attackers": results["attackers"],
+        "filter": results["filter"]["digest"],
+        "permitted": results["permitted"],
+        "private": {
+            task: {
+                **{key: entry[key] for key in ("chance", "floor", "leakage", "verdict")},
+                "worst": {key: entry["worst"][key] for key in ("score", "low", "high", "attacker", "converged")},
+            }
+            for task, entry in results["private"].items()
+        },
+        "rate_bits_per_s": results["filter"]["rate_bits_per_s"],
+    }
+
+
 def _named(ask: Ask) -> str:
     """The system that is audited, in 8 bits where that is asked for."""
     if not ask.int8:

@@ -46,7 +46,7 @@ def text(found: Mapping[str, Any]) -> str:
 
 def split_of(card: Mapping[str, Any] | None, manifest: Manifest) -> Split:
     """The split that a target or filter was trained with, so that its test clips stay unheard."""
-    corpus = card["corpus"] if card else None
+    corpus = card.get("corpus") if card else None
     if corpus and corpus["digest"] == manifest.digest:
         return split(manifest, corpus["split"], corpus["split_seed"])
     return split(manifest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -14,24 +16,77 @@ from torch import Tensor, nn
 
 from sottovoce.audio.spectrum import Spectrum, Wave
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest
-from sottovoce.errors import ModelError
+from sottovoce.corpora.manifest import Manifest, file_sha256, split
+from sottovoce.corpora.strings import part_of
+from sottovoce.errors import ConfigError, ModelError
+from sottovoce.jobs import corpus
 from sottovoce.models import deepspeech2_ctc, digit_codes
 from sottovoce.models.architectures import build, restore
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.digit_encoder import DigitEncoder
+from sottovoce.models.layers import parameter_count
 from sottovoce.models.word_table import Pace, WordTable
 from sottovoce.progress import Report
-from sottovoce.runtime.word_filter import State, WordFilter
+from sottovoce.runtime.export import save_words
+from sottovoce.runtime.word_filter import BLOCK_S, RATE_BOUND, TASK, State, WordFilter
 from sottovoce.training.ctc import CtcSettings, train_ctc
 from sottovoce.training.loop import Run, identity
 from sottovoce.training.word_choice import choose_words
 
 TARGET = CtcSettings()
 ENCODER = CtcSettings(batch=16, gain_db=10.0)  # a microphone's level is not known beforehand
+TARGET_STEPS = 800
+ENCODER_STEPS = 1500
+TRIED = 16  # recordings of each digit, as its word
 
 Clips = NDArray[np.int64]
 Transcripts = Sequence[Sequence[int]]
+
+
+def make_words(
+    spec: str, permit: Sequence[str], targets: Sequence[Path | str], out: Path, seed: int, command: str, report: Report
+) -> dict[str, Any]:
+    """Train a filter of words on `strings:PATH` and write it; returns what its card says.
+
+    The one target is the file of a recogniser of strings, which is trained if it is not there.
+    """
+    if list(permit) != [TASK] or not spec.startswith("strings:") or len(targets) != 1:
+        raise ConfigError(
+            f"the method 'words' got --corpus {spec} --permit {','.join(permit)}; expected strings:PATH, {TASK} and "
+            "one --target, a file that is made if it is not there."
+        )
+    began = time.monotonic()
+    manifest, sounds = corpus.opened(spec, report)
+    parts = split(manifest)
+    ear = target(Path(targets[0]), manifest, sounds, parts.train, TARGET_STEPS, report)
+    unfinished = out.with_name(f"{out.name}-unfinished")
+    network = encoder(unfinished / "encoder.safetensors", ear, sounds, parts.train, ENCODER_STEPS, seed, report)
+    words = table(unfinished / "words.safetensors", ear, recordings(spec.removeprefix("strings:"), report), TRIED, seed)
+    card = {
+        "method": "words",
+        "permit": [TASK],
+        "block_s": BLOCK_S,
+        "rate_bits_per_s": RATE_BOUND,
+        "parameters": parameter_count(network),
+        "corpus": corpus.describe(manifest, parts),
+        "targets": [{"task": TASK, "digest": file_sha256(Path(targets[0]))}],
+        "seed": seed,
+        "command": command,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    written = save_words(out, network, words, card)
+    shutil.rmtree(unfinished)
+    return written
+
+
+def recordings(fsdd: str, report: Report) -> list[list[Wave]]:
+    """The single recordings of each digit that the training strings are made of."""
+    manifest, sounds = corpus.opened(f"fsdd:{fsdd}", report)
+    found: list[list[Wave]] = [[] for _ in digit_codes.DIGITS]
+    for i, clip in enumerate(manifest.clips):
+        if part_of(clip) == "train":
+            found[int(clip.labels["digit"])].append(sounds.wave(i))
+    return found
 
 
 def target(path: Path, manifest: Manifest, sounds: Sounds, clips: Clips, steps: int, report: Report) -> nn.Module:

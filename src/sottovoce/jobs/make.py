@@ -19,6 +19,7 @@ from sottovoce.corpora.manifest import Manifest, Split, SplitRule, check_task, s
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import rdal
 from sottovoce.jobs.corpus import describe, opened, split_of
+from sottovoce.jobs.digits import make_words
 from sottovoce.models.checkpoint import check_place
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import LATENT
@@ -31,7 +32,7 @@ from sottovoce.training import rdal as rdal_training
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
 
-METHODS = ("codebook", "optin", "raw", "rdal")
+METHODS = ("codebook", "optin", "raw", "words", "rdal")
 
 
 def make_target(
@@ -92,6 +93,8 @@ def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
     if wanted.method not in METHODS:
         raise ConfigError(f"unknown method '{wanted.method}'; known: {', '.join(METHODS)}.")
     check_place(wanted.out, "filter")
+    if wanted.method == "words":
+        return make_words(wanted.corpus, wanted.permit, wanted.targets, wanted.out, wanted.seed, wanted.command, report)
     targets = _targets(wanted)
     manifest, sounds = opened(wanted.corpus, report)
     parts = split_of(targets[0].card, manifest)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from sottovoce.errors import ModelError
 
 CODEBOOK = "codebook"  # the architecture of filters that draw from codes
+WORDS = "words"  # and of those that say words where their codes come
 LATENT = ("rdal", "adr")  # those of filters whose features are latents: of magnitudes, of standardised spectra
 FRONT_END = 1  # of `audio.segment`: a filter is bound to the one that it was trained with
 

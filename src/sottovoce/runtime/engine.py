@@ -38,6 +38,23 @@ class Engine(Protocol):
     def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]: ...
 
 
+def session(model: str | os.PathLike[str] | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An ONNX graph, from a file or its bytes, on `threads` threads of the processor; ModelError if it is none."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the core to the application
+    name = "the ONNX model" if isinstance(model, bytes) else str(model)
+    try:
+        content = model if isinstance(model, bytes) else Path(model).read_bytes()
+        if b"QuantizeLinear" not in content:  # only weights are in 8 bits: unpack them now and not at every step
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises many kinds, all bare
+        raise ModelError(f"{name} is not a usable ONNX graph ({type(error).__name__}); export it again.") from error
+
+
 class Graph:
     """An ONNX graph from `hears` [B, *heard] to one tensor `output` [B, *shape], on `threads` threads.
 
@@ -53,18 +70,9 @@ class Graph:
         hears: str = INPUT,
         heard: Sequence[int] = (BINS, SEGMENT_FRAMES),
     ) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the core to the application
         name = "the ONNX model" if isinstance(model, bytes) else str(model)
-        self._hears, self._output, self._shape = hears, output, tuple(shape)
-        try:
-            content = model if isinstance(model, bytes) else Path(model).read_bytes()
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises many kinds, all bare
-            raise ModelError(f"{name} is not a usable ONNX graph ({type(error).__name__}); export it again.") from error
+        self._hears, self._heard, self._output, self._shape = hears, tuple(heard), output, tuple(shape)
+        self._session = session(model, threads)
         sides = (
             (self._session.get_inputs(), hears, [*heard]),
             (self._session.get_outputs(), output, [*shape]),
@@ -74,6 +82,10 @@ class Graph:
             if found != [(expected, "tensor(float)", sizes)]:
                 wanted = f"one float tensor '{expected}' [batch, {', '.join(map(str, sizes))}]"
                 raise ModelError(f"{name} takes or gives {found}; expected {wanted}: export it again.")
+
+    def like(self, model: bytes) -> Graph:
+        """Another graph of the same shape."""
+        return Graph(model, self._output, self._shape, hears=self._hears, heard=self._heard)
 
     def run(self, spectra: Spectrum) -> NDArray[np.float32]:
         """What the graph makes of [S, *heard]: [S, *shape], in batches."""

@@ -18,17 +18,25 @@ from torch import Tensor, nn
 
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
-from sottovoce.errors import ModelError
+from sottovoce.errors import ConfigError, ParityError
 from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.models.codebook import Codebook
+from sottovoce.models.digit_codes import BLOCK_FRAMES
+from sottovoce.models.digit_encoder import DigitEncoder
+from sottovoce.models.whole import STATE, FrontEnd, Speaker
+from sottovoce.models.word_table import WordTable
 from sottovoce.runtime import latent
-from sottovoce.runtime.config import CODEBOOK, FRONT_END, FilterConfig
-from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, Graph, OnnxEngine
+from sottovoce.runtime.config import CODEBOOK, FRONT_END, WORDS, FilterConfig
+from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, CodebookEngine, Graph, OnnxEngine, session
+from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.word_filter import AFTER, BEFORE, BLOCK_CODES, BLOCK_INPUT
 
 TOLERANCE = 1e-3  # of spectra of unit deviation; rounding alone makes 1e-5
 
 _OPSET = 17
 _FEW_WEIGHTS = 1000  # are not worth packing
+_STEPS = 500  # of a graph with a state, compared
+_MOST_WORDS = 2000  # whose sounds one graph holds: 80 MB
 
 
 class Dithered(nn.Module):
@@ -106,16 +114,23 @@ def save_latent(
 def _exported(
     network: nn.Module, output: str, hears: str = INPUT, heard: Sequence[int] = (BINS, SEGMENT_FRAMES)
 ) -> bytes:
+    return _traced(network, (torch.ones(2, *heard),), [hears], [output], True)
+
+
+def _traced(
+    network: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], batch: bool = False
+) -> bytes:
+    """An ONNX graph of a network; with `batch` the first axis of all inputs and outputs is free."""
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns of its own age, and of instance norm, which is right
         torch.onnx.export(
             network,
-            (torch.ones(2, *heard),),
+            inputs,
             file,  # type: ignore[arg-type]  # this exporter takes it, the other does not
-            input_names=[hears],
-            output_names=[output],
-            dynamic_axes={hears: {0: "batch"}, output: {0: "batch"}},
+            input_names=names,
+            output_names=outputs,
+            dynamic_axes={name: {0: "batch"} for name in [*names, *outputs]} if batch else None,
             opset_version=_OPSET,
             dynamo=False,  # the other exporter needs one more package
         )
@@ -139,8 +154,47 @@ def _compare(network: nn.Module, graph: Graph, heard: Sequence[torch.Tensor]) ->
             expected = network(spectra).numpy()
         worst = float(np.maximum(worst, np.abs(graph.run(spectra.numpy()) - expected).max()))  # NaN stays NaN
     if not worst <= TOLERANCE:
-        raise ModelError(f"the ONNX graph is off by {worst:.2g}, more than {TOLERANCE}; try another version of torch.")
+        raise ParityError(f"the ONNX graph is off by {worst:.2g}, more than {TOLERANCE}; try another version of torch.")
     return worst
+
+
+def whole(loaded: Filter, graph: bytes) -> bytes:
+    """One ONNX graph from sound at 16 kHz to what leaves a filter, without any code around it; `graph` is its own.
+
+    Of a codebook `sound` [k, 20480], a block, and `permit` [T] (1: permitted, 0: revoked) become `heard` [20480 k],
+    5 ms late; `heard_so_far`, `blocks` and `tail` are its state, zeros at first, and go in and come out (with `_after`
+    in their names). Of an obfuscator, segments [B, 20480] become the spectra [B, 161, 128]. ConfigError for a filter
+    of another kind or with so many words that the graph would be larger than its purpose bears.
+    """
+    from onnx import compose, load_from_string
+
+    if not isinstance(loaded.engine, (CodebookEngine, OnnxEngine)):
+        raise ConfigError("a filter of this kind cannot be one graph; expected a codebook or an obfuscator of spectra.")
+
+    front = load_from_string(
+        _traced(FrontEnd(), (torch.zeros(2, SEGMENT_SAMPLES),), ["sound"], ["spectrum/whole"], True)
+    )
+    own = load_from_string(graph)
+    del own.graph.value_info[:]  # shapes of what flows in it, which may name its output, and so rename it
+    own = compose.add_prefix(own, "own/", rename_inputs=False, rename_outputs=False)
+    front = compose.add_prefix(front, "front/", rename_inputs=False, rename_outputs=False)
+    own.ir_version = front.ir_version = max(own.ir_version, front.ir_version)
+    joined = compose.merge_models(front, own, io_map=[("spectrum/whole", INPUT)])
+    if isinstance(loaded.engine, CodebookEngine):
+        book = loaded.engine.codebook
+        if (count := int(np.prod(book.words.shape[:-2]))) > _MOST_WORDS:
+            raise ConfigError(
+                f"the filter has {count} words; expected at most {_MOST_WORDS} for one graph with sounds."
+            )
+        speaker = Speaker(book, loaded.vocabulary())
+        state = speaker.initial_state()
+        inputs = (torch.zeros(book.block_segments, book.classes), torch.ones(len(book.tasks)), *state.values())
+        names = ["log_posteriors/whole", "permit", *STATE]
+        last = load_from_string(_traced(speaker, inputs, names, ["heard", *(f"{name}_after" for name in STATE)]))
+        last = compose.add_prefix(last, "last/", rename_inputs=False, rename_outputs=False)
+        last.ir_version = joined.ir_version
+        joined = compose.merge_models(joined, last, io_map=[(SCORES, "log_posteriors/whole")])
+    return bytes(joined.SerializeToString())
 
 
 def target_place(task: str) -> str:
@@ -187,6 +241,52 @@ def save_codebook(
         "filter.onnx": encoder_to_onnx(encoder, codebook.classes),
     }
     return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
+
+
+def save_words(folder: Path, encoder: DigitEncoder, table: WordTable, card: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a filter of words as a folder, all or nothing; returns its card as written. See `save_filter`."""
+    files = {
+        "config.json": _config(WORDS, {}, 0.0, 1.0),
+        "words.npz": table.to_bytes(),
+        "filter.onnx": words_to_onnx(encoder),
+    }
+    return write_folder(folder, "filter", files, card)
+
+
+class _Step(nn.Module):
+    """`DigitEncoder.step` with its state in order, for a graph."""
+
+    def __init__(self, encoder: DigitEncoder) -> None:
+        super().__init__()
+        self.encoder, self.names = encoder, tuple(encoder.initial_state(1))
+
+    def forward(self, frames: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        codes, after = self.encoder.step(frames, dict(zip(self.names, state, strict=True)))
+        return (codes, *(after[name] for name in self.names))
+
+
+def words_to_onnx(encoder: DigitEncoder) -> bytes:
+    """An ONNX graph of one step of 40 ms, frames [1, 161, 4] to its code, the state in and out by name.
+
+    ParityError if over 20 s of noise a code or the state differs from that of the encoder.
+    """
+    step = _Step(copy.deepcopy(encoder).cpu()).eval()
+    state = tuple(step.encoder.initial_state(1).values())
+    takes = [BLOCK_INPUT, *(BEFORE + name for name in step.names)]
+    gives = [BLOCK_CODES, *(AFTER + name for name in step.names)]
+    graph = _traced(step, (torch.zeros(1, BINS, BLOCK_FRAMES), *state), takes, gives)
+    running, before = session(graph), dict(zip(takes[1:], (part.numpy() for part in state), strict=True))
+    rng = np.random.default_rng(0)
+    for _ in range(_STEPS):
+        frames = np.abs(rng.standard_normal((1, BINS, BLOCK_FRAMES), dtype=np.float32))
+        with torch.no_grad():
+            code, *state_after = step(torch.from_numpy(frames), *state)
+        found, *after = running.run(gives, {BLOCK_INPUT: frames, **before})
+        worst = max(float(np.abs(one - other.numpy()).max()) for one, other in zip(after, state_after, strict=True))
+        if found[0, 0] != code[0, 0] or not worst <= TOLERANCE:
+            raise ParityError(f"the encoder's graph is off by {worst:.2g}; try another version of torch.")
+        state, before = tuple(state_after), dict(zip(before, after, strict=True))
+    return graph
 
 
 def packed(graph: bytes) -> bytes:

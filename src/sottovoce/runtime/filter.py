@@ -9,6 +9,7 @@ never the input. What a codebook draws comes in whole segments, so that not even
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,29 +20,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audio import level, segment
-from sottovoce.audio.blocks import regrouped, resampled
-from sottovoce.audio.io import HIGHEST_RATE, LOWEST_RATE
-from sottovoce.audio.sound import PIECE_FRAMES, in_pieces
-from sottovoce.audio.spectrum import (
-    BINS,
-    HOP_SAMPLES,
-    SAMPLE_RATE,
-    SEGMENT_FRAMES,
-    SEGMENT_SAMPLES,
-    Spectrum,
-    Wave,
-    magnitude,
-)
+from sottovoce.audio.level import limited
+from sottovoce.audio.sound import alone
+from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave, magnitude
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.models.codebook import Codebook
-from sottovoce.runtime.config import CODEBOOK, LATENT, FilterConfig
-from sottovoce.runtime.engine import BATCH, SCORES, CodebookEngine, Engine, Graph, OnnxEngine, State
+from sottovoce.runtime.config import CODEBOOK, LATENT, WORDS, FilterConfig
+from sottovoce.runtime.engine import SCORES, CodebookEngine, Engine, Graph, OnnxEngine, State
 from sottovoce.runtime.latent import LatentEngine
+from sottovoce.runtime.segments import FreeVoice, SegmentCore, Segments, Voice, WordVoice, in_segments
+from sottovoce.runtime.stream import Core, Stream
+from sottovoce.runtime.word_filter import RATE_BOUND, WordCore, WordEngine
 
-_CHUNK_SAMPLES = BATCH * SEGMENT_SAMPLES  # 20.48 s, worked on at once
+_MOST_SAMPLES = 1 << 20  # of a recording in memory, fed at once
+_MOST_WORDS = 512  # remembered, 40 MiB
 _GAIN = np.float32(level.LEVEL_RMS / segment.LEVEL_RMS)  # from the front end's level to that of a sound file
-_KNEE = np.float32(0.5)
 _MOST_BLOCKS = 1000
 # A magnitude is at most the norm of the window, 11.3, times that of the samples, 143 in a segment of RMS 1.
 _LOUDEST = np.float32(math.log1p(1613.0))
@@ -57,6 +51,7 @@ class Filter:
     digest: str = ""
     path: Path | None = None
     constant_blocks: int = 0  # of every sound, whatever its length; 0: as many as it has
+    words: dict[bytes, Wave] = field(default_factory=dict, repr=False, compare=False)  # sounds made already
 
     @classmethod
     def load(cls, path: str | Path, threads: int = 1) -> Filter:
@@ -75,7 +70,9 @@ class Filter:
     @property
     def permit(self) -> tuple[str, ...]:
         """The tasks that are permitted now."""
-        return self.engine.permit if isinstance(self.engine, CodebookEngine) else tuple(self.card.get("permit", ()))
+        if isinstance(self.engine, (CodebookEngine, WordEngine)):
+            return self.engine.permit
+        return tuple(self.card.get("permit", ()))
 
     @property
     def whole_segments(self) -> bool:
@@ -92,6 +89,8 @@ class Filter:
         """The most bits per second that can leave a stream; None where nothing bounds them."""
         if isinstance(self.engine, LatentEngine):
             return self.engine.rate_bits_per_s
+        if isinstance(self.engine, WordEngine):
+            return RATE_BOUND if self.permit else 0.0
         return self.engine.codebook.rate_bits_per_s(self.permit) if isinstance(self.engine, CodebookEngine) else None
 
     def permitting(self, tasks: Sequence[str]) -> Filter:
@@ -104,6 +103,9 @@ class Filter:
             known = self.engine.codebook.tasks
             chosen = tuple(task for task in known if task in tasks)
             return replace(self, engine=replace(self.engine, permit=chosen))
+        if isinstance(self.engine, WordEngine):
+            self.engine.check_permit(tasks)
+            return replace(self, engine=replace(self.engine, permit=tuple(tasks)))
         if sorted(tasks) != sorted(self.permit):
             raise ConfigError(
                 f"the filter is to permit {', '.join(tasks) or 'nothing'}; expected {', '.join(self.permit)}, "
@@ -127,15 +129,15 @@ class Filter:
         A segment for which the engine gives anything that is not finite is silence; ModelError if the engine fails.
         With constant blocks there are as many spectra as that.
         """
-        spectra, state = self._step(segments, self.engine.initial_state())
-        return self._recalled(state) if self.constant_blocks else spectra
+        spectra, state = self.step(segments, self.engine.initial_state())
+        return self.recalled(state) if self.constant_blocks else spectra
 
     def codes(self, segments: Wave) -> NDArray[np.int64]:
         """The codes [B, T] of the blocks that leave for the segments [S, 20480] of one sound; of a codebook alone."""
         engine = self.engine
         if not isinstance(engine, CodebookEngine):
             raise ConfigError("this filter has no codes; train one with --method codebook.")
-        found, state = engine.codes(segment.front_end(segments), engine.initial_state())
+        found, state = engine.codes(engine.front_end(segments), engine.initial_state())
         return engine.codebook.heard(engine.permit, dict(state)) if self.constant_blocks else found
 
     def features(self, wav: Wave) -> Spectrum:
@@ -143,7 +145,8 @@ class Filter:
 
         N is ceil(T / 160); of what comes in whole segments, 128 for each. Of a filter of latents, they: [D, segments].
         """
-        return np.concatenate([*self._features([wav])], axis=1)
+        segments = Segments(self)
+        return np.concatenate([*segments.feed(wav), *segments.flush()], axis=1)
 
     def read(self, latents: Spectrum) -> dict[str, NDArray[np.float32]]:
         """What the application makes of latents [S, D, 1]: log posteriors [S, K] of each permitted task."""
@@ -153,7 +156,8 @@ class Filter:
 
     def sound(self, features: Spectrum) -> Wave:
         """The sound [160 N] at 16 kHz, within full scale, of an obfuscated spectrogram [161, N]."""
-        return _joined(map(_limited, self._sounds([features])))
+        voice = self.voice()
+        return limited(_joined([*map(voice.feed, in_segments(features)), voice.flush()]))
 
     def filter(self, wav: Wave, sample_rate: int = SAMPLE_RATE, permit: Sequence[str] | None = None) -> Wave:
         """What may be heard of the sound `wav` [T] at `sample_rate` Hz -> [T] at the same rate.
@@ -170,56 +174,38 @@ class Filter:
 
         In at `sample_rate`, out at `output_rate` Hz (if None, the same). Some pieces may be empty.
         """
+        stream = self.stream(sample_rate, output_rate)
+        for block in blocks:
+            for start in range(0, len(block), _MOST_SAMPLES):
+                yield stream.feed(block[start : start + _MOST_SAMPLES])
+        yield stream.flush()
+
+    def stream(self, sample_rate: int = SAMPLE_RATE, output_rate: int | None = None) -> Stream:
+        """A sound on its way through this filter: in at `sample_rate`, out at `output_rate` Hz (if None, the same).
+
+        ConfigError for a filter whose latents cannot be heard.
+        """
         if not self.sounds:
             raise ConfigError("this filter sends latents, which cannot be heard; ask for its features.")
-        to_rate = output_rate or sample_rate
-        for rate in (sample_rate, to_rate):
-            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-                raise ConfigError(f"sample_rate is {rate} Hz; give {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
-        taken = given = drawn = 0
+        return Stream(self, sample_rate, output_rate)
 
-        def due() -> int:
-            """Samples that the sound heard so far becomes."""
-            return round(drawn * to_rate / SAMPLE_RATE if self.whole_segments else taken * to_rate / sample_rate)
+    def core(self) -> Core:
+        """What is between the resamplers of a stream."""
+        return WordCore(self.engine) if isinstance(self.engine, WordEngine) else SegmentCore(self)
 
-        def counted() -> Iterator[Wave]:
-            nonlocal taken
-            for block in blocks:
-                taken += len(block)
-                yield np.where(np.isfinite(block), block, 0.0).astype(np.float32)
+    def voice(self) -> Voice:
+        """What makes the sound of features."""
+        return WordVoice(self._word) if self.whole_segments else FreeVoice(self._magnitude)
 
-        def features() -> Iterator[Spectrum]:
-            nonlocal drawn
-            for piece in self._features(resampled(counted(), sample_rate, SAMPLE_RATE)):
-                drawn += piece.shape[1] * HOP_SAMPLES
-                yield piece
+    @property
+    def block_segments(self) -> int:
+        """How many segments of 1.28 s the engine hears before it answers."""
+        return self.engine.codebook.block_segments if isinstance(self.engine, CodebookEngine) else 1
 
-        for piece in resampled(self._sounds(features()), SAMPLE_RATE, to_rate):
-            fitted = piece[: due() - given]  # the sound was padded to whole frames
-            given += len(fitted)
-            yield _limited(fitted)
-        yield np.zeros(due() - given, np.float32)  # the resamplers may round down
-
-    def _features(self, blocks: Iterable[Wave]) -> Iterator[Spectrum]:
-        """The obfuscated spectrogram of a sound at 16 kHz that comes in `blocks`, in pieces."""
-        history, state = np.zeros(0, np.float32), self.engine.initial_state()
-        for chunk in regrouped(blocks, _CHUNK_SAMPLES):
-            # Only the last segment of the whole sound can reach back over the start of its chunk.
-            before = history if len(chunk) % SEGMENT_SAMPLES else history[:0]
-            passed = len(before) // SEGMENT_SAMPLES
-            both = np.concatenate([before, chunk])
-            spectra, state = self._step(segment.cut(both)[passed:], state)
-            history = chunk[-SEGMENT_SAMPLES:]
-            if self.whole_segments:
-                yield np.concatenate([*spectra], axis=1)[:, : 0 if self.constant_blocks else None]
-            else:
-                unused = np.zeros((passed, BINS, SEGMENT_FRAMES), np.float32)
-                yield segment.join(np.concatenate([unused, spectra]), len(both))[:, passed * SEGMENT_FRAMES :]
-        if self.constant_blocks:
-            yield np.concatenate([*self._recalled(state)], axis=1)
-
-    def _step(self, segments: Wave, state: State) -> tuple[Spectrum, State]:
+    def step(self, segments: Wave, state: State) -> tuple[Spectrum, State]:
         """The obfuscated spectra [S, 161, 128] of the next segments [S, 20480] of a sound, and the state after them."""
+        if isinstance(self.engine, WordEngine):
+            raise ConfigError("this filter says words and has no features; pass sound through it.")
         try:
             spectra, after = self.engine.step(self.engine.front_end(segments), state)
         except Exception as error:
@@ -228,37 +214,46 @@ class Filter:
         silence = np.float32(-self.config.sound_mean / self.config.sound_std)
         return np.where(finite, spectra, silence), after
 
-    def _recalled(self, state: State) -> Spectrum:
+    def recalled(self, state: State) -> Spectrum:
         """The constant number of spectra that tell what was heard of a whole sound."""
         assert isinstance(self.engine, CodebookEngine), "`constant` refuses other engines"
         return self.engine.recall(state, self.constant_blocks)
 
-    def _sounds(self, features: Iterable[Spectrum]) -> Iterator[Wave]:
-        """The sound of a spectrogram in pieces, each but the last of a multiple of PIECE_FRAMES."""
+    def vocabulary(self) -> Wave:
+        """The sound of every word of a codebook, with margins, [W, 160 N + 2 margins], in the order of its table."""
+        assert isinstance(self.engine, CodebookEngine), "other filters have no words"
+        book = self.engine.codebook
+        places = np.array(list(np.ndindex(book.words.shape[:-2])))
+        return np.stack([self._word(spectrum) for spectrum in book.draw(places[:, 1:], places[:, 0])])
+
+    def _magnitude(self, features: Spectrum) -> Spectrum:
+        """The magnitude that features stand for, by the constants of the filter."""
         mean, deviation = np.float32(self.config.sound_mean), np.float32(self.config.sound_std)
-        magnitudes = (
-            magnitude(np.minimum(piece[:, start : start + PIECE_FRAMES] * deviation + mean, _LOUDEST))
-            for piece in features
-            for start in range(0, piece.shape[1], PIECE_FRAMES)
-        )
-        return (_GAIN * wav for wav in in_pieces(magnitudes))
+        return _GAIN * magnitude(np.minimum(features * deviation + mean, _LOUDEST))
+
+    def _word(self, features: Spectrum) -> Wave:
+        """The sound of features [161, N], with margins, made once and remembered."""
+        key = hashlib.blake2b(features.tobytes(), digest_size=16).digest()
+        found = self.words.get(key)
+        if found is None:
+            found = alone(self._magnitude(features))
+            while len(self.words) >= _MOST_WORDS:
+                self.words.pop(next(iter(list(self.words))), None)  # a copy, since other threads may add
+            self.words[key] = found
+        return found
 
 
 def _engine(folder: Path, config: FilterConfig, threads: int) -> Engine:
     """The engine of a filter folder."""
     if config.architecture in LATENT:
         return LatentEngine(folder, config, threads)
+    if config.architecture == WORDS:
+        return WordEngine.load(folder, threads)
     if config.architecture != CODEBOOK:
         return OnnxEngine(folder / "filter.onnx", threads)
     codebook = Codebook.from_bytes((folder / "codebook.npz").read_bytes())
     encoder = Graph(folder / "filter.onnx", SCORES, (codebook.classes,), threads)
     return CodebookEngine(encoder, codebook, codebook.tasks)
-
-
-def _limited(wav: Wave) -> Wave:
-    """`wav`, bent above half of full scale so that it never exceeds it: a fixed curve, whatever the level."""
-    over = np.maximum(np.abs(wav) - _KNEE, np.float32(0.0))
-    return np.where(over > 0.0, np.copysign(_KNEE + _KNEE * np.tanh(over / _KNEE), wav), wav)
 
 
 def _joined(pieces: Iterable[Wave]) -> Wave:

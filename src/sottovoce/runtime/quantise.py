@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
+from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, Spectrum
 from sottovoce.errors import ConfigError
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.codebook import Codebook
-from sottovoce.runtime.engine import SCORES, Graph, OnnxEngine
+from sottovoce.runtime.engine import INPUT, SCORES, Graph, OnnxEngine
 
 _GRAPH = "filter.onnx"
+_BATCH = 8
 
 
 def quantise(folder: Path, out: Path) -> dict[str, Any]:
@@ -24,20 +26,10 @@ def quantise(folder: Path, out: Path) -> dict[str, Any]:
     Scales of what flows through it are found anew for each input (dynamic quantisation). The card has the root mean
     square difference of its output from that of the original, on noise of unit deviation, as `deviation`.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     card = read_folder(folder, "filter")
     if "quantised" in card:
         raise ConfigError(f"{folder} is in 8 bits already; name the filter that it was made from.")
-    with tempfile.TemporaryDirectory() as scratch:
-        quiet = logging.getLogger()
-        level = quiet.level
-        quiet.setLevel(logging.ERROR)  # it advises a preparation that these graphs do not need
-        try:
-            quantize_dynamic(folder / _GRAPH, Path(scratch) / _GRAPH, weight_type=QuantType.QUInt8)
-        finally:
-            quiet.setLevel(level)
-        graph = (Path(scratch) / _GRAPH).read_bytes()
+    graph = dynamic((folder / _GRAPH).read_bytes())
     noise = np.random.default_rng(0).standard_normal((8, BINS, SEGMENT_FRAMES), dtype=np.float32)
     before, after = (_opened(folder, content).run(noise) for content in ((folder / _GRAPH).read_bytes(), graph))
     difference = after - before
@@ -45,6 +37,63 @@ def quantise(folder: Path, out: Path) -> dict[str, Any]:
     facts = {"quantised": "8 bits, dynamic", "deviation": float(np.sqrt(np.square(difference).mean()))}
     kept = {key: value for key, value in card.items() if key not in ("files", "schema", "kind", "sottovoce")}
     return write_folder(out, "filter", {**files, _GRAPH: graph}, {**kept, **facts})
+
+
+def dynamic(graph: bytes) -> bytes:
+    """The ONNX graph with 8-bit weights, and scales of what flows through it found anew for each input."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    def work(source: Path, out: Path) -> None:
+        quantize_dynamic(source, out, weight_type=QuantType.QUInt8)
+
+    return _converted(graph, work)
+
+
+def static(graph: bytes, spectra: Spectrum) -> bytes:
+    """The ONNX graph with 8-bit weights, and scales of what flows through it fixed by `spectra` [S, 161, 128].
+
+    Give a few hundred of real sounds: fixed by others, they are so wrong that answers change.
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Batches(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter([{INPUT: spectra[i : i + _BATCH]} for i in range(0, len(spectra), _BATCH)])
+
+        def get_next(self) -> dict[str, Spectrum] | None:
+            return next(self._left, None)
+
+    def work(source: Path, out: Path) -> None:
+        prepared = source.with_name("prepared.onnx")
+        quant_pre_process(str(source), str(prepared))
+        quantize_static(
+            prepared,
+            out,
+            Batches(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "ConvTranspose", "Gemm", "MatMul"],  # and not what the answers are put into
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+
+    return _converted(graph, work)
+
+
+def _converted(graph: bytes, work: Callable[[Path, Path], None]) -> bytes:
+    """What `work` makes of one file in another, without the advice that it gives."""
+    quiet = logging.getLogger()
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            source, out = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
+            source.write_bytes(graph)
+            work(source, out)
+            return out.read_bytes()
+    finally:
+        quiet.setLevel(level)
 
 
 def _opened(folder: Path, graph: bytes) -> Graph:

@@ -8,22 +8,57 @@ Whatever the sound held, the codes are all that goes on: equal codes give equal 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sottovoce.audio.blocks import regrouped
-from sottovoce.audio.spectrum import HOP_SAMPLES, SAMPLE_RATE, Spectrum, Wave
-from sottovoce.models.digit_codes import BLOCK_SAMPLES, CODES, hear
-from sottovoce.models.word_table import Pace, WordTable
+from sottovoce.audio import segment
+from sottovoce.audio.blocks import Held
+from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SAMPLE_RATE, Spectrum, Wave
+from sottovoce.errors import ConfigError, ModelError
+from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES, CODES, hear
+from sottovoce.models.word_table import Pace, WordTable, noise
+from sottovoce.runtime.engine import session
+
+if TYPE_CHECKING:
+    from sottovoce.runtime.filter import Filter
 
 BLOCK_S = BLOCK_SAMPLES / SAMPLE_RATE
 RATE_BOUND = math.log2(CODES) / BLOCK_S  # bits per second
+TASK = "digits"
+BLOCK_CODES, BLOCK_INPUT, BEFORE, AFTER = "codes", "spectrum", "before/", "after/"  # ports of an encoder's graph
+_MOST_STATE = 1 << 20  # numbers
 
 State = Mapping[str, Any]
 Step = Callable[[Spectrum, State], tuple[list[int], State]]  # frames [161, 4 n] to n codes
+
+
+class Codes:
+    """The code of each 40 ms of a sound at 16 kHz, as soon as they are there."""
+
+    def __init__(self, step: Step, initial_state: State) -> None:
+        self._step, self._state = step, initial_state
+        self._held, self._before = Held(), np.zeros(HOP_SAMPLES, np.float32)
+
+    def feed(self, wav: Wave) -> list[int]:
+        """The codes of the blocks that are complete once `wav` [T] has come. What is not finite is silence."""
+        self._held.put(wav)
+        return [code for _ in range(self._held.count // BLOCK_SAMPLES) for code in self._coded()]
+
+    def flush(self) -> list[int]:
+        """The code of the last block, filled up with silence."""
+        return self._coded() if self._held.count else []
+
+    def _coded(self) -> list[int]:
+        block = self._held.take(BLOCK_SAMPLES)
+        heard = np.concatenate([self._before, np.pad(block, (0, BLOCK_SAMPLES - len(block)))])
+        spectrum = hear(np.where(np.isfinite(heard), heard, np.float32(0.0)))
+        codes, self._state = self._step(spectrum[:, 1:], self._state)  # the first frame was there before
+        self._before = heard[-HOP_SAMPLES:]
+        return codes
 
 
 @dataclass(frozen=True)
@@ -36,18 +71,110 @@ class WordFilter:
     pace: Pace = "live"
 
     def codes(self, blocks: Iterable[Wave]) -> Iterator[int]:
-        """The code of each 40 ms of a sound at 16 kHz that comes in `blocks` [T] of any length.
-
-        Each as soon as its 40 ms are there; the last ones are filled up with silence. What is not finite is silence.
-        """
-        state, history = self.initial_state, np.zeros(HOP_SAMPLES, np.float32)
-        for block in regrouped(blocks, BLOCK_SAMPLES):
-            heard = np.concatenate([history, np.pad(block, (0, BLOCK_SAMPLES - len(block)))])
-            spectrum = hear(np.where(np.isfinite(heard), heard, np.float32(0.0)))
-            new, state = self.step(spectrum[:, 1:], state)  # the first frame was there before
-            yield from new
-            history = heard[-HOP_SAMPLES:]
+        """The code of each 40 ms of a sound at 16 kHz that comes in `blocks` [T] of any length."""
+        codes = Codes(self.step, self.initial_state)
+        for block in blocks:
+            yield from codes.feed(block)
+        yield from codes.flush()
 
     def filter(self, wav: Wave) -> Wave:
         """What may be heard of the sound `wav` [T] at 16 kHz; its length depends on the codes alone."""
         return self.table.draw(list(self.codes([wav])), self.pace)
+
+
+@dataclass(frozen=True, eq=False)
+class WordEngine:
+    """The encoder of a filter folder, as a graph with its state in and out, and the words that its codes stand for."""
+
+    encode: Step
+    before: State
+    table: WordTable
+    permit: tuple[str, ...] = (TASK,)
+    front_end = staticmethod(segment.front_end)
+
+    @classmethod
+    def load(cls, folder: Path, threads: int) -> WordEngine:
+        """From the files of a filter folder; ModelError says what is wrong with them."""
+        table = WordTable.from_bytes((folder / "words.npz").read_bytes())
+        graph = session(folder / "filter.onnx", threads)
+        state = {}
+        for port in graph.get_inputs():
+            sizes, numbers = port.shape, {"tensor(float)": np.float32, "tensor(int64)": np.int64}.get(port.type)
+            fixed = all(isinstance(size, int) for size in sizes) and math.prod(sizes) <= _MOST_STATE
+            if port.name == BLOCK_INPUT and sizes == [1, BINS, BLOCK_FRAMES] and numbers is np.float32:
+                continue
+            if not port.name.startswith(BEFORE) or not fixed or numbers is None:
+                raise ModelError(f"the encoder takes {port.name} {port.type} {sizes}; export it again.")
+            state[port.name] = np.full(sizes, BLANK if numbers is np.int64 else 0, numbers)
+        outputs = [port.name for port in graph.get_outputs()]
+        expected = [BLOCK_CODES, *(name.replace(BEFORE, AFTER) for name in state)]
+        if sorted(outputs) != sorted(expected):
+            raise ModelError(f"the encoder gives {outputs}; expected {expected}: export it again.")
+
+        def encode(frames: Spectrum, state: State) -> tuple[list[int], State]:
+            given = {BLOCK_INPUT: np.ascontiguousarray(frames, np.float32)[None], **state}
+            found = dict(zip(outputs, graph.run(outputs, given), strict=True))
+            codes = [int(code) if 0 <= code < CODES else BLANK for code in np.ravel(found[BLOCK_CODES])]
+            return codes[:1] or [BLANK], {name: found[name.replace(BEFORE, AFTER)] for name in state}
+
+        return cls(encode, state, table)
+
+    def initial_state(self) -> State:
+        """Nothing heard."""
+        return self.before
+
+    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
+        """Refused: what leaves this filter are words, not spectra of what came in."""
+        raise ConfigError("this filter says words and has no features; pass sound through it.")
+
+    def check_permit(self, tasks: Sequence[str]) -> None:
+        """ConfigError for a task that this filter has no codes for."""
+        if unknown := [task for task in tasks if task != TASK]:
+            raise ConfigError(f"this filter has no codes for {', '.join(unknown)}; it can permit {TASK}.")
+
+
+class WordCore:
+    """The way through such a filter at 16 kHz: for each block of 40 ms as much sound, with the words that are due.
+
+    A word begins in the block of its code, or after the one that is being said. At the end the last one is finished.
+    """
+
+    keeps_length = False
+
+    def __init__(self, engine: WordEngine) -> None:
+        self._engine = engine
+        self._codes = Codes(engine.encode, engine.initial_state())
+        self._noise = np.random.default_rng(0)
+        self._due = np.zeros(0, np.float32)  # of words that were begun
+        self.lag_samples: int | None = BLOCK_SAMPLES - 1  # the last sample of a block makes it ready
+
+    def switch(self, filter_: Filter) -> None:
+        """Go on with the same filter that permits other tasks."""
+        assert isinstance(filter_.engine, WordEngine), "a filter keeps the kind of its engine"
+        self._engine = filter_.engine
+
+    def feed(self, wav: Wave) -> list[Wave]:
+        """The sound that is ready once `wav` [T] has come."""
+        return [self._said(code) for code in self._coded(lambda: self._codes.feed(wav))]
+
+    def flush(self) -> list[Wave]:
+        """The rest."""
+        last = [self._said(code) for code in self._coded(self._codes.flush)]
+        while len(self._due):
+            last.append(self._said(BLANK))
+        return last
+
+    def _coded(self, work: Callable[[], list[int]]) -> list[int]:
+        try:
+            return work()
+        except Exception as error:
+            raise ModelError(f"the filter's engine failed ({error}); nothing was passed on.") from error
+
+    def _said(self, code: int) -> Wave:
+        """One block of sound, once its code is known."""
+        if code != BLANK and self._engine.permit:
+            self._due = np.concatenate([self._due, self._engine.table.words[code]])
+        wav = noise(self._noise, BLOCK_SAMPLES)
+        said, self._due = self._due[:BLOCK_SAMPLES], self._due[BLOCK_SAMPLES:]
+        wav[: len(said)] += said
+        return wav

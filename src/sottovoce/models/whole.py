@@ -1,0 +1,113 @@
+"""A filter without any code around it, as two networks: sound to spectra, and posteriors to the sound of words.
+
+What `runtime` does in numpy, for export into one graph. All memory is in named tensors that go in and come out.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sottovoce.audio.level import KNEE, MAX_GAIN
+from sottovoce.audio.segment import LEVEL_RMS, SILENT
+from sottovoce.audio.sound import MARGIN_SAMPLES
+from sottovoce.audio.spectrum import (
+    BINS,
+    HOP_SAMPLES,
+    SEGMENT_FRAMES,
+    WINDOW_SAMPLES,
+    Wave,
+)
+from sottovoce.models.codebook import Codebook
+
+STATE = ("heard_so_far", "blocks", "tail")
+
+
+class FrontEnd(nn.Module):
+    """Sound [B, 20480] at 16 kHz to standardised log spectra [B, 161, 128]: `audio.segment.front_end` in real numbers.
+
+    The transform is a convolution with windowed cosines and sines.
+    """
+
+    waves: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        turns = np.outer(np.arange(BINS), np.arange(WINDOW_SAMPLES)) * (2.0 * np.pi / WINDOW_SAMPLES)
+        window = np.hamming(WINDOW_SAMPLES + 1)[:-1]
+        waves = np.concatenate([np.cos(turns), np.sin(turns)])[:, None] * window
+        self.register_buffer("waves", torch.from_numpy(waves.astype(np.float32)))
+
+    def forward(self, sound: Tensor) -> Tensor:
+        """Spectra [B, 161, 128] of segments [B, 20480]."""
+        rms = sound.square().mean(dim=1, keepdim=True).sqrt()
+        level = sound * (LEVEL_RMS / rms.clamp(min=LEVEL_RMS / MAX_GAIN))
+        padded = functional.pad(level[:, None], (WINDOW_SAMPLES // 2, 0))
+        padded = functional.pad(padded, (0, WINDOW_SAMPLES // 2))
+        parts = functional.conv1d(padded, self.waves, stride=HOP_SAMPLES)[:, :, :SEGMENT_FRAMES]
+        magnitude = (parts[:, :BINS].square() + parts[:, BINS:].square()).sqrt()
+        log = (1.0 + magnitude).log()
+        centred = log - log.mean(dim=(1, 2), keepdim=True)
+        deviation = (centred.square().sum(dim=(1, 2), keepdim=True) / (BINS * SEGMENT_FRAMES - 1)).sqrt()
+        return torch.where(deviation > SILENT, centred / deviation.clamp(min=SILENT), torch.zeros(()))
+
+
+class Speaker(nn.Module):
+    """Log posteriors [B, C] of one block of segments to its sound [20480 B], `MARGIN_SAMPLES` late; state in and out.
+
+    `sounds` [W, 20480 + 2 margins] are those of all words of the codebook, in order; they are kept in 16 bits. `permit`
+    [T] is 1 for each task that is permitted, 0 for others.
+    """
+
+    sounds: Tensor
+    fade: Tensor
+
+    def __init__(self, codebook: Codebook, sounds: Wave) -> None:
+        super().__init__()
+        self.book = codebook
+        self.step = float(np.abs(sounds).max()) / (2**15 - 1) or 1.0
+        self.register_buffer("sounds", torch.from_numpy(np.rint(sounds / self.step).astype(np.int16)))
+        turn = (torch.arange(2 * MARGIN_SAMPLES) + 0.5) * (math.pi / 2 / (2 * MARGIN_SAMPLES))
+        self.register_buffer("fade", torch.stack([turn.cos(), turn.sin()]))
+        for number, centres in enumerate(codebook.centres):
+            self.register_buffer(f"centres{number}", torch.from_numpy(centres))
+
+    def initial_state(self) -> dict[str, Tensor]:
+        """Nothing heard, nothing said."""
+        return {
+            "heard_so_far": torch.zeros(self.book.classes),
+            "blocks": torch.zeros(1, dtype=torch.int64),
+            "tail": torch.zeros(2 * MARGIN_SAMPLES),
+        }
+
+    def forward(
+        self, log_posteriors: Tensor, permit: Tensor, heard: Tensor, blocks: Tensor, tail: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The sound [20480 B] and the state after it."""
+        for row in range(self.book.block_segments):
+            heard = self.book.memory * heard + log_posteriors[row].exp()
+        word = blocks.clamp(max=len(self.book.words) - 1)
+        first = 0
+        for number, size in enumerate(self.book.sizes):
+            centres: Tensor = getattr(self, f"centres{number}")
+            part = heard[first : first + centres.shape[1]]
+            first += centres.shape[1]
+            distance = (centres - part / part.sum().clamp(min=1e-12)).square().sum(dim=1)
+            code = (1 + distance.argmin(dim=0, keepdim=True)) * permit[number : number + 1].to(torch.int64)
+            word = word * (size + 1) + code
+        margin = 2 * MARGIN_SAMPLES
+        said: list[Tensor] = []
+        for _ in range(self.book.block_segments):
+            sound = self.sounds.index_select(0, word)[0].to(torch.float32) * self.step
+            met = tail * self.fade[0] + sound[:margin] * self.fade[1]
+            late = torch.cat([torch.zeros(MARGIN_SAMPLES), sound[MARGIN_SAMPLES:margin]])
+            said += [met if said else torch.where(blocks > 0, met, late), sound[margin:-margin]]
+            tail = sound[-margin:]
+        wav = torch.cat(said)
+        over = (wav.abs() - float(KNEE)).clamp(min=0.0)
+        bent = torch.where(over > 0, wav.sign() * float(KNEE) * (1.0 + (over / float(KNEE)).tanh()), wav)
+        return bent, heard, blocks + 1, tail

@@ -1,0 +1,89 @@
+"""Golden vectors: a sound and what a filter made of it where it was exported, to be made again where it runs."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce.audio.sound import MARGIN_SAMPLES
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
+from sottovoce.errors import ModelError, ParityError
+from sottovoce.runtime.engine import session
+from sottovoce.runtime.filter import Filter
+
+VECTORS, WHOLE = "golden.npz", "whole.onnx"
+TOLERANCE = 0.02  # of spectra of unit deviation, kept in 16 bits, and of full scale
+_BLOCKS = 2
+
+
+def vectors(loaded: Filter, whole: bytes) -> bytes:
+    """Golden vectors of a filter and the one graph of it, as the content of a file: some 200 kB."""
+    sound = np.rint(_sample(_BLOCKS * loaded.block_segments * SEGMENT_SAMPLES) * 2.0**15).astype(np.int16)
+    found = _made(loaded, whole, sound)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, sound=sound, **{name: wide.astype(np.float16) for name, wide in found.items()})  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def check(folder: Path) -> dict[str, float]:
+    """Make the golden vectors of an exported filter again: how far each is off at most.
+
+    ParityError where it is more than `TOLERANCE`; ModelError where the folder was not exported.
+    """
+    loaded = Filter.load(folder)
+    try:
+        with np.load(folder / VECTORS, allow_pickle=False) as file:
+            kept = {name: file[name] for name in file.files}
+        whole = (folder / WHOLE).read_bytes()
+    except Exception as error:  # numpy raises many kinds for a damaged file
+        raise ModelError(f"{folder} holds no golden vectors; expected a folder that `export` wrote.") from error
+    found = _made(loaded, whole, kept["sound"])
+    worst = {}
+    for name, made in found.items():
+        known = kept.get(name, np.zeros(0)).astype(np.float32)
+        worst[name] = float(np.abs(made - known).max()) if known.shape == made.shape else float("inf")
+        if not worst[name] <= TOLERANCE:
+            raise ParityError(
+                f"{folder} gives {name} that are off by {worst[name]:.2g} here, more than {TOLERANCE}; try the version "
+                "of onnxruntime that it was exported with, or export it on this kind of machine."
+            )
+    return worst
+
+
+def _made(loaded: Filter, whole: bytes, sound: NDArray[np.int16]) -> dict[str, NDArray[np.float32]]:
+    """What the filter and its one graph make of a sound: features, and what the graph gives."""
+    wav = sound.astype(np.float32) / np.float32(2.0**15)
+    return {"features": loaded.features(wav), "whole": heard(whole, wav, loaded.block_segments)}
+
+
+def heard(whole: bytes, wav: Wave, block_segments: int = 1) -> NDArray[np.float32]:
+    """What the one graph of a filter gives for blocks of sound at 16 kHz: sound, without its delay, or spectra."""
+    graph = session(whole)
+    ports = {port.name: port for port in graph.get_inputs()}
+    state = {
+        name: np.zeros(port.shape, np.int64 if port.type == "tensor(int64)" else np.float32)
+        for name, port in ports.items()
+        if name != "sound"
+    }
+    if "permit" in state:
+        state["permit"] += 1
+    names = [port.name for port in graph.get_outputs()]
+    given = []
+    for block in wav.reshape(-1, block_segments, SEGMENT_SAMPLES):
+        found = dict(zip(names, graph.run(names, {"sound": block, **state}), strict=True))
+        given.append(found[names[0]] if "heard" not in found else found["heard"])
+        state = {name: found.get(f"{name}_after", value) for name, value in state.items()}
+    joined: NDArray[np.float32] = np.concatenate(given)
+    return joined[MARGIN_SAMPLES:] if joined.ndim == 1 else joined
+
+
+def _sample(samples: int) -> Wave:
+    """A buzz that glides and pauses, in faint noise, the same everywhere."""
+    time = np.arange(samples) / SAMPLE_RATE
+    turn = 2.0 * np.pi * np.cumsum(130.0 + 40.0 * np.sin(2.0 * np.pi * 0.7 * time)) / SAMPLE_RATE
+    buzz = sum(np.sin(k * turn) / k for k in range(1, 25)) * np.maximum(0.0, np.sin(2.0 * np.pi * 1.5 * time))
+    wav: Wave = (0.1 * buzz + 0.002 * np.random.default_rng(0).standard_normal(samples)).astype(np.float32)
+    return wav

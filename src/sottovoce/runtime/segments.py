@@ -1,0 +1,136 @@
+"""Filters that see a segment of 1.28 s at a time: sound to features, features to sound, whatever the pieces.
+
+All that is remembered of a sound is in these objects, and the borders of what they work on depend on position alone: so
+the samples are the same however the sound was cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from sottovoce.audio import segment
+from sottovoce.audio.blocks import Held
+from sottovoce.audio.sound import MARGIN_SAMPLES, OVERLAP_FRAMES, Continued, Joined
+from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SEGMENT_FRAMES, SEGMENT_SAMPLES, Spectrum, Wave
+
+if TYPE_CHECKING:
+    from sottovoce.runtime.filter import Filter
+
+
+class Segments:
+    """Sound at 16 kHz to the obfuscated spectrogram of it; a block of segments is worked on once it is there.
+
+    `filter_` may be exchanged for one that permits other tasks: that counts from the next block on.
+    """
+
+    def __init__(self, filter_: Filter) -> None:
+        self.filter = filter_
+        self.block_samples = filter_.block_segments * SEGMENT_SAMPLES
+        self._held = Held()
+        self._last = np.zeros(0, np.float32)  # the segment before: the last one of a sound may reach back into it
+        self._state = filter_.engine.initial_state()
+
+    def feed(self, wav: Wave) -> list[Spectrum]:
+        """The features [161, N] of each block that is complete once `wav` [T] has come."""
+        self._held.put(wav)
+        found = []
+        while self._held.count >= self.block_samples:
+            found.append(self._obfuscated(self._held.take(self.block_samples)))
+        return found
+
+    def flush(self) -> list[Spectrum]:
+        """The features of the rest."""
+        found = [self._obfuscated(self._held.take(self._held.count))] if self._held.count else []
+        if self.filter.constant_blocks:
+            found.append(np.concatenate([*self.filter.recalled(self._state)], axis=1))
+        return found
+
+    def _obfuscated(self, block: Wave) -> Spectrum:
+        # Only the last segment of the whole sound can reach back over the start of its block.
+        before = self._last if len(block) % SEGMENT_SAMPLES else self._last[:0]
+        passed = len(before) // SEGMENT_SAMPLES
+        both = np.concatenate([before, block])
+        spectra, self._state = self.filter.step(segment.cut(both)[passed:], self._state)
+        self._last = block[-SEGMENT_SAMPLES:]
+        if self.filter.whole_segments:
+            return np.concatenate([*spectra], axis=1)[:, : 0 if self.filter.constant_blocks else None]
+        unused = np.zeros((passed, BINS, SEGMENT_FRAMES), np.float32)
+        return segment.join(np.concatenate([unused, spectra]), len(both))[:, passed * SEGMENT_FRAMES :]
+
+
+class Voice(Protocol):
+    """Features [161, N] of at most a segment to sound at 16 kHz, `lag_samples` of which are held back."""
+
+    lag_samples: int
+
+    def feed(self, features: Spectrum) -> Wave: ...
+
+    def flush(self) -> Wave: ...
+
+
+class FreeVoice:
+    """For features that are never the same twice: each segment takes up the phase of the last."""
+
+    lag_samples = OVERLAP_FRAMES * HOP_SAMPLES
+
+    def __init__(self, magnitude: Callable[[Spectrum], Spectrum]) -> None:
+        self._magnitude, self._sound = magnitude, Continued()
+
+    def feed(self, features: Spectrum) -> Wave:
+        """What is ready."""
+        return self._sound.feed(self._magnitude(features))
+
+    def flush(self) -> Wave:
+        """The rest."""
+        return self._sound.flush()
+
+
+class WordVoice:
+    """For features out of a table: `sound_of` finds the sound of each, which is made once, and they are joined."""
+
+    lag_samples = MARGIN_SAMPLES
+
+    def __init__(self, sound_of: Callable[[Spectrum], Wave]) -> None:
+        self._sound_of, self._sound = sound_of, Joined()
+
+    def feed(self, features: Spectrum) -> Wave:
+        """What is ready."""
+        return self._sound.feed(self._sound_of(features))
+
+    def flush(self) -> Wave:
+        """The rest."""
+        return self._sound.flush()
+
+
+class SegmentCore:
+    """The way through a filter at 16 kHz: `Segments`, and the filter's voice."""
+
+    def __init__(self, filter_: Filter) -> None:
+        self._segments, self._voice = Segments(filter_), filter_.voice()
+        self.keeps_length = not filter_.whole_segments
+        # The last sample of a block makes it ready. Of a constant number of blocks nothing is until the end.
+        waits = self._segments.block_samples - 1 + self._voice.lag_samples
+        self.lag_samples = None if filter_.constant_blocks else waits
+
+    def switch(self, filter_: Filter) -> None:
+        """Go on with the same filter that permits other tasks."""
+        self._segments.filter = filter_
+
+    def feed(self, wav: Wave) -> list[Wave]:
+        """The sound that is ready once `wav` [T] has come."""
+        return self._spoken(self._segments.feed(wav))
+
+    def flush(self) -> list[Wave]:
+        """The rest."""
+        return [*self._spoken(self._segments.flush()), self._voice.flush()]
+
+    def _spoken(self, features: list[Spectrum]) -> list[Wave]:
+        return [self._voice.feed(piece) for whole in features for piece in in_segments(whole)]
+
+
+def in_segments(features: Spectrum) -> list[Spectrum]:
+    """Features [161, N] in pieces of a segment, the last one shorter."""
+    return [features[:, start : start + SEGMENT_FRAMES] for start in range(0, features.shape[1], SEGMENT_FRAMES)]

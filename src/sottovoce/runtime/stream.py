@@ -1,0 +1,117 @@
+"""A filter that runs: sound comes in pieces of any length, and what may be heard of it goes out.
+
+    samples -- resampled to 16 kHz --> core of the filter --> resampled, within full scale --> held --> samples
+
+This is the only way through a filter; files, folders and recordings in memory are loops over it. While sound comes in,
+exactly as much goes out as came in `latency_samples` before, so that a player never waits and never hears a gap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from sottovoce.audio.blocks import Held, Resampler, lag_samples
+from sottovoce.audio.io import HIGHEST_RATE, LOWEST_RATE
+from sottovoce.audio.level import limited
+from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
+from sottovoce.errors import AudioError, ConfigError
+
+if TYPE_CHECKING:
+    from sottovoce.runtime.filter import Filter
+
+
+class Core(Protocol):
+    """Sound at 16 kHz to sound at 16 kHz, in pieces whose borders depend on their position alone.
+
+    `lag_samples` are at most held back; None: all, until the end. `keeps_length`: whether as much comes out as went in.
+    """
+
+    lag_samples: int | None
+    keeps_length: bool
+
+    def switch(self, filter_: Filter) -> None: ...
+
+    def feed(self, wav: Wave) -> list[Wave]: ...
+
+    def flush(self) -> list[Wave]: ...
+
+
+class Stream:
+    """One sound on its way through a filter; made by `Filter.stream`. Streams of a filter share nothing they heard."""
+
+    def __init__(self, filter_: Filter, sample_rate: int = SAMPLE_RATE, output_rate: int | None = None) -> None:
+        self.sample_rate, self.output_rate = sample_rate, output_rate or sample_rate
+        for rate in (self.sample_rate, self.output_rate):
+            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+                raise ConfigError(f"sample_rate is {rate} Hz; give {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
+        self._filter = filter_
+        self.reset()
+
+    @property
+    def latency_samples(self) -> int:
+        """The delay by the design of the filter, in samples at the input rate, without the time to compute.
+
+        A sample comes out with the one that came in so much later. ConfigError where nothing does before the end.
+        """
+        if self._core.lag_samples is None:
+            raise ConfigError("a constant number of blocks is known when the sound is over; leave constant out.")
+        into, out = lag_samples(self.sample_rate, SAMPLE_RATE), lag_samples(SAMPLE_RATE, self.output_rate)
+        waits_s = (into + self._core.lag_samples) / SAMPLE_RATE + out / self.output_rate
+        return math.ceil(waits_s * self.sample_rate - 1e-6)
+
+    def permitting(self, tasks: Sequence[str]) -> None:
+        """Consent for these tasks alone from the next block on; ConfigError as `Filter.permitting` has it."""
+        self._filter = self._filter.permitting(tasks)
+        self._core.switch(self._filter)
+
+    def feed(self, samples: Wave) -> Wave:
+        """What may be heard by now, [T'], once `samples` [T] of any length have come.
+
+        What is not finite is silence. AudioError for more than one channel, ModelError where the filter's engine fails:
+        then nothing comes out, and the stream has to be reset.
+        """
+        if np.ndim(samples) != 1:
+            raise AudioError(f"got samples of shape {np.shape(samples)}; expected one channel, shape [T].")
+        wav = np.asarray(samples, np.float32)
+        self._taken += len(wav)
+        self._pass(self._core.feed(self._into.feed(np.where(np.isfinite(wav), wav, np.float32(0.0)))))
+        due = self._taken - self._latency if self._latency is not None else 0
+        return self._given_out(due * self.output_rate // self.sample_rate)
+
+    def flush(self) -> Wave:
+        """The rest of what may be heard; the stream is then as new."""
+        self._pass([*self._core.feed(self._into.flush()), *self._core.flush()])
+        self._held.put(limited(self._out.flush()))
+        if self._core.keeps_length:
+            due = round(self._taken * self.output_rate / self.sample_rate)
+        else:
+            due = round(self._drawn * self.output_rate / SAMPLE_RATE)
+        missing = max(0, due - self._given - self._held.count)  # the resamplers may round down
+        self._held.put(np.zeros(missing, np.float32))
+        rest = self._given_out(due)
+        self.reset()
+        return rest
+
+    def reset(self) -> None:
+        """Forget all that was heard; what is permitted stays so."""
+        self._into = Resampler(self.sample_rate, SAMPLE_RATE)
+        self._core = self._filter.core()
+        self._out = Resampler(SAMPLE_RATE, self.output_rate)
+        self._held = Held()
+        self._taken = self._drawn = self._given = 0
+        self._latency = None if self._core.lag_samples is None else self.latency_samples
+
+    def _pass(self, pieces: list[Wave]) -> None:
+        for piece in pieces:
+            self._drawn += len(piece)
+            self._held.put(limited(self._out.feed(piece)))
+
+    def _given_out(self, due: int) -> Wave:
+        """What is still to be given so that `due` samples were."""
+        ready = self._held.take(max(0, due - self._given))
+        self._given += len(ready)
+        return ready
