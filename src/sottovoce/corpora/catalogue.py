@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from sottovoce.corpora import csv_file, emodb, folder, fsdd, librispeech, ravdess, strings, voices
+from sottovoce.corpora import csv_file, emodb, emovdb, folder, fsdd, librispeech, ravdess, strings, voices, voxceleb2
 from sottovoce.corpora.layout import Corpus
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import CorpusError
@@ -25,7 +25,9 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
     {
         "ravdess": Known(ravdess.CORPUS, ravdess.read),
         "emodb": Known(emodb.CORPUS, emodb.read),
+        "emovdb": Known(emovdb.CORPUS, emovdb.read),
         "librispeech": Known(librispeech.CORPUS, librispeech.read),
+        "voxceleb2": Known(voxceleb2.CORPUS, voxceleb2.read),
         "fsdd": Known(fsdd.CORPUS, fsdd.read),
         "strings": Known(strings.CORPUS, strings.read),
         "folder": Known(folder.CORPUS, folder.read),
