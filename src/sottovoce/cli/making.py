@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,27 @@ def corpora_check(spec: Annotated[str, typer.Argument(help="NAME:PATH or voices.
     shared.show(found, json_, lambda _: corpus.text(found))
     if not usable:
         raise typer.Exit(1)
+
+
+@corpora.command("fetch")
+def corpora_fetch(
+    name: Annotated[str, typer.Argument(help="ravdess, emodb, emovdb, librispeech, fsdd or voxceleb2.")],
+    out: Out,
+    mirror: Annotated[str | None, typer.Option(help="Address to fetch from, in place of the official one.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
+    json_: Json = False,
+) -> None:
+    """Download the official release: resumed where it was cut off, checked, unpacked. Shows the licence and asks."""
+    from sottovoce.corpora import download
+
+    typer.echo(download.terms(name, mirror), err=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError("the licence has to be accepted: run this in a terminal, or add --yes.")
+        if not typer.confirm("Fetch it under this licence?", err=True):
+            raise typer.Exit(1)
+    found = download.fetch(name, out, mirror, shared.Progress())
+    shared.show(found, json_, lambda _: f"{len(found['archives'])} archives unpacked; use it as {found['spec']}")
 
 
 @app.command()
