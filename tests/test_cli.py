@@ -285,6 +285,14 @@ def test_a_corpus_that_cannot_be_learnt_from_is_refused(sottovoce, shaped, quick
 # The whole chain
 
 
+def test_a_target_can_be_split_by_fragment(sottovoce, shaped, quick, tmp_path):
+    command = ("target", "--corpus", shaped.spec, "--task", "word", "--split", "fragment", "--out", tmp_path / "t")
+    said = sottovoce(*command, "--json")
+    assert said.status == 0, said.err
+    assert said.json["corpus"]["split"] == "fragment"
+    assert said.json["corpus"]["spec"] == f"fragments:{shaped.spec}"
+
+
 @pytest.mark.parametrize("method", ["optin", "raw", "codebook"])
 def test_from_a_corpus_to_a_filter(sottovoce, shaped, quick, tmp_path, method):
     corpus = ("--corpus", shaped.spec)

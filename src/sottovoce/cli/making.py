@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -86,7 +86,8 @@ def target(
     with shared.needs("train"):
         from sottovoce.jobs.make import make_target
 
-        card = make_target(corpus, task, out, preset, split, seed, shared.command(), shared.Progress())  # type: ignore[arg-type]
+        spec, rule = shared.cut(corpus, split), cast(Any, split)
+        card = make_target(spec, task, out, preset, rule, seed, shared.command(), shared.Progress())
     score = card["accuracy"]
     text = (
         f"{task}: {score['test']:.1%} of {score['test_clips']} test clips right ({card['seconds']:.0f} s); wrote {out}"
