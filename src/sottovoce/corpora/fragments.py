@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sottovoce.audio.spectrum import SEGMENT_S, SEGMENT_SAMPLES
+from sottovoce.audio import segment
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S, SEGMENT_SAMPLES
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Clip, Manifest
 
@@ -24,15 +25,15 @@ _NOTE = (
 
 
 def fragmented(manifest: Manifest, sounds: Sounds) -> tuple[Manifest, Sounds]:
-    """The clips of `manifest` as fragments of 1.28 s side by side, and their sound.
+    """The clips of `manifest` as fragments of 1.28 s, cut as the front end cuts, and their sound.
 
-    What is left at the end of a clip is dropped, unless it is all of it. Fragments keep the labels, and the place in
-    the file, of their clip, so that a split by utterance keeps them together; their ids say where they begin in the
-    decoded sound, whose ends are without silence. Their official parts are dropped.
+    They lie side by side, the last one aligned to the end, where it overlaps its neighbour. Fragments keep the labels,
+    and the place in the file, of their clip, so that a split by utterance keeps them together; their ids say where they
+    begin in the decoded sound, whose ends are without silence. Their official parts are dropped.
     """
-    counts = [max(1, sounds.samples(i) // SEGMENT_SAMPLES) for i in range(len(sounds))]
-    owner = np.repeat(np.arange(len(counts)), counts)
-    starts = SEGMENT_SAMPLES * np.concatenate([np.arange(count) for count in counts])
+    cuts = [segment.starts(sounds.samples(i)) for i in range(len(sounds))]
+    owner = np.repeat(np.arange(len(cuts)), [len(found) for found in cuts])
+    starts = np.concatenate([np.array(found, np.int64) for found in cuts])
     clips = tuple(_fragment(manifest.clips[i], start) for i, start in zip(owner, starts, strict=True))
     cut = replace(
         manifest,
@@ -46,4 +47,4 @@ def fragmented(manifest: Manifest, sounds: Sounds) -> tuple[Manifest, Sounds]:
 
 
 def _fragment(clip: Clip, start: int) -> Clip:
-    return replace(clip, id=f"{clip.id}#{start / SEGMENT_SAMPLES * SEGMENT_S:.2f}+{SEGMENT_S}", part=None)
+    return replace(clip, id=f"{clip.id}#{start / SAMPLE_RATE:.4f}+{SEGMENT_S}", part=None)

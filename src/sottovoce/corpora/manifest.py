@@ -1,8 +1,8 @@
 """A corpus as a list: which clips, with which labels, under which licence, and how they are split.
 
-Rules of a split, whatever its kind: its parts share no clip; slices of one recording that overlap stay in one part
-(fragments do not overlap); it depends on the seed and on the clips' ids, not on the order in which a file system lists
-them.
+Rules of a split, whatever its kind: its parts share no clip; slices of one recording that overlap stay in one part,
+except where it is asked for by fragment; it depends on the seed and on the clips' ids, not on the order in which a file
+system lists them.
 """
 
 from __future__ import annotations
