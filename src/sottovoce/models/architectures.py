@@ -15,6 +15,7 @@ from sottovoce.models.cyclegan_vc2 import CycleGanVc2
 from sottovoce.models.deepspeech2 import DeepSpeech2
 from sottovoce.models.deepspeech2_ctc import DeepSpeech2Ctc
 from sottovoce.models.digit_encoder import DigitEncoder
+from sottovoce.models.xvector import XVector
 
 ARCHITECTURES: Mapping[str, type[nn.Module]] = MappingProxyType(
     {
@@ -24,6 +25,7 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = MappingProxyType(
         "deepspeech2": DeepSpeech2,
         "deepspeech2-ctc": DeepSpeech2Ctc,
         "digit-encoder": DigitEncoder,
+        "x-vector": XVector,
     }
 )
 _LARGEST = 100_000  # of any size in a settings file
