@@ -132,8 +132,11 @@ def train(
 
 @app.command()
 def experiment(
-    name: Annotated[str, typer.Argument(help="codebook, digit-strings, first-light, loss-weights or shipped.")],
-    corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb, fsdd.")],
+    name: Annotated[
+        str,
+        typer.Argument(help="ablation, codebook, digit-strings, first-light, loss-weights, shipped or table1."),
+    ],
+    corpora_at: Annotated[Path, typer.Option("--corpora", help="Folder that holds ravdess, emodb, fsdd.")] = Path(),
     out: Out = Path("results"),
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
 ) -> None:

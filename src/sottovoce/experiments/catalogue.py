@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from sottovoce.experiments import codebook, digit_strings, first_light, loss_weights, shipped
+from sottovoce.experiments import ablation, codebook, digit_strings, first_light, loss_weights, shipped, table1
 
 EXPERIMENTS: Mapping[str, Callable[[Path, Path, int], str]] = MappingProxyType(
     {
+        "ablation": ablation.run,
         "codebook": codebook.run,
         "digit-strings": digit_strings.run,
         "first-light": first_light.run,
         "loss-weights": loss_weights.run,
         "shipped": shipped.run,
+        "table1": table1.run,
     }
 )
