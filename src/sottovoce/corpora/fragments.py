@@ -2,8 +2,8 @@
 
 The opt-in paper splits RAVDESS into "different fragments but the same speakers", and reads emotions from originals at
 97.7 %, far above what recognisers reach on unheard utterances. Fragments of one utterance on both sides of the split
-share voice, words, microphone and the one acted emotion; with the split "fragment" it can be measured how much of such a
-figure that explains (`sottovoce target --split fragment`). It is no evidence about utterances that nobody has heard.
+share voice, words, microphone and the one acted emotion; with the split "fragment" it can be measured how much of such
+a figure that explains (`sottovoce target --split fragment`). It is no evidence about utterances that nobody has heard.
 """
 
 from __future__ import annotations
