@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sottovoce.audio import writer
 from sottovoce.audio.segment import cut, front_end
@@ -32,6 +32,7 @@ from sottovoce.audio.sound import ITERATIONS, Continued
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, stft
 from sottovoce.corpora.cache import load
 from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.experiments.table1 import cost
 from sottovoce.models.architectures import build
 from sottovoce.runtime import shipped
 from sottovoce.runtime.engine import BATCH, OnnxEngine
@@ -56,27 +57,6 @@ def fastest(run: Callable[[], object]) -> float:
         run()
         times.append(time.perf_counter() - start)
     return min(times)
-
-
-def cost(network: nn.Module) -> dict[str, float]:
-    """Parameters, and multiply-accumulates of convolutions and linear layers per second of sound."""
-    macs = 0
-
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal macs
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        # A kernel is applied once for every output, a transposed one for every input, of one of its channels.
-        places = inputs[0] if isinstance(layer, (nn.ConvTranspose1d, nn.ConvTranspose2d)) else output
-        macs += weight.numel() * places.numel() // weight.shape[0]
-
-    kinds = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.Linear)
-    hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, kinds)]
-    with torch.no_grad():
-        network(torch.zeros(1, BINS, SEGMENT_FRAMES))
-    for hook in hooks:
-        hook.remove()
-    return {"parameters": sum(weight.numel() for weight in network.parameters()), "macs_per_s": macs / SEGMENT_S}
 
 
 def loader_speed() -> float:

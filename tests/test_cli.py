@@ -142,6 +142,33 @@ def write_corpus(folder: Path, rows: list[dict[str, str]], bad: tuple[str, ...] 
 # What is known, and what a folder holds
 
 
+def test_fetching_shows_the_licence_and_wants_it_accepted(sottovoce, tmp_path, monkeypatch):
+    asked = []
+
+    def fetch(name, out, mirror, report):
+        asked.append((name, out, mirror))
+        return {"corpus": name, "spec": f"{name}:{out}", "archives": {}}
+
+    monkeypatch.setattr("sottovoce.corpora.download.fetch", fetch)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    refused(sottovoce("corpora", "fetch", "ravdess", "--out", tmp_path), "licence", "--yes")
+    refused(sottovoce("corpora", "fetch", "voxceleb2", "--out", tmp_path, "--yes"), "not openly served")
+    refused(sottovoce("corpora", "fetch", "timit", "--out", tmp_path, "--yes"), "'timit'", "ravdess")
+    assert asked == []
+    said = sottovoce("corpora", "fetch", "ravdess", "--out", tmp_path, "--yes", "--mirror", "http://here/", "--json")
+    assert said.status == 0 and said.json["spec"] == f"ravdess:{tmp_path}"
+    assert "CC BY-NC-SA 4.0" in said.err and "http://here/" in said.err
+    assert asked == [("ravdess", tmp_path, "http://here/")]
+
+
+def test_a_licence_that_is_declined_fetches_nothing(sottovoce, tmp_path, monkeypatch):
+    monkeypatch.setattr("sottovoce.corpora.download.fetch", None)
+    answer = io.StringIO("n\n")
+    answer.isatty = lambda: True
+    monkeypatch.setattr(sys, "stdin", answer)
+    assert sottovoce("corpora", "fetch", "ravdess", "--out", tmp_path).status == 1
+
+
 def test_the_known_corpora_are_listed(sottovoce):
     said = sottovoce("corpora", "list", "--json")
     assert (said.status, said.err) == (0, "")
@@ -256,6 +283,14 @@ def test_a_corpus_that_cannot_be_learnt_from_is_refused(sottovoce, shaped, quick
 
 
 # The whole chain
+
+
+def test_a_target_can_be_split_by_fragment(sottovoce, shaped, quick, tmp_path):
+    command = ("target", "--corpus", shaped.spec, "--task", "word", "--split", "fragment", "--out", tmp_path / "t")
+    said = sottovoce(*command, "--json")
+    assert said.status == 0, said.err
+    assert said.json["corpus"]["split"] == "fragment"
+    assert said.json["corpus"]["spec"] == f"fragments:{shaped.spec}"
 
 
 @pytest.mark.parametrize("method", ["optin", "raw", "codebook"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sottovoce.corpora import emodb, folder, fsdd, layout, librispeech, ravdess
+from sottovoce.corpora import emodb, emovdb, folder, fsdd, layout, librispeech, ravdess, voxceleb2
 from sottovoce.corpora.manifest import Clip, Manifest, file_sha256, split
 from sottovoce.errors import CorpusError
 
@@ -133,6 +133,78 @@ def test_librispeech_skips_what_is_elsewhere(librispeech_root: Path, record) -> 
     assert any("14-208-0009.flac" in note for note in librispeech.read(librispeech_root).notes)
 
 
+def test_librispeech_of_the_paper_has_its_split(record, tmp_path: Path) -> None:
+    for subset, speakers in (("train-clean-100", "12345"), ("train-clean-360", "6"), ("test-clean", "78")):
+        for speaker in speakers:
+            record(f"LibriSpeech/{subset}/{speaker}/9/{speaker}-9-0000.flac")
+            record(f"LibriSpeech/{subset}/{speaker}/9/{speaker}-9-0001.flac")
+    manifest = librispeech.read(tmp_path / "LibriSpeech")
+    assert {(c.labels["subset"], c.part) for c in manifest.clips} == {
+        ("train-clean-100", "train"),
+        ("train-clean-360", "train"),
+        ("test-clean", "test"),
+    }
+    for rule in ("official", "speaker"):
+        dealt = split(manifest, rule)
+        assert {manifest.clips[i].labels["speaker"] for i in dealt.test} == {"7", "8"}
+        assert len(dealt.validation) and len(dealt.train)
+    record("LibriSpeech/test-other/10/9/10-9-0000.flac")
+    assert {clip.part for clip in librispeech.read(tmp_path).clips} == {None}, "not the subsets of the paper"
+
+
+def test_emovdb_reads_its_labels_from_folder_and_name(record, tmp_path: Path) -> None:
+    record("bea_Amused/amused_1-15_0001.wav")
+    record("sam_Angry/anger_1-28_0011.wav")
+    record("sorted/jenie/Sleepy/sleepiness_29-56_0040.wav")
+    record("josh_Neutral/neutral_1-28_0002.wav")
+    record("nobody/neutral_1-28_0002.wav")
+    record("bea_Amused/notes.wav")
+    manifest = emovdb.read(tmp_path)
+    assert [clip.labels for clip in manifest.clips] == [
+        {"speaker": "bea", "gender": "female", "emotion": "amused", "sentence": "s1"},
+        {"speaker": "josh", "gender": "male", "emotion": "neutral", "sentence": "s2"},
+        {"speaker": "sam", "gender": "male", "emotion": "angry", "sentence": "s11"},
+        {"speaker": "jenie", "gender": "female", "emotion": "sleepy", "sentence": "s40"},
+    ]
+    assert any("no folder names its speaker" in note for note in manifest.notes)
+    assert any("STYLE_FROM-TO_NNNN: 'bea_Amused/notes.wav'" in note for note in manifest.notes)
+
+
+@pytest.fixture
+def voxceleb2_root(record, tmp_path: Path) -> Path:
+    for name in ("dev/aac/id00012/21Uxsk56VDQ/00001", "dev/aac/id00015/0fijmz4vTVU/00002", "test/aac/id00017/x/00001"):
+        record(f"{name}.wav")
+    record("dev/aac/id00012/21Uxsk56VDQ/00003.wav").rename(tmp_path / "dev/aac/id00012/21Uxsk56VDQ/00003.m4a")
+    (tmp_path / "vox2_meta.csv").write_text(
+        "VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set \n"
+        "id00012 ,n000012 ,m ,dev \nid00015 ,n000015 ,f ,dev \nid00017 ,n000017 ,f ,test \n"
+    )
+    return tmp_path
+
+
+def test_voxceleb2_reads_labels_and_parts_from_path_and_table(voxceleb2_root: Path) -> None:
+    manifest = voxceleb2.read(voxceleb2_root)
+    first = clip(manifest, "dev/aac/id00012/21Uxsk56VDQ/00003.m4a")
+    assert first.labels == {"speaker": "id00012", "video": "21Uxsk56VDQ", "gender": "male"}
+    assert {(c.labels["speaker"], c.labels["gender"], c.part) for c in manifest.clips} == {
+        ("id00012", "male", "train"),
+        ("id00015", "female", "train"),
+        ("id00017", "female", "test"),
+    }
+    assert manifest.split_rule == "official"
+    assert manifest.expected == {"clips": 1092009 + 36237, "speakers": 6112}
+
+
+def test_voxceleb2_without_its_table_has_parts_by_path(voxceleb2_root: Path, record) -> None:
+    (voxceleb2_root / "vox2_meta.csv").unlink()
+    record("dev/aac/stray.wav")
+    manifest = voxceleb2.read(voxceleb2_root)
+    assert "gender" not in manifest.tasks and any("vox2_meta.csv" in note for note in manifest.notes)
+    assert any("SPEAKER/VIDEO/NNNNN: 'dev/aac/stray.wav'" in note for note in manifest.notes)
+    assert clip(manifest, "test/aac/id00017/x/00001.wav").part == "test"
+    assert {c.part for c in voxceleb2.read(voxceleb2_root / "dev").clips} == {"train"}
+
+
 def test_folder_takes_the_sub_folder_as_label(record, tmp_path: Path) -> None:
     record("dog/one.wav")
     record("cat/deeper/two.WAV")
@@ -157,7 +229,7 @@ def test_folder_takes_its_labels_from_metadata(record, tmp_path: Path) -> None:
     assert any("'unlisted.wav'" in note for note in manifest.notes)
 
 
-@pytest.mark.parametrize("reader", [ravdess, emodb, fsdd, librispeech, folder])
+@pytest.mark.parametrize("reader", [ravdess, emodb, emovdb, fsdd, librispeech, voxceleb2, folder])
 def test_a_folder_without_a_known_recording_is_refused_with_the_layout(reader, record, tmp_path: Path) -> None:
     record("music.wav")
     with pytest.raises(CorpusError) as error:
@@ -166,13 +238,15 @@ def test_a_folder_without_a_known_recording_is_refused_with_the_layout(reader, r
     assert "'music.wav'" in str(error.value)
 
 
-@pytest.mark.parametrize("reader", [ravdess, emodb, fsdd, librispeech])
+@pytest.mark.parametrize("reader", [ravdess, emodb, emovdb, fsdd, librispeech, voxceleb2])
 def test_one_changed_byte_changes_the_digest(reader, record, tmp_path: Path) -> None:
     name = {
         ravdess: "Actor_01/03-01-06-01-02-01-01.wav",
         emodb: "wav/03a01Fa.wav",
         fsdd: "recordings/7_george_0.wav",
         librispeech: "test-other/14/208/14-208-0000.wav",
+        emovdb: "bea_Amused/amused_1-15_0001.wav",
+        voxceleb2: "dev/aac/id00012/21Uxsk56VDQ/00001.wav",
     }[reader]
     path = record(name)
     before = reader.read(tmp_path).digest

@@ -11,6 +11,7 @@ import pytest
 
 from sottovoce.corpora.cache import load
 from sottovoce.corpora.catalogue import open_corpus
+from sottovoce.corpora.fragments import fragmented
 from sottovoce.corpora.manifest import Manifest, check_task, split
 
 RECORDINGS = Path(os.environ.get("SOTTOVOCE_RECORDINGS") or Path(__file__).resolve().parents[3] / "shared" / "corpora")
@@ -61,6 +62,22 @@ def test_the_split_by_speaker_keeps_speakers_apart_and_has_every_class(name: str
 def test_fsdd_has_its_official_test_part() -> None:
     dealt = split(corpus("fsdd"))
     assert (dealt.rule, len(dealt.test)) == ("official", 300)
+
+
+def test_a_part_of_librispeech_that_the_paper_does_not_use_has_no_official_split() -> None:
+    assert {clip.part for clip in corpus("librispeech").clips} == {None}
+
+
+def test_emodb_in_fragments(tmp_path: Path) -> None:
+    manifest, sounds = fragmented(*load(corpus("emodb"), tmp_path))
+    assert len(manifest.clips) == len(sounds) == 1429
+    assert manifest.speakers == corpus("emodb").speakers
+    by_fragment, by_utterance = (split(manifest, rule) for rule in ("fragment", "utterance"))
+    shared = []
+    for dealt in (by_fragment, by_utterance):
+        train, test = ({manifest.clips[i].id.partition("#")[0] for i in part} for part in (dealt.train, dealt.test))
+        shared.append(len(train & test))
+    assert shared[0] > 100 and shared[1] == 0
 
 
 def test_emodb_is_decoded_whole(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_by_speaker_official_parts_are_kept_where_they_agree() -> None:
         (corpus(6, 4, parts=("train",)), "official", "too small"),
         (corpus(1, 20), "speaker", "at least three speakers.* has 1"),
         (corpus(1, 2), "utterance", "too small"),
-        (corpus(6, 4), "random", "unknown split 'random'; known: utterance, speaker, official"),
+        (corpus(6, 4), "random", "unknown split 'random'; known: utterance, speaker, official, fragment"),
     ],
 )
 def test_what_cannot_be_split_is_refused(manifest: Manifest, rule: SplitRule, message: str) -> None:

@@ -25,12 +25,15 @@ from sottovoce.corpora.manifest import split
 from sottovoce.errors import SottovoceError
 from sottovoce.jobs import attack
 from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import Wanted, make_filter
+from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.models.architectures import build
 from sottovoce.models.target import load_target, save_target
 from sottovoce.runtime.export import save_filter
-from sottovoce.training import codebook
+from sottovoce.training import codebook, optin
+from sottovoce.training import target as target_training
 from sottovoce.training.codebook import CodebookSettings
+from sottovoce.training.optin import OptinSettings
+from sottovoce.training.target import TargetSettings
 from sottovoce.training.words import WordSettings
 
 RATE = 16_000
@@ -381,3 +384,20 @@ def test_where_all_attackers_break_down_there_is_one_sentence_and_no_record(shap
     with pytest.raises(SottovoceError, match=r"every attacker of 'gender' .* broke down .*not one more"):
         run_audit(Ask(str(copies), shaped.spec, tmp_path / "out"), silent)
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+def test_an_audit_by_fragment_says_so_and_needs_a_filter_made_by_fragment(shaped, audited, tmp_path, monkeypatch):
+    tiny = OptinSettings("compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, 2, 4, "adam")
+    monkeypatch.setattr(optin, "PRESETS", {"quick": tiny})
+    words = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=2, batch=4)
+    monkeypatch.setattr(target_training, "PRESETS", {"quick": words})
+    spec = f"fragments:{shaped.spec}"
+    make_target(spec, "word", tmp_path / "target", "quick", None, 0, "", silent)
+    make_filter(Wanted(spec, ("word",), (tmp_path / "target",), tmp_path / "filter", "optin", "quick"), silent)
+    with pytest.raises(SottovoceError, match="name the corpus as fragments:"):
+        run_audit(Ask(str(tmp_path / "filter"), shaped.spec, tmp_path / "out"), silent)
+    found = audited(tmp_path / "filter", spec)
+    assert found["corpus"]["split"] == "fragment"
+    assert any("both sides" in note for note in found["notes"])
+    with pytest.raises(SottovoceError, match="by fragment"):
+        run_audit(Ask(str(protected(shaped, tmp_path / "noise", noise)), spec, tmp_path / "out"), silent)

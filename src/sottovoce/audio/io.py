@@ -5,6 +5,8 @@ in pieces of bounded size, whether it is wanted whole (`read`) or in parts (`blo
 
 A file that was cut off in its second half is read as far as it goes, where the decoder can (PCM WAV, MP3); one whose
 header claims more than twice what is there is refused, and so is a file whose length its header leaves open.
+
+M4A is read too, where ffmpeg is installed.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from sottovoce.audio import m4a
 from sottovoce.audio.blocks import regrouped, resampled
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.errors import AudioError, ConfigError
@@ -88,7 +91,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
     name = file_name(path)
     try:
         _check_is_file(path)
-        with open(path, "rb", buffering=0) as handle:
+        with _decodable(path, name) as decodable, open(decodable, "rb", buffering=0) as handle:
             _check_container(name, handle)
             handle.seek(0)
             with soundfile.SoundFile(handle.fileno(), closefd=False) as sound:
@@ -99,6 +102,18 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip(" .") or "the data make no sense"
         raise AudioError(f"{name}: damaged or cut off ({reason}); get or make the file again.") from error
+
+
+@contextmanager
+def _decodable(path: str | os.PathLike[str], name: str) -> Iterator[str | os.PathLike[str]]:
+    """The file itself, or, where another program has to decode it, what that program made of it."""
+    with open(path, "rb") as file:
+        start = file.read(12)
+    if not m4a.is_m4a(start):
+        yield path
+        return
+    with m4a.decoded(path, name) as wav:
+        yield wav
 
 
 def _check_is_file(path: str | os.PathLike[str]) -> None:

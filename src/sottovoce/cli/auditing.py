@@ -49,7 +49,7 @@ def audit(
             raise ConfigError(f"--max-leakage is {max_leakage}; expected a share from 0 to 1.")
         ask = Ask(
             system,
-            corpus,
+            shared.cut(corpus, split),
             out,
             attackers,
             shared.names(attack),

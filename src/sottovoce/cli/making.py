@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -50,6 +51,27 @@ def corpora_check(spec: Annotated[str, typer.Argument(help="NAME:PATH or voices.
         raise typer.Exit(1)
 
 
+@corpora.command("fetch")
+def corpora_fetch(
+    name: Annotated[str, typer.Argument(help="ravdess, emodb, emovdb, librispeech, fsdd or voxceleb2.")],
+    out: Out,
+    mirror: Annotated[str | None, typer.Option(help="Address to fetch from, in place of the official one.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
+    json_: Json = False,
+) -> None:
+    """Download the official release: resumed where it was cut off, checked, unpacked. Shows the licence and asks."""
+    from sottovoce.corpora import download
+
+    typer.echo(download.terms(name, mirror), err=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ConfigError("the licence has to be accepted: run this in a terminal, or add --yes.")
+        if not typer.confirm("Fetch it under this licence?", err=True):
+            raise typer.Exit(1)
+    found = download.fetch(name, out, mirror, shared.Progress())
+    shared.show(found, json_, lambda _: f"{len(found['archives'])} archives unpacked; use it as {found['spec']}")
+
+
 @app.command()
 def target(
     corpus: Corpus,
@@ -64,7 +86,8 @@ def target(
     with shared.needs("train"):
         from sottovoce.jobs.make import make_target
 
-        card = make_target(corpus, task, out, preset, split, seed, shared.command(), shared.Progress())  # type: ignore[arg-type]
+        spec, rule = shared.cut(corpus, split), cast(Any, split)
+        card = make_target(spec, task, out, preset, rule, seed, shared.command(), shared.Progress())
     score = card["accuracy"]
     text = (
         f"{task}: {score['test']:.1%} of {score['test_clips']} test clips right ({card['seconds']:.0f} s); wrote {out}"
@@ -154,7 +177,7 @@ def experiment(
     name: Annotated[str, typer.Argument(help="Such as codebook or rdal; an unknown name lists all.")],
     corpora_at: Annotated[
         Path, typer.Option("--corpora", help="Folder with ravdess, emodb, fsdd, esc10, librispeech.")
-    ],
+    ] = Path(),
     out: Out = Path("results"),
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
 ) -> None:

@@ -30,7 +30,10 @@ Corpus = Annotated[str, typer.Option(help="NAME:PATH, such as ravdess:PATH, fold
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
 Preset = Annotated[str, typer.Option(help="compact (minutes on two cores) or paper (sizes of the paper).")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness but the split.", min=0)]
-Split = Annotated[str | None, typer.Option(help="utterance, speaker or official; default: as the corpus suggests.")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="utterance, speaker, official or fragment (no evidence); default: as the corpus suggests."),
+]
 
 
 @contextmanager
@@ -46,6 +49,11 @@ def needs(extra: str) -> Iterator[None]:
 
 def show(found: Any, as_json: bool, text: Any) -> None:
     typer.echo(json.dumps(found, indent=1) if as_json else text(found))
+
+
+def cut(corpus: str, split: str | None) -> str:
+    """The corpus that a split is made of: fragments where it is by fragment."""
+    return f"fragments:{corpus}" if split == "fragment" and not corpus.startswith("fragments:") else corpus
 
 
 def names(text: str | None) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ class Sounds:
         wav: Wave = self._samples[start : start + self._lengths[i]] * self._scales[i]
         return wav
 
+    def slices(self, owner: NDArray[np.int64], starts: NDArray[np.int64], samples: int) -> Sounds:
+        """Slices as clips of their own: from clip `owner[j]` at most `samples` samples from `starts[j]` on, [J]."""
+        lengths = np.clip(self._lengths[owner] - starts, 1, samples)
+        return Sounds(self.failed, self._samples, self._starts[owner] + starts, lengths, self._scales[owner])
+
     def segments(self, indices: ArrayLike, starts: ArrayLike, samples: int) -> Wave:
         """From each clip of `indices` [B], `samples` samples from `starts` [B] on -> [B, samples].
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sottovoce.corpora import (
     csv_file,
     emodb,
+    emovdb,
     esc10,
     folder,
     fsd50k,
@@ -21,6 +22,7 @@ from sottovoce.corpora import (
     strings,
     tau,
     voices,
+    voxceleb2,
 )
 from sottovoce.corpora.layout import Corpus
 from sottovoce.corpora.manifest import Manifest
@@ -38,7 +40,9 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
     {
         "ravdess": Known(ravdess.CORPUS, ravdess.read),
         "emodb": Known(emodb.CORPUS, emodb.read),
+        "emovdb": Known(emovdb.CORPUS, emovdb.read),
         "librispeech": Known(librispeech.CORPUS, librispeech.read),
+        "voxceleb2": Known(voxceleb2.CORPUS, voxceleb2.read),
         "fsdd": Known(fsdd.CORPUS, fsdd.read),
         "strings": Known(strings.CORPUS, strings.read),
         "esc10": Known(esc10.CORPUS, esc10.read),

@@ -7,7 +7,7 @@ clip it is, or raises `Skip` with the reason why it is none.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,9 +37,9 @@ class Skip(Exception):
     """A sound file that is no clip of the corpus; the message is the reason."""
 
 
-def sound_files(root: Path) -> list[Path]:
+def sound_files(root: Path, endings: Collection[str] = ENDINGS) -> list[Path]:
     """Every sound file below `root` by its ending, sorted; hidden files, such as those of macOS archives, left out."""
-    found = (path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and not path.name.startswith("."))
+    found = (path for path in root.rglob("*") if path.suffix.lower() in endings and not path.name.startswith("."))
     return sorted(path for path in found if path.is_file())
 
 
@@ -54,8 +54,9 @@ def read_files(
     describe: Callable[[Path], Clip],
     notes: Sequence[str] = (),
     expected: Callable[[Sequence[Clip]], Mapping[str, int] | None] | None = None,
+    endings: Collection[str] = ENDINGS,
 ) -> Manifest:
-    """Manifest of every sound file below `root` that `describe` knows.
+    """Manifest of every sound file below `root`, by its ending, that `describe` knows.
 
     `expected` gives the official counts where they depend on which parts of the release are there.
 
@@ -63,7 +64,7 @@ def read_files(
     """
     clips = []
     skipped: dict[str, list[str]] = defaultdict(list)
-    for path in sound_files(root):
+    for path in sound_files(root, endings):
         try:
             clips.append(describe(path))
         except Skip as reason:

@@ -7,13 +7,15 @@ Licence    CC BY 4.0
 Citation   Panayotov, Chen, Povey and Khudanpur, ICASSP 2015
 Release    the subsets' counts stand in `SUBSETS`; no speaker is in two subsets
 Defects    the gender is that given by the reader's account; utterances are long (median 14 s in train)
-Split      by speaker, over all subsets found
+Split      by speaker, over all subsets found; where they are those of the paper, train-clean-100 and train-clean-360
+           against test-clean (and dev-clean, if it is there, for validation), these are the official parts
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from sottovoce.corpora.layout import Corpus, Skip, read_files, whole_file
@@ -41,6 +43,8 @@ SUBSETS = {  # utterances, speakers
     "train-other-500": (148688, 1166),
 }
 
+PAPER = {"train-clean-100": "train", "train-clean-360": "train", "dev-clean": "validation", "test-clean": "test"}
+
 _NAME = re.compile(r"(\d+)-(\d+)-\d+")
 _GENDERS = {"F": "female", "M": "male"}
 
@@ -67,7 +71,15 @@ def read(root: Path) -> Manifest:
             labels["words"] = transcripts[path.parent][path.stem]
         return whole_file(root, path, labels)
 
-    return read_files(CORPUS, root, describe, notes, _expected)
+    return _in_parts(read_files(CORPUS, root, describe, notes, _expected))
+
+
+def _in_parts(manifest: Manifest) -> Manifest:
+    """The same clips, each in its part, where the subsets are those of the paper, one to train and one to test on."""
+    subsets = set(manifest.classes("subset"))
+    if not (subsets <= PAPER.keys() and {PAPER[subset] for subset in subsets} >= {"train", "test"}):
+        return manifest
+    return replace(manifest, clips=tuple(replace(clip, part=PAPER[clip.labels["subset"]]) for clip in manifest.clips))
 
 
 def _expected(clips: Sequence[Clip]) -> Mapping[str, int] | None:

@@ -1,7 +1,8 @@
 """A corpus as a list: which clips, with which labels, under which licence, and how they are split.
 
-Rules of a split, whatever its kind: its parts share no clip; slices of one recording that overlap stay in one part; it
-depends on the seed and on the clips' ids, not on the order in which a file system lists them.
+Rules of a split, whatever its kind: its parts share no clip; slices of one recording that overlap stay in one part,
+except where it is asked for by fragment; it depends on the seed and on the clips' ids, not on the order in which a file
+system lists them.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import hashlib
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, get_args
 
 import numpy as np
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 
 from sottovoce.errors import CorpusError
 
-SplitRule = Literal["utterance", "speaker", "official"]
+SplitRule = Literal["utterance", "speaker", "official", "fragment"]
 
 _TEST_SHARE = 0.2
 _VALIDATION_SHARE_OF_REST = 0.125  # 10 % of the whole
@@ -127,13 +129,14 @@ def split(manifest: Manifest, rule: SplitRule | None = None, seed: int = 0) -> S
     "utterance": each speaker with three clips or more is in every part. "speaker": no speaker is in two parts, and each
     gender is in every part where there are three speakers of each or more; official parts are kept, and must agree.
     "official": the corpus' own parts; where it has no validation, an eighth of train becomes it, by utterance.
+    "fragment": for a corpus that was cut into fragments, which are dealt without regard to the utterance they are of.
 
     Raises CorpusError when the corpus cannot be split so, saying why.
     """
     chosen: SplitRule = manifest.split_rule if rule is None else rule
     if chosen not in get_args(SplitRule):
         raise CorpusError(f"unknown split '{chosen}'; known: {', '.join(get_args(SplitRule))}.")
-    units = _speaker_units(manifest) if chosen == "speaker" else _utterance_units(manifest)
+    units = _UNITS[chosen](manifest)
     official = chosen == "official" or (chosen == "speaker" and any(clip.part for clip in manifest.clips))
     rng = np.random.default_rng(seed)
     train, validation, test = _official_parts(manifest, units) if official else (units, [], [])
@@ -195,6 +198,23 @@ def _speaker_units(manifest: Manifest) -> list[_Unit]:
         )
     balanced = min(Counter(min(found) for found in genders.values()).values()) >= 3
     return [_Unit(name, min(genders[name]) if balanced else "", positions[name]) for name in sorted(positions)]
+
+
+def _fragment_units(manifest: Manifest) -> list[_Unit]:
+    if manifest.split_rule != "fragment":
+        raise CorpusError(f"the split 'fragment' needs fragments: name the corpus as fragments:{manifest.spec}.")
+    units = [_Unit(clip.id, clip.labels.get("speaker", ""), [i]) for i, clip in enumerate(manifest.clips)]
+    return sorted(units, key=lambda unit: unit.name)
+
+
+_UNITS: Mapping[SplitRule, Callable[[Manifest], list[_Unit]]] = MappingProxyType(
+    {
+        "utterance": _utterance_units,
+        "speaker": _speaker_units,
+        "official": _utterance_units,
+        "fragment": _fragment_units,
+    }
+)
 
 
 def _official_parts(manifest: Manifest, units: list[_Unit]) -> tuple[list[_Unit], list[_Unit], list[_Unit]]:

@@ -6,10 +6,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from sottovoce.experiments import codebook, digit_strings, first_light, loss_weights, rdal, rdal_mixing, shipped
+from sottovoce.experiments import (
+    ablation,
+    codebook,
+    digit_strings,
+    first_light,
+    loss_weights,
+    rdal,
+    rdal_mixing,
+    shipped,
+    table1,
+)
 
 EXPERIMENTS: Mapping[str, Callable[[Path, Path, int], str]] = MappingProxyType(
     {
+        "ablation": ablation.run,
         "codebook": codebook.run,
         "digit-strings": digit_strings.run,
         "first-light": first_light.run,
@@ -17,5 +28,6 @@ EXPERIMENTS: Mapping[str, Callable[[Path, Path, int], str]] = MappingProxyType(
         "rdal": rdal.run,
         "rdal-mixing": rdal_mixing.run,
         "shipped": shipped.run,
+        "table1": table1.run,
     }
 )

@@ -20,9 +20,11 @@ from sottovoce.audit.protocol import audit
 from sottovoce.audit.results import SCHEMA
 from sottovoce.audit.system import System, opened
 from sottovoce.corpora.cache import Sounds
+from sottovoce.corpora.fragments import PREFIX
 from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import corpus
+from sottovoce.models.checkpoint import CARD
 from sottovoce.models.target import Target, load_target
 from sottovoce.progress import Report
 from sottovoce.report.exhibits import exhibits
@@ -129,6 +131,8 @@ def _check_place(ask: Ask) -> None:
         raise ConfigError(f"{ask.out} is a file; expected a folder: choose another --out.")
     if os.path.isdir(ask.system) and system.resolve() in (out, *out.parents):
         raise ConfigError(f"{ask.out} lies in the folder that is audited; choose another --out.")
+    if ask.corpus.startswith(PREFIX) and not (system / CARD).is_file():
+        raise ConfigError(f"{ask.system} is not a filter, and nothing else can be audited by fragment.")
 
 
 def _case(ask: Ask, system: System, manifest: Manifest, sounds: Sounds) -> Case:

@@ -7,13 +7,17 @@ from typing import Any
 
 from sottovoce.corpora import cache, catalogue
 from sottovoce.corpora.cache import Sounds
+from sottovoce.corpora.fragments import PREFIX, fragmented
 from sottovoce.corpora.manifest import Manifest, Split, split
+from sottovoce.errors import CorpusError
 from sottovoce.progress import Report
 
 
 def opened(spec: str, report: Report) -> tuple[Manifest, Sounds]:
-    """The clips of a corpus and their sound, decoded at the first use."""
-    return cache.load(catalogue.open_corpus(spec), progress=lambda done, total: report(done, total, "decoding"))
+    """The clips of a corpus and their sound, decoded at the first use; `fragments:` before its name cuts them up."""
+    whole = catalogue.open_corpus(spec.removeprefix(PREFIX))
+    found = cache.load(whole, progress=lambda done, total: report(done, total, "decoding"))
+    return fragmented(*found) if spec.startswith(PREFIX) else found
 
 
 def check(spec: str, report: Report) -> tuple[dict[str, Any], bool]:
@@ -49,6 +53,8 @@ def split_of(card: Mapping[str, Any] | None, manifest: Manifest) -> Split:
     corpus = card.get("corpus") if card else None
     if corpus and corpus["digest"] == manifest.digest:
         return split(manifest, corpus["split"], corpus["split_seed"])
+    if corpus and corpus["split"] == "fragment" != manifest.split_rule:
+        raise CorpusError(f"this was trained on fragments: name the corpus as {PREFIX}{manifest.spec}.")
     return split(manifest)
 
 

@@ -16,6 +16,7 @@ from sottovoce.models.deepspeech2 import DeepSpeech2
 from sottovoce.models.deepspeech2_ctc import DeepSpeech2Ctc
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.rdal import CompactExtractor, Extractor, MaskUnet
+from sottovoce.models.xvector import XVector
 
 ARCHITECTURES: Mapping[str, type[nn.Module]] = MappingProxyType(
     {
@@ -28,6 +29,7 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = MappingProxyType(
         "rdal": Extractor,
         "rdal-compact": CompactExtractor,
         "rdal-mask": MaskUnet,
+        "x-vector": XVector,
     }
 )
 _LARGEST = 100_000  # of any size in a settings file

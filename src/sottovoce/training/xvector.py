@@ -1,0 +1,125 @@
+"""Training the x-vector network: who speaks in a segment, over the speakers of one corpus or of several together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sottovoce.audio.segment import cut, front_end
+from sottovoce.corpora.cache import Sounds
+from sottovoce.corpora.manifest import Manifest
+from sottovoce.errors import CorpusError
+from sottovoce.models.xvector import XVector
+from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
+
+_AT_ONCE = 64
+
+
+class Spoken(NamedTuple):
+    """Recordings whose speakers are known: those at positions `clips` of a manifest."""
+
+    manifest: Manifest
+    sounds: Sounds
+    clips: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class XVectorSettings:
+    """How an x-vector network is built and trained."""
+
+    settings: Mapping[str, int] = field(default_factory=dict)
+    steps: int = 1500
+    batch: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+
+
+PRESETS: Mapping[str, XVectorSettings] = MappingProxyType(
+    {
+        "compact": XVectorSettings({"width": 128, "pooled": 384}),
+        "quick": XVectorSettings({"width": 64, "pooled": 128}, steps=300),
+        "paper": XVectorSettings(steps=200_000, learning_rate=1e-3),
+    }
+)
+
+
+def train_xvector(spoken: Sequence[Spoken], settings: XVectorSettings, run: Run) -> XVector:
+    """An x-vector network that tells the speakers of all of `spoken` apart, in evaluation mode.
+
+    Corpora are heard in proportion to their numbers of clips. Raises CorpusError for a clip without a speaker.
+    """
+    labels, speakers = _speakers(spoken)
+    counts = np.array([len(one.clips) for one in spoken])
+    torch.manual_seed(run.seed)
+    network = XVector(speakers, **settings.settings).to(device())
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
+
+    def step(number: int, rng: np.random.Generator) -> str:
+        set_learning_rate(optimiser, one_cycle(number, run.steps, settings.learning_rate))
+        shares = rng.multinomial(settings.batch, counts / counts.sum())
+        drawn = [
+            (draw(one.sounds, one.clips, share, rng), numbers)
+            for one, numbers, share in zip(spoken, labels, shares, strict=True)
+            if share
+        ]
+        spectra = torch.cat([heard for (heard, _), _ in drawn])
+        wanted = np.concatenate([numbers[chosen.cpu().numpy()] for (_, chosen), numbers in drawn])
+        loss = functional.cross_entropy(network(spectra), torch.from_numpy(wanted).to(spectra.device))
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return f"x-vectors of {speakers} speakers: loss {loss.item():.3f}"
+
+    network.train()
+    train(step, {"network": network, "optimiser": optimiser}, run)
+    return network.eval().cpu()
+
+
+def _speakers(spoken: Sequence[Spoken]) -> tuple[list[NDArray[np.int64]], int]:
+    """The number of each clip's speaker, for each corpus, and how many speakers are heard; -1 for those who are not."""
+    labels, speakers = [], 0
+    for manifest, _, clips in spoken:
+        silent = next((manifest.clips[i].id for i in clips if "speaker" not in manifest.clips[i].labels), None)
+        if silent is not None:
+            raise CorpusError(
+                f"x-vectors need a label 'speaker' on every clip of {manifest.spec}; {silent!r} has none."
+            )
+        names = sorted({manifest.clips[i].labels["speaker"] for i in clips})
+        known = {name: speakers + i for i, name in enumerate(names)}
+        labels.append(np.array([known.get(clip.labels.get("speaker", ""), -1) for clip in manifest.clips]))
+        speakers += len(names)
+    return labels, speakers
+
+
+def x_vectors(
+    network: XVector, sounds: Sounds, clips: NDArray[np.int64], crops: int, rng: np.random.Generator
+) -> Vectors:
+    """X-vectors of the segments of `clips`, and of `crops` random segments of each on top."""
+    vectors, owners = [], []
+    network = network.to(device())
+    with torch.no_grad():
+        for some in np.array_split(clips, max(1, len(clips) // 32)):
+            segments = [cut(sounds.wave(i)) for i in some]
+            owner = np.repeat(some, [len(part) for part in segments])
+            heard = torch.from_numpy(front_end(np.concatenate(segments)))
+            more = [draw(sounds, some, len(some), rng) for _ in range(crops)]
+            spectra = torch.cat([heard, *(spectra.cpu() for spectra, _ in more)])
+            owners += [owner, *(chosen.cpu().numpy() for _, chosen in more)]
+            vectors += [network.embed(part.to(device())).cpu() for part in torch.split(spectra, _AT_ONCE)]
+    network.cpu()
+    return Vectors(torch.cat(vectors), np.concatenate(owners))
+
+
+class Vectors(NamedTuple):
+    """X-vectors [M, 512], and the position of the clip that each is of, [M]."""
+
+    vectors: Tensor
+    owner: NDArray[np.int64]
