@@ -37,6 +37,7 @@ from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.models.codebook import Codebook
 from sottovoce.runtime.config import CODEBOOK, FilterConfig
 from sottovoce.runtime.engine import BATCH, SCORES, CodebookEngine, Engine, Graph, OnnxEngine, State
+from sottovoce.runtime.stream import Stream
 
 _CHUNK_SAMPLES = BATCH * SEGMENT_SAMPLES  # 20.48 s, worked on at once
 _GAIN = np.float32(level.LEVEL_RMS / segment.LEVEL_RMS)  # from the front end's level to that of a sound file
@@ -148,6 +149,13 @@ class Filter:
         """
         chosen = self if permit is None else self.permitting(permit)
         return _joined(chosen.pieces([wav], sample_rate))
+
+    def stream(self, sample_rate: int = SAMPLE_RATE, output_rate: int | None = None) -> Stream:
+        """A stream of its own through this filter, in at `sample_rate` and out at `output_rate` Hz (None: the same)."""
+        for rate in (sample_rate, output_rate or sample_rate):
+            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+                raise ConfigError(f"sample_rate is {rate} Hz; give {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
+        return Stream(self, sample_rate, output_rate or sample_rate)
 
     def pieces(
         self, blocks: Iterable[Wave], sample_rate: int = SAMPLE_RATE, output_rate: int | None = None
