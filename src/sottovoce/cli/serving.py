@@ -47,7 +47,7 @@ def live(
     headless: Annotated[bool, typer.Option("--headless", help="No keyboard, no meters: a line a minute.")] = False,
     devices: Annotated[bool, typer.Option("--devices", help="List the sound cards and stop.")] = False,
 ) -> None:
-    """Microphone to filter to virtual microphone; if anything fails, silence. Keys: 1 to 9 consent, space stop, q quit."""
+    """Microphone to filter to virtual microphone; if anything fails, silence. Keys: 1-9 consent, space stop, q end."""
     from sottovoce.runtime import devices as cards
     from sottovoce.runtime.live import Live, run
     from sottovoce.runtime.worker import Worker, open_filter
@@ -74,6 +74,67 @@ def live(
         shown = _Shown(playing, keys, headless, latency)
         run(playing, source, shown.each, seconds)
         typer.echo(json.dumps(playing.report()), err=True)
+
+
+@app.command()
+def serve(
+    filter_: FilterName,
+    host: Annotated[str, typer.Option(help="Address to listen at; others than this machine's need TLS and token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port to listen at; 0: any that is free.", min=0, max=65535)] = 8765,
+    protocol: Annotated[str, typer.Option(help="websocket or wyoming.")] = "websocket",
+    forward: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The Wyoming service behind.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="File with the token that clients must bear.")] = None,
+    origin: Annotated[list[str] | None, typer.Option(help="A web page's origin that may connect; repeatable.")] = None,
+    permit: Permit = None,
+    connections: Annotated[int, typer.Option(help="At once.", min=1)] = 50,
+    message_bytes: Annotated[int, typer.Option(help="Of one message.", min=1)] = 1 << 18,
+    queue_s: Annotated[float, typer.Option(help="Sound of a client that may wait.", min=0.1)] = 2.0,
+    idle_s: Annotated[float, typer.Option(help="Without a message.", min=0.1)] = 30.0,
+    total_s: Annotated[float, typer.Option(help="Of a connection.", min=0.1)] = 4 * 3600.0,
+    drain_s: Annotated[float, typer.Option(help="For those who are there when it is to stop.", min=0.0)] = 10.0,
+) -> None:
+    """Obfuscate the sound of whoever connects; prints where it listens. SIGTERM or Ctrl-C: it drains and stops."""
+    import asyncio
+    import logging
+
+    from sottovoce.runtime.door import read_token, tls_context
+    from sottovoce.runtime.service import Limits, Service
+    from sottovoce.runtime.wyoming import Station, address
+
+    limits = Limits(connections, message_bytes, queue_s, idle_s, total_s, drain_s=drain_s)
+    tls, token = tls_context(tls_cert, tls_key), read_token(token_file)
+    loaded = chosen_filter(filter_, permit, 0)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("websockets").setLevel(logging.ERROR)
+    if protocol == "websocket":
+        if forward is not None:
+            raise ConfigError("--forward is for --protocol wyoming.")
+        asyncio.run(_served(Service(loaded, limits, token, tuple(origin or ())), host, port, tls))
+    elif protocol == "wyoming":
+        if tls or token or origin:
+            raise ConfigError("the Wyoming protocol has no TLS, token or origin; leave them out, and use 127.0.0.1.")
+        asyncio.run(_served(Station(loaded, limits, address(forward)), host, port, None))
+    else:
+        raise ConfigError(f"unknown protocol {protocol!r}; expected websocket or wyoming.")
+
+
+async def _served(service: Any, host: str, port: int, tls: Any) -> None:
+    """Listen until a signal, then drain."""
+    import asyncio
+    import signal
+
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    server = await (service.start(host, port, tls) if tls else service.start(host, port))
+    typer.echo(json.dumps({"host": host, "port": server.sockets[0].getsockname()[1]}))
+    sys.stdout.flush()
+    await stopping.wait()
+    await service.stop(server)
 
 
 def _source(

@@ -12,7 +12,7 @@ _ABOUT = {
     "samples_in_total": ("counter", "Samples that were heard."),
     "samples_dropped_total": (
         "counter",
-        "Samples that were dropped, as they came faster than they could be worked on.",
+        "Samples that were dropped, as they came too fast.",
     ),
     "bytes_out_total": ("counter", "Bytes of obfuscated sound or features that were sent."),
     "failures_total": ("counter", "Connections that ended as the filter failed."),

@@ -13,23 +13,20 @@ from __future__ import annotations
 import asyncio
 import hmac
 import http
-import ipaddress
 import json
 import logging
 import os
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ConfigError, MissingExtraError, ModelError, SottovoceError
+from sottovoce.runtime.backlog import Backlog
+from sottovoce.runtime.door import check_place
 from sottovoce.runtime.features import FeatureStream
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.metrics import Metrics
@@ -42,14 +39,16 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("sottovoce.service")
 _WRITE_BYTES = 1 << 16  # that wait for a slow reader before its sound is dropped
 _MESSAGES = 8  # that wait unread, of each connection
-_MOST_ITEMS = 1000  # of a backlog, however short they are
 _CLOSING = {"busy": 1013, "failed": 1011, "refused": 1008}
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a service: connections, bytes of a message, and seconds: of sound that waits to be worked on, without a message,
-    of a whole connection, of a client that does not read, and of what is still open when the service is to stop."""
+    """Of a service: connections, bytes of a message, and seconds.
+
+    Seconds of sound that waits to be worked on, of silence from a client, of a whole connection, of a client that does
+    not read, and for whoever is there when the service is to stop.
+    """
 
     connections: int = 50
     message_bytes: int = 1 << 18
@@ -60,63 +59,8 @@ class Limits:
     drain_s: float = 10.0
 
 
-class Backlog:
-    """What came and was not worked on yet: sound, at most `most` samples of it, and wishes between."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._held = most, 0
-        self._items: deque[tuple[float, Wave] | str] = deque()
-        self._changed = asyncio.Event()
-
-    def put(self, item: Wave | str) -> int:
-        """Add samples or a wish -> how many samples, the oldest, were dropped for it; ConfigError for too many wishes."""
-        dropped = 0
-        if isinstance(item, str):
-            self._items.append(item)
-        else:
-            self._items.append((time.monotonic(), item))
-            self._held += len(item)
-        while self._held > self._most or len(self._items) > _MOST_ITEMS:
-            oldest = next((i for i, one in enumerate(self._items) if not isinstance(one, str)), None)
-            if oldest is None:
-                raise ConfigError(f"more than {_MOST_ITEMS} messages wait; send fewer.")
-            _, samples = self._items[oldest]
-            del self._items[oldest]
-            self._held -= len(samples)
-            dropped += len(samples)
-        self._changed.set()
-        return dropped
-
-    @property
-    def full(self) -> bool:
-        """Whether half of the most waits already."""
-        return self._held > self._most / 2
-
-    async def get(self) -> tuple[float, Wave] | str:
-        """The next wish, or all samples before it and when the last of them came."""
-        while not self._items:
-            self._changed.clear()
-            await self._changed.wait()
-        first = self._items.popleft()
-        if isinstance(first, str):
-            return first
-        came, joined = first[0], [first[1]]
-        while self._items and not isinstance(self._items[0], str):
-            came, samples = self._items.popleft()
-            joined.append(samples)
-        self._held -= sum(map(len, joined))
-        self._changed.set()
-        return came, np.concatenate(joined)
-
-    async def room(self) -> None:
-        """Wait until it is not full."""
-        while self.full:
-            self._changed.clear()
-            await self._changed.wait()
-
-
 class Service:
-    """The WebSocket service of one filter; `token` None lets everybody in who reaches it, `origins` what browsers may."""
+    """The WebSocket service of one filter; `token` None lets all in who reach it, `origins` are web pages that may."""
 
     def __init__(
         self, permit: Filter, limits: Limits | None = None, token: str | None = None, origins: tuple[str, ...] = ()
@@ -132,7 +76,7 @@ class Service:
         serve = _websockets()
         check_place(host, tls is not None, self._token)
         try:
-            return await serve(
+            server: Server = await serve(
                 self._session,
                 host,
                 port,
@@ -148,6 +92,7 @@ class Service:
             )
         except OSError as error:
             raise ConfigError(f"{host}:{port} cannot be listened at ({error.strerror}); choose another.") from error
+        return server
 
     async def stop(self, server: Server) -> None:
         """Take nobody new; give those who are there time to end, then close."""
@@ -164,10 +109,8 @@ class Service:
         if request.path == "/healthz":
             status = http.HTTPStatus.SERVICE_UNAVAILABLE if self._draining else http.HTTPStatus.OK
             return connection.respond(status, "draining\n" if self._draining else "ok\n")
-        given = request.headers.get_all("Authorization")
-        if self._token is not None and not hmac.compare_digest(
-            "".join(given).encode(), f"Bearer {self._token}".encode()
-        ):
+        given = "".join(request.headers.get_all("Authorization"))
+        if self._token is not None and not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
             self.metrics.refuse("token")
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "a bearer token is needed\n")
         if request.path == "/metrics":
@@ -235,7 +178,7 @@ class Service:
             "filter": permit.digest,
         }
         await connection.send(json.dumps({"ready": agreed}))
-        backlog = Backlog(round(self._limits.queue_s * hello.sample_rate))
+        backlog = Backlog(round(self._limits.queue_s * hello.sample_rate), drops=hello.pace == "live")
         answering = asyncio.create_task(self._answer(connection, session, backlog))
         listening = asyncio.create_task(self._listen(connection, hello, backlog))
         try:
@@ -262,21 +205,19 @@ class Service:
                 self.metrics.count["samples_dropped_total"] += backlog.put(samples)
             else:
                 backlog.put(message)
-            if hello.pace == "wait":
-                await backlog.room()
+            await backlog.room()
 
     async def _answer(self, connection: ServerConnection, session: _Session, backlog: Backlog) -> None:
         """The backlog through the stream to the client."""
         loop = asyncio.get_running_loop()
         while True:
-            item = await backlog.get()
+            came, item = await backlog.get()
             if isinstance(item, str):
                 content, said = await loop.run_in_executor(self._pool, session.wish, item)
                 await self._send(connection, content)
                 await self._send(connection, said)
             else:
-                came, samples = item
-                content = await loop.run_in_executor(self._pool, session.hear, samples)
+                content = await loop.run_in_executor(self._pool, session.hear, item)
                 await self._send(connection, content)
                 if content:
                     self.metrics.worked(time.monotonic() - came)
@@ -326,32 +267,6 @@ def _text(message: str | bytes) -> str:
     if isinstance(message, bytes):
         raise ConfigError("the first message has to be the hello, a text of JSON; got sound.")
     return message
-
-
-def check_place(host: str, tls: bool, token: str | None) -> None:
-    """ConfigError for a place that other machines reach, unless there are TLS and a token."""
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback and not (tls and token):
-        raise ConfigError(
-            f"{host} can be reached by other machines; give --tls-cert, --tls-key and --token-file, or 127.0.0.1."
-        )
-
-
-def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """A server's TLS from PEM files; None where there are none."""
-    if certificate is None and key is None:
-        return None
-    if certificate is None or key is None:
-        raise ConfigError("give both --tls-cert and --tls-key, or none.")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"{certificate} and {key} are no certificate and its key in PEM ({error}).") from error
-    return context
 
 
 def _websockets() -> Any:
