@@ -70,7 +70,7 @@ def _laid_end_to_end(paths: list[Path]) -> Wave:
 
 
 def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
-    """A filter through which YAMNet, which can only be asked, may hear which of ten events it is; returns its folder."""
+    """A filter by which YAMNet, which can only be asked, may hear which of ten events it is; returns its folder."""
     if (out / "card.json").is_file():
         return out
     torch.set_num_threads(1)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -125,7 +127,6 @@ def serve(
 async def _served(service: Any, host: str, port: int, tls: Any) -> None:
     """Listen until a signal, then drain."""
     import asyncio
-    import signal
 
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -232,11 +233,16 @@ class _Shown:
     def __init__(self, playing: Live, keys: Any, headless: bool, latency: int) -> None:
         self._live, self._keys, self._headless = playing, keys, headless
         self._tasks = playing.permitted
+        self._ended = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._end)
         self._algorithmic_ms = 1000 * latency / playing.sample_rate
         self._shown = 0.0
 
     def each(self) -> bool:
         """Look at the keys, show; False when it is to end."""
+        if self._ended:
+            return False
         for key in self._keys():
             if key == " ":
                 self._live.running = not self._live.running
@@ -251,6 +257,9 @@ class _Shown:
             line = json.dumps(self._live.report()) if self._headless else f"\r\x1b[K{self.line()}"
             typer.echo(line, err=True, nl=self._headless)
         return True
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._ended = True
 
     def line(self) -> str:
         """One line: state, meters, latency, losses in seconds, consent."""
