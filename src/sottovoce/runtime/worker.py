@@ -24,7 +24,7 @@ _STEP_S = 0.1  # of sound at once
 _POLL_S = 0.002
 _STUCK_S = 2.0
 _START_S = 60.0
-_MOST_FAILURES = 3  # in a row, of a worker that never came to work
+_MOST_FAILURES = 3  # in a row, of workers that ended before they came to work
 
 
 class Streaming(Protocol):
@@ -116,7 +116,8 @@ class Worker:
         waited = now - self._since
         if self._process.is_alive() and waited <= (_STUCK_S if self.ready else _START_S):
             return
-        self._failures = 0 if self.ready else self._failures + 1
+        failed = not self.ready and (self._process.exitcode or 0) > 0  # by itself, not by a signal
+        self._failures = self._failures + 1 if failed else 0
         if self._failures >= _MOST_FAILURES:
             raise ModelError("the filter does not start in its own process; try `sottovoce protect` with it.")
         self.close()
