@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("sottovoce.service")
 _WRITE_BYTES = 1 << 16  # that wait for a slow reader before its sound is dropped
 _MESSAGES = 8  # that wait unread, of each connection
+_GOODBYE_S = 2.0
 _CLOSING = {"busy": 1013, "failed": 1011, "refused": 1008}
 
 
@@ -88,7 +89,7 @@ class Service:
                 max_queue=_MESSAGES,
                 write_limit=_WRITE_BYTES,
                 server_header=None,
-                close_timeout=2.0,
+                close_timeout=_GOODBYE_S,
             )
         except OSError as error:
             raise ConfigError(f"{host}:{port} cannot be listened at ({error.strerror}); choose another.") from error
@@ -127,7 +128,7 @@ class Service:
         count = self.metrics.count
         if count["connections"] >= self._limits.connections:  # others came in between
             self.metrics.refuse("connections")
-            await connection.close(_CLOSING["busy"], "no connection is free")
+            await _end(connection, "busy", "no connection is free")
             return
         count["connections"] += 1
         count["connections_total"] += 1
@@ -140,7 +141,7 @@ class Service:
         except TimeoutError:
             ending = "timeout"
             self.metrics.refuse("time")
-            await connection.close(_CLOSING["refused"], "time is up")
+            await _end(connection, "refused", "time is up")
         except ModelError:
             ending = "failed"
             count["failures_total"] += 1
@@ -161,7 +162,7 @@ class Service:
                 await connection.send(json.dumps({"error": reason}))
         except (ConnectionClosed, TimeoutError):
             pass
-        await connection.close(_CLOSING[kind], "see the error")
+        await _end(connection, kind, "see the error")
 
     async def _talk(self, connection: ServerConnection) -> None:
         hello = Hello.parse(_text(await self._message(connection)))
@@ -261,6 +262,15 @@ class _Session:
         if content == {"end": True}:
             return self._write(self.stream.flush()), json.dumps({"ended": True})
         raise ConfigError('got a message that is neither {"permit": [...]} nor {"end": true}.')
+
+
+async def _end(connection: ServerConnection, kind: str, reason: str) -> None:
+    """Close, politely where the client reads."""
+    try:
+        async with asyncio.timeout(_GOODBYE_S):
+            await connection.close(_CLOSING[kind], reason)
+    except TimeoutError:  # closing waits, without an end of its own, for whoever does not read
+        connection.transport.abort()
 
 
 def _text(message: str | bytes) -> str:
