@@ -129,7 +129,7 @@ def test_a_silent_microphone_gives_silence_in_time(by_hand, sink):
     hear(live, clock)
     for _ in range(100):
         clock.now += 0.05
-        live.tick()
+        live.hear(None)
     assert abs(len(sink.sound) - 5.0 * RATE) <= 0.15 * RATE
     assert not sink.sound.any()
 
@@ -152,7 +152,7 @@ def test_a_clock_that_jumps_and_a_computer_that_slept_change_nothing(by_hand, si
     hear(live, clock, 10)
     before = len(sink.sound)
     clock.now += jump
-    live.tick()
+    live.hear(None)
     link.drawn.write(np.full(30 * BLOCK, 0.3, np.float32))
     hear(live, clock, 10)
     assert len(sink.sound) == before + 10 * BLOCK, "no hour of silence, nothing lost"

@@ -6,9 +6,10 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -18,7 +19,7 @@ import typer
 
 from sottovoce.cli.running import chosen_filter
 from sottovoce.cli.shared import app
-from sottovoce.errors import ConfigError
+from sottovoce.errors import ConfigError, SottovoceError
 
 if TYPE_CHECKING:
     from sottovoce.runtime.live import Live, Sink, Source
@@ -46,6 +47,7 @@ def live(
     seconds: Annotated[float | None, typer.Option(help="Stop after this long.", min=0.0)] = None,
     sample_rate: Annotated[int, typer.Option(help="Hz of microphone and output.")] = 16000,
     margin_ms: Annotated[float, typer.Option(help="Time for computing, added to the latency.", min=10.0)] = 80.0,
+    memory: Annotated[float, typer.Option(help="How much a block counts in the next; 1: all the sound is one.")] = 0.5,
     headless: Annotated[bool, typer.Option("--headless", help="No keyboard, no meters: a line a minute.")] = False,
     devices: Annotated[bool, typer.Option("--devices", help="List the sound cards and stop.")] = False,
 ) -> None:
@@ -59,14 +61,16 @@ def live(
         return
     loaded = chosen_filter(filter_, permit, 0)
     assert loaded.path is not None
-    latency = loaded.stream(sample_rate).latency_samples
+    latency = loaded.forgetting(memory).stream(sample_rate).latency_samples
     tasks, folder = loaded.permit, loaded.path
     switchable = loaded.rate_bits_per_s is not None
     del loaded  # the worker has its own
     with ExitStack() as stack:
         source, bypassed = _source(stack, device, simulate, virtual_mic, sample_rate)
         sink = _sink(stack, virtual_mic, out_device, out, sample_rate)
-        worker = Worker(partial(open_filter, folder, sample_rate, tasks), sample_rate, tasks if switchable else ())
+        worker = Worker(
+            partial(open_filter, folder, sample_rate, tasks, memory), sample_rate, tasks if switchable else ()
+        )
         stack.callback(worker.close)
         while not worker.ready:
             worker.watch()
@@ -92,6 +96,9 @@ def serve(
     token_file: Annotated[Path | None, typer.Option(help="File with the token that clients must bear.")] = None,
     origin: Annotated[list[str] | None, typer.Option(help="A web page's origin that may connect; repeatable.")] = None,
     permit: Permit = None,
+    memory: Annotated[
+        float, typer.Option(help="How much a block counts in the next; 1: a connection is one sound.")
+    ] = 1.0,
     connections: Annotated[int, typer.Option(help="At once.", min=1)] = 50,
     message_bytes: Annotated[int, typer.Option(help="Of one message.", min=1)] = 1 << 18,
     queue_s: Annotated[float, typer.Option(help="Sound of a client that may wait.", min=0.1)] = 2.0,
@@ -109,7 +116,7 @@ def serve(
 
     limits = Limits(connections, message_bytes, queue_s, idle_s, total_s, drain_s=drain_s)
     tls, token = tls_context(tls_cert, tls_key), read_token(token_file)
-    loaded = chosen_filter(filter_, permit, 0)
+    loaded = chosen_filter(filter_, permit, 0).forgetting(memory)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("websockets").setLevel(logging.ERROR)
     if protocol == "websocket":
@@ -140,7 +147,7 @@ async def _served(service: Any, host: str, port: int, tls: Any) -> None:
 
 def _source(
     stack: ExitStack, device: str | None, simulate: Path | None, virtual_mic: str | None, sample_rate: int
-) -> tuple[Source, Any]:
+) -> tuple[Source, Callable[[], bool]]:
     """The microphone, and whether somebody hears it past the filter, asked now and then."""
     from sottovoce.runtime import devices, pulse
 
@@ -156,7 +163,7 @@ def _source(
             f"the microphone would be {name!r}, the virtual one itself; name another: --device pulse:NAME."
         )
     recorder = _until_end(stack, devices.Recorder(name, sample_rate))
-    return recorder, _seldom(lambda: bool(pulse.listeners(name, recorder.pid)))
+    return recorder, _watched(lambda: bool(pulse.listeners(name, recorder.pid)))
 
 
 def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out: str | None, sample_rate: int) -> Sink:
@@ -194,16 +201,18 @@ def _until_end(stack: ExitStack, device: Any) -> Any:
     return device
 
 
-def _seldom(ask: Any) -> Any:
-    """The same question, answered anew every two seconds at most."""
-    told: list[Any] = [-_ASK_S, False]
+def _watched(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """What was last answered to a question that is asked again and again, in a thread of its own."""
+    told = [False]
 
-    def answer() -> bool:
-        if time.monotonic() - told[0] >= _ASK_S:
-            told[:] = time.monotonic(), ask()
-        return bool(told[1])
+    def keep_asking() -> None:
+        while True:
+            with suppress(SottovoceError):
+                told[0] = ask()
+            time.sleep(_ASK_S)
 
-    return answer
+    threading.Thread(target=keep_asking, daemon=True).start()
+    return lambda: told[0]
 
 
 @contextmanager

@@ -89,29 +89,22 @@ class Live:
             return "clear"
         return "obfuscated" if self.running and self._whole else "stopped"
 
-    def hear(self, block: Wave) -> None:
-        """The next samples [n] of the microphone; as many leave."""
-        ahead = self._ahead()
+    def hear(self, block: Wave | None) -> None:
+        """The next samples [n] of the microphone, and as many leave; None: it gave none, and what is due is silence."""
+        ahead = self._given - (self._clock() - self._began) * self.sample_rate
         if abs(ahead) > _JUMP_S * self.sample_rate:
-            self._jumped()
+            self.counters.clock_jumps += 1
+            self._began, self._given, ahead = self._clock(), 0, 0.0
+        if block is None:
+            if ahead < -_SLACK_S * self.sample_rate:
+                self._give(np.zeros(0, np.float32), round(-ahead))
         elif ahead > _SLACK_S * self.sample_rate:
             self.counters.dropped_burst += len(block)
-            return
-        self.counters.heard += len(block)
-        self.level_in = float(rms(block))
-        link = self._worker.link
-        link.heard.write(block if self.running else np.zeros_like(block))
-        drawn = link.drawn.read(link.heard.end - len(block) - self.delay, len(block))
-        self._give(drawn if self.running else drawn[:0], len(block))
+        else:
+            self._pass(block)
 
-    def tick(self) -> None:
-        """To be called at least every 50 ms: silence in the place of a microphone that gives nothing, and the worker's
-        health; ModelError where no worker can be started."""
-        behind = -self._ahead()
-        if abs(behind) > _JUMP_S * self.sample_rate:
-            self._jumped()
-        elif behind > _SLACK_S * self.sample_rate:
-            self._give(np.zeros(0, np.float32), round(behind))
+    def watch(self) -> None:
+        """To be called at least every 50 ms: the worker's health; ModelError where none can be started."""
         self._worker.watch()
         self.counters.restarts = self._worker.restarts
         self.counters.dropped_slow = self._worker.link.dropped.value
@@ -134,13 +127,14 @@ class Live:
         latency = {"latency_ms": round(1000 * self.delay / self.sample_rate, 1)}
         return {"state": self.state, **latency, "permit": list(self.permitted), **asdict(self.counters)}
 
-    def _ahead(self) -> float:
-        """How many samples have been given before their time."""
-        return self._given - (self._clock() - self._began) * self.sample_rate
-
-    def _jumped(self) -> None:
-        self.counters.clock_jumps += 1
-        self._began, self._given = self._clock(), 0
+    def _pass(self, block: Wave) -> None:
+        """Samples to the worker, and what is due of its to the sink."""
+        self.counters.heard += len(block)
+        self.level_in = float(rms(block))
+        link = self._worker.link
+        link.heard.write(block if self.running else np.zeros_like(block))
+        drawn = link.drawn.read(link.heard.end - len(block) - self.delay, len(block))
+        self._give(drawn if self.running else drawn[:0], len(block))
 
     def _give(self, drawn: Wave, count: int) -> None:
         """`drawn`, made `count` samples long with silence, to the sink."""
@@ -158,14 +152,13 @@ def run(live: Live, source: Source, each: Callable[[], bool], seconds: float | N
     left = None if seconds is None else round(seconds * live.sample_rate)
     tail = live.delay  # silence that is heard after the end, so that the last sound comes out
     while each() and (left is None or live.counters.heard < left):
-        live.tick()
+        live.watch()
         try:
-            block = source.read(0.05)
+            block: Wave | None = source.read(0.05)
         except EOFError:
             if tail <= 0:
                 return
             time.sleep(0.01)
             block = np.zeros(min(tail, round(0.01 * live.sample_rate)), np.float32)
             tail -= len(block)
-        if block is not None:
-            live.hear(block)
+        live.hear(block)

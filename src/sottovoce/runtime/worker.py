@@ -51,11 +51,11 @@ class Link:
         self.dropped = CONTEXT.RawValue("q", 0)  # samples that it was too slow for
 
 
-def open_filter(folder: Path, sample_rate: int, permit: Sequence[str]) -> Streaming:
-    """A stream of the filter in `folder`."""
+def open_filter(folder: Path, sample_rate: int, permit: Sequence[str], memory: float) -> Streaming:
+    """A stream of the filter in `folder`, see `Filter.permitting` and `Filter.forgetting`."""
     from sottovoce.runtime.filter import Filter
 
-    return Filter.load(folder).permitting(permit).stream(sample_rate)
+    return Filter.load(folder).permitting(permit).forgetting(memory).stream(sample_rate)
 
 
 def work(link: Link, opener: Opener) -> None:
