@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import soxr
 
 from sottovoce.audio import segment
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_SAMPLES, Spectrum, Wave
 from sottovoce.errors import ModelError
-from sottovoce.runtime.filter import Filter
+
+if TYPE_CHECKING:
+    from sottovoce.runtime.filter import Filter
 
 
 class FeatureStream:
@@ -33,7 +38,7 @@ class FeatureStream:
         self._begin()
         return ready
 
-    def permitting(self, tasks: tuple[str, ...]) -> None:
+    def permitting(self, tasks: Sequence[str]) -> None:
         """Consent for these tasks alone, from the next segment on."""
         self._permit = self._permit.permitting(tasks)
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soxr
 
-from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_FRAMES, Spectrum, Wave
+from sottovoce.runtime.features import FeatureStream
 
 if TYPE_CHECKING:
     from sottovoce.runtime.filter import Filter
@@ -21,42 +22,33 @@ class Stream:
     """
 
     def __init__(self, permit: Filter, sample_rate: int, output_rate: int) -> None:
-        self._permit, self._rates = permit, (sample_rate, output_rate)
-        self.latency_samples = -(-SEGMENT_SAMPLES * sample_rate // SAMPLE_RATE)
-        self.reset()
+        self._permit, self._output_rate = permit, output_rate
+        self._features = FeatureStream(permit, sample_rate)
+        self.latency_samples = self._features.latency_samples
+        self._out = soxr.ResampleStream(SAMPLE_RATE, output_rate, 1, dtype="float32")
 
     def feed(self, samples: Wave) -> Wave:
         """What is ready after the next samples [n], any n; may be empty."""
-        finite = np.where(np.isfinite(samples), samples, 0.0).astype(np.float32)
-        ready: Wave = self._out.resample_chunk(self._passed(self._in.resample_chunk(finite)))
+        ready: Wave = self._out.resample_chunk(self._played(self._features.feed(samples)))
         return ready
 
     def flush(self) -> Wave:
         """What is left, the last segment filled up with silence; the next samples begin a new sound."""
-        rest = self._in.resample_chunk(np.zeros(0, np.float32), last=True)
-        missing = -(len(self._held) + len(rest)) % SEGMENT_SAMPLES
-        last = self._passed(np.pad(rest, (0, missing)))
-        if not self._permit.whole_segments:
-            last = last[: len(last) - missing]
-        ready: Wave = self._out.resample_chunk(last, last=True)
+        ready: Wave = self._out.resample_chunk(self._played(self._features.flush()), last=True)
         self.reset()
         return ready
 
     def reset(self) -> None:
         """Forget all that was fed."""
-        self._held = np.zeros(0, np.float32)
-        self._in = soxr.ResampleStream(self._rates[0], SAMPLE_RATE, 1, dtype="float32")
-        self._out = soxr.ResampleStream(SAMPLE_RATE, self._rates[1], 1, dtype="float32")
+        self._features.flush()
+        self._out = soxr.ResampleStream(SAMPLE_RATE, self._output_rate, 1, dtype="float32")
 
     def permitting(self, tasks: Sequence[str]) -> None:
         """Consent for these tasks alone, from the next segment on."""
-        self._permit = self._permit.permitting(tasks)
+        self._features.permitting(tasks)
 
-    def _passed(self, samples: Wave) -> Wave:
-        """The sound of the segments that `samples`, at 16 kHz, complete."""
-        held = np.concatenate([self._held, samples])
-        whole = len(held) - len(held) % SEGMENT_SAMPLES
-        self._held = held[whole:]
-        segments = held[:whole].reshape(-1, SEGMENT_SAMPLES)
-        sounds = [self._permit.sound(self._permit.obfuscate(segment[None])[0]) for segment in segments]
+    def _played(self, features: Spectrum) -> Wave:
+        """The sound of whole segments."""
+        starts = range(0, features.shape[1], SEGMENT_FRAMES)
+        sounds = [self._permit.sound(features[:, start : start + SEGMENT_FRAMES]) for start in starts]
         return np.concatenate([np.zeros(0, np.float32), *sounds])
