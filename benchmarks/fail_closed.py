@@ -148,7 +148,8 @@ def _measured(
     again.wait()
     time.sleep(3.0)
     heard["while the tool stopped, and after"] = _read(place / "heard")[before:]
-    stayed = VIRTUAL in _sources(server) and "stays there, silent" in (place / "log").read_text(encoding="utf-8")
+    said = (place / "log").read_text(encoding="utf-8")
+    stayed = VIRTUAL in _sources(server) and "stays there, silent" in said
     before = len(_read(place / "heard"))
     server.start("pactl", "unload-module", "module-pipe-source").wait()
     time.sleep(3.0)
@@ -160,6 +161,7 @@ def _measured(
         "control": {name: round(float(np.median(likeness(control, original, n))), 3) for name, n in WINDOWS.items()},
         "heard": {when: _judged(sound, original) for when, sound in heard.items()},
         "the virtual microphone stayed for its listener": stayed,
+        "the tool said that somebody hears the microphone itself": '"state": "clear"' in said,
         "had it been removed, the listener would have heard": _judged(removed, original),
     }
 

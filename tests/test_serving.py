@@ -164,3 +164,4 @@ def test_the_microphone_is_never_in_the_virtual_one_whoever_is_killed(monkeypatc
         assert not any(sound[name]["suspect"] for name in script.WINDOWS), when
     assert found["heard"]["while workers were killed"]["silent"] < 1.0, "something was played"
     assert found["the virtual microphone stayed for its listener"]
+    assert found["the tool said that somebody hears the microphone itself"]

@@ -166,8 +166,8 @@ class Service:
 
     async def _talk(self, connection: ServerConnection) -> None:
         hello = Hello.parse(_text(await self._message(connection)))
-        permit = self._permit if hello.permit is None else self._permit.permitting(hello.permit)
-        session = _Session(permit, hello)
+        session = _Session(self._permit, hello)
+        permit = session.permit
         agreed = {
             "sample_rate": hello.sample_rate,
             "encoding": hello.encoding,
@@ -232,9 +232,11 @@ class Service:
 
 
 class _Session:
-    """The stream of one connection, and how its output is written."""
+    """The stream of one connection, and how its output is written; a client may revoke what the service permits."""
 
-    def __init__(self, permit: Filter, hello: Hello) -> None:
+    def __init__(self, most: Filter, hello: Hello) -> None:
+        self._most = most.permit
+        self.permit = permit = most if hello.permit is None else most.permitting(self._some(hello.permit))
         self.stream: Any
         self._write: Callable[[Any], bytes]
         if hello.output == "features":
@@ -256,12 +258,18 @@ class _Session:
         """What is left of the sound, where it is to end, and the answer."""
         content = parse_object(text)
         if set(content) == {"permit"}:
-            tasks = parse_tasks(content["permit"])
+            tasks = self._some(parse_tasks(content["permit"]))
             self.stream.permitting(tasks)
             return b"", json.dumps({"permit": sorted(tasks)})
         if content == {"end": True}:
             return self._write(self.stream.flush()), json.dumps({"ended": True})
         raise ConfigError('got a message that is neither {"permit": [...]} nor {"end": true}.')
+
+    def _some(self, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        """These tasks, if the service permits them all."""
+        if more := sorted({*tasks} - {*self._most}):
+            raise ConfigError(f"the service does not permit {more[0][:40]!r}; ask for some of {', '.join(self._most)}.")
+        return tasks
 
 
 async def _end(connection: ServerConnection, kind: str, reason: str) -> None:
