@@ -66,8 +66,9 @@ def live(
     switchable = loaded.rate_bits_per_s is not None
     del loaded  # the worker has its own
     with ExitStack() as stack:
-        source, bypassed = _source(stack, device, simulate, virtual_mic, sample_rate)
+        heard = _microphone(device, simulate, virtual_mic)
         sink = _sink(stack, virtual_mic, out_device, out, sample_rate)
+        source, bypassed = _source(stack, heard, device, simulate, sample_rate)
         worker = Worker(
             partial(open_filter, folder, sample_rate, tasks, memory), sample_rate, tasks if switchable else ()
         )
@@ -145,25 +146,35 @@ async def _served(service: Any, host: str, port: int, tls: Any) -> None:
     await service.stop(server)
 
 
+def _microphone(device: str | None, simulate: Path | None, virtual_mic: str | None) -> str | None:
+    """The source of PulseAudio that is the microphone, asked before there is a virtual one; None: it is another."""
+    from sottovoce.runtime import pulse
+
+    if simulate is not None or not (device.startswith("pulse") if device else virtual_mic):
+        return None
+    name = (device or "").partition(":")[2] or pulse.default_source()
+    if name == virtual_mic:
+        raise ConfigError(f"the microphone would be {name!r}, the virtual one itself; name one: --device pulse:NAME.")
+    return name
+
+
 def _source(
-    stack: ExitStack, device: str | None, simulate: Path | None, virtual_mic: str | None, sample_rate: int
+    stack: ExitStack, name: str | None, device: str | None, simulate: Path | None, sample_rate: int
 ) -> tuple[Source, Callable[[], bool]]:
     """The microphone, and whether somebody hears it past the filter, asked now and then."""
     from sottovoce.runtime import devices, pulse
 
     if simulate is not None:
         return devices.File(simulate, sample_rate), lambda: False
-    if device is not None and not device.startswith("pulse"):
+    if name is None:
         return _until_end(stack, devices.SoundCard(device, sample_rate)), lambda: False
-    if device is None and virtual_mic is None:
-        return _until_end(stack, devices.SoundCard(None, sample_rate)), lambda: False
-    name = (device or "").partition(":")[2] or pulse.default_source()
-    if name == virtual_mic:
-        raise ConfigError(
-            f"the microphone would be {name!r}, the virtual one itself; name another: --device pulse:NAME."
-        )
     recorder = _until_end(stack, devices.Recorder(name, sample_rate))
-    return recorder, _watched(lambda: bool(pulse.listeners(name, recorder.pid)))
+
+    def bypassed() -> bool:
+        pulse.hold(name, recorder.pid)
+        return bool(pulse.listeners(name, recorder.pid))
+
+    return recorder, _watched(bypassed)
 
 
 def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out: str | None, sample_rate: int) -> Sink:

@@ -125,7 +125,8 @@ class Live:
     def report(self) -> dict[str, object]:
         """State, latency in ms, levels and counters, as plain values."""
         latency = {"latency_ms": round(1000 * self.delay / self.sample_rate, 1)}
-        return {"state": self.state, **latency, "permit": list(self.permitted), **asdict(self.counters)}
+        heard = {"level_rms": round(self.level_in, 4), "permit": list(self.permitted)}
+        return {"state": self.state, **latency, **heard, **asdict(self.counters)}
 
     def _pass(self, block: Wave) -> None:
         """Samples to the worker, and what is due of its to the sink."""

@@ -66,6 +66,14 @@ def listeners(source: str, but_process: int = 0) -> list[str]:
     )
 
 
+def hold(source: str, process: int) -> None:
+    """Keep a process that records at a source: a server moves it where the default changes, even to what it feeds."""
+    numbers = {one["index"] for one in _listed("sources") if one["name"] == source}
+    for one in _listed("source-outputs"):
+        if one["properties"].get("application.process.id") == str(process) and one["source"] not in numbers:
+            _pactl("move-source-output", str(one["index"]), source)
+
+
 def default_source() -> str:
     """The name of the microphone that programs get when they do not choose."""
     return _pactl("get-default-source").strip()
