@@ -191,7 +191,7 @@ def main() -> None:
         score = metrics.accuracy(right(network, heard, truth[::step]), np.arange(len(truth[::step])))
         found[way] = {"score": score.score, "low": score.low, "high": score.high}
         print(
-            f"{way}: {100 * score.score:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f}) of {len(truth)} clips"
+            f"{way}: {100 * score.score:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f}) of {len(heard)} clips"
         )
     print(json.dumps({**found, "serving, s": round(seconds, 1), "cores": os.cpu_count()}))
 
