@@ -33,6 +33,8 @@ FUZZ_SECONDS ?= 120
 fuzz: install
 	$(BIN)/python tests/fuzz/fuzz.py sound-file --seconds $(FUZZ_SECONDS)
 	$(BIN)/python tests/fuzz/fuzz.py filter-folder --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzz/fuzz.py websocket --seconds $(FUZZ_SECONDS)
+	$(BIN)/python tests/fuzz/fuzz.py wyoming --seconds $(FUZZ_SECONDS)
 
 bench: install
 	$(BIN)/pip install --quiet --no-deps pyrnnoise silero-vad || true  # timed beside ours where they can be had

@@ -14,6 +14,8 @@ PARTS = {
     "train": ("torch", "safetensors", "onnx"),
     "audit": ("scikit-learn", "scipy", "jinja2", "matplotlib", "joblib", "pydantic"),
     "voices": ("espeakng-loader",),
+    "live": ("sounddevice",),
+    "serve": ("websockets",),
     "encoder": ("Resemblyzer",),
 }
 _INSTALL = {"encoder": "pip install --no-deps Resemblyzer==0.1.4"}  # its weights are used, nothing else of it

@@ -1,6 +1,6 @@
 """Fuzz one target for some time: with atheris where it is installed, else with mutations of the corpus.
 
-    python tests/fuzz/fuzz.py sound-file|filter-folder --seconds 60
+    python tests/fuzz/fuzz.py sound-file|filter-folder|websocket|wyoming --seconds 60
 
 Inputs that reach new code are kept in tests/fuzz/corpus by atheris; one that crashes is written beside the corpus, and
 the exit status is 1.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from frame_targets import FRAME_TARGETS, first_seeds
 
 from sottovoce.audio import io as audio
 from sottovoce.errors import AudioError, ModelError
@@ -63,14 +64,18 @@ def filter_folder(content: bytes) -> None:
             return
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"sound-file": sound_file, "filter-folder": filter_folder}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "sound-file": sound_file,
+    "filter-folder": filter_folder,
+    **FRAME_TARGETS,
+}
 
 
 def seeds(target: str) -> list[bytes]:
     """What a fuzzer starts from: small files that are kept, and those of the filter that comes along."""
     kept = [path.read_bytes() for path in sorted((SEEDS / target).glob("*"))]
     if target != "filter-folder":
-        return kept
+        return kept + first_seeds().get(target, [])
     place = shipped.PLACE / "digit"
     names = ("config.json", "codebook.npz", "filter.onnx", CARD)
     return [*kept, *odd_cards(), *(bytes([number]) + (place / name).read_bytes() for number, name in enumerate(names))]

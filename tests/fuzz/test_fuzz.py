@@ -11,7 +11,7 @@ FUZZ = Path(__file__).with_name("fuzz.py")
 LARGEST_SEED = 4096
 
 
-@pytest.mark.parametrize("target", ["sound-file", "filter-folder"])
+@pytest.mark.parametrize("target", ["sound-file", "filter-folder", "websocket", "wyoming"])
 def test_nothing_but_our_own_errors_comes_out(target):
     """In a process of its own: a decoder that crashes would take all other tests with it."""
     code = (

@@ -98,6 +98,18 @@ def test_constant_blocks_tell_one_answer_and_no_length(loaded):
     assert not np.array_equal(constant.filter(short), constant.filter(sound([10])))
 
 
+def test_a_filter_that_forgets_answers_for_what_was_heard_last(loaded, tiny):
+    tones = sound([10] * 6 + [18] * 2)
+    segments = tones.reshape(-1, SEGMENT_SAMPLES)
+    last = loaded.codes(segments[-1:])[0, 0]
+    assert loaded.codes(segments)[-1, 0] != last, "as trained, six blocks weigh more than two"
+    assert loaded.forgetting(0.0).codes(segments)[-1, 0] == last
+    assert loaded.forgetting(0.5).codes(segments)[-1, 0] == last
+    assert tiny.forgetting(0.5) is tiny
+    with pytest.raises(ConfigError, match="memory"):
+        loaded.forgetting(1.5)
+
+
 def test_mistakes_are_named(loaded, tiny):
     with pytest.raises(ConfigError, match="no codes for age"):
         loaded.permitting(["age"])

@@ -42,7 +42,7 @@ def protect(
     if len(places) not in (2, 3):
         raise ConfigError(f"got {len(places)} places; expected FILTER IN OUT, or IN OUT with --permit.")
     source, out = map(Path, places[-2:])
-    loaded = _filter(places[0] if len(places) == 3 else None, permit, constant)
+    loaded = chosen_filter(places[0] if len(places) == 3 else None, permit, constant)
     if str(source) == "-":
         if str(out) != "-":
             raise ConfigError(f"- as input needs - as output, got {str(out)!r}.")
@@ -96,11 +96,11 @@ def filters_show(
     with shared.needs("audit"):
         from sottovoce.report.vocabulary import write_vocabulary
 
-        count = write_vocabulary(_filter(filter_, None, 0), out)
+        count = write_vocabulary(chosen_filter(filter_, None, 0), out)
     shared.show({"words": count, "page": str(out)}, json_, lambda _: f"{count} words; open {out}")
 
 
-def _filter(name: str | None, permit: str | None, constant: int) -> Filter:
+def chosen_filter(name: str | None, permit: str | None, constant: int) -> Filter:
     """The filter of that name or folder, or else the one that comes along for these tasks, switched to them."""
     from sottovoce.runtime import shipped
     from sottovoce.runtime.filter import Filter

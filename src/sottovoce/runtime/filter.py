@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sottovoce.audio import level, segment
 from sottovoce.audio.level import limited
 from sottovoce.audio.sound import alone
-from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave, magnitude
+from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, Spectrum, Wave, magnitude
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.models.codebook import Codebook
@@ -85,6 +85,11 @@ class Filter:
         return not isinstance(self.engine, LatentEngine)
 
     @property
+    def rows(self) -> int:
+        """How many numbers each frame of the features has."""
+        return self.config.settings["latent"] if isinstance(self.engine, LatentEngine) else BINS
+
+    @property
     def rate_bits_per_s(self) -> float | None:
         """The most bits per second that can leave a stream; None where nothing bounds them."""
         if isinstance(self.engine, LatentEngine):
@@ -122,6 +127,18 @@ class Filter:
         if not 0 <= blocks <= _MOST_BLOCKS:
             raise ConfigError(f"a constant number of blocks is {blocks}; expected 1 to {_MOST_BLOCKS}, or 0 for none.")
         return replace(self, constant_blocks=blocks)
+
+    def forgetting(self, memory: float) -> Filter:
+        """The same filter for sound that does not end: what a block heard counts `memory` times as much in the next.
+
+        A codebook trained for recordings, with a memory of 1, would answer for all that it ever heard. Filters without
+        codes remember nothing anyway. ConfigError for a memory that is not 0 to 1.
+        """
+        if not isinstance(self.engine, CodebookEngine):
+            return self
+        if not 0.0 <= memory <= 1.0:
+            raise ConfigError(f"a memory is {memory}; expected 0 (of nothing) to 1 (of everything alike).")
+        return replace(self, engine=replace(self.engine, codebook=replace(self.engine.codebook, memory=memory)))
 
     def obfuscate(self, segments: Wave) -> Spectrum:
         """Obfuscated spectra [S, 161, 128], standardised, of the segments [S, 20480] of one sound at 16 kHz, in order.

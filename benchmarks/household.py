@@ -1,0 +1,132 @@
+"""The corpus and the filter of `listening.py`: a household where people talk while something can be heard.
+
+Each recording of ESC-10 has two sentences of one actor of RAVDESS laid over it, 6 dB fainter, before anything else
+happens to it. The parts are the folds of ESC-10, so that no source recording is in two of them: 1 to 3 train,
+4 validation, 5 test. Every actor is heard in each.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from yamnet import CLASSES, GAIN, TASK, Network, as_target, from_sound
+
+from sottovoce.audio import io, writer
+from sottovoce.audio.level import normalise
+from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
+from sottovoce.corpora.manifest import split
+from sottovoce.jobs.corpus import describe, opened
+from sottovoce.jobs.make import loudness
+from sottovoce.models.codebook import pictures
+from sottovoce.models.target import from_callable
+from sottovoce.progress import Progress
+from sottovoce.runtime.config import CODEBOOK, FRONT_END, FilterConfig
+from sottovoce.runtime.engine import State
+from sottovoce.runtime.export import save_codebook
+from sottovoce.runtime.filter import Filter
+from sottovoce.training import words
+from sottovoce.training.codebook import PRESETS, train_codebook
+from sottovoce.training.loop import Run
+
+SAMPLES = 5 * SAMPLE_RATE
+PARTS = {1: "train", 2: "train", 3: "train", 4: "validation", 5: "test"}
+LEVEL_RMS, SPEECH_RMS = 0.05, 0.025  # of the event, and of the speech over it
+
+
+def mix(corpora: Path, out: Path, seed: int = 0) -> Path:
+    """Write the recordings and `clips.csv` (path, event, speaker, gender, split) to `out`; returns the table."""
+    table = out / "clips.csv"
+    if table.is_file():
+        return table
+    out.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    spoken = _sentences(corpora / "ravdess", rng)
+    rows = []
+    for name in CLASSES:
+        (folder,) = (corpora / "esc10").glob(f"* - {name}")
+        for path in sorted(folder.glob("*.ogg")):
+            event = np.resize(io.read(path), SAMPLES)
+            actor = len(rows) % len(spoken)
+            number = actor + 1
+            speech = _laid_end_to_end([spoken[actor].pop(), spoken[actor].pop()])
+            clip = f"{len(rows):03}.wav"
+            writer.write(out / clip, normalise(event, LEVEL_RMS) + normalise(speech, SPEECH_RMS))
+            gender = "female" if number % 2 == 0 else "male"
+            rows.append((clip, name, f"{number:02}", gender, PARTS[int(path.name[0])]))
+    with open(f"{table}.part", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("path", TASK, "speaker", "gender", "split"), *rows])
+    os.replace(f"{table}.part", table)
+    return table
+
+
+class _Mute:
+    """An engine for a filter that only plays."""
+
+    def initial_state(self) -> State:
+        return {}
+
+    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
+        raise NotImplementedError
+
+
+def _as_played(network: Network, sound: tuple[float, float]) -> Callable[[Spectrum], NDArray[np.float32]]:
+    """YAMNet's scores of spectra [B, 161, 128] that a filter with these constants plays to it."""
+    player = Filter(_Mute(), FilterConfig(FRONT_END, CODEBOOK, {}, *sound))
+    return lambda spectra: network.scores(from_sound(np.stack([player.sound(spectrum) for spectrum in spectra])))
+
+
+def _sentences(ravdess: Path, rng: np.random.Generator) -> list[list[Path]]:
+    """Recordings of speech of each actor, in an order of their own."""
+    actors = [sorted(folder.glob("03-01-*")) for folder in sorted(ravdess.glob("Actor_*"))]
+    return [[paths[int(i)] for i in rng.permutation(len(paths))] for paths in actors]
+
+
+def _laid_end_to_end(paths: list[Path]) -> Wave:
+    spoken = np.concatenate([io.read(path) for path in paths])
+    return np.pad(spoken, (0, max(0, SAMPLES - len(spoken))))[:SAMPLES]
+
+
+def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
+    """A filter by which YAMNet, which can only be asked, may hear which of ten events it is; returns its folder.
+
+    An encoder learns what YAMNet says of training sounds. The words are chosen among those sounds by what YAMNet says
+    when it hears them as the filter would play them, by its own front end.
+    """
+    if (out / "card.json").is_file():
+        return out
+    torch.set_num_threads(1)
+    manifest, sounds = opened(f"csv:{table}", Progress())
+    parts = split(manifest)
+    sound = loudness(sounds, parts.train)
+    network = Network(model)
+    target = from_callable(as_target(network, None, GAIN), TASK, CLASSES)
+    settings = PRESETS["black-box"]
+    run = Run(settings.student.steps, seed, Progress())
+    few = replace(settings, drawing=replace(settings.drawing, candidates=64))
+    encoder, book = train_codebook(sounds, parts.train, [target], few, sound, run)
+    played = from_callable(_as_played(network, sound), TASK, CLASSES)
+    found = words.chosen(sounds, parts.train, [played], words.goals(book.centres), settings.drawing, seed)
+    drawn, low, high = pictures(found.reshape(*book.words.shape[:2], *found.shape[1:]))
+    book = replace(book, words=drawn, low=low, high=high)
+    card = {
+        "method": "codebook",
+        "preset": "black-box",
+        "permit": [TASK],
+        "classes": {TASK: list(CLASSES)},
+        "codes": dict(zip(book.tasks, book.sizes, strict=True)),
+        "block_s": book.block_s,
+        "rate_bits_per_s": book.rate_bits_per_s(book.tasks),
+        "corpus": describe(manifest, parts),
+        "targets": [{"task": TASK, "digest": target.digest}],
+        "seed": seed,
+        "command": "python benchmarks/listening.py",
+    }
+    save_codebook(out, encoder, book, *sound, card, {})
+    return out

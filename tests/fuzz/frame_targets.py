@@ -1,0 +1,153 @@
+"""What a stranger may send over a network, fuzzed: messages of a WebSocket connection, events of the Wyoming protocol.
+
+The stream behind is a fake that gives nothing but one value, so anything else that leaves is a leak.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from sottovoce.errors import ConfigError, SottovoceError
+from sottovoce.runtime.service import Limits, Service
+from sottovoce.runtime.wire import BYTES, decode, encode
+from sottovoce.runtime.wyoming import Event, _Listener, read_event
+
+VALUE = 0.25
+TEXT, SOUND = 0, 1
+_MOST_MESSAGES = 50
+
+
+class _Constant:
+    latency_samples = 0
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        assert samples.dtype == np.float32 and np.isfinite(samples).all()
+        return np.full(len(samples), VALUE, np.float32)
+
+    def flush(self) -> np.ndarray:
+        return np.full(3, VALUE, np.float32)
+
+    def permitting(self, tasks: tuple[str, ...]) -> None:
+        _known(tasks)
+
+
+def _known(tasks: tuple[str, ...]) -> Any:
+    if not set(tasks) <= {"word"}:
+        raise ConfigError("no such task")
+    return FILTER
+
+
+FILTER: Any = SimpleNamespace(
+    permit=("word",), digest="d", rate_bits_per_s=1.0, permitting=_known, stream=lambda rate: _Constant()
+)
+_SERVICE = Service(FILTER, Limits(idle_s=5.0))
+
+
+class _Connection:
+    """Gives the messages that it was made of, then waits as a client that says no more; keeps what it is sent."""
+
+    def __init__(self, messages: list[str | bytes]) -> None:
+        self._messages, self.sent, self.closed = messages, [], 0
+
+    async def recv(self) -> str | bytes:
+        await asyncio.sleep(0)
+        if self._messages:
+            return self._messages.pop(0)
+        for _ in range(20):
+            await asyncio.sleep(0.0005)
+        raise _hung_up()
+
+    async def send(self, message: str | bytes) -> None:
+        assert not self.closed
+        self.sent.append(message)
+
+    async def close(self, code: int, reason: str) -> None:
+        assert len(reason) < 120
+        self.closed = code
+
+
+def _hung_up() -> Exception:
+    from websockets.exceptions import ConnectionClosedError
+
+    return ConnectionClosedError(None, None)
+
+
+def messages(content: bytes) -> list[str | bytes]:
+    """A list of texts and sounds, each after a byte that says which and two with its length."""
+    found: list[str | bytes] = []
+    while len(content) > 3 and len(found) < _MOST_MESSAGES:
+        kind, length = struct.unpack("<BH", content[:3])
+        part, content = content[3 : 3 + length], content[3 + length :]
+        found.append(part if kind & 1 else part.decode(errors="replace"))
+    return found
+
+
+def joined(*parts: str | bytes) -> bytes:
+    """What `messages` takes apart."""
+    coded = [(TEXT, part.encode()) if isinstance(part, str) else (SOUND, part) for part in parts]
+    return b"".join(struct.pack("<BH", kind, len(part)) + part for kind, part in coded)
+
+
+def websocket(content: bytes) -> None:
+    """A connection of any messages ends in order, and nothing but the stream's output and JSON was sent."""
+    connection = _Connection(messages(content))
+    asyncio.run(_SERVICE._session(connection))
+    assert _SERVICE.metrics.count["connections"] == 0
+    agreed: dict[str, Any] = {}
+    for message in connection.sent:
+        if isinstance(message, str):
+            said = json.loads(message)
+            assert set(said) <= {"ready", "error", "permit", "ended"}
+            agreed = said.get("ready", agreed)
+        elif agreed["output"] == "sound":
+            assert len(message) % BYTES[agreed["encoding"]] == 0
+            assert np.allclose(decode(message, agreed["encoding"]), VALUE, atol=0.01)
+
+
+def wyoming(content: bytes) -> None:
+    """Any bytes are events, the end, or refused; sound goes on as the stream's alone, and no other payload does."""
+
+    async def read() -> None:
+        reader, listener = asyncio.StreamReader(limit=4096), _Listener(FILTER)
+        reader.feed_data(content)
+        reader.feed_eof()
+        while (event := await read_event(reader, 1 << 16)) is not None:
+            for one in listener.heard(event):
+                assert not one.payload or one.type == "audio-chunk"
+                assert np.allclose(decode(one.payload, "s16le"), VALUE, atol=0.01)
+                one.encode()
+
+    try:
+        asyncio.run(read())
+    except SottovoceError:
+        return
+
+
+FRAME_TARGETS = {"websocket": websocket, "wyoming": wyoming}
+
+
+def first_seeds() -> dict[str, list[bytes]]:
+    """Sensible conversations, from which a fuzzer starts."""
+    sound = encode(np.zeros(40, np.float32), "s16le")
+    form = {"rate": 16000, "width": 2, "channels": 1}
+    spoken = (Event("audio-start", form), Event("audio-chunk", form, sound), Event("audio-stop", {}))
+    return {
+        "websocket": [
+            joined("{}", sound, sound, '{"end": true}', sound),
+            joined('{"sample_rate": 8000, "encoding": "mulaw", "pace": "wait"}', bytes(range(256)), '{"end": true}'),
+            joined('{"encoding": "f32le", "permit": ["word"]}', b"\0\0\x80\x7f" * 4, '{"permit": []}', b"\xff" * 8),
+            joined('{"permit": ["age"]}', sound),
+            joined(sound, "{}"),
+        ],
+        "wyoming": [
+            b"".join(event.encode() for event in spoken),
+            b'{"type": "audio-chunk", "data": {"rate": 8000, "width": 2, "channels": 2}, "payload_length": 4}\nabcd',
+            Event("transcribe", {"language": "en"}).encode() + Event("custom", {}, b"secret").encode(),
+        ],
+    }

@@ -1,0 +1,167 @@
+"""`live` and `serve` as a user starts them: processes, a terminal, signals, a real sound server where there is one."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sottovoce.runtime import shipped
+from sottovoce.runtime.filter import Filter
+
+RATE = 16000
+START = [sys.executable, "-m", "sottovoce.cli"]
+FILTER = "digit"  # comes along
+FAIL_CLOSED = Path(__file__).parents[1] / "benchmarks" / "fail_closed.py"
+
+
+def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*START, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120)
+
+
+@contextlib.contextmanager
+def started(*arguments: object, **options):
+    with subprocess.Popen([*START, *map(str, arguments)], **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def room(tmp_path):
+    """A sound file of 4 s."""
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "room.wav", 0.1 * rng.standard_normal(4 * RATE), RATE, "PCM_16")
+    return tmp_path / "room.wav"
+
+
+def test_a_simulated_microphone_takes_the_same_way_in_time(room, tmp_path):
+    out = tmp_path / "out.wav"
+    began = time.monotonic()
+    done = call("live", FILTER, "--simulate", room, "--out", out, "--headless", "--memory", 1, "--margin-ms", 500)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began > 4.0
+    said = json.loads(done.stderr.splitlines()[-1])
+    heard, _ = soundfile.read(out, dtype="float32")
+    original, _ = soundfile.read(room, dtype="float32")
+    stream = Filter.load(shipped.found(FILTER)).stream()
+    delay = round(said["latency_ms"] * RATE / 1000)
+    expected = stream.feed(original)
+    given = heard[delay : delay + len(expected)]
+    # On a busy computer a block may come too late, and is silence; all else is what the filter draws.
+    assert ((np.abs(given - expected[: len(given)]) <= 2.0**-15) | (given == 0)).all()
+    assert said["heard"] + said["dropped_burst"] >= 4 * RATE and given.any()
+
+
+def test_raw_sound_goes_to_standard_output(room):
+    done = subprocess.run(
+        [*START, "live", FILTER, "--simulate", str(room), "--out", "-", "--headless", "--seconds", "1"],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert len(done.stdout) >= 2 * 0.9 * RATE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["live", FILTER, "--simulate", "x.wav"], "--virtual-mic NAME"),
+        (["live", FILTER, "--simulate", "x.wav", "--out", "a.wav", "--out-device", "b"], "one of"),
+        (["live", FILTER, "--permit", "mood", "--out", "-"], "mood"),
+        (["live", FILTER, "--virtual-mic", "no such; name", "--simulate", "x.wav"], "letters"),
+        (["serve", FILTER, "--host", "0.0.0.0"], "other machines"),
+        (["serve", FILTER, "--protocol", "smoke-signals"], "smoke-signals"),
+        (["serve", FILTER, "--forward", "127.0.0.1:1"], "wyoming"),
+        (["serve", FILTER, "--protocol", "wyoming", "--forward", "nowhere"], "HOST:PORT"),
+        (["serve", FILTER, "--tls-cert", "x.pem"], "both"),
+        (["serve", FILTER, "--token-file", "none"], "token"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_status_2(arguments, named):
+    done = call(*arguments)
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1 and named in done.stderr
+
+
+def test_the_keyboard_gives_and_takes_consent_and_stops(room, tmp_path):
+    keyboard, terminal = pty.openpty()
+    shown = b""
+
+    def until(*texts: bytes) -> None:
+        nonlocal shown
+        deadline = time.monotonic() + 30
+        while not all(text in shown.rpartition(b"\r\x1b[K")[2] for text in texts):
+            assert time.monotonic() < deadline, shown[-500:]
+            if select.select([keyboard], [], [], 0.1)[0]:
+                shown += os.read(keyboard, 1 << 16)
+
+    command = ["live", "emotion-gender", "--simulate", room, "--out", tmp_path / "out.wav"]
+    with started(*command, stdin=terminal, stdout=terminal, stderr=terminal) as process:
+        until(b"STOPPED", b"1:emotion+ 2:gender+")
+        until(b"OBFUSCATED")
+        os.write(keyboard, b"1")
+        until(b"1:emotion- 2:gender+")
+        os.write(keyboard, b" ")
+        until(b"STOPPED", b"1:emotion- 2:gender+")
+        os.write(keyboard, b"1 ")
+        until(b"OBFUSCATED", b"1:emotion+ 2:gender+")
+        os.write(keyboard, b"q")
+        assert process.wait(10) == 0
+    for descriptor in (keyboard, terminal):
+        os.close(descriptor)
+    assert soundfile.info(tmp_path / "out.wav").frames > 0
+
+
+def test_a_signal_ends_it_in_order(room, tmp_path):
+    out = tmp_path / "out.wav"
+    with started("live", FILTER, "--simulate", room, "--out", out, "--headless", stderr=subprocess.PIPE) as process:
+        assert process.stderr.readline()  # the first report: it runs
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    assert soundfile.info(out).frames > 0
+
+
+def test_a_service_says_where_it_is_and_drains():
+    pytest.importorskip("websockets")
+    with started("serve", FILTER, "--port", 0, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        port = json.loads(process.stdout.readline())["port"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+            assert answer.read() == b"ok\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_without_websockets_it_says_what_to_install():
+    code = "import sys; sys.modules['websockets'] = sys.modules['websockets.asyncio.server'] = None\n"
+    code += f"sys.argv = ['sottovoce', 'serve', '{FILTER}']; from sottovoce.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "sottovoce[serve]" in done.stderr
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("pulseaudio", "pactl", "parec"))), reason="needs pulseaudio")
+def test_the_microphone_is_never_in_the_virtual_one_whoever_is_killed(monkeypatch):
+    spec = importlib.util.spec_from_file_location("fail_closed", FAIL_CLOSED)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    found = script.measure(FILTER, 4, 1.5)
+    assert all(like > 0.9 for like in found["control"].values()), "the test hears the microphone where it is"
+    for when, sound in found["heard"].items():
+        assert not any(sound[name]["suspect"] for name in script.WINDOWS), when
+    assert found["heard"]["while workers were killed"]["silent"] < 1.0, "something was played"
+    assert found["the virtual microphone stayed for its listener"]
+    assert found["the tool said that somebody hears the microphone itself"]
