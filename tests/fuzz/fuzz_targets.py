@@ -64,7 +64,8 @@ def filter_folder(content: bytes) -> None:
             return
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {
+OWN: dict[str, Callable[[bytes], None]] = {"sound-file": sound_file, "filter-folder": filter_folder}
+TARGETS = OWN | FRAME_TARGETS
     "sound-file": sound_file,
     "filter-folder": filter_folder,
     **FRAME_TARGETS,
