@@ -66,10 +66,6 @@ def filter_folder(content: bytes) -> None:
 
 OWN: dict[str, Callable[[bytes], None]] = {"sound-file": sound_file, "filter-folder": filter_folder}
 TARGETS = OWN | FRAME_TARGETS
-    "sound-file": sound_file,
-    "filter-folder": filter_folder,
-    **FRAME_TARGETS,
-}
 
 
 def seeds(target: str) -> list[bytes]:
