@@ -191,7 +191,8 @@ def linked(train: Sent, test: Sent, seed: int) -> dict[str, Any]:
         linker.fit(train.latents[:, 1], train.clips.speaker)
         alike = linker.similarity(test.latents[first[chosen], 1], test.latents[second[chosen], 1])
         wrong, right, _ = roc_curve(same[chosen], alike)
-        rate = float(wrong[np.argmin(np.abs(wrong - (1.0 - right)))])
+        nearest = np.argmin(np.abs(wrong - (1.0 - right)))
+        rate = float(wrong[nearest] + 1.0 - right[nearest]) / 2.0  # where all are alike, no threshold has them equal
         found.append({"attacker": linker.name, "eer": rate, "auc": float(roc_auc_score(same[chosen], alike))})
     return min(found, key=lambda entry: entry["eer"])
 
