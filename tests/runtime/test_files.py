@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sottovoce.audio import io
+from sottovoce.audio import io, segment
 from sottovoce.errors import AudioError, ConfigError
 from sottovoce.runtime.files import protect, protect_stream
 
@@ -199,6 +199,8 @@ def test_a_full_disk_fails_the_file_and_leaves_nothing(tiny, tmp_path):
 
 def test_a_failing_engine_leaves_nothing(tiny, tmp_path):
     class Broken:
+        front_end = staticmethod(segment.front_end)
+
         def initial_state(self):
             return {}
 

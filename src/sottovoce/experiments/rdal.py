@@ -46,7 +46,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
     found = parallel(delayed(_made)(preset, seed, corpora, out) for preset, seed in planned)
     write_file(out / "rdal.json", json.dumps(found, indent=1).encode())
     write_file(out / "rdal-verification.svg", verification_curve(found))
-    write_file(out / "rdal-plane.svg", plane(found))
+    write_file(out / "rdal-plane.svg", plane(found, METHODS))
     return table(found, METHODS)
 
 

@@ -89,7 +89,7 @@ def verification_curve(found: Sequence[Found]) -> bytes:
     return _svg(figure)
 
 
-def plane(found: Sequence[Found]) -> bytes:
+def plane(found: Sequence[Found], names: Mapping[str, str]) -> bytes:
     """An SVG: accuracy of events over the AUC of the worst attacker of the ladder, a point for each run."""
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -97,7 +97,8 @@ def plane(found: Sequence[Found]) -> bytes:
     for ink, method in zip(_INKS, methods, strict=False):
         runs = [each for each in found if each["method"] == method]
         x = [worst(each["speech"])["auc"]["score"] for each in runs]
-        axes.plot(x, [100 * each["event"]["all"]["score"] for each in runs], "o", ms=5, color=ink, label=method)
+        y = [100 * each["event"]["all"]["score"] for each in runs]
+        axes.plot(x, y, "o", ms=5, color=ink, label=names.get(method, method))
     axes.axvline(0.5, color="black", ls=":", lw=0.8)
     axes.set(xlabel="speech, AUC of the worst attacker", ylabel="events, %")
     axes.spines[["top", "right"]].set_visible(False)
