@@ -94,7 +94,7 @@ def test_what_was_there_without_protection_is_kept_for_attackers_alone(tmp_path:
     filter_ = Filter.load(tmp_path / "filter")
     segments = np.random.default_rng(1).standard_normal((2, 20480)).astype(np.float32)
     spectra = filter_.engine.front_end(segments)
-    before = latent.unprotected(tmp_path / "filter", filter_.engine.config).run(spectra)
+    before = latent.unprotected(tmp_path / "filter").run(spectra)
     assert before.shape == (2, 512) and np.allclose(np.linalg.norm(before, axis=1), 1.0, atol=1e-4)
     assert not np.allclose(before, filter_.obfuscate(segments)[:, :, 0], atol=0.1)
 

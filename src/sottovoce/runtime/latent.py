@@ -82,8 +82,9 @@ def heard(config: FilterConfig) -> tuple[str, tuple[int, int]]:
     return MAGNITUDES, (mel.window_samples(rate) // 2 + 1, 1 + samples // (rate // 100))
 
 
-def unprotected(folder: Path, config: FilterConfig) -> Graph:
+def unprotected(folder: Path) -> Graph:
     """The graph from what a sender hears to latents without protection; ModelError where the folder has none."""
+    config = FilterConfig.parse((folder / "config.json").read_text(encoding="utf-8"))
     name, shape = heard(config)
     return Graph(folder / UNPROTECTED, LATENT, (config.settings["latent"],), hears=name, heard=shape)
 
