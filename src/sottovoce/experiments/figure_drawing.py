@@ -22,7 +22,7 @@ PAPER: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]] = {
 }
 INKS = {"optin": "#0068a8", "adr": "#c04a00", "codebook": "#1a7f5a"}
 _LINES = ((":", "chance"), ("--", "floor"))
-MARKS = {"ignorant": "s", "informed": "o", "worst": "x"}
+MARKS = {"ignorant": "s", "informed": "o", "worst": "+"}
 Found = Mapping[str, Any]
 
 
@@ -51,9 +51,9 @@ def caption(title: str, found: Sequence[Found]) -> str:
 def table(found: Sequence[Found], attributes: Sequence[str]) -> str:
     """Markdown: means over seeds with the 95 % interval of the mean, in per cent; the paper's points are last."""
     lines = [
-        "| corpus | method | target before | after | attacked | chance | floor | ceiling | ignorant | informed | worst "
-        "| by | the paper: unprotected / ignorant / informed |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| corpus | method | target before | after | attacked | chance | floor | ceiling "
+        "| x-vectors, unprotected | ignorant | informed | worst | by | the paper: unprotected / ignorant / informed |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for corpus in corpora_of(found):
         for method, name in METHODS.items():
@@ -65,8 +65,8 @@ def table(found: Sequence[Found], attributes: Sequence[str]) -> str:
                     cells += [_mean([each["permitted"][side] for each in runs]) for side in ("original", "obfuscated")]
                     cells += [task, f"{100 * entries[0]['chance']:.1f}"]
                     cells += [
-                        _mean([entry[key] for entry in entries])
-                        for key in ("floor", "ceiling", "ignorant", "informed", "worst")
+                        _mean([entry.get(key) for entry in entries])
+                        for key in ("floor", "ceiling", "unprotected", "ignorant", "informed", "worst")
                     ]
                     cells += [", ".join(sorted({entry["worst"]["attacker"] for entry in entries}))]
                     lines.append(f"| {' | '.join([*cells, _published(corpus, method, runs[0]['permit'], task)])} |")
@@ -128,7 +128,7 @@ def over_each_other(found: Sequence[Found], across: str, up: str) -> bytes:
 
 def _mark(axes: Axes, x: Found | None, y: Found | None, mark: str, ink: str) -> None:
     if x is not None and y is not None:
-        axes.plot(100 * x["score"], 100 * y["score"], mark, ms=6, color=ink, alpha=0.7)
+        axes.plot(100 * x["score"], 100 * y["score"], mark, ms=12 if mark == "+" else 6, color=ink, alpha=0.7)
 
 
 def _lines(line: Any, entry: Found) -> None:
