@@ -102,11 +102,12 @@ def train(
     target: Annotated[str, typer.Option(help="Target of each permitted task, in order: folder, ONNX or URL.")],
     out: Out,
     method: Annotated[
-        str, typer.Option(help="codebook; optin; raw (its rejected loss); words (digits); or rdal.")
+        str, typer.Option(help="codebook; optin; raw (its rejected loss); words (digits); rdal; or adr.")
     ] = "codebook",
     preset: Preset = "compact",
     codes: Annotated[int, typer.Option(help="Codes of each task; 0: one for each class.", min=0, max=256)] = 0,
     block: Annotated[int, typer.Option(help="Segments of 1.28 s to a block: 1, 2, 4, 8 or 16.")] = 1,
+    hide: Annotated[str | None, typer.Option(help="What adr is told to hide, with commas; default: gender.")] = None,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
@@ -125,6 +126,7 @@ def train(
             block,
             seed,
             shared.command(),
+            shared.names(hide),
         )
         card = make_filter(wanted, shared.Progress())
     rate = f", at most {card['rate_bits_per_s']:.3g} bits/s" if card["rate_bits_per_s"] is not None else ""

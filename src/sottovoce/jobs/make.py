@@ -13,26 +13,28 @@ from numpy.typing import NDArray
 
 from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import LEVEL_RMS, cut, front_end
-from sottovoce.audio.spectrum import log_spectrum
+from sottovoce.audio.spectrum import SAMPLE_RATE, log_spectrum
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest, Split, SplitRule, check_task, split
 from sottovoce.errors import ConfigError
-from sottovoce.jobs import rdal
+from sottovoce.jobs import adr, rdal
 from sottovoce.jobs.corpus import describe, opened, split_of
 from sottovoce.jobs.digits import make_words
 from sottovoce.models.checkpoint import check_place
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import LATENT
 from sottovoce.models.target import Target, load_target, save_target, vote
+from sottovoce.models.xvector import EMBEDDING
 from sottovoce.progress import Report
 from sottovoce.runtime.config import FRONT_END, FilterConfig
 from sottovoce.runtime.export import save_codebook, save_filter, save_latent
+from sottovoce.training import adr as adr_training
 from sottovoce.training import codebook, optin
 from sottovoce.training import rdal as rdal_training
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
 
-METHODS = ("codebook", "optin", "raw", "words", "rdal")
+METHODS = ("codebook", "optin", "raw", "words", "rdal", "adr")
 
 
 def make_target(
@@ -73,7 +75,8 @@ def make_target(
 class Wanted:
     """A filter to train: the tasks that it permits, where the target of each is, and how.
 
-    `codes` of each task, 0 for one per class, and segments to a block are for the method "codebook".
+    `codes` of each task, 0 for one per class, and segments to a block are for the method "codebook"; `hide`, the
+    declared attributes, is for "adr".
     """
 
     corpus: str
@@ -86,12 +89,15 @@ class Wanted:
     block_segments: int = 1
     seed: int = 0
     command: str = ""
+    hide: tuple[str, ...] = ()
 
 
 def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
     """Train a filter that permits the tasks of its targets, and write it; returns what its card says."""
     if wanted.method not in METHODS:
         raise ConfigError(f"unknown method '{wanted.method}'; known: {', '.join(METHODS)}.")
+    if wanted.hide and wanted.method != "adr":
+        raise ConfigError(f"--hide is for the method adr, got '{wanted.method}': what it does not permit is private.")
     check_place(wanted.out, "filter")
     if wanted.method == "words":
         return make_words(wanted.corpus, wanted.permit, wanted.targets, wanted.out, wanted.seed, wanted.command, report)
@@ -103,7 +109,7 @@ def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
             raise ConfigError("the targets were trained on different corpora or splits; train them on one.")
     sound = loudness(sounds, parts.train)
     began = time.monotonic()
-    make = {"codebook": _codebook, "rdal": _rdal}.get(wanted.method, _optin)
+    make = {"codebook": _codebook, "rdal": _rdal, "adr": _adr}.get(wanted.method, _optin)
     card, save = make(wanted, _Material(targets, manifest, sounds, parts, sound), report)
     card |= {
         "method": wanted.method,
@@ -206,6 +212,23 @@ def _rdal(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str,
     config = FilterConfig(FRONT_END, "rdal", {**sizes, "codes": classes if settings.codes else 0}, 0.0, 1.0)
     return rdal.described(trained, settings), lambda said, places: save_latent(
         wanted.out, trained.sender, config, {target.task: trained.reader}, said, places
+    )
+
+
+def _adr(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
+    """What the card says of a filter of embeddings, and how to write it."""
+    (target, *_), manifest, sounds, parts, _ = made_of
+    settings = _preset(adr_training.PRESETS, wanted.preset)
+    hidden = adr.declared(manifest, target.task, wanted.hide)
+    name = identity(
+        settings=asdict(settings), hide=hidden, corpus=manifest.digest, target=target.digest, seed=wanted.seed
+    )
+    run = Run(settings.steps, wanted.seed, report, _partial(wanted.out), name)
+    trained = adr.train_sender(manifest, sounds, parts.train, target, hidden, settings, run)
+    sizes = {"latent": EMBEDDING, "classes": len(target.classes), "codes": 0, "sample_rate": SAMPLE_RATE}
+    config = FilterConfig(FRONT_END, "adr", sizes, 0.0, 1.0)
+    return adr.described(trained, hidden, settings), lambda said, places: save_latent(
+        wanted.out, trained.sender, config, {target.task: trained.reader}, said, places, trained.sender.unprotected()
     )
 
 

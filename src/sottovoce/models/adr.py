@@ -96,6 +96,19 @@ class Adr(nn.Module):
     def forward(self, spectra: Tensor) -> Tensor:
         return self.embed(spectra)
 
+    def unprotected(self) -> nn.Module:
+        """`original` as a network."""
+        return _Unprotected(self)
+
+
+class _Unprotected(nn.Module):
+    def __init__(self, adr: Adr) -> None:
+        super().__init__()
+        self.adr = adr
+
+    def forward(self, spectra: Tensor) -> Tensor:
+        return self.adr.original(spectra)
+
 
 class EmbeddingRecogniser(nn.Module):
     """The target of ADR: embeddings [B, 512] of length 1 to logits [B, K]."""

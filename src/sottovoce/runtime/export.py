@@ -90,10 +90,12 @@ def save_latent(
     readers: Mapping[str, nn.Module],
     card: Mapping[str, Any],
     targets: Mapping[str, Path],
+    unprotected: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Write a filter of latents as a folder, all or nothing; returns its card as written. See `save_filter`.
 
     `sender` maps what `latent.heard` says of `config` to latents, each of `readers` maps latents to logits.
+    `unprotected` gives the latents that there were without protection, which an ignorant attacker learns from.
     """
     name, shape = latent.heard(config)
     width = config.settings["latent"]
@@ -105,6 +107,8 @@ def save_latent(
         "config.json": _config(config.architecture, config.settings, config.sound_mean, config.sound_std),
         "filter.onnx": graph,
     }
+    if unprotected is not None:
+        files[latent.UNPROTECTED] = _exported(copy.deepcopy(unprotected).cpu().eval(), latent.LATENT, name, shape)
     for task, reader in readers.items():
         posteriors = nn.Sequential(copy.deepcopy(reader).cpu().eval(), nn.LogSoftmax(dim=1))
         files[latent.reader_place(task)] = _exported(posteriors, SCORES, latent.LATENT, (width,))

@@ -23,6 +23,7 @@ from sottovoce.runtime.engine import INPUT, SCORES, Graph, State
 
 LATENT = "latent"
 MAGNITUDES = "magnitudes"
+UNPROTECTED = "unprotected.onnx"  # in a filter folder, latents before protection: read by attackers, never by a filter
 
 _LIMITS = {"latent": (1, 4096), "classes": (2, 4096), "codes": (0, 4096), "sample_rate": (8000, 48000)}  # of settings
 
@@ -79,6 +80,13 @@ def heard(config: FilterConfig) -> tuple[str, tuple[int, int]]:
     rate = config.settings["sample_rate"]
     samples = round(SEGMENT_SAMPLES * rate / SAMPLE_RATE)
     return MAGNITUDES, (mel.window_samples(rate) // 2 + 1, 1 + samples // (rate // 100))
+
+
+def unprotected(folder: Path) -> Graph:
+    """The graph from what a sender hears to latents without protection; ModelError where the folder has none."""
+    config = FilterConfig.parse((folder / "config.json").read_text(encoding="utf-8"))
+    name, shape = heard(config)
+    return Graph(folder / UNPROTECTED, LATENT, (config.settings["latent"],), hears=name, heard=shape)
 
 
 def reader_place(task: str) -> str:

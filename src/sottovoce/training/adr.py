@@ -25,6 +25,8 @@ from torch.optim import Optimizer
 from sottovoce.models.adr import CODE, Adr, AttributeReader, EmbeddingRecogniser
 from sottovoce.models.xvector import EMBEDDING, XVector
 from sottovoce.training.loop import Run, train
+from sottovoce.training.xvector import PRESETS as XVECTORS
+from sottovoce.training.xvector import XVectorSettings
 
 Game = Literal["released", "text"]
 
@@ -33,7 +35,7 @@ _FRESH_RATE = 3e-3
 
 @dataclass(frozen=True)
 class AdrSettings:
-    """How ADR is trained; `game` says by which of the two losses."""
+    """How ADR is trained, on which x-vectors; `game` says by which of the two losses."""
 
     game: Game = "released"
     steps: int = 12_000  # of 1e-2: as far as the release's 1.2 million steps of 1e-4
@@ -44,6 +46,7 @@ class AdrSettings:
     classifier_steps: int = 2000
     adversary_weight: float = 1.0
     crops: int = 8  # random segments of each training clip, besides those it is cut into
+    xvector: XVectorSettings = XVECTORS["compact"]
 
 
 _COMPACT = AdrSettings()
@@ -51,8 +54,9 @@ PRESETS: Mapping[str, AdrSettings] = MappingProxyType(
     {
         "compact": _COMPACT,
         "text": replace(_COMPACT, game="text"),
+        "quick": replace(_COMPACT, steps=2000, classifier_steps=500, crops=2, xvector=XVECTORS["quick"]),
         # 100 epochs of 786 k x-vectors, as the logs of the release count them
-        "paper": AdrSettings(steps=1_228_000, learning_rate=1e-4, classifier_steps=184_000),
+        "paper": AdrSettings(steps=1_228_000, learning_rate=1e-4, classifier_steps=184_000, xvector=XVECTORS["paper"]),
     }
 )
 

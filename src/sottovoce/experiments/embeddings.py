@@ -1,0 +1,68 @@
+"""What attackers read in x-vectors, before and after ADR, that have only met them without protection.
+
+The attackers of an audit that know originals know spectra, and cannot read embeddings; the paper's know x-vectors.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce.attack.attacker import accuracy
+from sottovoce.attack.families import FAMILIES
+from sottovoce.audio.segment import front_end
+from sottovoce.audio.spectrum import Wave
+from sottovoce.audit import metrics
+from sottovoce.audit.case import Case
+from sottovoce.audit.hearing import Hearing, hear_features
+from sottovoce.jobs.corpus import opened, split_of
+from sottovoce.progress import Report
+from sottovoce.runtime import latent
+from sottovoce.runtime.filter import Filter
+
+ATTACKERS = ("nearest", "linear")
+
+
+def read_embeddings(folder: Path, spec: str, attributes: Sequence[str], report: Report) -> dict[str, dict[str, Any]]:
+    """For each of `attributes` the best attacker, by validation, on x-vectors before protection ("unprotected") and,
+    fitted on these, on what leaves the filter in `folder` ("ignorant").
+    """
+    filter_ = Filter.load(folder)
+    manifest, sounds = opened(spec, report)
+    case = Case(manifest, sounds, split_of(filter_.card, manifest))
+    graph = latent.unprotected(folder)
+
+    def before(segments: Wave) -> NDArray[np.float32]:
+        return graph.run(front_end(segments))[:, :, None]
+
+    with tempfile.TemporaryDirectory() as scratch:
+        original, protected = (
+            hear_features(case, ear, name, filter_.digest, 0, Path(scratch))
+            for name, ear in (("unprotected", before), ("features", filter_.obfuscate))
+        )
+        return {task: _read(case, task, original, protected) for task in attributes}
+
+
+def _read(case: Case, task: str, original: Hearing, protected: Hearing) -> dict[str, Any]:
+    """Attackers fitted on `original`, and what each of the two hearings gives them."""
+    train, validation, truth = (case.labels(task, part) for part in ("train", "validation", "test"))
+    rows: dict[str, list[dict[str, Any]]] = {"unprotected": [], "ignorant": []}
+    for family in ATTACKERS:
+        attacker = FAMILIES[family].make(0, 0)
+        known = original.part("validation")
+        attacker.fit(original.part("train"), train, known, validation, len(case.classes(task)))
+        for name, hearing in (("unprotected", original), ("ignorant", protected)):
+            right = attacker.scores(hearing.part("test")).argmax(axis=1) == truth
+            rows[name].append(
+                {
+                    "attacker": f"{attacker.name}, fitted on x-vectors",
+                    "validation": accuracy(attacker, hearing.part("validation"), validation),
+                    **metrics.accuracy(right, case.cluster(task)[1])._asdict(),
+                }
+            )
+    return {name: max(found, key=lambda row: float(row["validation"])) for name, found in rows.items()}

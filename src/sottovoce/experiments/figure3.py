@@ -1,0 +1,37 @@
+"""Figure 3 of the opt-in paper: what a target still gets right, over what attackers read.
+
+Made by `sottovoce experiment figure3a` (permit the speaker, attack the gender) and `figure3b` (the other way round),
+from the runs of `figure_runs`. The values of the article's Figure 3 were not found; the table has those of its Figure 4
+that are of the same permitted task and attribute.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from sottovoce.experiments.figure_drawing import caption, over_target, table
+from sottovoce.experiments.figure_runs import PERMIT_GENDER, PERMIT_SPEAKER, Setting, found_so_far
+from sottovoce.models.checkpoint import write_file
+
+
+def run_a(corpora: Path, out: Path, workers: int) -> str:
+    """Permit the speaker, attack the gender; writes `out`/figure3a.json and .svg after each seed, returns a table."""
+    return _made("figure3a", "gender", PERMIT_SPEAKER, corpora, out, workers)
+
+
+def run_b(corpora: Path, out: Path, workers: int) -> str:
+    """Permit the gender, attack the speaker; writes `out`/figure3b.json and .svg after each seed, returns a table."""
+    return _made("figure3b", "speaker", PERMIT_GENDER, corpora, out, workers)
+
+
+def _made(name: str, attacked: str, settings: Sequence[Setting], corpora: Path, out: Path, workers: int) -> str:
+    text = ""
+    for every in found_so_far(settings, corpora, out, workers):
+        found = [each | {"private": {attacked: each["private"][attacked]}} for each in every]
+        said = caption(name, found)
+        write_file(out / f"{name}.json", json.dumps({"caption": said, "runs": found}, indent=1).encode())
+        write_file(out / f"{name}.svg", over_target(found, attacked))
+        text = f"{said}\n\n{table(found, (attacked,))}"
+    return text

@@ -1,0 +1,141 @@
+"""The runs behind Figures 3 and 4 of the opt-in paper: corpora, three methods and seeds, one filter and one audit each.
+
+Seed 0 of everything comes first. Every run is kept as it ends, so that a killed experiment goes on, and figures that
+need the same filters and audits share them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from joblib import Parallel, delayed
+
+from sottovoce.corpora.manifest import SplitRule
+from sottovoce.experiments.embeddings import read_embeddings
+from sottovoce.jobs.attack import Ask, run_audit
+from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.models.checkpoint import write_file
+
+METHODS = {"optin": "opt-in", "adr": "ADR", "codebook": "codebook"}
+PRESET = "compact"
+SEEDS = (0, 1, 2)
+ATTACKERS = "quick"
+Found = Mapping[str, Any]
+
+
+class Setting(NamedTuple):
+    """A corpus and its folder, what is permitted, attacked and declared to ADR, and the split (None: the corpus')."""
+
+    corpus: str
+    folder: str
+    permit: str
+    attack: tuple[str, ...]
+    hide: str
+    split: SplitRule | None = None
+
+
+# Of LibriSpeech the part whose speakers have several utterances each in the sample: others cannot be told apart.
+PERMIT_SPEAKER = (
+    Setting("ravdess", "ravdess", "speaker", ("gender", "emotion"), "gender"),
+    Setting("emodb", "emodb", "speaker", ("gender", "emotion"), "gender"),
+    Setting("librispeech", "librispeech/test-other", "speaker", ("gender",), "gender", "utterance"),
+)
+PERMIT_GENDER = (
+    Setting("ravdess", "ravdess", "gender", ("speaker",), "speaker"),
+    Setting("emodb", "emodb", "gender", ("speaker",), "speaker"),
+    Setting("librispeech", "librispeech/test-other", "gender", ("speaker",), "speaker", "utterance"),
+)
+
+
+def found_so_far(settings: Sequence[Setting], corpora: Path, out: Path, workers: int) -> Iterator[list[dict[str, Any]]]:
+    """All runs of `settings`, `workers` side by side with one thread each: what was found up to each seed."""
+    parallel = Parallel(n_jobs=workers, batch_size=1)
+    parallel(delayed(_target)(setting, corpora, out) for setting in settings)
+    found: list[dict[str, Any]] = []
+    for seed in SEEDS:
+        runs = [(setting, method, seed) for setting in settings for method in METHODS]
+        found += parallel(delayed(_made)(*each, corpora, out) for each in runs)
+        yield found
+
+
+def _place(setting: Setting, out: Path) -> Path:
+    return out / "runs" / f"figures-{setting.corpus}-{setting.permit}"
+
+
+def _target(setting: Setting, corpora: Path, out: Path) -> None:
+    """Train a target unless it is there."""
+    torch.set_num_threads(1)
+    folder = _place(setting, out) / "target"
+    if not folder.is_dir():
+        spec = f"{setting.corpus}:{corpora / setting.folder}"
+        command = f"sottovoce target --corpus {setting.corpus}:PATH --task {setting.permit} --out target"
+        command += f" --split {setting.split}" if setting.split else ""
+        make_target(spec, setting.permit, folder, PRESET, setting.split, 0, command, _quiet)
+
+
+def _made(setting: Setting, method: str, seed: int, corpora: Path, out: Path) -> dict[str, Any]:
+    """Train and audit a filter, unless that was done."""
+    torch.set_num_threads(1)
+    place = _place(setting, out) / f"{method}-{seed}"
+    if (place / "kept.json").is_file():
+        kept: dict[str, Any] = json.loads((place / "kept.json").read_text(encoding="utf-8"))
+        return kept
+    spec = f"{setting.corpus}:{corpora / setting.folder}"
+    hide = (setting.hide,) if method == "adr" else ()
+    train = f"sottovoce train --corpus {setting.corpus}:PATH --permit {setting.permit} --target target"
+    train += f" --method {method} --preset {PRESET} --seed {seed} --out filter"
+    train += f" --hide {setting.hide}" if hide else ""
+    filter_, target = place / "filter", _place(setting, out) / "target"
+    if not filter_.is_dir():
+        wanted = Wanted(
+            spec, (setting.permit,), (target,), filter_, method, PRESET, seed=seed, command=train, hide=hide
+        )
+        make_filter(wanted, _quiet)
+    said = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attack {','.join(setting.attack)}"
+    said += f" --attackers {ATTACKERS} --out audit"
+    if not (place / "audit" / "digests.json").is_file():
+        run_audit(Ask(str(filter_), spec, place / "audit", ATTACKERS, setting.attack, command=said), _quiet)
+    results = json.loads((place / "audit" / "results.json").read_text(encoding="utf-8"))
+    read = read_embeddings(filter_, spec, setting.attack, _quiet) if method == "adr" else {}
+    kept = _kept(setting, method, seed, results, read) | {"commands": [train, said]}
+    write_file(place / "kept.json", json.dumps(kept, indent=1).encode())
+    print(f"{setting.corpus}, permit {setting.permit}, {METHODS[method]}, seed {seed}: done", flush=True)
+    return kept
+
+
+def _kept(setting: Setting, method: str, seed: int, results: Found, embeddings: Found) -> dict[str, Any]:
+    """What is worth keeping of a run, without the paths of this machine."""
+    private = {}
+    for task, entry in results["private"].items():
+        private[task] = {key: entry[key] for key in ("chance", "floor", "ceiling", "worst", "leakage", "verdict")}
+        for knowledge in ("ignorant", "informed"):
+            private[task][knowledge] = _best([row for row in entry["attackers"] if row["knowledge"] == knowledge])
+        private[task] |= embeddings.get(task, {})
+    corpus = {key: results["corpus"][key] for key in ("name", "digest", "split", "split_seed", "test_clips")}
+    return {
+        "method": method,
+        "preset": PRESET,
+        "seed": seed,
+        "permit": setting.permit,
+        "declared": setting.hide if method == "adr" else None,
+        "attackers": results["attackers"],
+        "corpus": corpus,
+        "filter": results["filter"],
+        "valid": results["valid"],
+        "permitted": results["permitted"][setting.permit],
+        "private": private,
+        "seconds": results["seconds"],
+    }
+
+
+def _best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row that did best on validation; None where there is none."""
+    return max(rows, key=lambda row: row["validation"]) if rows else None
+
+
+def _quiet(done: int, total: int, note: str) -> None:
+    """Several runs are side by side: what they say would be a tangle."""

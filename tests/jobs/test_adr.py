@@ -1,0 +1,126 @@
+"""ADR as a filter: trained, loaded, read, audited, and refused in one sentence."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import soundfile
+
+from sottovoce.audit import efforts
+from sottovoce.audit.efforts import Effort
+from sottovoce.audit.record import verify
+from sottovoce.errors import SottovoceError
+from sottovoce.jobs.attack import Ask, run_audit
+from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.runtime import latent
+from sottovoce.runtime.filter import Filter
+from sottovoce.training import adr
+from sottovoce.training import target as target_training
+from sottovoce.training.target import TargetSettings
+from sottovoce.training.xvector import XVectorSettings
+
+RATE = 16000
+TINY = {
+    "steps": 3,
+    "batch": 8,
+    "classifier_steps": 2,
+    "crops": 1,
+    "xvector": XVectorSettings({"width": 4, "pooled": 6}, steps=2, batch=6),
+}
+LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
+
+
+def silent(done: int, total: int, note: str) -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    presets = {name: replace(settings, **TINY) for name, settings in adr.PRESETS.items()}
+    monkeypatch.setattr(adr, "PRESETS", MappingProxyType(presets))
+    monkeypatch.setattr(efforts, "EFFORTS", {"quick": LITTLE})
+    words = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, 3, 4)
+    monkeypatch.setattr(target_training, "PRESETS", {"compact": words})
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def corpus(folder: Path, gender: bool = True) -> str:
+    """Four voices that are tones, in two moods that are how loud the noise is."""
+    rng = np.random.default_rng(0)
+    rows = [("path", "speaker", "mood", *(["gender"] if gender else []))]
+    time = np.arange(RATE) / RATE
+    for number in range(48):
+        voice, mood = number % 4, number // 4 % 2
+        wav = 0.1 * np.sin(2 * np.pi * (300 + 700 * voice) * time + rng.uniform(0, 6))
+        soundfile.write(folder / f"{number}.flac", wav + 0.02 * mood * rng.standard_normal(RATE), RATE)
+        said = ["female" if voice < 2 else "male"] if gender else []
+        rows.append((f"{number}.flac", f"voice-{voice}", ("calm", "loud")[mood], *said))
+    with (folder / "clips.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return f"csv:{folder / 'clips.csv'}"
+
+
+def made(spec: str, folder: Path, permit: str, hide: tuple[str, ...] = (), preset: str = "compact", method="adr"):
+    make_target(spec, permit, folder / "target", "compact", "utterance", 0, "", silent)
+    wanted = Wanted(spec, (permit,), (folder / "target",), folder / "filter", method, preset, hide=hide)
+    return make_filter(wanted, silent)
+
+
+@pytest.mark.parametrize(
+    ("permit", "hide", "preset", "hidden"),
+    [
+        ("speaker", (), "compact", ["gender"]),
+        ("speaker", ("gender", "mood"), "text", ["gender", "mood"]),
+        ("gender", ("speaker",), "quick", ["speaker"]),
+    ],
+)
+def test_features_are_embeddings_that_a_reader_reads(tmp_path: Path, permit, hide, preset, hidden) -> None:
+    card = made(corpus(tmp_path), tmp_path, permit, hide, preset)
+    assert card["hide"] == hidden and card["rate_bits_per_s"] is None
+    filter_ = Filter.load(tmp_path / "filter")
+    wav = np.random.default_rng(1).standard_normal(2 * 20480 + 100).astype(np.float32)
+    embeddings = filter_.features(wav)
+    assert embeddings.shape == (512, 3) and filter_.permit == (permit,)
+    assert np.allclose(np.linalg.norm(embeddings, axis=0), 1.0, atol=1e-4), "one length, one segment each"
+    answers = filter_.read(embeddings.T[:, :, None])
+    assert list(answers) == [permit] and np.allclose(np.exp(answers[permit]).sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_what_was_there_without_protection_is_kept_for_attackers_alone(tmp_path: Path) -> None:
+    made(corpus(tmp_path), tmp_path, "speaker")
+    filter_ = Filter.load(tmp_path / "filter")
+    segments = np.random.default_rng(1).standard_normal((2, 20480)).astype(np.float32)
+    spectra = filter_.engine.front_end(segments)
+    before = latent.unprotected(tmp_path / "filter").run(spectra)
+    assert before.shape == (2, 512) and np.allclose(np.linalg.norm(before, axis=1), 1.0, atol=1e-4)
+    assert not np.allclose(before, filter_.obfuscate(segments)[:, :, 0], atol=0.1)
+
+
+def test_an_audit_treats_embeddings_as_whatever_leaves(tmp_path: Path) -> None:
+    spec = corpus(tmp_path)
+    made(spec, tmp_path, "speaker")
+    ask = Ask(str(tmp_path / "filter"), spec, tmp_path / "audit", attributes=("gender", "mood"))
+    results = run_audit(ask, silent)
+    assert verify(tmp_path / "audit") == []
+    assert list(results["private"]) == ["gender", "mood"], "the undeclared is attacked as well"
+    rows = {(row["attacker"], row["knowledge"], row["hears"]) for row in results["private"]["mood"]["attackers"]}
+    assert ("linear on statistics", "informed", "features") in rows
+    assert {"original", "obfuscated"} <= set(results["permitted"]["speaker"])
+    assert results["filter"]["method"] == "adr" and results["filter"]["rate_bits_per_s"] is None
+
+
+@pytest.mark.parametrize(
+    ("permit", "hide", "method", "said"),
+    [
+        ("speaker", (), "adr", "has to be told what it hides"),
+        ("speaker", ("speaker",), "adr", "names 'speaker', which is permitted"),
+        ("speaker", ("age",), "adr", "has no label 'age'"),
+        ("speaker", ("mood",), "optin", "--hide is for the method adr"),
+    ],
+)
+def test_what_cannot_be_hidden_is_one_sentence(tmp_path: Path, permit, hide, method, said) -> None:
+    with pytest.raises(SottovoceError, match=said):
+        made(corpus(tmp_path, gender=False), tmp_path, permit, hide, method=method)
