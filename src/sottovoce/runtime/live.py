@@ -124,7 +124,7 @@ class Live:
 
     def report(self) -> dict[str, object]:
         """State, latency in ms, levels and counters, as plain values."""
-        latency = {"latency_ms": round(1000 * self.delay / self.sample_rate, 1)}
+        latency = {"latency_ms": round(1000 * self.delay / self.sample_rate, 4)}
         heard = {"level_rms": round(self.level_in, 4), "permit": list(self.permitted)}
         return {"state": self.state, **latency, **heard, **asdict(self.counters)}
 
