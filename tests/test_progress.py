@@ -3,7 +3,7 @@
 import pytest
 
 from sottovoce import progress
-from sottovoce.progress import Progress
+from sottovoce.progress import Progress, counted
 
 
 @pytest.mark.parametrize("first", [1, 61])
@@ -21,3 +21,8 @@ def test_the_estimate_is_of_the_steps_that_were_seen(monkeypatch, capsys, first)
 def test_nothing_is_estimated_from_nothing(capsys):
     Progress()(0, 100, "begun")
     assert capsys.readouterr().err == "0/100  begun\n"
+
+
+def test_long_works_are_counted_as_they_come(capsys):
+    assert list(counted(iter("abc"), 3, "works")) == ["a", "b", "c"]
+    assert "3/3" in capsys.readouterr().err

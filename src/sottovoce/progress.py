@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
+Result = TypeVar("Result")
 Report = Callable[[int, int, str], None]  # steps done, steps in all, what to say
 
 
@@ -38,3 +40,11 @@ class Progress:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def counted(results: Iterable[Result], total: int, note: str) -> Iterator[Result]:
+    """The results of `total` long works as they come, each told with how long the rest may take."""
+    report = Progress()
+    for done, result in enumerate(results, start=1):
+        report(done, total, note)
+        yield result

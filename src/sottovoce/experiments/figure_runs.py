@@ -19,6 +19,7 @@ from sottovoce.experiments.embeddings import read_embeddings
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.models.checkpoint import write_file
+from sottovoce.progress import counted
 
 METHODS = {"optin": "opt-in", "adr": "ADR", "codebook": "codebook"}
 PRESET = "compact"
@@ -58,7 +59,10 @@ def found_so_far(settings: Sequence[Setting], corpora: Path, out: Path, workers:
     found: list[dict[str, Any]] = []
     for seed in SEEDS:
         runs = [(setting, method, seed) for setting in settings for method in METHODS]
-        found += parallel(delayed(_made)(*each, corpora, out) for each in runs)
+        made = Parallel(n_jobs=workers, batch_size=1, return_as="generator")(
+            delayed(_made)(*each, corpora, out) for each in runs
+        )
+        found += counted(made, len(runs), f"runs of seed {seed}")
         yield found
 
 

@@ -22,6 +22,7 @@ from sottovoce.experiments.latents import Clips
 from sottovoce.experiments.rdal_report import plane, table, verification_curve
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.layers import parameter_count
+from sottovoce.progress import counted
 from sottovoce.training.event_mask import train_mask
 from sottovoce.training.loop import Run, identity
 from sottovoce.training.rdal import PRESETS, Half, RdalSettings, train_rdal
@@ -43,7 +44,10 @@ def run(corpora: Path, out: Path, workers: int) -> str:
     planned = [(preset, seed) for seed in SEEDS for preset in METHODS]
     parallel = Parallel(n_jobs=workers, batch_size=1)
     parallel(delayed(_mask)(corpora, out, seed) for seed in SEEDS)
-    found = parallel(delayed(_made)(preset, seed, corpora, out) for preset, seed in planned)
+    runs = Parallel(n_jobs=workers, batch_size=1, return_as="generator")(
+        delayed(_made)(preset, seed, corpora, out) for preset, seed in planned
+    )
+    found = list(counted(runs, len(planned), "runs of RDAL and its relatives"))
     write_file(out / "rdal.json", json.dumps(found, indent=1).encode())
     write_file(out / "rdal-verification.svg", verification_curve(found))
     write_file(out / "rdal-plane.svg", plane(found, METHODS))
