@@ -27,6 +27,7 @@ from sottovoce.runtime import shipped
 from sottovoce.runtime.filter import Filter
 
 _STEP_S = 5.0
+_MEMORY = 0.5  # of the filter, both here and there
 _SETTLED_S = 60.0  # after which memory is looked at
 
 
@@ -51,7 +52,8 @@ def measure(folder: Path, name: str, minutes: float) -> dict[str, Any]:
         writer.write(source, original)
         command = [sys.executable, "-m", "sottovoce.cli", "live", name, "--simulate", str(source), "--out", str(out)]
         began = time.monotonic()
-        process = subprocess.Popen([*command, "--headless"], stderr=subprocess.PIPE, text=True)
+        command += ["--headless", "--memory", str(_MEMORY)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         memory = []
         while process.poll() is None:
             time.sleep(_STEP_S)
@@ -61,7 +63,7 @@ def measure(folder: Path, name: str, minutes: float) -> dict[str, Any]:
         said = json.loads(process.stderr.read().strip().splitlines()[-1])
         played, _ = soundfile.read(out, dtype="float32")
         heard = io.read(source)
-    expected = Filter.load(shipped.found(name)).stream()
+    expected = Filter.load(shipped.found(name)).forgetting(_MEMORY).stream()
     drawn = np.concatenate([expected.feed(heard), expected.flush()])
     times, both, largest = np.array([row for row in memory if row[0] > _SETTLED_S and row[1] > 0][:-1]).T
     return {
