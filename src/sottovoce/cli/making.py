@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -190,6 +191,17 @@ def experiment(
         if name not in EXPERIMENTS:
             raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(EXPERIMENTS)}.")
         typer.echo(EXPERIMENTS[name](corpora_at, out, workers))
+
+
+@app.command()
+def bench(json_: Json = False) -> None:
+    """Speeds on this machine, as ratios to the paper's obfuscator in eager torch; takes a minute or two where nothing else runs."""
+    with shared.needs("audit"):
+        from sottovoce.experiments import table1
+
+        with tempfile.TemporaryDirectory() as scratch:
+            found = table1.everything(Path(scratch))
+    shared.show(found, json_, table1.ratios)
 
 
 @app.command()

@@ -46,20 +46,24 @@ _LEAST_S, _LEAST_RUNS = 2.0, 5
 
 def run(corpora: Path, out: Path, workers: int) -> str:
     """All measurements, one after the other; writes `out`/table1.json, returns the table. Needs no corpus."""
-    place = out / "runs" / "table1"
+    found = everything(out / "runs" / "table1")
+    write_file(out / "table1.json", json.dumps(found, indent=1).encode())
+    return table(found)
+
+
+def everything(place: Path) -> dict[str, Any]:
+    """All measurements, each kept in `place` as it ends."""
     rows = [_kept("front end", "numpy", 1, place)]
     for network in NETWORKS:
         _graphs(network, place)
         ways = [way for way in WAYS if network != "codebook" or way in GRAPHS]  # it draws without torch
         rows += [_kept(network, way, threads, place) for way in ways for threads in THREADS]
-    found = {
+    return {
         "paper_ms": PAPER,
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()},
         "cost": {network: _cost_of(network) for network in NETWORKS},
         "rows": rows,
     }
-    write_file(out / "table1.json", json.dumps(found, indent=1).encode())
-    return table(found)
 
 
 def _cost_of(network: str) -> dict[str, float]:
@@ -201,6 +205,17 @@ def _processor() -> str:
         lines = []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor() or platform.machine()
+
+
+def ratios(found: dict[str, Any]) -> str:
+    """One line for each way on one thread: how many times as fast as the paper's obfuscator in eager torch."""
+    rows = [row for row in found["rows"] if row["threads"] == 1 and "ms" in row]
+    slow = next(row["ms"] for row in rows if (row["network"], row["way"]) == ("paper", "eager"))
+    names = [f"{TITLES.get(row['network'], row['network'])}, {row['way']}" for row in rows]
+    return "\n".join(
+        f"{name:44} {slow / row['ms']:7.1f} times as fast   {row['ms']:7.2f} ms for 1 s of sound"
+        for name, row in zip(names, rows, strict=True)
+    )
 
 
 def table(found: dict[str, Any]) -> str:
