@@ -195,7 +195,7 @@ def experiment(
 
 @app.command()
 def bench(json_: Json = False) -> None:
-    """Speeds on this machine, as ratios to the paper's obfuscator in eager torch; takes a minute or two where nothing else runs."""
+    """Speeds on this machine, as ratios to the paper's obfuscator in eager torch; a minute or two."""
     with shared.needs("audit"):
         from sottovoce.experiments import table1
 
