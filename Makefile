@@ -46,6 +46,12 @@ results: install
 	$(BIN)/sottovoce experiment loss-weights --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment codebook --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment digit-strings --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment rdal-mixing --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment rdal --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment figure3a --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment figure3b --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment figure4 --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment table1 --out results
 	$(BIN)/python benchmarks/third_party.py --corpora $(CORPORA) --out third-party
 
 clean:
