@@ -42,6 +42,16 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
+def silent(done: int, total: int, note: str) -> None:
+    """Says nothing: what many works side by side say would be a tangle."""
+
+
+def last_line(done: int, total: int, note: str) -> None:
+    """Says only how each work ended."""
+    if done == total:
+        print(note, flush=True)
+
+
 def counted(results: Iterable[Result], total: int, note: str) -> Iterator[Result]:
     """The results of `total` long works as they come, each told with how long the rest may take."""
     report = Progress()

@@ -252,3 +252,17 @@ def test_a_sender_without_a_mask_hears_everything() -> None:
 def test_the_schedules_of_the_paper() -> None:
     assert (PRESETS["paper"].replace_every, PRESETS["paper-masked"].replace_every) == (50, 70)
     assert (PRESETS["paper"].learning_rate, PRESETS["paper"].patience, PRESETS["paper"].batch) == (1e-2, 10, 32)
+
+
+def test_what_was_best_is_kept_also_where_the_epochs_run_out() -> None:
+    players = game()
+    players.epoch(0, np.random.default_rng(0))
+    last = weights(players.players)
+    players.keep_best()
+    assert same(last, weights(players.players)), "nothing was judged yet"
+    players.best.load_state_dict(players.players.state_dict())
+    assert players.diary.judge(100.0)
+    players.epoch(1, np.random.default_rng(1))
+    assert not same(last, weights(players.players)) and not players.finished()
+    players.keep_best()
+    assert same(last, weights(players.players))

@@ -31,6 +31,7 @@ from sottovoce.jobs.corpus import opened
 from sottovoce.jobs.make import make_target
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.target import load_target
+from sottovoce.progress import silent
 from sottovoce.training.loop import Run
 from sottovoce.training.optin import PRESETS, train_optin
 
@@ -70,7 +71,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
     target = out / "runs" / "ravdess-emotion" / "target"  # the one that the experiment first-light uses
     if not target.is_dir():
         command = "sottovoce target --corpus ravdess:PATH --task emotion --out target"
-        make_target(f"ravdess:{corpora / 'ravdess'}", "emotion", target, "compact", None, 0, command, _quiet)
+        make_target(f"ravdess:{corpora / 'ravdess'}", "emotion", target, "compact", None, 0, command, silent)
     games = (delayed(_kept)(variant, corpora, out, target) for variant in variants())
     found = Parallel(n_jobs=workers, batch_size=1)(games)
     write_file(out / "ablation.json", json.dumps(found, indent=1).encode())
@@ -92,7 +93,7 @@ def game(variant: Variant, corpora: Path, target_at: Path) -> dict[str, Any]:
     """Play one game and let fresh informed attackers read what its obfuscator lets through, on validation."""
     torch.set_num_threads(1)
     began = time.monotonic()
-    manifest, sounds = opened(f"ravdess:{corpora / 'ravdess'}", _quiet)
+    manifest, sounds = opened(f"ravdess:{corpora / 'ravdess'}", silent)
     target = load_target(target_at)
     case = Case(manifest, sounds, split(manifest), (target,), (target.task,))
     preset = PRESETS["compact"]
@@ -161,7 +162,3 @@ def table(found: list[dict[str, Any]]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _quiet(done: int, total: int, note: str) -> None:
-    """Several games run side by side: what they say would be a tangle."""

@@ -18,6 +18,7 @@ from sottovoce.experiments.rate_curve import rate_curve
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.models.checkpoint import write_file
+from sottovoce.progress import last_line
 
 
 class Setting(NamedTuple):
@@ -100,7 +101,7 @@ def _target(setting: Setting, task: str, corpora: Path, out: Path) -> None:
         spec = f"{setting.corpus}:{corpora / setting.corpus}"
         command = f"sottovoce target --corpus {setting.corpus}:PATH --task {task} --out target-{task}"
         command += f" --split {setting.split}" if setting.split else ""
-        make_target(spec, task, folder, "compact", setting.split, 0, command, _quiet)
+        make_target(spec, task, folder, "compact", setting.split, 0, command, last_line)
 
 
 def _made(each: Run, corpora: Path, out: Path) -> dict[str, Any]:
@@ -124,14 +125,14 @@ def _made(each: Run, corpora: Path, out: Path) -> dict[str, Any]:
         wanted = Wanted(
             spec, setting.permit, targets, filter_, each.method, each.preset, each.codes, each.block, each.seed, train
         )
-        make_filter(wanted, _quiet)
+        make_filter(wanted, last_line)
     attack = tuple(task for task in setting.attack if task not in (each.consent or setting.permit))
     said = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attack {','.join(attack)} --out audit"
     said += f" --attackers {each.attackers}" + (f" --constant {each.constant}" if each.constant else "")
     said += f" --permit {','.join(each.consent)}" if each.consent else ""
     if not (place / "digests.json").is_file():
         ask = Ask(str(filter_), spec, place, each.attackers, attack, each.consent, command=said, constant=each.constant)
-        run_audit(ask, _quiet)
+        run_audit(ask, last_line)
     results = json.loads((place / "results.json").read_text(encoding="utf-8"))
     card = json.loads((filter_ / "card.json").read_text(encoding="utf-8"))
     return _kept(each, results, card, [train, said])
@@ -158,12 +159,6 @@ def _kept(each: Run, results: dict[str, Any], card: dict[str, Any], commands: li
         "linkage": results["linkage"] and {key: results["linkage"][key] for key in ("worst", "ceiling")},
         "seconds": results["seconds"],
     }
-
-
-def _quiet(done: int, total: int, note: str) -> None:
-    """Print the last line of each job: with several side by side, more would be a tangle."""
-    if done == total:
-        print(note, flush=True)
 
 
 def table(found: list[dict[str, Any]]) -> str:

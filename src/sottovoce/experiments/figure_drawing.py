@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sottovoce.experiments.drawing import svg
 from sottovoce.experiments.figure_runs import METHODS
 from sottovoce.experiments.rdal_report import mean
 
@@ -147,6 +147,4 @@ def _finished(figure: Figure) -> bytes:
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     for each in figure.axes:
         each.spines[["top", "right"]].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return svg(figure)

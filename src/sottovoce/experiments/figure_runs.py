@@ -19,7 +19,7 @@ from sottovoce.experiments.embeddings import read_embeddings
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.models.checkpoint import write_file
-from sottovoce.progress import counted
+from sottovoce.progress import counted, silent
 
 METHODS = {"optin": "opt-in", "adr": "ADR", "codebook": "codebook"}
 PRESET = "compact"
@@ -78,7 +78,7 @@ def _target(setting: Setting, corpora: Path, out: Path) -> None:
         spec = f"{setting.corpus}:{corpora / setting.folder}"
         command = f"sottovoce target --corpus {setting.corpus}:PATH --task {setting.permit} --out target"
         command += f" --split {setting.split}" if setting.split else ""
-        make_target(spec, setting.permit, folder, PRESET, setting.split, 0, command, _quiet)
+        make_target(spec, setting.permit, folder, PRESET, setting.split, 0, command, silent)
 
 
 def _made(setting: Setting, method: str, seed: int, corpora: Path, out: Path) -> dict[str, Any]:
@@ -98,13 +98,13 @@ def _made(setting: Setting, method: str, seed: int, corpora: Path, out: Path) ->
         wanted = Wanted(
             spec, (setting.permit,), (target,), filter_, method, PRESET, seed=seed, command=train, hide=hide
         )
-        make_filter(wanted, _quiet)
+        make_filter(wanted, silent)
     said = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attack {','.join(setting.attack)}"
     said += f" --attackers {ATTACKERS} --out audit"
     if not (place / "audit" / "digests.json").is_file():
-        run_audit(Ask(str(filter_), spec, place / "audit", ATTACKERS, setting.attack, command=said), _quiet)
+        run_audit(Ask(str(filter_), spec, place / "audit", ATTACKERS, setting.attack, command=said), silent)
     results = json.loads((place / "audit" / "results.json").read_text(encoding="utf-8"))
-    read = read_embeddings(filter_, spec, setting.attack, _quiet) if method == "adr" else {}
+    read = read_embeddings(filter_, spec, setting.attack, silent) if method == "adr" else {}
     kept = _kept(setting, method, seed, results, read) | {"commands": [train, said]}
     write_file(place / "kept.json", json.dumps(kept, indent=1).encode())
     print(f"{setting.corpus}, permit {setting.permit}, {METHODS[method]}, seed {seed}: done", flush=True)
@@ -139,7 +139,3 @@ def _kept(setting: Setting, method: str, seed: int, results: Found, embeddings: 
 def _best(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
     """The row that did best on validation; None where there is none."""
     return max(rows, key=lambda row: row["validation"]) if rows else None
-
-
-def _quiet(done: int, total: int, note: str) -> None:
-    """Several runs are side by side: what they say would be a tangle."""

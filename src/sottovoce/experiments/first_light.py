@@ -17,6 +17,7 @@ from joblib import Parallel, delayed
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
 from sottovoce.models.checkpoint import write_file
+from sottovoce.progress import last_line
 
 
 class Setting(NamedTuple):
@@ -53,7 +54,7 @@ def _target(setting: Setting, corpora: Path, out: Path) -> None:
     if not folder.is_dir():
         spec = f"{setting.corpus}:{corpora / setting.corpus}"
         command = f"sottovoce target --corpus {setting.corpus}:PATH --task {setting.permit} --out target"
-        make_target(spec, setting.permit, folder, "compact", None, 0, command, _quiet)
+        make_target(spec, setting.permit, folder, "compact", None, 0, command, last_line)
 
 
 def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[dict[str, Any]]:
@@ -78,10 +79,10 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
                     seed=seed,
                     command=train,
                 )
-                make_filter(wanted, _quiet)
+                make_filter(wanted, last_line)
             attack = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attackers {effort} --seed {seed} --out ."
             run_audit(
-                Ask(str(place / "filter"), spec, place, effort, setting.attack, seed=seed, command=attack), _quiet
+                Ask(str(place / "filter"), spec, place, effort, setting.attack, seed=seed, command=attack), last_line
             )
         found.append(_portable(json.loads((place / "results.json").read_text(encoding="utf-8")), setting, method, seed))
     return found
@@ -95,12 +96,6 @@ def _portable(results: dict[str, Any], setting: Setting, method: str, seed: int)
 
 def _folder(out: Path, setting: Setting) -> Path:
     return out / "runs" / f"{setting.corpus}-{setting.permit}"
-
-
-def _quiet(done: int, total: int, note: str) -> None:
-    """Print the last line of each job: with several side by side, more would be a tangle."""
-    if done == total:
-        print(note, flush=True)
 
 
 def tables(runs: list[dict[str, Any]]) -> str:

@@ -22,6 +22,7 @@ from sottovoce.jobs.make import make_target
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import load_target
+from sottovoce.progress import silent
 from sottovoce.training.loop import Run, device, identity
 from sottovoce.training.optin import PRESETS, train_optin
 
@@ -37,8 +38,8 @@ def run(corpora: Path, out: Path, workers: int, steps: int = STEPS) -> str:
     spec = f"ravdess:{corpora / 'ravdess'}"
     if not target_at.is_dir():
         command = "sottovoce target --corpus ravdess:PATH --task emotion --out target"
-        make_target(spec, "emotion", target_at, "compact", None, 0, command, _quiet)
-    manifest, sounds = opened(spec, _quiet)
+        make_target(spec, "emotion", target_at, "compact", None, 0, command, silent)
+    manifest, sounds = opened(spec, silent)
     target, settings = load_target(target_at), PRESETS["paper"]
     place = out / "runs" / "paper-run"
     name = identity(corpus=manifest.digest, target=target.digest, settings=repr(settings))
@@ -104,7 +105,3 @@ def table(found: dict[str, Any]) -> str:
         for row in found["steps"]
     ]
     return "\n".join(lines)
-
-
-def _quiet(done: int, total: int, note: str) -> None:
-    """Decoding, and a target that is trained first, say nothing here."""

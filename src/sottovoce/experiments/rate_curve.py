@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from sottovoce.experiments.drawing import svg
 
 _INKS = {"target": "#1a7f5a", "speaker": "#c04a00", "gender": "#0068a8"}
 Run = Mapping[str, Any]
@@ -31,9 +32,7 @@ def rate_curve(runs: Sequence[Run]) -> bytes:
     )
     left.set_ylabel("%")
     right.legend(frameon=False, fontsize=8, loc=(0.3, 0.12))
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return svg(figure)
 
 
 def _panel(axes: Axes, runs: Sequence[Run], places: Sequence[int], label: str) -> None:

@@ -22,7 +22,7 @@ from sottovoce.experiments.latents import Clips
 from sottovoce.experiments.rdal_report import plane, table, verification_curve
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.layers import parameter_count
-from sottovoce.progress import counted
+from sottovoce.progress import counted, silent
 from sottovoce.training.event_mask import train_mask
 from sottovoce.training.loop import Run, identity
 from sottovoce.training.rdal import PRESETS, Half, RdalSettings, train_rdal
@@ -141,8 +141,4 @@ def _made(preset: str, seed: int, corpora: Path, out: Path) -> dict[str, Any]:
 
 
 def _run(out: Path, seed: int, name: str, about: dict[str, Any]) -> Run:
-    return Run(0, seed, _quiet, out / "runs" / "rdal" / f".{name}.partial", identity(corpus=about["digest"], name=name))
-
-
-def _quiet(done: int, total: int, note: str) -> None:
-    """Nothing: runs side by side would be a tangle."""
+    return Run(0, seed, silent, out / "runs" / "rdal" / f".{name}.partial", identity(corpus=about["digest"], name=name))

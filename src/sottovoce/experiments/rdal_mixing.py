@@ -17,6 +17,7 @@ from sottovoce.corpora.mixtures import Mixing
 from sottovoce.experiments import latents
 from sottovoce.experiments.rdal import heard
 from sottovoce.models.checkpoint import write_file
+from sottovoce.progress import silent
 from sottovoce.training.loop import Run
 from sottovoce.training.rdal import PRESETS, train_rdal
 
@@ -43,7 +44,7 @@ def _tried(snr_db: tuple[float, float], corpora: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     settings = PRESETS["no-privacy"]
     parts, events, about = heard(corpora, Mixing(snr_db=snr_db), settings)
-    run = Run(0, 0, lambda done, total, note: None)
+    run = Run(0, 0, silent)
     trained = train_rdal(parts["train"].pairs, parts["validation"].pairs, len(events), settings, None, run)
     sent = {name: latents.sent(trained.sender, parts[name]) for name in ("train", "validation")}
     paper = latents.as_in_the_paper({**sent, "test": sent["validation"]}, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import t
 
+from sottovoce.experiments.drawing import svg
 from sottovoce.experiments.latents import worst
 
 PAPER = {  # event, in-loop, retrained accuracy / AUC, gender, epochs: the authors' own ten runs each
@@ -86,7 +86,7 @@ def verification_curve(found: Sequence[Found]) -> bytes:
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("speech found on validation, %")
     figure.axes[0].legend(frameon=False, fontsize=8)
-    return _svg(figure)
+    return svg(figure)
 
 
 def plane(found: Sequence[Found], names: Mapping[str, str]) -> bytes:
@@ -103,10 +103,4 @@ def plane(found: Sequence[Found], names: Mapping[str, str]) -> bytes:
     axes.set(xlabel="speech, AUC of the worst attacker", ylabel="events, %")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
-    return _svg(figure)
-
-
-def _svg(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return buffer.getvalue()
+    return svg(figure)

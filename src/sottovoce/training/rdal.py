@@ -24,6 +24,7 @@ from torch.nn import functional
 
 from sottovoce.models.architectures import build
 from sottovoce.models.rdal import LATENT, Codes, LogMel, MaskUnet, Sender
+from sottovoce.training.diary import Diary
 from sottovoce.training.event_mask import MaskSettings
 from sottovoce.training.loop import Run, one_cycle, set_learning_rate, train
 from sottovoce.training.speech_adversary import Discriminator, Kernel, Latents, Pool, verdict, verify
@@ -110,43 +111,6 @@ class Trained(NamedTuple):
     rows: NDArray[np.float64]
 
 
-class Diary(nn.Module):
-    """What a run has to remember: what happened in each epoch, and the best loss and since when there was none better.
-
-    Columns of `rows`: event loss, loss of the adversary in the loop, its accuracy on validation, and, where there was a
-    verification, the loss and the accuracy of D^tau there; else NaN.
-    """
-
-    rows: Tensor
-    record: Tensor
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self.register_buffer("rows", torch.full((epochs, 5), math.nan, dtype=torch.float64))
-        self.register_buffer("record", torch.tensor([-math.inf, 0.0], dtype=torch.float64))
-
-    def tell(self, epoch: int, *numbers: float) -> None:
-        """Note an epoch."""
-        self.rows[epoch] = torch.tensor(numbers, dtype=torch.float64)
-
-    def judge(self, loss: float) -> bool:
-        """Whether `loss` is the highest so far."""
-        better = loss > float(self.record[0])
-        self.record.copy_(torch.tensor([loss, 0.0] if better else [float(self.record[0]), self.since + 1.0]))
-        return better
-
-    @property
-    def since(self) -> float:
-        """How often in a row the loss was not the highest."""
-        return float(self.record[1])
-
-    @property
-    def told(self) -> NDArray[np.float64]:
-        """The epochs that there were, [E, 5]."""
-        rows: NDArray[np.float64] = self.rows.numpy()
-        return rows[~np.isnan(rows[:, 0])]
-
-
 def reversal_strength(epoch: int, settings: RdalSettings) -> float:
     """How strongly gradients are reversed in an epoch, 0 to 1."""
     if settings.adversary == "none" or epoch < settings.calm:
@@ -161,6 +125,7 @@ def train_rdal(
     torch.manual_seed(run.seed)
     game = Game(copy.deepcopy(mask), pairs, validation, classes, settings)
     train(game.epoch, game.parts, run.part("game", settings.epochs), game.finished)
+    game.keep_best()
     game.sender.eval().requires_grad_(False)
     if settings.codes:
         game.sender.codes = Codes(game.reader, game.centres())
@@ -243,11 +208,13 @@ class Game:
         return f"  D^tau {verified[1]:.1%}" if every and not math.isnan(judged) else ""
 
     def finished(self) -> bool:
-        """Whether patience is at its end; what was best then takes the place of what was last."""
-        if not self.settings.patience or self.diary.since <= self.settings.patience:
-            return False
-        self.players.load_state_dict(self.best.state_dict())
-        return True
+        """Whether patience is at its end."""
+        return 0 < self.settings.patience < self.diary.since
+
+    def keep_best(self) -> None:
+        """Put what was best in the place of what was last, if anything was judged."""
+        if self.diary.judged:
+            self.players.load_state_dict(self.best.state_dict())
 
     def centres(self) -> Tensor:
         """For each event the latent that stands for it, [K, 64]: of those it is called for, the surest."""
