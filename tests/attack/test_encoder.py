@@ -10,11 +10,13 @@ import torch
 from sottovoce.attack import encoder
 from sottovoce.attack.attacker import Heard
 from sottovoce.attack.through_encoder import OnEmbedding, embeddings
+from sottovoce.audio import voice
 from sottovoce.audio.mel import to_hertz, to_mel
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.errors import ConfigError, MissingExtraError
+from sottovoce.models import speaker_encoder
 
-installed = pytest.mark.skipif(not encoder.available(), reason="the pretrained encoder is not installed")
+installed = pytest.mark.skipif(not speaker_encoder.available(), reason="the pretrained encoder is not installed")
 
 
 def tone(frequency_hz: float, seconds: float = 1.0, amplitude: float = 0.2) -> np.ndarray:
@@ -33,13 +35,13 @@ def buzz(frequency_hz: float, seed: int, seconds: float = 1.6) -> np.ndarray:
 def test_a_tone_is_loudest_in_its_band():
     middles = to_hertz(np.arange(1, 41) * to_mel(8000.0) / 41)
     for band in (5, 20, 38):
-        spectrum = encoder.mels(tone(middles[band]))
+        spectrum = voice.mels(tone(middles[band]))
         assert spectrum.shape == (101, 40) and spectrum.dtype == np.float32
         assert (spectrum[5:-5].argmax(axis=1) == band).all()
 
 
 def test_faint_sound_is_made_louder_and_loud_sound_left_alone():
-    loud, faint, fainter = (encoder.mels(tone(500.0, amplitude=a)) for a in (0.2, 0.02, 0.002))
+    loud, faint, fainter = (voice.mels(tone(500.0, amplitude=a)) for a in (0.2, 0.02, 0.002))
     np.testing.assert_allclose(faint, fainter, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(loud.sum(), faint.sum() * 0.02 / 1e-3, rtol=1e-2)  # powers: 0.2^2 / 2, and -30 dB
 
@@ -50,7 +52,7 @@ def test_pieces_cover_the_whole_sound_and_overlap_by_half(seconds, count):
     pieces, owner = encoder.partials([wav])
     assert pieces.shape == (count, 40, 160)
     assert owner.tolist() == [0] * count
-    mel = encoder.mels(wav)
+    mel = voice.mels(wav)
     joined = np.concatenate([*(piece.T[:80] for piece in pieces), pieces[-1].T[80:]])
     np.testing.assert_array_equal(joined[: len(mel)], mel)
     assert not joined[len(mel) :].any()
@@ -77,23 +79,23 @@ def test_embeddings_that_were_kept_are_as_good_as_the_sound():
 @installed
 def test_the_number_of_threads_is_what_it_was():
     before = torch.get_num_threads()
-    with encoder.one_thread():
+    with speaker_encoder.one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
 
 
 def test_without_the_weights_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(encoder, "_place", lambda: None)
-    assert not encoder.available()
+    monkeypatch.setattr(speaker_encoder, "_place", lambda: None)
+    assert not speaker_encoder.available()
     with pytest.raises(MissingExtraError, match="Resemblyzer"):
-        encoder.pretrained()
+        speaker_encoder.pretrained()
 
 
 def test_weights_of_another_content_are_not_used(tmp_path, monkeypatch):
     (tmp_path / "pretrained.pt").write_bytes(b"anything")
     package = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr(encoder, "find_spec", lambda name: package)
-    assert encoder._place.__wrapped__() is None
+    monkeypatch.setattr(speaker_encoder, "find_spec", lambda name: package)
+    assert speaker_encoder._place.__wrapped__() is None
 
 
 def test_it_needs_sound():

@@ -9,7 +9,6 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
-from sottovoce.attack import encoder
 from sottovoce.attack.attacker import Attacker, Heard, accuracy
 from sottovoce.attack.families import FAMILIES
 from sottovoce.attack.network import NetworkAttacker
@@ -21,6 +20,7 @@ from sottovoce.corpora import cache, espeak
 from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError
+from sottovoce.models.speaker_encoder import available
 
 CLASSES, BINS, FRAMES = 3, 161, 32
 TRAIN, VALIDATION, TEST = 90, 30, 120
@@ -28,7 +28,7 @@ SURE = 0.999
 FLOOR = "from the answer"
 STEPS = {"mlp": 60, "cnn": 20, "deepspeech2": 16, "fine-tuned": 6}  # enough to be alive here
 
-with_sound = pytest.mark.skipif(not encoder.available(), reason="the pretrained encoder is not installed")
+with_sound = pytest.mark.skipif(not available(), reason="the pretrained encoder is not installed")
 NAMES = [pytest.param(key, marks=with_sound) if FAMILIES[key].needs_sound else key for key in FAMILIES]
 ALL = [*NAMES, FLOOR]
 ON_SPECTRA = ["nearest", "linear", "svm", "mlp", "trees", "cnn", "deepspeech2"]

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from sottovoce.audio import voice
 from sottovoce.audit import efforts
 from sottovoce.audit.efforts import Effort
 from sottovoce.audit.record import verify
-from sottovoce.errors import SottovoceError
+from sottovoce.errors import MissingExtraError, SottovoceError
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.models import speaker_encoder
 from sottovoce.runtime import latent
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import adr
@@ -30,6 +32,7 @@ TINY = {
     "crops": 1,
     "xvector": XVectorSettings({"width": 4, "pooled": 6}, steps=2, batch=6),
 }
+installed = pytest.mark.skipif(not speaker_encoder.available(), reason="the pretrained encoder is not installed")
 LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
 
 
@@ -75,6 +78,7 @@ def made(spec: str, folder: Path, permit: str, hide: tuple[str, ...] = (), prese
         ("speaker", (), "compact", ["gender"]),
         ("speaker", ("gender", "mood"), "text", ["gender", "mood"]),
         ("gender", ("speaker",), "quick", ["speaker"]),
+        pytest.param("speaker", (), "pretrained", ["gender"], marks=installed),
     ],
 )
 def test_features_are_embeddings_that_a_reader_reads(tmp_path: Path, permit, hide, preset, hidden) -> None:
@@ -83,19 +87,36 @@ def test_features_are_embeddings_that_a_reader_reads(tmp_path: Path, permit, hid
     filter_ = Filter.load(tmp_path / "filter")
     wav = np.random.default_rng(1).standard_normal(2 * 20480 + 100).astype(np.float32)
     embeddings = filter_.features(wav)
-    assert embeddings.shape == (512, 3) and filter_.permit == (permit,)
+    assert embeddings.shape == (256 if preset == "pretrained" else 512, 3) and filter_.permit == (permit,)
     assert np.allclose(np.linalg.norm(embeddings, axis=0), 1.0, atol=1e-4), "one length, one segment each"
     answers = filter_.read(embeddings.T[:, :, None])
     assert list(answers) == [permit] and np.allclose(np.exp(answers[permit]).sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_what_was_there_without_protection_is_kept_for_attackers_alone(tmp_path: Path) -> None:
-    made(corpus(tmp_path), tmp_path, "speaker")
+@installed
+def test_a_pretrained_encoder_hears_as_it_was_trained_to(tmp_path: Path) -> None:
+    made(corpus(tmp_path), tmp_path, "speaker", preset="pretrained")
+    segments = 0.1 * np.random.default_rng(1).standard_normal((2, 20480)).astype(np.float32)
+    mels = Filter.load(tmp_path / "filter").engine.front_end(segments)
+    np.testing.assert_array_equal(mels[1], voice.mels(segments[1]).T)
+
+
+def test_without_the_pretrained_encoder_it_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(speaker_encoder, "_place", lambda: None)
+    with pytest.raises(MissingExtraError, match="pip install --no-deps Resemblyzer"):
+        made(corpus(tmp_path), tmp_path, "speaker", preset="pretrained")
+
+
+@pytest.mark.parametrize("preset", ["compact", pytest.param("pretrained", marks=installed)])
+def test_what_was_there_without_protection_is_kept_for_attackers_alone(tmp_path: Path, preset) -> None:
+    made(corpus(tmp_path), tmp_path, "speaker", preset=preset)
     filter_ = Filter.load(tmp_path / "filter")
     segments = np.random.default_rng(1).standard_normal((2, 20480)).astype(np.float32)
     spectra = filter_.engine.front_end(segments)
     before = latent.unprotected(tmp_path / "filter").run(spectra)
-    assert before.shape == (2, 512) and np.allclose(np.linalg.norm(before, axis=1), 1.0, atol=1e-4)
+    assert before.shape == (2, len(filter_.features(segments[0]))) and np.allclose(
+        np.linalg.norm(before, axis=1), 1.0, atol=1e-4
+    )
     assert not np.allclose(before, filter_.obfuscate(segments)[:, :, 0], atol=0.1)
 
 

@@ -54,7 +54,12 @@ def test_mel_bands_are_averages() -> None:
 
 
 def test_adr_has_the_sizes_of_its_release() -> None:
-    encoder, decoder, adversary, reader = Encoder(), Decoder(2), AttributeReader(CODE, 2, 128), AttributeReader(512, 2)
+    encoder, decoder, adversary, reader = (
+        Encoder(512),
+        Decoder(512, 2),
+        AttributeReader(CODE, 2, 128),
+        AttributeReader(512, 2),
+    )
     assert parameter_count(encoder) == 512 * 128 + 128 + 2 * 128
     assert parameter_count(decoder) == 129 * 512 + 512
     assert parameter_count(adversary) == 128 * 128 + 128 + 128 + 1
@@ -80,11 +85,11 @@ def test_embeddings_have_length_1_and_are_decoded_without_the_attribute(adr: Adr
     for vectors in (embeddings, before):
         torch.testing.assert_close(vectors.norm(dim=1), torch.ones(6))
     torch.testing.assert_close(embeddings, decoded)
-    assert EmbeddingRecogniser(4).eval()(embeddings).shape == (6, 4)
+    assert EmbeddingRecogniser(EMBEDDING, 4).eval()(embeddings).shape == (6, 4)
 
 
 def test_what_the_decoder_is_told_matters() -> None:
-    decoder, code = Decoder(3), noise(4, CODE)
+    decoder, code = Decoder(EMBEDDING, 3), noise(4, CODE)
     one, other = (decoder(code, torch.eye(3)[[k] * 4]) for k in (1, 2))
     assert (one - other).abs().max() > 1e-3
 

@@ -11,8 +11,9 @@ from sottovoce.errors import CorpusError
 from sottovoce.models.adr import CODE, AttributeReader
 from sottovoce.models.xvector import EMBEDDING, XVector
 from sottovoce.training.adr import AdrSettings, AttributeAdversary, bce, deceived, train_adr, train_recogniser
+from sottovoce.training.embeddings import embeddings
 from sottovoce.training.loop import Run
-from sottovoce.training.xvector import Spoken, XVectorSettings, train_xvector, x_vectors
+from sottovoce.training.xvector import Spoken, XVectorSettings, train_xvector
 
 TINY = XVectorSettings({"width": 16, "pooled": 32}, steps=60, batch=32)
 LITTLE = AdrSettings(steps=1000, learning_rate=0.02, classifier_steps=200)
@@ -173,7 +174,7 @@ def test_x_vectors_tell_the_speakers_of_two_corpora_apart(shaped_once) -> None:
     spoken = [Spoken(manifest, sounds, clips), Spoken(manifest, sounds, clips[:1])]
     network = train_xvector(spoken, TINY, Run(TINY.steps, 0, silent))
     assert network.output[-1].out_features == 6, "speakers of different corpora are different people"
-    found = x_vectors(network, sounds, clips, 2, np.random.default_rng(0))
+    found = embeddings(network, sounds, clips, 2, np.random.default_rng(0))
     assert found.vectors.shape == (3 * len(clips), EMBEDDING)
     assert sorted(found.owner) == sorted(np.repeat(clips, 3))
     names = [manifest.clips[i].labels["speaker"] for i in found.owner]

@@ -8,11 +8,12 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from sottovoce.attack.attacker import Array, Heard, Labels
-from sottovoce.attack.encoder import EMBEDDING, embed, one_thread, partials, pretrained, voices
+from sottovoce.attack.encoder import embed, partials, voices
 from sottovoce.attack.network import NetworkAttacker
 from sottovoce.attack.statistics import Chosen, logistic
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ConfigError
+from sottovoce.models.speaker_encoder import EMBEDDING, one_thread, pretrained
 
 _NEEDS = "a public speaker encoder, and labelled recordings as the application receives them"
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse strengths

@@ -24,6 +24,7 @@ from sottovoce.audit.hearing import Encode, Hearing, hear_changed, hear_features
 from sottovoce.audit.plan import Hearings
 from sottovoce.audit.system import System
 from sottovoce.models.architectures import restore
+from sottovoce.models.speaker_encoder import available
 from sottovoce.progress import Report
 from sottovoce.runtime.config import FRONT_END, FilterConfig
 from sottovoce.runtime.filter import Filter
@@ -77,7 +78,7 @@ def hear_idle(case: Case, seed: int, place: Path) -> Hearing:
 
 def _encode(effort: Effort, workers: int) -> Encode | None:
     """The speaker encoder as a listener in several processes, where it is wanted and installed."""
-    if not (effort.encodes and encoder.available()):
+    if not (effort.encodes and available()):
         return None
 
     def encode(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from sottovoce.attack.attacker import accuracy
 from sottovoce.attack.families import FAMILIES
-from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit import metrics
 from sottovoce.audit.case import Case
@@ -38,7 +37,7 @@ def read_embeddings(folder: Path, spec: str, attributes: Sequence[str], report: 
     graph = latent.unprotected(folder)
 
     def before(segments: Wave) -> NDArray[np.float32]:
-        return graph.run(front_end(segments))[:, :, None]
+        return graph.run(filter_.engine.front_end(segments))[:, :, None]
 
     with tempfile.TemporaryDirectory() as scratch:
         original, protected = (

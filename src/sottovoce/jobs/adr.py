@@ -15,10 +15,12 @@ from sottovoce.corpora.manifest import Manifest, check_task
 from sottovoce.errors import ConfigError
 from sottovoce.models.adr import Adr, EmbeddingRecogniser
 from sottovoce.models.layers import parameter_count
+from sottovoce.models.speaker_encoder import pretrained
 from sottovoce.models.target import Target
 from sottovoce.training.adr import AdrSettings, train_adr, train_recogniser
+from sottovoce.training.embeddings import Embedder, embeddings
 from sottovoce.training.loop import Run
-from sottovoce.training.xvector import Spoken, train_xvector, x_vectors
+from sottovoce.training.xvector import Spoken, train_xvector
 
 _USUAL = "gender"  # what the article hides
 
@@ -55,15 +57,14 @@ def train_sender(
 ) -> Trained:
     """ADR against the attributes `hidden`, which are one with joint classes, and a reader of the task of `target`.
 
-    The x-vector network is trained on the speakers of the training `clips`, the reader on what leaves of them.
+    An x-vector network is trained on the speakers of the training `clips`, the reader on what leaves of them.
     """
-    spoken = [Spoken(manifest, sounds, clips)]
-    xvector = train_xvector(spoken, settings.xvector, run.part("xvector", settings.xvector.steps))
-    vectors, owner = x_vectors(xvector, sounds, clips, settings.crops, np.random.default_rng(run.seed))
+    embedder = _embedder(Spoken(manifest, sounds, clips), settings, run)
+    vectors, owner = embeddings(embedder, sounds, clips, settings.crops, np.random.default_rng(run.seed))
     names = [tuple(clip.labels[attribute] for attribute in hidden) for clip in manifest.clips]
     classes = sorted({names[i] for i in clips})
     labels = torch.tensor([classes.index(names[i]) for i in owner])
-    sender = train_adr(xvector, vectors, labels, len(classes), settings, run)
+    sender = train_adr(embedder, vectors, labels, len(classes), settings, run)
     answers = torch.tensor([target.classes.index(manifest.clips[i].labels[target.task]) for i in owner])
     with torch.no_grad():
         protected = sender.protect(sender.normalised(vectors))
@@ -71,12 +72,20 @@ def train_sender(
     return Trained(sender, train_recogniser(protected, answers, len(target.classes), settings, read))
 
 
+def _embedder(spoken: Spoken, settings: AdrSettings, run: Run) -> Embedder:
+    """What makes embeddings of voices, in evaluation mode."""
+    if settings.voices == "pretrained":
+        return pretrained()
+    network = train_xvector([spoken], settings.xvector, run.part("xvector", settings.xvector.steps))
+    network.output = torch.nn.Sequential()  # names speakers, and does not ship
+    return network
+
+
 def described(trained: Trained, hidden: Sequence[str], settings: AdrSettings) -> dict[str, Any]:
     """What a card says of such a filter."""
-    unused = parameter_count(trained.sender.xvector.output)  # names speakers, and does not ship
     return {
         "settings": asdict(settings),
         "hide": list(hidden),
-        "parameters": parameter_count(trained.sender) - unused,
+        "parameters": parameter_count(trained.sender),
         "rate_bits_per_s": None,  # nothing bounds what an embedding tells
     }

@@ -24,9 +24,8 @@ from sottovoce.models.checkpoint import check_place
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import LATENT
 from sottovoce.models.target import Target, load_target, save_target, vote
-from sottovoce.models.xvector import EMBEDDING
 from sottovoce.progress import Report
-from sottovoce.runtime.config import FRONT_END, FilterConfig
+from sottovoce.runtime.config import ADR, FRONT_END, FilterConfig
 from sottovoce.runtime.export import save_codebook, save_filter, save_latent
 from sottovoce.training import adr as adr_training
 from sottovoce.training import codebook, optin
@@ -225,8 +224,8 @@ def _adr(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, 
     )
     run = Run(settings.steps, wanted.seed, report, _partial(wanted.out), name)
     trained = adr.train_sender(manifest, sounds, parts.train, target, hidden, settings, run)
-    sizes = {"latent": EMBEDDING, "classes": len(target.classes), "codes": 0, "sample_rate": SAMPLE_RATE}
-    config = FilterConfig(FRONT_END, "adr", sizes, 0.0, 1.0)
+    sizes = {"latent": len(trained.sender.mean), "classes": len(target.classes), "codes": 0, "sample_rate": SAMPLE_RATE}
+    config = FilterConfig(FRONT_END, ADR[settings.voices], sizes, 0.0, 1.0)
     return adr.described(trained, hidden, settings), lambda said, places: save_latent(
         wanted.out, trained.sender, config, {target.task: trained.reader}, said, places, trained.sender.unprotected()
     )

@@ -1,9 +1,10 @@
 """ADR, the opt-out baseline: an embedding of a speaker without one declared attribute (Noé et al., Interspeech 2021).
 
-    x-vector [B, 512] -- standardised, length 1 -- Encoder --> code [B, 128] -- Decoder, told the attribute --> [B, 512]
+    x-vector [B, D] -- standardised, length 1 -- Encoder --> code [B, 128] -- Decoder, told the attribute --> [B, D]
 
 The decoder is told the posterior of the attribute in training, so that the code need not hold it; what leaves is
-decoded as if the attribute were unknown. Everything that was not declared passes.
+decoded as if the attribute were unknown. Everything that was not declared passes. D is 512 for x-vectors, as in the
+article, and 256 for those of a pretrained speaker encoder.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sottovoce.models.xvector import EMBEDDING, XVector
+from sottovoce.models.speaker_encoder import SpeakerEncoder
+from sottovoce.models.xvector import XVector
 
 CODE = 128  # dimensions
 
@@ -34,11 +36,11 @@ class AttributeReader(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Vectors [B, 512], brought to length 1, to codes [B, 128]."""
+    """Vectors [B, D], brought to length 1, to codes [B, 128]."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(EMBEDDING, CODE), nn.ReLU(), nn.BatchNorm1d(CODE))
+        self.layers = nn.Sequential(nn.Linear(width, CODE), nn.ReLU(), nn.BatchNorm1d(CODE))
 
     def forward(self, vectors: Tensor) -> Tensor:
         code: Tensor = self.layers(functional.normalize(vectors, dim=1))
@@ -46,11 +48,11 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes [B, 128] and posteriors [B, K] of the attribute, all but the first of them, to [B, 512] of length 1."""
+    """Codes [B, 128] and posteriors [B, K] of the attribute, all but the first of them, to [B, D] of length 1."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.layer = nn.Linear(CODE + classes - 1, EMBEDDING)
+        self.layer = nn.Linear(CODE + classes - 1, width)
 
     def forward(self, code: Tensor, posterior: Tensor) -> Tensor:
         seen = torch.cat([code, posterior[:, 1:]], dim=1)
@@ -58,39 +60,39 @@ class Decoder(nn.Module):
 
 
 class Adr(nn.Module):
-    """The whole filter: standardised log spectra [B, 161, 128] to embeddings [B, 512] of length 1, one graph.
+    """The whole filter: spectra [B, F, N], as `embedder` hears segments, to embeddings [B, D] of length 1, one graph.
 
-    `mean` and `deviation` [512] are those of the x-vectors it was trained on.
+    `mean` and `deviation` [D] are those of the embeddings it was trained on.
     """
 
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, xvector: XVector, mean: Tensor, deviation: Tensor, classes: int) -> None:
+    def __init__(self, embedder: XVector | SpeakerEncoder, mean: Tensor, deviation: Tensor, classes: int) -> None:
         super().__init__()
-        self.xvector = xvector
+        self.embedder = embedder
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
-        self.encoder = Encoder()
-        self.decoder = Decoder(classes)
+        self.encoder = Encoder(len(mean))
+        self.decoder = Decoder(len(mean), classes)
         self.classes = classes
 
     def original(self, spectra: Tensor) -> Tensor:
-        """What goes in: x-vectors, standardised and of length 1, [B, 512] of spectra [B, 161, 128]."""
-        return self.normalised(self.xvector.embed(spectra))
+        """What goes in: embeddings, standardised and of length 1, [B, D] of spectra [B, F, N]."""
+        return self.normalised(self.embedder.embed(spectra))
 
     def normalised(self, vectors: Tensor) -> Tensor:
-        """X-vectors [B, 512] standardised and brought to length 1."""
+        """Embeddings [B, D] standardised and brought to length 1."""
         return functional.normalize((vectors - self.mean) / self.deviation, dim=1)
 
     def protect(self, vectors: Tensor) -> Tensor:
-        """Protected embeddings [B, 512] of `normalised` vectors [B, 512]: decoded with the attribute unknown."""
+        """Protected embeddings [B, D] of `normalised` vectors [B, D]: decoded with the attribute unknown."""
         unknown = torch.full((1, self.classes), 1.0 / self.classes, dtype=vectors.dtype, device=vectors.device)
         decoded: Tensor = self.decoder(self.encoder(vectors), unknown.expand(vectors.shape[0], -1))
         return decoded
 
     def embed(self, spectra: Tensor) -> Tensor:
-        """Protected embeddings [B, 512] of spectra [B, 161, 128]."""
+        """Protected embeddings [B, D] of spectra [B, F, N]."""
         return self.protect(self.original(spectra))
 
     def forward(self, spectra: Tensor) -> Tensor:
@@ -111,13 +113,13 @@ class _Unprotected(nn.Module):
 
 
 class EmbeddingRecogniser(nn.Module):
-    """The target of ADR: embeddings [B, 512] of length 1 to logits [B, K]."""
+    """The target of ADR: embeddings [B, D] of length 1 to logits [B, K]."""
 
-    def __init__(self, classes: int, hidden: int = 256) -> None:
+    def __init__(self, width: int, classes: int, hidden: int = 256) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.BatchNorm1d(EMBEDDING),
-            nn.Linear(EMBEDDING, hidden),
+            nn.BatchNorm1d(width),
+            nn.Linear(width, hidden),
             nn.ReLU(),
             nn.Dropout(0.3),
             nn.Linear(hidden, classes),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sottovoce.audio.mel import filterbank
+from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE, WINDOW_SAMPLES
 from sottovoce.models.layers import SpecAugment
 
@@ -26,6 +27,7 @@ class XVector(nn.Module):
     `width` and `pooled` are the article's 512 and 1500.
     """
 
+    hear = staticmethod(front_end)
     mel: Tensor
 
     def __init__(self, classes: int, width: int = 512, pooled: int = 1500, bands: int = 40) -> None:

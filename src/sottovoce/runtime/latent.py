@@ -1,6 +1,6 @@
 """Filters whose features are latents: one vector for each segment of 1.28 s, that a reader makes the answer of.
 
-segment [20480] -- at the rate of the filter, magnitudes [F, 129] (or standardised spectrum) -- filter.onnx --> [D]
+segment [20480] -- what the sender hears: magnitudes, a standardised spectrum or mel bands [F, N] -- filter.onnx --> [D]
 latent [D] -- readers/TASK.onnx, where the application runs --> log posteriors [K]
 """
 
@@ -14,15 +14,16 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from sottovoce.audio import mel, segment
+from sottovoce.audio import mel, segment, voice
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import path_part
-from sottovoce.runtime.config import FilterConfig
+from sottovoce.runtime.config import ADR, FilterConfig
 from sottovoce.runtime.engine import INPUT, SCORES, Graph, State
 
 LATENT = "latent"
 MAGNITUDES = "magnitudes"
+MELS = "mels"
 UNPROTECTED = "unprotected.onnx"  # in a filter folder, latents before protection: read by attackers, never by a filter
 
 _LIMITS = {"latent": (1, 4096), "classes": (2, 4096), "codes": (0, 4096), "sample_rate": (8000, 48000)}  # of settings
@@ -49,8 +50,10 @@ class LatentEngine:
 
     def front_end(self, segments: Wave) -> NDArray[np.float32]:
         """What the sender hears of segments [S, 20480] at 16 kHz."""
-        if self.config.architecture == "adr":
+        if self.config.architecture == ADR["x-vector"]:
             return segment.front_end(segments)
+        if self.config.architecture == ADR["pretrained"]:
+            return voice.front_end(segments)
         rate = self.config.settings["sample_rate"]
         if rate != SAMPLE_RATE:
             segments = soxr.resample(segments.T, SAMPLE_RATE, rate).T
@@ -75,8 +78,10 @@ def heard(config: FilterConfig) -> tuple[str, tuple[int, int]]:
         value = config.settings.get(name)
         if not isinstance(value, int) or not least <= value <= most:
             raise ModelError(f"config.json: {name} is {value!r}; expected {least} to {most}: train the filter again.")
-    if config.architecture == "adr":
+    if config.architecture == ADR["x-vector"]:
         return INPUT, (BINS, SEGMENT_FRAMES)
+    if config.architecture == ADR["pretrained"]:
+        return MELS, (voice.BANDS, voice.SEGMENT_FRAMES)
     rate = config.settings["sample_rate"]
     samples = round(SEGMENT_SAMPLES * rate / SAMPLE_RATE)
     return MAGNITUDES, (mel.window_samples(rate) // 2 + 1, 1 + samples // (rate // 100))

@@ -23,21 +23,26 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from sottovoce.models.adr import CODE, Adr, AttributeReader, EmbeddingRecogniser
-from sottovoce.models.xvector import EMBEDDING, XVector
+from sottovoce.training.embeddings import Embedder
 from sottovoce.training.loop import Run, train
 from sottovoce.training.xvector import PRESETS as XVECTORS
 from sottovoce.training.xvector import XVectorSettings
 
 Game = Literal["released", "text"]
+Voices = Literal["x-vector", "pretrained"]
 
 _FRESH_RATE = 3e-3
 
 
 @dataclass(frozen=True)
 class AdrSettings:
-    """How ADR is trained, on which x-vectors; `game` says by which of the two losses."""
+    """How ADR is trained, on which embeddings of `voices`; `game` says by which of the two losses.
+
+    `xvector` is how an x-vector network is trained, where that makes the embeddings.
+    """
 
     game: Game = "released"
+    voices: Voices = "x-vector"
     steps: int = 12_000  # of 1e-2: as far as the release's 1.2 million steps of 1e-4
     batch: int = 64
     learning_rate: float = 1e-2
@@ -54,6 +59,7 @@ PRESETS: Mapping[str, AdrSettings] = MappingProxyType(
     {
         "compact": _COMPACT,
         "text": replace(_COMPACT, game="text"),
+        "pretrained": replace(_COMPACT, voices="pretrained"),
         "quick": replace(_COMPACT, steps=2000, classifier_steps=500, crops=2, xvector=XVECTORS["quick"]),
         # 100 epochs of 786 k x-vectors, as the logs of the release count them
         "paper": AdrSettings(steps=1_228_000, learning_rate=1e-4, classifier_steps=184_000, xvector=XVECTORS["paper"]),
@@ -115,11 +121,13 @@ class AttributeAdversary:
         self.network.load_state_dict(fresh.state_dict())
 
 
-def train_adr(xvector: XVector, vectors: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run) -> Adr:
-    """ADR against one declared attribute, from x-vectors [M, 512] and their classes [M]; in evaluation mode."""
+def train_adr(
+    embedder: Embedder, vectors: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run
+) -> Adr:
+    """ADR against one declared attribute, from embeddings [M, D] and their classes [M]; in evaluation mode."""
     torch.manual_seed(run.seed)
-    deviation = vectors.std(dim=0).clamp(min=1e-6)
-    adr = Adr(xvector, vectors.mean(dim=0), deviation, classes)
+    deviation = vectors.std(dim=0).clamp(min=1e-3 * vectors.std().item())  # some are always 0 behind a ReLU
+    adr = Adr(embedder, vectors.mean(dim=0), deviation, classes)
     heard = adr.normalised(vectors)
     classifier = _classifier(heard, labels, classes, settings, run)
     with torch.no_grad():
@@ -157,7 +165,7 @@ def train_adr(xvector: XVector, vectors: Tensor, labels: Tensor, classes: int, s
 
 def _classifier(heard: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run) -> AttributeReader:
     """The reader whose posterior the decoder is told: logistic regression, trained beforehand."""
-    reader = AttributeReader(EMBEDDING, classes)
+    reader = AttributeReader(heard.shape[1], classes)
     rate = 10.0 * settings.learning_rate  # as in the release
     optimiser = torch.optim.SGD(reader.parameters(), lr=rate, momentum=settings.momentum)
     _fit(reader, bce, optimiser, heard, labels, settings, run.part("attribute", settings.classifier_steps))
@@ -167,9 +175,9 @@ def _classifier(heard: Tensor, labels: Tensor, classes: int, settings: AdrSettin
 def train_recogniser(
     embeddings: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run
 ) -> EmbeddingRecogniser:
-    """The target of ADR: a recogniser of a permitted task [M] on embeddings [M, 512], in evaluation mode."""
+    """The target of ADR: a recogniser of a permitted task [M] on embeddings [M, D], in evaluation mode."""
     torch.manual_seed(run.seed)
-    recogniser = EmbeddingRecogniser(classes)
+    recogniser = EmbeddingRecogniser(embeddings.shape[1], classes)
     optimiser = torch.optim.AdamW(recogniser.parameters(), lr=1e-3, weight_decay=0.05)
     _fit(recogniser, functional.cross_entropy, optimiser, embeddings, labels, settings, run)
     return recogniser.eval()

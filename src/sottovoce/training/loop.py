@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from sottovoce.audio.segment import front_end
-from sottovoce.audio.spectrum import SEGMENT_SAMPLES
+from sottovoce.audio.spectrum import SEGMENT_SAMPLES, Wave
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ModelError
 from sottovoce.progress import Report
@@ -49,11 +49,18 @@ def device() -> torch.device:
 
 def draw(sounds: Sounds, clips: NDArray[np.int64], batch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Random segments of random clips: standardised log spectra [B, 161, 128], and the clips' positions [B]."""
+    segments, chosen = draw_segments(sounds, clips, batch, rng)
+    return torch.from_numpy(front_end(segments)).to(device()), torch.from_numpy(chosen).to(device())
+
+
+def draw_segments(
+    sounds: Sounds, clips: NDArray[np.int64], batch: int, rng: np.random.Generator
+) -> tuple[Wave, NDArray[np.int64]]:
+    """Random segments [B, 20480] of random clips, and the clips' positions [B]."""
     chosen = rng.choice(clips, size=batch, replace=len(clips) < batch)
     spare = np.array([max(0, sounds.samples(i) - SEGMENT_SAMPLES) for i in chosen])
     starts = rng.integers(0, spare + 1)
-    spectra = front_end(sounds.segments(chosen, starts, SEGMENT_SAMPLES))
-    return torch.from_numpy(spectra).to(device()), torch.from_numpy(chosen).to(device())
+    return sounds.segments(chosen, starts, SEGMENT_SAMPLES), chosen
 
 
 def one_cycle(step: int, steps: int, peak: float, warm_up: float = 0.2) -> float:

@@ -10,17 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.nn import functional
 
-from sottovoce.audio.segment import cut, front_end
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import CorpusError
 from sottovoce.models.xvector import XVector
 from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
-
-_AT_ONCE = 64
 
 
 class Spoken(NamedTuple):
@@ -97,29 +93,3 @@ def _speakers(spoken: Sequence[Spoken]) -> tuple[list[NDArray[np.int64]], int]:
         labels.append(np.array([known.get(clip.labels.get("speaker", ""), -1) for clip in manifest.clips]))
         speakers += len(names)
     return labels, speakers
-
-
-def x_vectors(
-    network: XVector, sounds: Sounds, clips: NDArray[np.int64], crops: int, rng: np.random.Generator
-) -> Vectors:
-    """X-vectors of the segments of `clips`, and of `crops` random segments of each on top."""
-    vectors, owners = [], []
-    network = network.to(device())
-    with torch.no_grad():
-        for some in np.array_split(clips, max(1, len(clips) // 32)):
-            segments = [cut(sounds.wave(i)) for i in some]
-            owner = np.repeat(some, [len(part) for part in segments])
-            heard = torch.from_numpy(front_end(np.concatenate(segments)))
-            more = [draw(sounds, some, len(some), rng) for _ in range(crops)]
-            spectra = torch.cat([heard, *(spectra.cpu() for spectra, _ in more)])
-            owners += [owner, *(chosen.cpu().numpy() for _, chosen in more)]
-            vectors += [network.embed(part.to(device())).cpu() for part in torch.split(spectra, _AT_ONCE)]
-    network.cpu()
-    return Vectors(torch.cat(vectors), np.concatenate(owners))
-
-
-class Vectors(NamedTuple):
-    """X-vectors [M, 512], and the position of the clip that each is of, [M]."""
-
-    vectors: Tensor
-    owner: NDArray[np.int64]
