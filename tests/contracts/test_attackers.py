@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import binomtest
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sottovoce.attack.attacker import Attacker, Heard, accuracy
 from sottovoce.attack.families import FAMILIES
 from sottovoce.attack.network import NetworkAttacker
-from sottovoce.attack.statistics import LEAST
+from sottovoce.attack.statistics import LEAST, best, settled
 from sottovoce.attack.through_target import FromAnswer, ThroughTarget, said
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE
@@ -234,6 +238,16 @@ def test_more_training_is_tried_until_it_no_longer_helps():
 
 def test_one_cycle_alone_does_not_call_itself_converged():
     assert not fitted(fresh("cnn", steps=1), case(leak=0.0)).converged_
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_solver_that_met_its_limit_has_not_converged() -> None:
+    rng = np.random.default_rng(0)
+    features, labels = rng.standard_normal((60, 20)).astype(np.float32), rng.integers(2, size=60)
+    for steps, expected in ((2, False), (1000, True)):
+        model = best([LogisticRegression(max_iter=steps)], features, labels, features, labels)
+        assert settled(model) == settled(make_pipeline(StandardScaler(), model).fit(features, labels)) == expected
+    assert settled(KNeighborsClassifier(1).fit(features, labels))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -11,8 +11,10 @@ import soundfile
 
 from sottovoce.audit import efforts
 from sottovoce.audit.efforts import Effort
+from sottovoce.errors import ConfigError
 from sottovoce.experiments import figure3, figure4, figure_drawing, figure_runs, paper_run
-from sottovoce.experiments.figure_runs import Setting
+from sottovoce.experiments.catalogue import run_experiment
+from sottovoce.experiments.figure_runs import Plan, Setting
 from sottovoce.training import adr, codebook, optin
 from sottovoce.training import target as target_training
 from sottovoce.training.codebook import CodebookSettings
@@ -84,13 +86,42 @@ def test_both_figures_come_from_the_same_runs(corpora: Path, tmp_path: Path, mon
         assert (out / f"{name}.svg").read_bytes().startswith(b"<?xml")
 
 
+def test_the_sizes_of_the_paper_are_a_preset_beside(corpora: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(adr, "PRESETS", {"paper": adr.PRESETS["compact"]})
+    monkeypatch.setattr(optin, "PRESETS", {"paper": GAME})
+    monkeypatch.setattr(target_training, "PRESETS", {"paper": WORDS})
+    monkeypatch.setattr(efforts, "EFFORTS", {"standard": LITTLE})
+    run_experiment("figure3a", corpora, tmp_path / "out", 1, "paper")
+    found = json.loads((tmp_path / "out" / "figure3a-paper.json").read_text())
+    assert [(each["preset"], each["attackers"]) for each in found["runs"]] == [
+        ("paper", "standard"),
+        ("paper", "standard"),
+        ("compact", "standard"),
+    ]
+    assert "opt-in (preset paper)" in found["caption"] and "codebook (preset compact)" in found["caption"]
+    assert (tmp_path / "out" / "figure3a-paper.svg").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "said"),
+    [
+        ("figure5", "compact", "unknown experiment 'figure5'; known: ablation"),
+        ("figure4", "huge", "unknown preset 'huge' of an experiment; known: compact, paper"),
+        ("rdal", "paper", "--preset paper is for figure3a"),
+    ],
+)
+def test_what_no_experiment_has_is_one_sentence(tmp_path: Path, name: str, preset: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        run_experiment(name, tmp_path, tmp_path, 1, preset)
+
+
 def test_what_stands_is_whole_after_each_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     met = []
     monkeypatch.setattr(figure_runs, "SEEDS", (0, 1))
     monkeypatch.setattr(figure_runs, "_target", lambda *_: None)
     monkeypatch.setattr(figure_runs, "_made", lambda setting, method, seed, *_: met.append((seed, method)) or {})
     settings = (figure_runs.PERMIT_GENDER[0], figure_runs.PERMIT_GENDER[2])
-    sizes = [len(found) for found in figure_runs.found_so_far(settings, tmp_path, tmp_path, 1)]
+    sizes = [len(found) for found in figure_runs.found_so_far(settings, Plan(tmp_path, tmp_path, "compact", 1))]
     assert sizes == [6, 12] and [seed for seed, _ in met] == [0] * 6 + [1] * 6
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from itertools import islice
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
@@ -34,7 +36,6 @@ class Chosen(ABC):
 
     name: str
     needs = LABELLED
-    converged_ = True  # solved exactly, or not trained at all
 
     @abstractmethod
     def features(self, heard: Heard) -> Array:
@@ -47,6 +48,7 @@ class Chosen(ABC):
     def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
         features, held_out = self.features(train), self.features(validation)
         self.model_ = best(self.candidates(len(train)), features, labels, held_out, validation_labels)
+        self.converged_ = settled(self.model_)
         self.classes_ = classes
         self.curve_: list[tuple[int, float]] = []
         return self
@@ -159,8 +161,16 @@ def logistic(penalties: Sequence[float]) -> list[Any]:
 
 def best(candidates: list[Any], features: Array, labels: Any, held_out: Array, held_out_labels: Any) -> Any:
     """The fitted candidate with the best score (accuracy, or R^2 of a regression) on what was held out."""
-    fitted = [model.fit(features, labels) for model in candidates]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `settled` tells of the one that is chosen
+        fitted = [model.fit(features, labels) for model in candidates]
     return fitted[int(np.argmax([model.score(held_out, held_out_labels) for model in fitted]))]
+
+
+def settled(model: Any) -> bool:
+    """Whether a fitted model was solved: all are but a logistic regression that met its limit of iterations."""
+    last = model[-1] if isinstance(model, Pipeline) else model
+    return not isinstance(last, LogisticRegression) or bool((last.n_iter_ < last.max_iter).all())
 
 
 def log_posterior(probabilities: NDArray[Any], known: Labels, classes: int) -> Array:

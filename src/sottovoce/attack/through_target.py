@@ -30,7 +30,7 @@ class ThroughTarget(Chosen):
         return over_segments(np.maximum(np.concatenate(posteriors, axis=1), _LEAST_LOG), heard).astype(np.float32)
 
     def candidates(self, utterances: int) -> list[Any]:
-        linear = [LogisticRegression(C=penalty, max_iter=500) for penalty in (0.1, 1.0, 10.0)]
+        linear = [LogisticRegression(C=penalty, max_iter=2000) for penalty in (0.1, 1.0, 10.0)]
         return linear + [KNeighborsClassifier(min(neighbours, utterances)) for neighbours in (15, 60)]
 
 

@@ -183,14 +183,15 @@ def experiment(
     ] = Path(),
     out: Out = Path("results"),
     workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
+    preset: Annotated[
+        str, typer.Option(help="compact; or, for figures 3 and 4, paper: its sizes, on a GPU.")
+    ] = "compact",
 ) -> None:
     """Make the measured results of the project again; prints a table."""
     with shared.needs("audit"):
-        from sottovoce.experiments.catalogue import EXPERIMENTS
+        from sottovoce.experiments.catalogue import run_experiment
 
-        if name not in EXPERIMENTS:
-            raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(EXPERIMENTS)}.")
-        typer.echo(EXPERIMENTS[name](corpora_at, out, workers))
+        typer.echo(run_experiment(name, corpora_at, out, workers, preset))
 
 
 @app.command()

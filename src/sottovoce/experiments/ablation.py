@@ -31,7 +31,7 @@ from sottovoce.jobs.corpus import opened
 from sottovoce.jobs.make import make_target
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.target import load_target
-from sottovoce.progress import silent
+from sottovoce.progress import counted, silent
 from sottovoce.training.loop import Run
 from sottovoce.training.optin import PRESETS, train_optin
 
@@ -72,8 +72,11 @@ def run(corpora: Path, out: Path, workers: int) -> str:
     if not target.is_dir():
         command = "sottovoce target --corpus ravdess:PATH --task emotion --out target"
         make_target(f"ravdess:{corpora / 'ravdess'}", "emotion", target, "compact", None, 0, command, silent)
-    games = (delayed(_kept)(variant, corpora, out, target) for variant in variants())
-    found = Parallel(n_jobs=workers, batch_size=1)(games)
+    planned = list(variants())
+    games = Parallel(n_jobs=workers, batch_size=1, return_as="generator")(
+        delayed(_kept)(variant, corpora, out, target) for variant in planned
+    )
+    found = list(counted(games, len(planned), "games"))
     write_file(out / "ablation.json", json.dumps(found, indent=1).encode())
     return table(found)
 
@@ -84,7 +87,6 @@ def _kept(variant: Variant, corpora: Path, out: Path, target: Path) -> dict[str,
     if not place.is_file():
         found = game(variant, corpora, target)
         write_file(place, json.dumps(found, indent=1).encode())
-        print(f"{variant.name}: {found['seconds']} s", flush=True)
     kept: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
     return kept
 

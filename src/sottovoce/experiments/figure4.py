@@ -9,19 +9,19 @@ import json
 from pathlib import Path
 
 from sottovoce.experiments.figure_drawing import caption, over_each_other, table
-from sottovoce.experiments.figure_runs import PERMIT_SPEAKER, found_so_far
+from sottovoce.experiments.figure_runs import PERMIT_SPEAKER, Plan, found_so_far
 from sottovoce.models.checkpoint import write_file
 
 ATTACKED = ("emotion", "gender")
 
 
-def run(corpora: Path, out: Path, workers: int) -> str:
+def run(corpora: Path, out: Path, workers: int, preset: str = "compact") -> str:
     """All runs; writes `out`/figure4.json and .svg after each seed, returns a table."""
-    text = ""
+    text, plan = "", Plan(corpora, out, preset, workers)
     settings = [setting for setting in PERMIT_SPEAKER if {*ATTACKED} <= {*setting.attack}]
-    for found in found_so_far(settings, corpora, out, workers):
+    for found in found_so_far(settings, plan):
         said = caption("figure4", found) + " Hollow: the article's own points."
-        write_file(out / "figure4.json", json.dumps({"caption": said, "runs": found}, indent=1).encode())
-        write_file(out / "figure4.svg", over_each_other(found, *ATTACKED))
+        write_file(plan.file("figure4", ".json"), json.dumps({"caption": said, "runs": found}, indent=1).encode())
+        write_file(plan.file("figure4", ".svg"), over_each_other(found, *ATTACKED))
         text = f"{said}\n\n{table(found, ATTACKED)}"
     return text

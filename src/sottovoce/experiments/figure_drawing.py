@@ -41,10 +41,11 @@ def caption(title: str, found: Sequence[Found]) -> str:
     )
     declared = next((each["declared"] for each in found if each["declared"]), "nothing")
     seeds = ", ".join(str(seed) for seed in sorted({each["seed"] for each in found}))
-    methods = ", ".join(METHODS[name] for name in METHODS if any(each["method"] == name for each in found))
+    presets = {each["method"]: each["preset"] for each in found}
+    methods = ", ".join(f"{METHODS[name]} (preset {preset})" for name, preset in presets.items())
     return (
-        f"{title}: permit {first['permit']}, attack {' and '.join(attacked)}, on {where}; {methods}, all preset "
-        f"{first['preset']}, {declared} declared to ADR; seeds {seeds}; {first['attackers']} attackers."
+        f"{title}: permit {first['permit']}, attack {' and '.join(attacked)}, on {where}; {methods}; "
+        f"{declared} declared to ADR; seeds {seeds}; {first['attackers']} attackers."
     )
 
 

@@ -22,10 +22,27 @@ from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import counted, silent
 
 METHODS = {"optin": "opt-in", "adr": "ADR", "codebook": "codebook"}
-PRESET = "compact"
 SEEDS = (0, 1, 2)
-ATTACKERS = "quick"
+ATTACKERS = {"compact": "quick", "paper": "standard"}  # by preset
 Found = Mapping[str, Any]
+
+
+class Plan(NamedTuple):
+    """The folder of the corpora, where to write, the preset, and how many runs are made side by side."""
+
+    corpora: Path
+    out: Path
+    preset: str
+    workers: int
+
+    @property
+    def preset_by_method(self) -> dict[str, str]:
+        """The preset of each method: a codebook has none of the paper."""
+        return {"optin": self.preset, "adr": self.preset, "codebook": "compact"}
+
+    def file(self, name: str, suffix: str) -> Path:
+        """Where a figure's JSON or picture is written."""
+        return self.out / f"{name}{'' if self.preset == 'compact' else f'-{self.preset}'}{suffix}"
 
 
 class Setting(NamedTuple):
@@ -52,66 +69,68 @@ PERMIT_GENDER = (
 )
 
 
-def found_so_far(settings: Sequence[Setting], corpora: Path, out: Path, workers: int) -> Iterator[list[dict[str, Any]]]:
-    """All runs of `settings`, `workers` side by side with one thread each: what was found up to each seed."""
-    parallel = Parallel(n_jobs=workers, batch_size=1)
-    parallel(delayed(_target)(setting, corpora, out) for setting in settings)
+def found_so_far(settings: Sequence[Setting], plan: Plan) -> Iterator[list[dict[str, Any]]]:
+    """All runs of `settings`, each with one thread: what was found up to each seed."""
+    parallel = Parallel(n_jobs=plan.workers, batch_size=1)
+    parallel(delayed(_target)(setting, plan) for setting in settings)
     found: list[dict[str, Any]] = []
     for seed in SEEDS:
         runs = [(setting, method, seed) for setting in settings for method in METHODS]
-        made = Parallel(n_jobs=workers, batch_size=1, return_as="generator")(
-            delayed(_made)(*each, corpora, out) for each in runs
+        made = Parallel(n_jobs=plan.workers, batch_size=1, return_as="generator")(
+            delayed(_made)(*each, plan) for each in runs
         )
         found += counted(made, len(runs), f"runs of seed {seed}")
         yield found
 
 
-def _place(setting: Setting, out: Path) -> Path:
-    return out / "runs" / f"figures-{setting.corpus}-{setting.permit}"
+def _place(setting: Setting, plan: Plan) -> Path:
+    return plan.out / "runs" / plan.file(f"figures-{setting.corpus}-{setting.permit}", "").name
 
 
-def _target(setting: Setting, corpora: Path, out: Path) -> None:
+def _target(setting: Setting, plan: Plan) -> None:
     """Train a target unless it is there."""
     torch.set_num_threads(1)
-    folder = _place(setting, out) / "target"
+    folder = _place(setting, plan) / "target"
     if not folder.is_dir():
-        spec = f"{setting.corpus}:{corpora / setting.folder}"
-        command = f"sottovoce target --corpus {setting.corpus}:PATH --task {setting.permit} --out target"
+        spec = f"{setting.corpus}:{plan.corpora / setting.folder}"
+        command = f"sottovoce target --corpus {setting.corpus}:PATH --task {setting.permit}"
+        command += f" --preset {plan.preset} --out target"
         command += f" --split {setting.split}" if setting.split else ""
-        make_target(spec, setting.permit, folder, PRESET, setting.split, 0, command, silent)
+        make_target(spec, setting.permit, folder, plan.preset, setting.split, 0, command, silent)
 
 
-def _made(setting: Setting, method: str, seed: int, corpora: Path, out: Path) -> dict[str, Any]:
+def _made(setting: Setting, method: str, seed: int, plan: Plan) -> dict[str, Any]:
     """Train and audit a filter, unless that was done."""
     torch.set_num_threads(1)
-    place = _place(setting, out) / f"{method}-{seed}"
+    place = _place(setting, plan) / f"{method}-{seed}"
     if (place / "kept.json").is_file():
         kept: dict[str, Any] = json.loads((place / "kept.json").read_text(encoding="utf-8"))
         return kept
-    spec = f"{setting.corpus}:{corpora / setting.folder}"
+    spec = f"{setting.corpus}:{plan.corpora / setting.folder}"
+    preset, attackers = plan.preset_by_method[method], ATTACKERS[plan.preset]
     hide = (setting.hide,) if method == "adr" else ()
     train = f"sottovoce train --corpus {setting.corpus}:PATH --permit {setting.permit} --target target"
-    train += f" --method {method} --preset {PRESET} --seed {seed} --out filter"
+    train += f" --method {method} --preset {preset} --seed {seed} --out filter"
     train += f" --hide {setting.hide}" if hide else ""
-    filter_, target = place / "filter", _place(setting, out) / "target"
+    filter_, target = place / "filter", _place(setting, plan) / "target"
     if not filter_.is_dir():
         wanted = Wanted(
-            spec, (setting.permit,), (target,), filter_, method, PRESET, seed=seed, command=train, hide=hide
+            spec, (setting.permit,), (target,), filter_, method, preset, seed=seed, command=train, hide=hide
         )
         make_filter(wanted, silent)
     said = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attack {','.join(setting.attack)}"
-    said += f" --attackers {ATTACKERS} --out audit"
+    said += f" --attackers {attackers} --out audit"
     if not (place / "audit" / "digests.json").is_file():
-        run_audit(Ask(str(filter_), spec, place / "audit", ATTACKERS, setting.attack, command=said), silent)
+        run_audit(Ask(str(filter_), spec, place / "audit", attackers, setting.attack, command=said), silent)
     results = json.loads((place / "audit" / "results.json").read_text(encoding="utf-8"))
     read = read_embeddings(filter_, spec, setting.attack, silent) if method == "adr" else {}
-    kept = _kept(setting, method, seed, results, read) | {"commands": [train, said]}
+    kept = _kept(setting, method, preset, seed, results, read) | {"commands": [train, said]}
     write_file(place / "kept.json", json.dumps(kept, indent=1).encode())
     print(f"{setting.corpus}, permit {setting.permit}, {METHODS[method]}, seed {seed}: done", flush=True)
     return kept
 
 
-def _kept(setting: Setting, method: str, seed: int, results: Found, embeddings: Found) -> dict[str, Any]:
+def _kept(setting: Setting, method: str, preset: str, seed: int, results: Found, embeddings: Found) -> dict[str, Any]:
     """What is worth keeping of a run, without the paths of this machine."""
     private = {}
     for task, entry in results["private"].items():
@@ -122,7 +141,7 @@ def _kept(setting: Setting, method: str, seed: int, results: Found, embeddings: 
     corpus = {key: results["corpus"][key] for key in ("name", "digest", "split", "split_seed", "test_clips")}
     return {
         "method": method,
-        "preset": PRESET,
+        "preset": preset,
         "seed": seed,
         "permit": setting.permit,
         "declared": setting.hide if method == "adr" else None,
