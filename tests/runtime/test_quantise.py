@@ -9,8 +9,9 @@ from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import read_folder
 from sottovoce.models.codebook import Codebook
+from sottovoce.models.onnx_graph import packed
 from sottovoce.runtime.engine import SCORES, Graph
-from sottovoce.runtime.export import encoder_to_onnx, packed, save_codebook
+from sottovoce.runtime.export import encoder_to_onnx, save_codebook
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import quantise
 from sottovoce.training.codebook import Encoder

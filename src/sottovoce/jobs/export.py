@@ -17,10 +17,11 @@ from sottovoce.errors import ConfigError
 from sottovoce.jobs import corpus
 from sottovoce.jobs.attack import Ask, headline, run_audit
 from sottovoce.models.checkpoint import check_place, read_folder, write_folder
+from sottovoce.models.onnx_graph import packed
 from sottovoce.progress import Report
 from sottovoce.runtime import golden
 from sottovoce.runtime.engine import CodebookEngine, Graph
-from sottovoce.runtime.export import packed, target_place, whole
+from sottovoce.runtime.export import target_place, whole
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import dynamic, static
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +21,7 @@ from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.models.codebook import Codebook
 from sottovoce.models.digit_codes import BLOCK_FRAMES
 from sottovoce.models.digit_encoder import DigitEncoder
+from sottovoce.models.onnx_graph import traced
 from sottovoce.models.whole import STATE, FrontEnd, Speaker
 from sottovoce.models.word_table import WordTable
 from sottovoce.runtime import latent
@@ -33,8 +32,6 @@ from sottovoce.runtime.word_filter import AFTER, BEFORE, BLOCK_CODES, BLOCK_INPU
 
 TOLERANCE = 1e-3  # of spectra of unit deviation; rounding alone makes 1e-5
 
-_OPSET = 17
-_FEW_WEIGHTS = 1000  # are not worth packing
 _STEPS = 500  # of a graph with a state, compared
 _MOST_WORDS = 2000  # whose sounds one graph holds: 80 MB
 
@@ -118,27 +115,7 @@ def save_latent(
 def _exported(
     network: nn.Module, output: str, hears: str = INPUT, heard: Sequence[int] = (BINS, SEGMENT_FRAMES)
 ) -> bytes:
-    return _traced(network, (torch.ones(2, *heard),), [hears], [output], True)
-
-
-def _traced(
-    network: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], batch: bool = False
-) -> bytes:
-    """An ONNX graph of a network; with `batch` the first axis of all inputs and outputs is free."""
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own age, and of instance norm, which is right
-        torch.onnx.export(
-            network,
-            inputs,
-            file,  # type: ignore[arg-type]  # this exporter takes it, the other does not
-            input_names=names,
-            output_names=outputs,
-            dynamic_axes={name: {0: "batch"} for name in [*names, *outputs]} if batch else None,
-            opset_version=_OPSET,
-            dynamo=False,  # the other exporter needs one more package
-        )
-    return file.getvalue()
+    return traced(network, (torch.ones(2, *heard),), [hears], [output], True)
 
 
 def check_parity(network: nn.Module, graph: Graph) -> float:
@@ -176,7 +153,7 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
         raise ConfigError("a filter of this kind cannot be one graph; expected a codebook or an obfuscator of spectra.")
 
     front = load_from_string(
-        _traced(FrontEnd(), (torch.zeros(2, SEGMENT_SAMPLES),), ["sound"], ["spectrum/whole"], True)
+        traced(FrontEnd(), (torch.zeros(2, SEGMENT_SAMPLES),), ["sound"], ["spectrum/whole"], True)
     )
     own = load_from_string(graph)
     del own.graph.value_info[:]  # shapes of what flows in it, which may name its output, and so rename it
@@ -194,7 +171,7 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
         state = speaker.initial_state()
         inputs = (torch.zeros(book.block_segments, book.classes), torch.ones(len(book.tasks)), *state.values())
         names = ["log_posteriors/whole", "permit", *STATE]
-        last = load_from_string(_traced(speaker, inputs, names, ["heard", *(f"{name}_after" for name in STATE)]))
+        last = load_from_string(traced(speaker, inputs, names, ["heard", *(f"{name}_after" for name in STATE)]))
         last = compose.add_prefix(last, "last/", rename_inputs=False, rename_outputs=False)
         last.ir_version = joined.ir_version
         joined = compose.merge_models(joined, last, io_map=[(SCORES, "log_posteriors/whole")])
@@ -278,7 +255,7 @@ def words_to_onnx(encoder: DigitEncoder) -> bytes:
     state = tuple(step.encoder.initial_state(1).values())
     takes = [BLOCK_INPUT, *(BEFORE + name for name in step.names)]
     gives = [BLOCK_CODES, *(AFTER + name for name in step.names)]
-    graph = _traced(step, (torch.zeros(1, BINS, BLOCK_FRAMES), *state), takes, gives)
+    graph = traced(step, (torch.zeros(1, BINS, BLOCK_FRAMES), *state), takes, gives)
     running, before = session(graph), dict(zip(takes[1:], (part.numpy() for part in state), strict=True))
     rng = np.random.default_rng(0)
     for _ in range(_STEPS):
@@ -291,36 +268,6 @@ def words_to_onnx(encoder: DigitEncoder) -> bytes:
             raise ParityError(f"the encoder's graph is off by {worst:.2g}; try another version of torch.")
         state, before = tuple(state_after), dict(zip(before, after, strict=True))
     return graph
-
-
-def packed(graph: bytes) -> bytes:
-    """The same ONNX graph with its weights in 8 bits, a scale for each output channel: a quarter of the size.
-
-    What flows through it stays float: weights are unpacked when the graph is loaded.
-    """
-    import onnx
-    from onnx import helper, numpy_helper
-
-    model = onnx.load_from_string(graph)
-    kept, nodes = [], []
-    for tensor in model.graph.initializer:
-        weights = numpy_helper.to_array(tensor)
-        if weights.dtype != np.float32 or weights.ndim < 2 or weights.size < _FEW_WEIGHTS:
-            kept.append(tensor)
-            continue
-        scale = np.maximum(np.abs(weights).reshape(len(weights), -1).max(axis=1), 1e-12) / 127.0
-        steps = np.rint(weights / scale.reshape(-1, *[1] * (weights.ndim - 1))).astype(np.int8)
-        names = [f"{tensor.name}/{part}" for part in ("steps", "scale", "zero")]
-        arrays = (steps, scale.astype(np.float32), np.zeros(len(scale), np.int8))
-        kept += [numpy_helper.from_array(array, name) for array, name in zip(arrays, names, strict=True)]
-        nodes.append(helper.make_node("DequantizeLinear", names, [tensor.name], axis=0))
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-    unpacked = [*nodes, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(unpacked)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString())
 
 
 def _config(architecture: str, settings: Mapping[str, int], sound_mean: float, sound_std: float) -> bytes:
