@@ -74,7 +74,7 @@ def test_both_figures_come_from_the_same_runs(corpora: Path, tmp_path: Path, mon
             entry[name]["low"] <= entry[name]["score"] <= entry[name]["high"] for name in ("ignorant", "informed")
         )
         assert ("unprotected" in entry) == (each["method"] == "adr") == bool(each["declared"])
-    assert "| csv | ADR (1 seed) |" in text and found["caption"] in text and "seeds 0;" in found["caption"]
+    assert "| csv | speaker, ADR |" in text and found["caption"] in text and "seeds 0;" in found["caption"]
     assert str(tmp_path) not in json.dumps(found).replace("csv:PATH", "")
     for name in ("make_filter", "make_target", "run_audit", "read_embeddings"):
         monkeypatch.setattr(figure_runs, name, None)
@@ -130,6 +130,13 @@ def test_the_paper_stands_beside_what_it_measured() -> None:
     assert figure_drawing._published("ravdess", "adr", "speaker", "emotion") == "92.2 / 15.9 / 70.5"
     assert figure_drawing._published("ravdess", "adr", "gender", "speaker") == ""
     assert figure_drawing._published("emodb", "adr", "speaker", "gender") == ""
+
+
+def test_seeds_stand_side_by_side_where_they_differ() -> None:
+    high, low = {"score": 0.995}, {"score": 0.5}
+    assert figure_drawing._seeds([high, low, high]) == "99.5 / 50.0 / 99.5"
+    assert figure_drawing._seeds([low, low, low]) == "50.0"
+    assert figure_drawing._seeds([None, None]) == "–"
 
 
 def test_the_first_steps_go_on_where_they_were(shaped, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

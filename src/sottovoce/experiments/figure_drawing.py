@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from sottovoce.experiments.drawing import svg
 from sottovoce.experiments.figure_runs import METHODS
-from sottovoce.experiments.rdal_report import mean
 
 # Accuracy in per cent, emotion and gender, where the speaker is permitted; read from the article's Figure 4, +- 0.5.
 PAPER: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]] = {
@@ -50,11 +49,15 @@ def caption(title: str, found: Sequence[Found]) -> str:
 
 
 def table(found: Sequence[Found], attributes: Sequence[str]) -> str:
-    """Markdown: means over seeds with the 95 % interval of the mean, in per cent; the paper's points are last."""
+    """Markdown, in per cent: the runs of each corpus and method, seed by seed; the paper's points are last.
+
+    The interval, 95 %, and the attacker's name are those of the seed that the worst attacker reads best.
+    """
     lines = [
-        "| corpus | method | target before | after | attacked | chance | floor | ceiling "
-        "| x-vectors, unprotected | ignorant | informed | worst | by | the paper: unprotected / ignorant / informed |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| corpus | permitted, method | target: without | with | attacked | chance | floor | ceiling "
+        "| x-vectors, unprotected | ignorant | informed | worst | highest "
+        "| the paper: unprotected / ignorant / informed |",
+        f"|{'---|' * 14}",
     ]
     for corpus in corpora_of(found):
         for method, name in METHODS.items():
@@ -62,21 +65,23 @@ def table(found: Sequence[Found], attributes: Sequence[str]) -> str:
             for task in attributes:
                 entries = [each["private"][task] for each in runs if task in each["private"]]
                 if entries:
-                    cells = [corpus, f"{name} ({len(runs)} seed{'s' if len(runs) > 1 else ''})"]
-                    cells += [_mean([each["permitted"][side] for each in runs]) for side in ("original", "obfuscated")]
+                    cells = [corpus, f"{runs[0]['permit']}, {name}"]
+                    cells += [_seeds([each["permitted"][side] for each in runs]) for side in ("original", "obfuscated")]
                     cells += [task, f"{100 * entries[0]['chance']:.1f}"]
                     cells += [
-                        _mean([entry.get(key) for entry in entries])
+                        _seeds([entry.get(key) for entry in entries])
                         for key in ("floor", "ceiling", "unprotected", "ignorant", "informed", "worst")
                     ]
-                    cells += [", ".join(sorted({entry["worst"]["attacker"] for entry in entries}))]
+                    highest = max((entry["worst"] for entry in entries), key=lambda worst: float(worst["score"]))
+                    cells += [f"{100 * highest['low']:.1f} to {100 * highest['high']:.1f}, {highest['attacker']}"]
                     lines.append(f"| {' | '.join([*cells, _published(corpus, method, runs[0]['permit'], task)])} |")
     return "\n".join(lines)
 
 
-def _mean(scores: Sequence[Found | None]) -> str:
-    known = [100 * score["score"] for score in scores if score is not None]
-    return mean(known) if known else "–"
+def _seeds(scores: Sequence[Found | None]) -> str:
+    """The score of each seed, or of all where they are the same."""
+    known = [f"{100 * score['score']:.1f}" for score in scores if score is not None]
+    return " / ".join(known if len(set(known)) > 1 else known[:1]) or "–"
 
 
 def _published(corpus: str, method: str, permit: str, task: str) -> str:
