@@ -103,8 +103,9 @@ def over_target(found: Sequence[Found], attribute: str) -> bytes:
             for knowledge, mark in MARKS.items():
                 _mark(axes, entry[knowledge], permitted["obfuscated"], mark, INKS[each["method"]])
         _lines(axes.axvline, runs[0]["private"][attribute])
-        axes.set(title=corpus, xlabel=f"{attribute} read by attackers, %", xlim=(-3, 103), ylim=(-3, 103))
-    figure.axes[0].set_ylabel(f"{found[0]['permit']} right by the target, %")
+        axes.set(title=corpus, xlabel=f"{attribute} read by attackers, %", xlim=(-3, 103))
+    least = min(100 * each["permitted"][side]["score"] for each in found for side in ("original", "obfuscated"))
+    figure.axes[0].set(ylabel=f"{found[0]['permit']} right by the target, %", ylim=(min(90, least) - 1, 101))
     return _finished(figure)
 
 
