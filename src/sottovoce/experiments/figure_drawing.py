@@ -22,6 +22,17 @@ PAPER: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]] = {
 INKS = {"optin": "#0068a8", "adr": "#c04a00", "codebook": "#1a7f5a"}
 _LINES = ((":", "chance"), ("--", "floor"))
 MARKS = {"ignorant": "s", "informed": "o", "worst": "+"}
+HEADS = ("corpus", "permitted, method", "target: without", "with", "attacked", "chance")
+PAPER_HEAD = "the paper: unprotected / ignorant / informed"
+# What is told of each attribute, and its heading in a table.
+SCORES = {
+    "floor": "floor",
+    "ceiling": "ceiling",
+    "unprotected": "x-vectors, unprotected",
+    "ignorant": "ignorant",
+    "informed": "informed",
+    "worst": "worst",
+}
 Found = Mapping[str, Any]
 
 
@@ -51,14 +62,10 @@ def caption(title: str, found: Sequence[Found]) -> str:
 def table(found: Sequence[Found], attributes: Sequence[str]) -> str:
     """Markdown, in per cent: the runs of each corpus and method, seed by seed; the paper's points are last.
 
-    The interval, 95 %, and the attacker's name are those of the seed that the worst attacker reads best.
+    The interval, 95 %, and the attacker's name are those of the seed that the worst attacker reads best; "at least"
+    where that attacker had not converged.
     """
-    lines = [
-        "| corpus | permitted, method | target: without | with | attacked | chance | floor | ceiling "
-        "| x-vectors, unprotected | ignorant | informed | worst | highest "
-        "| the paper: unprotected / ignorant / informed |",
-        f"|{'---|' * 14}",
-    ]
+    rows = [[*HEADS, *SCORES.values(), "highest", PAPER_HEAD]]
     for corpus in corpora_of(found):
         for method, name in METHODS.items():
             runs = [each for each in found if (each["corpus"]["name"], each["method"]) == (corpus, method)]
@@ -68,14 +75,17 @@ def table(found: Sequence[Found], attributes: Sequence[str]) -> str:
                     cells = [corpus, f"{runs[0]['permit']}, {name}"]
                     cells += [_seeds([each["permitted"][side] for each in runs]) for side in ("original", "obfuscated")]
                     cells += [task, f"{100 * entries[0]['chance']:.1f}"]
-                    cells += [
-                        _seeds([entry.get(key) for entry in entries])
-                        for key in ("floor", "ceiling", "unprotected", "ignorant", "informed", "worst")
-                    ]
+                    cells += [_seeds([entry.get(key) for entry in entries]) for key in SCORES]
                     highest = max((entry["worst"] for entry in entries), key=lambda worst: float(worst["score"]))
-                    cells += [f"{100 * highest['low']:.1f} to {100 * highest['high']:.1f}, {highest['attacker']}"]
-                    lines.append(f"| {' | '.join([*cells, _published(corpus, method, runs[0]['permit'], task)])} |")
-    return "\n".join(lines)
+                    least = "" if highest["converged"] else "at least "
+                    cells += [
+                        f"{least}{100 * highest['low']:.1f} to {100 * highest['high']:.1f}, {highest['attacker']}"
+                    ]
+                    rows.append([*cells, _published(corpus, method, runs[0]["permit"], task)])
+    if not any(row[-1] for row in rows[1:]):
+        rows = [row[:-1] for row in rows]
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _seeds(scores: Sequence[Found | None]) -> str:
