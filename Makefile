@@ -43,7 +43,7 @@ bench: install
 
 results: install
 	$(BIN)/sottovoce experiment first-light --corpora $(CORPORA) --out results
-	$(BIN)/sottovoce experiment loss-weights --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment ablation --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment codebook --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment digit-strings --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment rdal-mixing --corpora $(CORPORA) --out results
@@ -51,7 +51,9 @@ results: install
 	$(BIN)/sottovoce experiment figure3a --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment figure3b --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment figure4 --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment adr-games --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment table1 --out results
+	$(BIN)/sottovoce experiment paper-run --corpora $(CORPORA) --out results
 	$(BIN)/python benchmarks/third_party.py --corpora $(CORPORA) --out third-party
 
 clean:
