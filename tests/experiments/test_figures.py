@@ -156,6 +156,7 @@ def test_the_first_steps_go_on_where_they_were(shaped, monkeypatch: pytest.Monke
         2 * found["seconds_per_step"], abs=0.06
     )
     assert found["parameters"]["obfuscator"] > 0 and "| 3 |" in text
+    assert (tmp_path / "paper-run.svg").read_bytes().startswith(b"<?xml")
 
 
 def _target(spec: str, *rest) -> None:

@@ -10,13 +10,16 @@ import json
 import platform
 import re
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 
 from sottovoce.corpora.manifest import split
+from sottovoce.experiments.drawing import svg
 from sottovoce.jobs.corpus import opened
 from sottovoce.jobs.make import make_target
 from sottovoce.models.checkpoint import write_file
@@ -26,13 +29,13 @@ from sottovoce.progress import silent
 from sottovoce.training.loop import Run, device, identity
 from sottovoce.training.optin import PRESETS, train_optin
 
-STEPS = 10
+STEPS = 30
 _LOSSES = re.compile(r"L_t (\S+)  L_p (\S+)  L_a (\S+)")  # as the game reports them
 _NAMES = ("target", "privacy", "adversary")
 
 
 def run(corpora: Path, out: Path, workers: int, steps: int = STEPS) -> str:
-    """So many steps on one thread for each of `workers`; writes `out`/paper-run.json, returns a table."""
+    """So many steps on one thread for each of `workers`; writes `out`/paper-run.json and .svg, returns a table."""
     torch.set_num_threads(workers)
     target_at = out / "runs" / "ravdess-emotion" / "target"  # the one that the experiment first-light uses
     spec = f"ravdess:{corpora / 'ravdess'}"
@@ -46,6 +49,7 @@ def run(corpora: Path, out: Path, workers: int, steps: int = STEPS) -> str:
     rows = _Rows(place / "rows.json", name)
     game = Run(steps, 0, rows.report, place / "state", name)
     players = train_optin(sounds, split(manifest).train, target, settings, False, game)
+    made = rows.kept[:steps]
     found = {
         "preset": "paper",
         "corpus": manifest.digest,
@@ -53,10 +57,11 @@ def run(corpora: Path, out: Path, workers: int, steps: int = STEPS) -> str:
         "threads": workers,
         "batch": settings.batch,
         "parameters": dict(zip(("obfuscator", "deobfuscator"), map(parameter_count, players), strict=True)),
-        "steps": rows.kept[:steps],
-        **_estimate([row["seconds"] for row in rows.kept[:steps]], settings.steps),
+        "steps": made,
+        **_estimate([row["seconds"] for row in made], settings.steps),
     }
     write_file(out / "paper-run.json", json.dumps(found, indent=1).encode())
+    write_file(out / "paper-run.svg", curves(made))
     return table(found)
 
 
@@ -88,6 +93,16 @@ def _estimate(seconds: list[float], steps: int) -> dict[str, float]:
 
 def _device() -> str:
     return torch.cuda.get_device_name() if device().type == "cuda" else f"{platform.machine()} processor"
+
+
+def curves(rows: Sequence[Mapping[str, float]]) -> bytes:
+    """An SVG: each loss over the steps, in a panel of its own."""
+    figure = Figure(figsize=(8.4, 2.6), layout="constrained")
+    for axes, name, sign in zip(figure.subplots(1, len(_NAMES)), _NAMES, ("L_t", "L_p", "L_a"), strict=True):
+        axes.plot([row["step"] for row in rows], [row[name] for row in rows], "k.-")
+        axes.set(title=f"{sign}, {name}", xlabel="step")
+        axes.spines[["top", "right"]].set_visible(False)
+    return svg(figure)
 
 
 def table(found: dict[str, Any]) -> str:
