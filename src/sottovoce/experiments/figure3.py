@@ -31,7 +31,9 @@ def _made(name: str, attacked: str, settings: Sequence[Setting], plan: Plan) -> 
     for every in found_so_far(settings, plan):
         found = [each | {"private": {attacked: each["private"][attacked]}} for each in every]
         said = caption(name, found)
-        write_file(plan.file(name, ".json"), json.dumps({"caption": said, "runs": found}, indent=1).encode())
-        write_file(plan.file(name, ".svg"), over_target(found, attacked))
+        write_file(
+            plan.out / f"{plan.named(name)}.json", json.dumps({"caption": said, "runs": found}, indent=1).encode()
+        )
+        write_file(plan.out / f"{plan.named(name)}.svg", over_target(found, attacked))
         text = f"{said}\n\n{table(found, (attacked,))}"
     return text

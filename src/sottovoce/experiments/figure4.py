@@ -21,7 +21,9 @@ def run(corpora: Path, out: Path, workers: int, preset: str = "compact") -> str:
     settings = [setting for setting in PERMIT_SPEAKER if {*ATTACKED} <= {*setting.attack}]
     for found in found_so_far(settings, plan):
         said = caption("figure4", found) + " Hollow: the article's own points."
-        write_file(plan.file("figure4", ".json"), json.dumps({"caption": said, "runs": found}, indent=1).encode())
-        write_file(plan.file("figure4", ".svg"), over_each_other(found, *ATTACKED))
+        write_file(
+            out / f"{plan.named('figure4')}.json", json.dumps({"caption": said, "runs": found}, indent=1).encode()
+        )
+        write_file(out / f"{plan.named('figure4')}.svg", over_each_other(found, *ATTACKED))
         text = f"{said}\n\n{table(found, ATTACKED)}"
     return text

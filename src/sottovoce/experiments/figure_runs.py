@@ -40,9 +40,9 @@ class Plan(NamedTuple):
         """The preset of each method: a codebook has none of the paper."""
         return {"optin": self.preset, "adr": self.preset, "codebook": "compact"}
 
-    def file(self, name: str, suffix: str) -> Path:
-        """Where a figure's JSON or picture is written."""
-        return self.out / f"{name}{'' if self.preset == 'compact' else f'-{self.preset}'}{suffix}"
+    def named(self, name: str) -> str:
+        """The name of a figure or a run, with the preset's unless that is the usual one."""
+        return name if self.preset == "compact" else f"{name}-{self.preset}"
 
 
 class Setting(NamedTuple):
@@ -84,7 +84,7 @@ def found_so_far(settings: Sequence[Setting], plan: Plan) -> Iterator[list[dict[
 
 
 def _place(setting: Setting, plan: Plan) -> Path:
-    return plan.out / "runs" / plan.file(f"figures-{setting.corpus}-{setting.permit}", "").name
+    return plan.out / "runs" / plan.named(f"figures-{setting.corpus}-{setting.permit}")
 
 
 def _target(setting: Setting, plan: Plan) -> None:
