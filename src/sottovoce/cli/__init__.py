@@ -9,11 +9,11 @@ from typing import NoReturn
 
 import typer
 
-from sottovoce.cli import auditing, making, running, serving
+from sottovoce.cli import auditing, live, making, running, serving
 from sottovoce.cli.shared import app
 from sottovoce.errors import ParityError, SottovoceError
 
-__all__ = ["auditing", "main", "making", "running", "serving"]  # importing them is what makes the verbs known
+__all__ = ["auditing", "live", "main", "making", "running", "serving"]  # importing them is what makes the verbs known
 
 
 def main() -> NoReturn:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from sottovoce.cli import shared
-from sottovoce.cli.shared import Corpus, Json, Out, Preset, Seed, Split, app
+from sottovoce.cli.shared import Corpus, FilterName, Json, Out, Preset, Seed, Split, app
 from sottovoce.errors import ConfigError
 
 corpora = typer.Typer(no_args_is_help=True, help="What is known, and what a folder really holds.")
@@ -137,7 +137,7 @@ def train(
 
 @app.command()
 def export(
-    filter_: Annotated[str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of one.")],
+    filter_: FilterName,
     to: Annotated[str, typer.Option(help="onnx.")] = "onnx",
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
     int8: Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sottovoce.cli import shared
-from sottovoce.cli.shared import Json, app
+from sottovoce.cli.shared import FilterName, Json, app
 from sottovoce.errors import ConfigError, SottovoceError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def filters_list(json_: Json = False) -> None:
 
 @filters.command("show")
 def filters_show(
-    filter_: Annotated[str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of one.")],
+    filter_: FilterName,
     out: Annotated[Path, typer.Option(help="Page to write.")] = Path("words.html"),
     json_: Json = False,
 ) -> None:

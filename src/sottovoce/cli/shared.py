@@ -27,6 +27,10 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Corpus = Annotated[str, typer.Option(help="NAME:PATH, such as ravdess:PATH, folder:PATH, csv:FILE; or voices.")]
+FilterName = Annotated[
+    str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of one that comes along.")
+]
+Permit = Annotated[str | None, typer.Option(help="What may be heard, with commas; default: all it can.")]
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
 Preset = Annotated[str, typer.Option(help="compact (minutes on two cores) or paper (sizes of the paper).")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness but the split.", min=0)]

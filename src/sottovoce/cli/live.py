@@ -1,0 +1,237 @@
+"""The verb between a microphone and an application: `live`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sottovoce.cli.running import chosen_filter
+from sottovoce.cli.shared import FilterName, Permit, app
+from sottovoce.errors import ConfigError, SottovoceError
+
+if TYPE_CHECKING:
+    from sottovoce.runtime.live import Live, Sink, Source
+
+_EVERY_S = 0.2  # between looks at the state on a terminal
+_EVERY_HEADLESS_S = 60.0
+_ASK_S = 2.0  # between questions who hears the microphone itself
+
+
+@app.command()
+def live(
+    filter_: FilterName,
+    virtual_mic: Annotated[str | None, typer.Option(metavar="NAME", help="Make a microphone of this name.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Microphone: pulse, pulse:SOURCE, or a number or name of `--devices`.")
+    ] = None,
+    out_device: Annotated[str | None, typer.Option(help="Sound card to play to, such as a loopback device.")] = None,
+    out: Annotated[str | None, typer.Option(help="Sound file to write, or - for raw s16le PCM.")] = None,
+    simulate: Annotated[Path | None, typer.Option(help="A sound file in the place of the microphone, in time.")] = None,
+    permit: Permit = None,
+    seconds: Annotated[float | None, typer.Option(help="Stop after this long.", min=0.0)] = None,
+    sample_rate: Annotated[int, typer.Option(help="Hz of microphone and output.")] = 16000,
+    margin_ms: Annotated[float, typer.Option(help="Time for computing, added to the latency.", min=10.0)] = 80.0,
+    memory: Annotated[float, typer.Option(help="How much a block counts in the next; 1: all the sound is one.")] = 0.5,
+    headless: Annotated[bool, typer.Option("--headless", help="No keyboard, no meters: a line a minute.")] = False,
+    devices: Annotated[bool, typer.Option("--devices", help="List the sound cards and stop.")] = False,
+) -> None:
+    """Microphone to filter to virtual microphone; if anything fails, silence. Keys: 1-9 consent, space stop, q end."""
+    from sottovoce.runtime import devices as cards
+    from sottovoce.runtime.live import Live, run
+    from sottovoce.runtime.worker import Worker, open_filter
+
+    if devices:
+        typer.echo("\n".join(cards.names()))
+        return
+    loaded = chosen_filter(filter_, permit, 0)
+    assert loaded.path is not None
+    latency = loaded.forgetting(memory).stream(sample_rate).latency_samples
+    tasks, folder = loaded.permit, loaded.path
+    switchable = loaded.rate_bits_per_s is not None
+    del loaded  # the worker has its own
+    with ExitStack() as stack:
+        heard = _microphone(device, simulate, virtual_mic)
+        sink = _sink(stack, virtual_mic, out_device, out, sample_rate)
+        source, bypassed = _source(stack, heard, device, simulate, sample_rate)
+        worker = Worker(
+            partial(open_filter, folder, sample_rate, tasks, memory), sample_rate, tasks if switchable else ()
+        )
+        stack.callback(worker.close)
+        while not worker.ready:
+            worker.watch()
+            time.sleep(0.02)
+        playing = Live(worker, sink, latency, margin_ms / 1000, bypassed=bypassed)
+        keys = stack.enter_context(_keyboard(not headless and sys.stdin.isatty()))
+        shown = _Shown(playing, keys, headless, latency)
+        run(playing, source, shown.each, seconds)
+        typer.echo(json.dumps(playing.report()), err=True)
+
+
+def _microphone(device: str | None, simulate: Path | None, virtual_mic: str | None) -> str | None:
+    """The source of PulseAudio that is the microphone, asked before there is a virtual one; None: it is another."""
+    from sottovoce.runtime import pulse
+
+    if simulate is not None or not (device.startswith("pulse") if device else virtual_mic):
+        return None
+    name = (device or "").partition(":")[2] or pulse.default_source()
+    if name == virtual_mic:
+        raise ConfigError(f"the microphone would be {name!r}, the virtual one itself; name one: --device pulse:NAME.")
+    return name
+
+
+def _source(
+    stack: ExitStack, name: str | None, device: str | None, simulate: Path | None, sample_rate: int
+) -> tuple[Source, Callable[[], bool]]:
+    """The microphone, and whether somebody hears it past the filter, asked now and then."""
+    from sottovoce.runtime import devices, pulse
+
+    if simulate is not None:
+        return devices.File(simulate, sample_rate), lambda: False
+    if name is None:
+        return _until_end(stack, devices.SoundCard(device, sample_rate)), lambda: False
+    recorder = _until_end(stack, devices.Recorder(name, sample_rate))
+
+    def bypassed() -> bool:
+        pulse.hold(name, recorder.pid)
+        return bool(pulse.listeners(name, recorder.pid))
+
+    return recorder, _watched(bypassed)
+
+
+def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out: str | None, sample_rate: int) -> Sink:
+    """Where obfuscated sound goes; one place."""
+    from sottovoce.audio import writer
+    from sottovoce.runtime import devices, pulse
+
+    if [virtual_mic, out_device, out].count(None) != 2:
+        raise ConfigError("give one of --virtual-mic NAME, --out-device NAME and --out FILE: where the sound goes.")
+    if virtual_mic is not None:
+        microphone = pulse.VirtualMicrophone(virtual_mic, sample_rate)
+        stack.callback(_removed, microphone)
+        return microphone
+    if out_device is not None:
+        loudspeaker: Sink = _until_end(stack, devices.Loudspeaker(out_device, sample_rate))
+        return loudspeaker
+    if out == "-":
+        return devices.Pipe(sys.stdout.fileno())
+    return devices.Recording(stack.enter_context(writer.writing(Path(str(out)), sample_rate)))
+
+
+def _removed(microphone: Any) -> None:
+    """Take the virtual microphone away, or say why it stays."""
+    if left := microphone.close():
+        typer.echo(
+            f"sottovoce: {', '.join(left)} still listens to {microphone.name}, so it stays there, silent; removed, it "
+            "would give way to the real microphone. Run the same command again to go on, or end that program first.",
+            err=True,
+        )
+
+
+def _until_end(stack: ExitStack, device: Any) -> Any:
+    """The device, closed at the end."""
+    stack.callback(device.close)
+    return device
+
+
+def _watched(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """What was last answered to a question that is asked again and again, in a thread of its own."""
+    told = [False]
+
+    def keep_asking() -> None:
+        while True:
+            with suppress(SottovoceError):
+                told[0] = ask()
+            time.sleep(_ASK_S)
+
+    threading.Thread(target=keep_asking, daemon=True).start()
+    return lambda: told[0]
+
+
+@contextmanager
+def _keyboard(wanted: bool) -> Iterator[Any]:
+    """A function that gives the keys pressed meanwhile, none where there is no terminal."""
+    if not wanted:
+        yield lambda: ""
+        return
+    import select
+    import termios
+    import tty
+
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    tty.setcbreak(descriptor)
+    try:
+        yield (
+            lambda: os.read(descriptor, 64).decode(errors="ignore") if select.select([descriptor], [], [], 0)[0] else ""
+        )
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+class _Shown:
+    """The state on a terminal or in a log, and what the keys do."""
+
+    def __init__(self, playing: Live, keys: Any, headless: bool, latency: int) -> None:
+        self._live, self._keys, self._headless = playing, keys, headless
+        self._tasks = playing.permitted
+        self._ended = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._end)
+        self._algorithmic_ms = 1000 * latency / playing.sample_rate
+        self._shown = 0.0
+
+    def each(self) -> bool:
+        """Look at the keys, show; False when it is to end."""
+        if self._ended:
+            return False
+        for key in self._keys():
+            if key == " ":
+                self._live.running = not self._live.running
+            elif key in "qQ":
+                return False
+            elif key.isdigit() and 0 < int(key) <= len(self._tasks):
+                changed = {*self._live.permitted} ^ {self._tasks[int(key) - 1]}
+                self._live.permit([task for task in self._tasks if task in changed])
+        now = time.monotonic()
+        if now - self._shown >= (_EVERY_HEADLESS_S if self._headless else _EVERY_S):
+            self._shown = now
+            line = json.dumps(self._live.report()) if self._headless else f"\r\x1b[K{self.line()}"
+            typer.echo(line, err=True, nl=self._headless)
+        return True
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self._ended = True
+
+    def line(self) -> str:
+        """One line: state, meters, latency, losses in seconds, consent."""
+        live, counters = self._live, self._live.counters
+        rate = live.sample_rate
+        lost = (counters.dropped_slow + counters.dropped_burst + counters.dropped_output) / rate
+        consent = " ".join(
+            f"{i}:{task}{'+' if task in live.permitted else '-'}" for i, task in enumerate(self._tasks, 1)
+        )
+        return (
+            f"{live.state.upper():10} in {_meter(live.level_in)} out {_meter(live.level_out)} "
+            f"{1000 * live.delay / rate:.0f} ms ({self._algorithmic_ms:.0f} of it the filter's) "
+            f"silent {counters.silent / rate:.1f} s, lost {lost:.1f} s, restarts {counters.restarts}  {consent}"
+        )
+
+
+def _meter(level: float) -> str:
+    """Ten characters for -60 to 0 dB."""
+    from math import log10
+
+    full = max(0, min(10, round(10 + log10(max(level, 1e-6)) * 20 / 6)))
+    return "#" * full + "." * (10 - full)
