@@ -27,8 +27,8 @@ from sottovoce.audit.case import Case
 from sottovoce.audit.evidence import answers
 from sottovoce.audit.hearing import Hearing, hear_features
 from sottovoce.corpora.manifest import split
+from sottovoce.experiments.targets import kept_target
 from sottovoce.jobs.corpus import opened
-from sottovoce.jobs.make import make_target
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.target import load_target
 from sottovoce.progress import counted, silent
@@ -69,9 +69,7 @@ def variants() -> Iterator[Variant]:
 def run(corpora: Path, out: Path, workers: int) -> str:
     """All games, `workers` side by side with one thread each; writes `out`/ablation.json, returns the table."""
     target = out / "runs" / "ravdess-emotion" / "target"  # the one that the experiment first-light uses
-    if not target.is_dir():
-        command = "sottovoce target --corpus ravdess:PATH --task emotion --out target"
-        make_target(f"ravdess:{corpora / 'ravdess'}", "emotion", target, "compact", None, 0, command, silent)
+    kept_target(target, "ravdess", corpora / "ravdess", "emotion", silent)
     planned = list(variants())
     games = Parallel(n_jobs=workers, batch_size=1, return_as="generator")(
         delayed(_kept)(variant, corpora, out, target) for variant in planned

@@ -15,8 +15,9 @@ from joblib import Parallel, delayed
 
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.experiments.rate_curve import rate_curve
+from sottovoce.experiments.targets import kept_target
 from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.jobs.make import Wanted, make_filter
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import last_line
 
@@ -97,11 +98,7 @@ def _target(setting: Setting, task: str, corpora: Path, out: Path) -> None:
     """Train a target unless it is there."""
     torch.set_num_threads(1)
     folder = _place(setting, out) / f"target-{task}"
-    if not folder.is_dir():
-        spec = f"{setting.corpus}:{corpora / setting.corpus}"
-        command = f"sottovoce target --corpus {setting.corpus}:PATH --task {task} --out target-{task}"
-        command += f" --split {setting.split}" if setting.split else ""
-        make_target(spec, task, folder, "compact", setting.split, 0, command, last_line)
+    kept_target(folder, setting.corpus, corpora / setting.corpus, task, last_line, split=setting.split)
 
 
 def _made(each: Run, corpora: Path, out: Path) -> dict[str, Any]:

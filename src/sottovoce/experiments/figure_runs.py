@@ -16,8 +16,9 @@ from joblib import Parallel, delayed
 
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.experiments.embeddings import read_embeddings
+from sottovoce.experiments.targets import kept_target
 from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.jobs.make import Wanted, make_filter
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import counted, silent
 
@@ -91,12 +92,8 @@ def _target(setting: Setting, plan: Plan) -> None:
     """Train a target unless it is there."""
     torch.set_num_threads(1)
     folder = _place(setting, plan) / "target"
-    if not folder.is_dir():
-        spec = f"{setting.corpus}:{plan.corpora / setting.folder}"
-        command = f"sottovoce target --corpus {setting.corpus}:PATH --task {setting.permit}"
-        command += f" --preset {plan.preset} --out target"
-        command += f" --split {setting.split}" if setting.split else ""
-        make_target(spec, setting.permit, folder, plan.preset, setting.split, 0, command, silent)
+    where = plan.corpora / setting.folder
+    kept_target(folder, setting.corpus, where, setting.permit, silent, plan.preset, setting.split)
 
 
 def _made(setting: Setting, method: str, seed: int, plan: Plan) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import torch
 from joblib import Parallel, delayed
 
+from sottovoce.experiments.targets import kept_target
 from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.jobs.make import Wanted, make_filter
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import last_line
 
@@ -51,10 +52,7 @@ def _target(setting: Setting, corpora: Path, out: Path) -> None:
     """Train the target of a setting unless it is there."""
     torch.set_num_threads(1)
     folder = _folder(out, setting) / "target"
-    if not folder.is_dir():
-        spec = f"{setting.corpus}:{corpora / setting.corpus}"
-        command = f"sottovoce target --corpus {setting.corpus}:PATH --task {setting.permit} --out target"
-        make_target(spec, setting.permit, folder, "compact", None, 0, command, last_line)
+    kept_target(folder, setting.corpus, corpora / setting.corpus, setting.permit, last_line)
 
 
 def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[dict[str, Any]]:

@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 
 from sottovoce.corpora.manifest import split
 from sottovoce.experiments.drawing import svg
+from sottovoce.experiments.targets import kept_target
 from sottovoce.jobs.corpus import opened
-from sottovoce.jobs.make import make_target
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import load_target
@@ -39,9 +39,7 @@ def run(corpora: Path, out: Path, workers: int, steps: int = STEPS) -> str:
     torch.set_num_threads(workers)
     target_at = out / "runs" / "ravdess-emotion" / "target"  # the one that the experiment first-light uses
     spec = f"ravdess:{corpora / 'ravdess'}"
-    if not target_at.is_dir():
-        command = "sottovoce target --corpus ravdess:PATH --task emotion --out target"
-        make_target(spec, "emotion", target_at, "compact", None, 0, command, silent)
+    kept_target(target_at, "ravdess", corpora / "ravdess", "emotion", silent)
     manifest, sounds = opened(spec, silent)
     target, settings = load_target(target_at), PRESETS["paper"]
     place = out / "runs" / "paper-run"
