@@ -122,7 +122,7 @@ def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
         "classes": {TASK: list(CLASSES)},
         "codes": dict(zip(book.tasks, book.sizes, strict=True)),
         "block_s": book.block_s,
-        "rate_bits_per_s": book.rate_bits_per_s(book.tasks),
+        "bits_per_block": book.bits_per_block(book.tasks),
         "corpus": describe(manifest, parts),
         "targets": [{"task": TASK, "digest": target.digest}],
         "seed": seed,

@@ -67,7 +67,7 @@ def main() -> None:
             codes, positions, _ = book.codes(encoder(torch.from_numpy(each)).numpy(), (TASK,), book.initial_state())
         drawn.append(book.draw(codes, positions))
     print(f"{manifest.name} {manifest.digest[:16]}, seed {asked.seed}, {len(truth)} test clips")
-    print(f"{seconds:.0f} s to train, {used} queries, at most {book.rate_bits_per_s((TASK,)):.2f} bits/s")
+    print(f"{seconds:.0f} s to train, {used} queries, at most {book.bits_per_block((TASK,)):.2f} bits per block")
     for name, spectra in (("without the filter", segments), ("with the filter", drawn)):
         right = vote(target.predict(np.concatenate(spectra)), owner).argmax(axis=1) == truth
         score = metrics.accuracy(right, np.arange(len(truth)))

@@ -696,7 +696,7 @@ def test_a_codebook_from_its_audit_to_its_words(sottovoce, shaped, quick, drawn,
     said = sottovoce(*audit, "--json")
     assert said.status == 0, said.err
     bound = said.json["bound"]
-    assert bound["codes"] == {"word": 3} and said.json["filter"]["rate_bits_per_s"] == bound["rate_bits_per_s"]
+    assert bound["codes"] == {"word": 3} and said.json["filter"]["bits_per_block"] == bound["bits_per_block"]
     assert sottovoce("verify", tmp_path / "a").status == 0
     assert "The bound" in (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
     said = sottovoce(*audit, "--constant", 3, "--json")

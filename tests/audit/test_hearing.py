@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sottovoce.audio.level import rms
-from sottovoce.audio.segment import cut, front_end
+from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.hearing import Hearing, hear_changed, hear_features, hear_sound
@@ -235,7 +235,7 @@ def test_sound_is_heard_at_one_level_without_the_silence_around_it(case, tmp_pat
         assert case.sounds.duration_s(clip) <= trimmed <= case.sounds.duration_s(clip) + 0.25
         assert level_db == pytest.approx(20 * np.log10(rms(sound(clip))), abs=1e-3)
         assert rms(heard.waves[row]) == pytest.approx(0.1, rel=1e-3)
-    pieces = [front_end(cut(wav)) for wav in heard.waves]
+    pieces = [full_band(cut(wav)) for wav in heard.waves]
     np.testing.assert_allclose(heard.spectra, np.concatenate(pieces), atol=1e-4)
     assert heard.answers["word"].shape == (len(heard.spectra), 3)
 

@@ -29,7 +29,7 @@ from sottovoce.runtime.export import save_filter
 from sottovoce.runtime.filter import Filter
 
 RATE = 16000
-KEYS = ["constant_blocks", "digest", "method", "parameters", "permit", "preset", "rate_bits_per_s"]
+KEYS = ["bits_per_block", "block_s", "constant_blocks", "digest", "method", "parameters", "permit", "preset"]
 NAMES = ("a/0.wav", "a/1.wav", "b/2.wav", "b/3.wav", "b/4.b.flac", "b/5.wav", "b/6.wav")
 
 

@@ -57,7 +57,7 @@ def test_it_runs_writes_its_record_without_paths_and_goes_on(corpora: Path, tmp_
     assert str(tmp_path) not in text
     found = json.loads(text)
     assert {"digest", "split", "train", "test"} <= set(found["corpus"])
-    assert found["filters"][0]["entropy_bits_per_s"] <= found["rate_bound_bits_per_s"]
+    assert found["filters"][0]["entropy_bits_per_block"] <= found["bits_per_block"]
     monkeypatch.setattr(digits, "train_ctc", None)
     assert digit_strings.run(corpora, out, 1) == table
     assert len(attacked) == 3, "nothing is done twice"

@@ -83,7 +83,7 @@ def made(spec: str, folder: Path, permit: str, hide: tuple[str, ...] = (), prese
 )
 def test_features_are_embeddings_that_a_reader_reads(tmp_path: Path, permit, hide, preset, hidden) -> None:
     card = made(corpus(tmp_path), tmp_path, permit, hide, preset)
-    assert card["hide"] == hidden and card["rate_bits_per_s"] is None
+    assert card["hide"] == hidden and card["bits_per_block"] is None
     filter_ = Filter.load(tmp_path / "filter")
     wav = np.random.default_rng(1).standard_normal(2 * 20480 + 100).astype(np.float32)
     embeddings = filter_.features(wav)
@@ -130,7 +130,7 @@ def test_an_audit_treats_embeddings_as_whatever_leaves(tmp_path: Path) -> None:
     rows = {(row["attacker"], row["knowledge"], row["hears"]) for row in results["private"]["mood"]["attackers"]}
     assert ("linear on statistics", "informed", "features") in rows
     assert {"original", "obfuscated"} <= set(results["permitted"]["speaker"])
-    assert results["filter"]["method"] == "adr" and results["filter"]["rate_bits_per_s"] is None
+    assert results["filter"]["method"] == "adr" and results["filter"]["bits_per_block"] is None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,8 @@ from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError, ModelError, SottovoceError
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.runtime.config import FRONT_END
+from sottovoce.runtime.engine import Rate
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import rdal
 from sottovoce.training import target as target_training
@@ -86,8 +87,8 @@ def test_features_are_latents_that_a_reader_reads(tmp_path: Path, preset: str) -
     assert np.allclose(np.exp(answers["event"]).sum(axis=1), 1.0, atol=1e-5)
     with pytest.raises(ConfigError, match="latents, which cannot be heard"):
         filter_.filter(wav)
-    bound = math.log2(2) / 1.28 if preset == "codes" else None
-    assert filter_.rate_bits_per_s == bound and card["rate_bits_per_s"] == bound
+    rate = Rate(1.0, 1.28) if preset == "codes" else None
+    assert filter_.rate == rate and card["bits_per_block"] == (rate.bits_per_block if rate else None)
 
 
 def test_an_audit_treats_latents_as_whatever_leaves(tmp_path: Path) -> None:
@@ -131,7 +132,9 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, name: str, value: o
 
     settings = {"latent": 64, "classes": 2, "codes": 0, "sample_rate": 16000, name: value}
     config = FilterConfig.parse(
-        json.dumps({"front_end": 1, "architecture": "rdal", "settings": settings, "sound_mean": 0.0, "sound_std": 1.0})
+        json.dumps(
+            {"front_end": FRONT_END, "architecture": "rdal", "settings": settings, "sound_mean": 0.0, "sound_std": 1.0}
+        )
     )
     with pytest.raises(ModelError, match=f"{name} is "):
         heard(config)

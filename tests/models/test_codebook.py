@@ -107,9 +107,9 @@ def test_equal_codes_give_equal_bits_however_many_are_drawn_at_once():
 
 
 def test_the_rate_is_bits_per_block():
-    assert codebook().rate_bits_per_s(BOTH) == pytest.approx((math.log2(3) + 1) / 1.28)
-    assert codebook(block_segments=4).rate_bits_per_s(["word"]) == pytest.approx(1 / 5.12)
-    assert codebook().rate_bits_per_s([]) == 0.0
+    assert codebook().bits_per_block(BOTH) == pytest.approx(math.log2(3) + 1)
+    assert codebook(block_segments=4).bits_per_block(["word"]) == 1.0
+    assert codebook().bits_per_block([]) == 0.0
 
 
 def test_it_comes_back_from_its_file():

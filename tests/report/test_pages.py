@@ -132,7 +132,8 @@ def sample(**changes: Any) -> dict[str, Any]:
         "method": "optin",
         "preset": "compact",
         "permit": ["emotion"],
-        "rate_bits_per_s": None,
+        "bits_per_block": None,
+        "block_s": None,
         "parameters": 759012,
     }
     results = {
@@ -468,9 +469,9 @@ def test_a_dead_ceiling_is_named(tmp_path: Path, results: dict[str, Any]) -> Non
 
 def test_a_rate_is_a_bound_and_its_absence_is_none(tmp_path: Path, results: dict[str, Any]) -> None:
     assert "No bound" in page(tmp_path, results).text
-    results["filter"]["rate_bits_per_s"] = 23.4375
+    results["filter"] |= {"bits_per_block": 3.0, "block_s": 1.28}
     text = page(tmp_path, results).text
-    assert "at most 23.44 bits per second" in text
+    assert "at most 3 bits pass this filter with each block of 1.28 s" in text
     assert "no bound" not in text.lower()
 
 

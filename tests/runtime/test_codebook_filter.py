@@ -85,8 +85,8 @@ def test_consent_is_a_switch(loaded):
     assert told_apart(["word", "mood"], words)
     assert not told_apart([], words)
     assert loaded.permitting(["mood"]).permit == ("mood",)
-    assert loaded.permitting([]).rate_bits_per_s == 0.0
-    assert loaded.rate_bits_per_s == pytest.approx(2 / 1.28)
+    assert loaded.permitting([]).rate.bits_per_block == 0.0
+    assert (loaded.rate.bits_per_block, loaded.rate.block_s) == (2.0, 1.28)
 
 
 def test_constant_blocks_tell_one_answer_and_no_length(loaded):

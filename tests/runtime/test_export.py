@@ -160,7 +160,7 @@ def test_no_folder_no_card_and_another_kind_are_refused(folder, tmp_path):
     [
         ({"shell": "rm"}, "expected just"),
         ({"sound_std": None}, "expected just"),
-        ({"front_end": FRONT_END + 1}, "front end 2"),
+        ({"front_end": FRONT_END + 1}, "front end 3"),
         ({"sound_mean": float("nan")}, "sound_mean is nan"),
         ({"sound_mean": "1"}, "sound_mean is '1'"),
         ({"sound_mean": True}, "sound_mean is True"),

@@ -76,6 +76,20 @@ def test_as_much_comes_out_as_came_in_before_the_latency(filter_, lengths, sampl
         assert given_out == max(0, (taken - stream.latency_samples) * output_rate // sample_rate)
 
 
+@given(st.lists(st.tuples(st.integers(0, 9_000), st.booleans()), max_size=12), st.sampled_from(RATES))
+@settings(max_examples=25, deadline=None)
+def test_consent_that_comes_and_goes_moves_nothing_in_time(codebook, parts, sample_rate):
+    stream = codebook.stream(sample_rate)
+    taken = given_out = 0
+    for length, permitted in [*parts, (stream.latency_samples, True), (1000, False)]:
+        stream.permitting(["word"] if permitted else [])
+        given_out += len(stream.feed(noise(length)))
+        taken += length
+        assert given_out == max(0, taken - stream.latency_samples)
+    blocks = -(-taken * 16000 // (sample_rate * SEGMENT_SAMPLES))
+    assert given_out + len(stream.flush()) == round(blocks * SEGMENT_SAMPLES * sample_rate / 16000)
+
+
 @pytest.mark.parametrize("at", [0, 20_000, 30_000, 2 * SEGMENT_SAMPLES - 1])
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 48000])
 def test_an_impulse_comes_out_exactly_after_the_latency(tiny, at, sample_rate):

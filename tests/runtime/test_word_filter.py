@@ -15,7 +15,7 @@ from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.word_table import WordTable
 from sottovoce.runtime.export import save_words
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.word_filter import RATE_BOUND, Codes, WordFilter
+from sottovoce.runtime.word_filter import BITS_PER_BLOCK, BLOCK_S, Codes, WordFilter
 
 
 def listen(frames, state):
@@ -90,7 +90,7 @@ def test_damage_is_silence(filter_):
 
 
 def test_the_bound():
-    assert pytest.approx(86.5, abs=0.05) == RATE_BOUND
+    assert pytest.approx(3.459, abs=0.001) == BITS_PER_BLOCK and BLOCK_S == 0.04
 
 
 # As a folder, running
@@ -153,7 +153,7 @@ def test_the_latency_is_40_ms_and_an_impulse_is_heard_exactly_then(words):
 def test_consent_is_a_switch_at_the_next_block(words):
     wav = noise(90_000)
     assert np.array_equal(words.filter(wav, permit=[]), words.filter(noise(90_000, seed=5), permit=[]))
-    assert words.permitting([]).rate_bits_per_s == 0.0 and words.rate_bits_per_s == RATE_BOUND
+    assert words.permitting([]).rate.bits_per_block == 0.0 and words.rate.bits_per_block == BITS_PER_BLOCK
     with pytest.raises(ConfigError, match="no codes for age"):
         words.permitting(["age"])
     stream = words.stream()

@@ -46,18 +46,37 @@ class Resampler:
     """Sound at `from_hz` to sound at `to_hz`; the samples do not depend on how it is cut."""
 
     def __init__(self, from_hz: int, to_hz: int) -> None:
-        same = from_hz == to_hz
-        self._soxr = None if same else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32")
+        self._from_hz, self._to_hz = from_hz, to_hz
+        self._fed = self._given = 0
+        self._soxr = self._new()
 
     def feed(self, wav: Wave) -> Wave:
         """What is ready once `wav` [T] has come."""
-        found: Wave = wav if self._soxr is None else self._soxr.resample_chunk(wav)
-        return found
+        ready: Wave = wav if self._soxr is None else self._soxr.resample_chunk(wav)
+        self._fed, self._given = self._fed + len(wav), self._given + len(ready)
+        return ready
 
     def flush(self) -> Wave:
         """The rest; nothing can be fed afterwards."""
-        found: Wave = _NOTHING if self._soxr is None else self._soxr.resample_chunk(_NOTHING, last=True)
-        return found
+        rest: Wave = _NOTHING if self._soxr is None else self._soxr.resample_chunk(_NOTHING, last=True)
+        return rest
+
+    def restarted(self) -> Wave:
+        """The rest, as if the sound ended here; what is fed afterwards knows nothing of what was fed before.
+
+        Both parts stay in step: so far as many samples came out as belong to those that went in, rounded up.
+        """
+        if self._soxr is None:
+            return _NOTHING
+        missing = max(0, -(-self._fed * self._to_hz // self._from_hz) - self._given)
+        rest = self.flush()[:missing]
+        self._given += missing
+        self._soxr = self._new()
+        return np.pad(rest, (0, missing - len(rest)))
+
+    def _new(self) -> soxr.ResampleStream | None:
+        same = self._from_hz == self._to_hz
+        return None if same else soxr.ResampleStream(self._from_hz, self._to_hz, 1, dtype="float32")
 
 
 @cache

@@ -2,8 +2,9 @@
 
     sound [T] -- cut --> [S, 20480] -- front_end --> [S, 161, 128] -- join --> [161, N] -- sound --> [T]
 
-Each segment is brought to one level and standardised by its own mean and deviation. These numbers stay here: the way
-back uses constants that the filter carries, the same for every input.
+What lies below speech is removed, since it would set the level; then each segment is brought to one level and
+standardised by its own mean and deviation. These numbers stay here: the way back uses constants that the filter
+carries, the same for every input. `full_band` removes nothing: an attacker looks at all that leaves.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sottovoce.audio.highpass import high_pass
 from sottovoce.audio.level import normalise
 from sottovoce.audio.spectrum import HOP_SAMPLES, SEGMENT_FRAMES, SEGMENT_SAMPLES, Spectrum, Wave, log_spectrum
 
@@ -22,7 +24,7 @@ SILENT = 1e-5  # a deviation below this is silence, which stays zero
 def starts(samples: int) -> list[int]:
     """First sample of each segment of a sound of `samples` samples: side by side, the last one aligned to the end.
 
-    A sound shorter than one segment is one segment, padded with zeros.
+    A sound shorter than one segment is one segment.
     """
     if samples <= SEGMENT_SAMPLES:
         return [0]
@@ -31,8 +33,9 @@ def starts(samples: int) -> list[int]:
 
 
 def cut(wav: Wave) -> Wave:
-    """Segments [S, 20480] of a sound [T]."""
-    padded = np.pad(wav, (0, max(0, SEGMENT_SAMPLES - wav.shape[-1])))
+    """Segments [S, 20480] of a sound [T], T > 0; one that is too short is filled up with its mean, without a step."""
+    short = max(0, SEGMENT_SAMPLES - wav.shape[-1])
+    padded = np.pad(wav, (0, short), constant_values=wav.mean() if short else 0.0)
     return np.stack([padded[start : start + SEGMENT_SAMPLES] for start in starts(wav.shape[-1])])
 
 
@@ -44,7 +47,12 @@ def standardise(spectrum: Spectrum) -> Spectrum:
 
 
 def front_end(segments: Wave) -> Spectrum:
-    """Standardised log spectra [S, 161, 128] of sound segments [S, 20480]."""
+    """Standardised log spectra [S, 161, 128] of sound segments [S, 20480], without what lies below speech."""
+    return full_band(high_pass(segments))
+
+
+def full_band(segments: Wave) -> Spectrum:
+    """Standardised log spectra [S, 161, 128] of sound segments [S, 20480], as they are."""
     tiles = [segments[i : i + _TILE] for i in range(0, len(segments), _TILE)]
     return np.concatenate([standardise(log_spectrum(normalise(tile, LEVEL_RMS))) for tile in tiles])
 

@@ -1,6 +1,7 @@
 """What a filter that draws from codes can tell at most, to anybody: counted, not attacked. docs/bound.md has the proof.
 
-bits of a span = blocks that are sent in it * log2 of the number of joint codes
+bits of a sound = its blocks * log2 of the number of joint codes
+bits of a window of s seconds of a stream = those of ceil(s / block) + 1 blocks, since it may begin within a block
 right guesses <= 2^bits * those of the best constant guess               (counting, Smith 2009)
 entropy of the label - bits <= h(wrong) + wrong * log2(classes - 1)      (Fano)
 """
@@ -19,8 +20,10 @@ from sottovoce.audit import metrics
 from sottovoce.audit.case import Case
 from sottovoce.audit.evidence import Evidence
 from sottovoce.audit.system import System
+from sottovoce.runtime.engine import Rate
 
-SPANS_S = {"1 s": 1.0, "1 min": 60.0, "1 h": 3600.0}
+RECORDING = "the longest recording"
+WINDOWS_S = {"any 1 s of a stream": 1.0, "any 1 min of it": 60.0, "any 1 h of it": 3600.0}
 _STEPS = 60  # of bisection: to the last bit
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -48,9 +51,7 @@ def summary(known: Mapping[str, Any], private: Mapping[str, Any], arrays: Arrays
     return {
         **known,
         "bits_per_block": bits,
-        "rate_bits_per_s": bits / known["block_s"],
         "entropy_bits_per_block": used,
-        "entropy_bits_per_s": used / known["block_s"],
         "attributes": {task: _attribute(task, entry, bits, count, known, arrays) for task, entry in private.items()},
     }
 
@@ -64,9 +65,11 @@ def _attribute(
     owner = arrays["codes/test/owner"]
     block = metrics.accuracy(right, arrays[f"{task}/cluster"][owner])
     shares = np.bincount(labels["test"], minlength=classes) / len(labels["test"])
+    blocks = int(np.bincount(owner).max())
+    every = Rate(bits, known["block_s"] * max(1, known["constant_blocks"]))  # constant blocks tell one code
+    sent_bits = {RECORDING: bits * blocks} | {name: every.window_bits(s) for name, s in WINDOWS_S.items()}
     spans = []
-    for name, seconds in SPANS_S.items():
-        sent = bits if known["constant_blocks"] else bits * math.ceil(seconds / known["block_s"])
+    for name, sent in sent_bits.items():
         limits = {"counted": counted(sent, float(shares.max())), "fano": fano(sent, shares)}
         spans.append({"span": name, "bits": sent, **limits, "accuracy": min(limits.values())})
     return {"entropy_bits": entropy(shares), "block": block._asdict(), "spans": spans}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from sottovoce.attack.attacker import Labels
-from sottovoce.audio.segment import front_end
+from sottovoce.audio.segment import full_band
 from sottovoce.audio.spectrum import Spectrum
 from sottovoce.audit import metrics
 from sottovoce.audit.bouts import Bout
@@ -35,7 +35,7 @@ _MOST = 40  # random labels: each needs a few bins of its own for its tone
 class Idle:
     """An engine that changes nothing."""
 
-    front_end = staticmethod(front_end)
+    front_end = staticmethod(full_band)
 
     def initial_state(self) -> State:
         """Nothing."""

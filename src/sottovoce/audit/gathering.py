@@ -15,7 +15,7 @@ from sottovoce.attack import encoder
 from sottovoce.attack.attacker import Array
 from sottovoce.attack.inversion import invert
 from sottovoce.attack.restore import Restorer
-from sottovoce.audio.segment import front_end
+from sottovoce.audio.segment import front_end, full_band
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.case import Case
 from sottovoce.audit.controls import Idle
@@ -67,7 +67,9 @@ def gather(
 
 def hear_original(case: Case, effort: Effort, seed: int, place: Path, workers: int) -> Hearing:
     """What arrives where there is no system."""
-    return hear_features(case, front_end, "original", "", seed, place, encode=_encode(effort, workers))
+    return hear_features(
+        case, full_band, "original", "", seed, place, encode=_encode(effort, workers), for_targets=front_end
+    )
 
 
 def hear_idle(case: Case, seed: int, place: Path) -> Hearing:

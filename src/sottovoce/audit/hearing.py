@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sottovoce import __version__
 from sottovoce.attack.attacker import Array, Heard
 from sottovoce.audio.level import normalise, rms, trim_silence
-from sottovoce.audio.segment import cut, front_end
+from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.corpora.cache import build_once
@@ -87,10 +87,12 @@ def hear_features(
     encode: Encode | None = None,
     whole_segments: bool = False,
     read: Read | None = None,
+    for_targets: Listen | None = None,
 ) -> Hearing:
     """What arrives when each sound passes `listen`; of training clips also segments from random places, by themselves.
 
-    `read` gives the application's answers to features that targets cannot read.
+    `read` gives the application's answers to features that targets cannot read. `for_targets` makes what targets take
+    of the same segments, where attackers look at more than they do.
 
     `source` is the digest of what listens. With `encode` the original sounds are heard as well. The outline is the
     duration; where only `whole_segments` leave, that of these.
@@ -98,14 +100,17 @@ def hear_features(
     rng = np.random.default_rng(seed)
 
     def heard(part: Part) -> Heard:
-        spectra, owner, outline = [], [], []
+        spectra, owner, outline, answers = [], [], [], _Answers(case)
         for utterance, clip in enumerate(case.clips(part)):
             extra = _EXTRA_CROPS if part == "train" else 0
             spare = max(0, case.sounds.samples(clip) - SEGMENT_SAMPLES)
             crops = case.sounds.segments(np.full(extra, clip), rng.integers(0, spare + 1, extra), SEGMENT_SAMPLES)
-            left = listen(cut(case.sounds.wave(clip)))
+            segments = cut(case.sounds.wave(clip))
+            left = listen(segments)
             # What listens may remember what came before, so that a crop has to be a sound of its own.
             spectra.append(np.concatenate([left, *(listen(crop[None]) for crop in crops)]))
+            if for_targets is not None:
+                answers.add(for_targets(np.concatenate([segments, crops])))
             if not np.isfinite(spectra[-1]).all():
                 name = case.manifest.clips[clip].id
                 raise ModelError(f"what leaves for {name!r} is not finite; expected numbers: mend the system.")
@@ -116,7 +121,11 @@ def hear_features(
         if encode is not None:
             waves = [case.sounds.wave(clip) for clip in case.clips(part)]
             given = replace(given, waves=waves, voices=encode(waves))
-        return _answered(case, given) if read is None else replace(given, answers=read(given.spectra))
+        if read is not None:
+            return replace(given, answers=read(given.spectra))
+        if for_targets is None:
+            answers.add(given.spectra)
+        return replace(given, answers=answers.all())
 
     depends = identity(case.digest, _targets(case), name, source, seed, encode is not None, whole_segments)
     return _kept(place, name, depends, heard, parts)
@@ -129,22 +138,22 @@ def hear_sound(
     rng = np.random.default_rng(seed)
 
     def heard(part: Part) -> Heard:
-        spectra, owner, outline, waves = [], [], [], []
+        spectra, owner, outline, waves, answers = [], [], [], [], _Answers(case)
         for utterance, clip in enumerate(case.clips(part)):
             raw = sound(int(clip))
             wav = normalise(trim_silence(raw))
             extra = rng.integers(0, max(1, len(wav) - SEGMENT_SAMPLES + 1), _EXTRA_CROPS if part == "train" else 0)
             crops = [np.pad(wav, (0, SEGMENT_SAMPLES))[start : start + SEGMENT_SAMPLES] for start in extra]
-            spectra.append(front_end(np.concatenate([cut(wav), *(crop[None] for crop in crops)])))
+            segments = np.concatenate([cut(wav), *(crop[None] for crop in crops)])
+            spectra.append(full_band(segments))
+            answers.add(front_end(segments))
             owner += [utterance] * len(spectra[-1])
             level_db = 20.0 * np.log10(max(float(rms(raw)), 10.0 ** (_SILENT_DB / 20.0)))
             outline.append([len(wav) / SAMPLE_RATE, len(raw) / SAMPLE_RATE, level_db])
             waves.append(wav)
         voices = encode(waves) if encode is not None else None
-        given = Heard(
-            np.concatenate(spectra), np.array(owner), np.array(outline, np.float32), waves=waves, voices=voices
-        )
-        return _answered(case, given)
+        facts = np.array(outline, np.float32)
+        return Heard(np.concatenate(spectra), np.array(owner), facts, answers.all(), waves, voices)
 
     depends = identity(case.digest, _targets(case), "sound", source, seed, encode is not None)
     return _kept(place, "sound", depends, heard)
@@ -170,11 +179,20 @@ def hear_changed(
     return _kept(place, name, identity(hearing.digest, name, source), heard, ("validation", "test"), facts)
 
 
-def _answered(case: Case, heard: Heard) -> Heard:
-    """The same with the logits of each target on each segment, where there is a target."""
-    if not case.targets:
-        return heard
-    return replace(heard, answers={target.task: target.predict(heard.spectra) for target in case.targets})
+class _Answers:
+    """The logits of each target of a case on each segment that it was given."""
+
+    def __init__(self, case: Case) -> None:
+        self._given: list[tuple[Target, list[Array]]] = [(target, []) for target in case.targets]
+
+    def add(self, spectra: Array) -> None:
+        """Ask about spectra [S, 161, 128]."""
+        for target, given in self._given:
+            given.append(target.predict(spectra))
+
+    def all(self) -> dict[str, Array] | None:
+        """The logits [S, K] of each task, None where there is no target."""
+        return {target.task: np.concatenate(given) for target, given in self._given} or None
 
 
 def _targets(case: Case) -> list[tuple[str, str]]:

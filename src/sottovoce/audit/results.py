@@ -176,9 +176,7 @@ class Bound(_Strict):
     block_s: float
     constant_blocks: int = Field(description="blocks for every sound, which tell one code; 0: one for each block_s")
     bits_per_block: float
-    rate_bits_per_s: float
     entropy_bits_per_block: float = Field(description="measured on the training recordings")
-    entropy_bits_per_s: float
     attributes: dict[str, BoundedAttribute]
 
 

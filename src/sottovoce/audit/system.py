@@ -119,7 +119,8 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
     description |= {
         "digest": filter_.digest,
         "permit": list(filter_.permit),
-        "rate_bits_per_s": filter_.rate_bits_per_s,
+        "bits_per_block": filter_.rate.bits_per_block if filter_.rate else None,
+        "block_s": filter_.rate.block_s if filter_.rate else None,
         "constant_blocks": constant,
     }
     return System(
@@ -209,7 +210,8 @@ def of_onnx(path: Path, sounds: Sounds) -> System:
 
 
 def _description(digest: str, method: str) -> dict[str, Any]:
-    unknown: dict[str, Any] = {"preset": None, "permit": [], "rate_bits_per_s": None, "parameters": None}
+    unknown: dict[str, Any] = {"preset": None, "permit": [], "bits_per_block": None, "block_s": None}
+    unknown["parameters"] = None
     return {"digest": digest, "method": method, "constant_blocks": 0, **unknown}
 
 

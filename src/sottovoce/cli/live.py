@@ -59,7 +59,7 @@ def live(
     assert loaded.path is not None
     latency = loaded.forgetting(memory).stream(sample_rate).latency_samples
     tasks, folder = loaded.permit, loaded.path
-    switchable = loaded.rate_bits_per_s is not None
+    switchable = loaded.rate is not None
     del loaded  # the worker has its own
     with ExitStack() as stack:
         heard = _microphone(device, simulate, virtual_mic)

@@ -130,7 +130,8 @@ def train(
             shared.names(hide),
         )
         card = make_filter(wanted, shared.Progress())
-    rate = f", at most {card['rate_bits_per_s']:.3g} bits/s" if card["rate_bits_per_s"] is not None else ""
+    bits = card["bits_per_block"]
+    rate = f", at most {bits:.3g} bits for each block of {card['block_s']:.3g} s" if bits is not None else ""
     text = f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters{rate}; wrote {out}"
     shared.show(card, json_, lambda _: text)
 

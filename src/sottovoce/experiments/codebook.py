@@ -161,20 +161,20 @@ def _kept(each: Run, results: dict[str, Any], card: dict[str, Any], commands: li
 def table(found: list[dict[str, Any]]) -> str:
     """Markdown: a line for each run and private attribute."""
     lines = [
-        "| corpus, permitted | method | seed, attackers | bits/s | target before | after | attacked | chance | floor "
-        "| ceiling | worst | by | leakage | verdict |",
+        "| corpus, permitted | method | seed, attackers | bits per block | target before | after | attacked | chance "
+        "| floor | ceiling | worst | by | leakage | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in found:
         targets = list(each["permitted"].values())
-        rate = each["filter"]["rate_bits_per_s"]
+        bits = each["filter"]["bits_per_block"]
         for task, entry in each["private"].items():
             worst, leakage = entry["worst"], entry["leakage"]
             cells = [
                 f"{each['corpus']['name']}, {' and '.join(each['permit'])}",
                 each["name"],
                 f"{each['seed']}, {each['attackers']}",
-                "none" if rate is None else f"{rate:.2f}",
+                "none" if bits is None else f"{bits:.2f}",
                 " / ".join(_percent(target["original"]["score"]) for target in targets),
                 " / ".join(_percent(target["obfuscated"]["score"]) for target in targets),
                 task,

@@ -28,7 +28,7 @@ from sottovoce.models.checkpoint import write_file
 from sottovoce.models.digit_codes import BLANK, DIGITS, labels, said
 from sottovoce.models.digit_encoder import LOOKAHEAD_FRAMES, DigitEncoder
 from sottovoce.models.word_table import Pace, WordTable, place
-from sottovoce.runtime.word_filter import BLOCK_S, RATE_BOUND
+from sottovoce.runtime.word_filter import BITS_PER_BLOCK, BLOCK_S
 
 SEEDS = (0, 1, 2)
 PACES: tuple[Pace, ...] = ("even", "steady", "live")
@@ -56,7 +56,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
         },
         "block_s": BLOCK_S,
         "lookahead_frames": LOOKAHEAD_FRAMES,
-        "rate_bound_bits_per_s": RATE_BOUND,
+        "bits_per_block": BITS_PER_BLOCK,
         "filters": filters,
     }
     write_file(out / "digit-strings.json", json.dumps(found, indent=1).encode())
@@ -99,7 +99,7 @@ def _measured(
     before: Streams = {part: digits.transcribe(ear, waves[part]) for part in PARTS}
     true = [labels(text) for text in case.values("digits", "test")]
     found: dict[str, Any] = {
-        "entropy_bits_per_s": words.entropy_bits(codes["test"]) / BLOCK_S,
+        "entropy_bits_per_block": words.entropy_bits(codes["test"]),
         "floor": _read(case, _outlines(before, table, "even")),
         "original": words.word_error_rate(before["test"], true)._asdict(),
         "codes": words.word_error_rate([said(stream) for stream in codes["test"]], true)._asdict(),
@@ -165,9 +165,9 @@ def _last(done: int, total: int, note: str) -> None:
 def table(found: dict[str, Any]) -> str:
     """A Markdown table: word errors of the target and the best guesses at the speaker, one line per filter and pace."""
     lines = [
-        f"at most {found['rate_bound_bits_per_s']:.1f} bits/s leave; one code each {1000 * found['block_s']:.0f} ms",
+        f"at most {found['bits_per_block']:.2f} bits leave with each block of {1000 * found['block_s']:.0f} ms",
         "",
-        "| seed, pace | entropy, bits/s | WER original | WER obfuscated | added | chance | floor | ceiling "
+        "| seed, pace | entropy, bits per block | WER original | WER obfuscated | added | chance | floor | ceiling "
         "| worst of the audit | by the codes | leakage | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -176,7 +176,7 @@ def table(found: dict[str, Any]) -> str:
             own, speaker = filter_[pace], filter_[pace]["audit"]["private"]["speaker"]
             cells = [
                 f"{filter_['seed']}, {pace}",
-                f"{filter_['entropy_bits_per_s']:.1f}",
+                f"{filter_['entropy_bits_per_block']:.3f}",
                 _interval(filter_["original"]),
                 _interval(own["obfuscated"]),
                 _interval(own["added"]),

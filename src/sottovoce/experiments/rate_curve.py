@@ -36,7 +36,7 @@ def rate_curve(runs: Sequence[Run]) -> bytes:
 
 
 def _panel(axes: Axes, runs: Sequence[Run], places: Sequence[int], label: str) -> None:
-    """Scores over `places`, on a scale of doublings, with the bits per second under each."""
+    """Scores over `places`, on a scale of doublings, with the bits of a block under each."""
     task, first = runs[0]["permit"][0], runs[0]
     x = [math.log2(place) for place in places]
     curves = {"target": (f"{task}, by the target", [run["permitted"][task]["obfuscated"] for run in runs])}
@@ -48,6 +48,6 @@ def _panel(axes: Axes, runs: Sequence[Run], places: Sequence[int], label: str) -
         reach = [[100 * abs(score["score"] - score[end]) for score in scores] for end in ("low", "high")]
         axes.errorbar(x, middle, reach, color=_INKS[name], marker="o", ms=4, lw=1.2, elinewidth=0.6, label=said)
     axes.axhline(100 * first["permitted"][task]["original"]["score"], color=_INKS["target"], ls="--", lw=0.8)
-    rates = [run["filter"]["rate_bits_per_s"] for run in runs]
-    axes.set_xticks(x, [f"{place}\n{rate:.2f} bits/s" for place, rate in zip(places, rates, strict=True)], fontsize=7)
+    labels = [f"{place}\n{run['filter']['bits_per_block']:.2f} bits" for place, run in zip(places, runs, strict=True)]
+    axes.set_xticks(x, labels, fontsize=7)
     axes.set(ylim=(0, 102), xlabel=label)

@@ -87,5 +87,5 @@ def described(trained: Trained, hidden: Sequence[str], settings: AdrSettings) ->
         "settings": asdict(settings),
         "hide": list(hidden),
         "parameters": parameter_count(trained.sender),
-        "rate_bits_per_s": None,  # nothing bounds what an embedding tells
+        "bits_per_block": None,  # nothing bounds what an embedding tells
     }

@@ -111,7 +111,7 @@ def headline(results: dict[str, Any]) -> dict[str, Any]:
             }
             for task, entry in results["private"].items()
         },
-        "rate_bits_per_s": results["filter"]["rate_bits_per_s"],
+        "bits_per_block": results["filter"]["bits_per_block"],
     }
 
 

@@ -28,7 +28,7 @@ from sottovoce.models.layers import parameter_count
 from sottovoce.models.word_table import Pace, WordTable
 from sottovoce.progress import Report
 from sottovoce.runtime.export import save_words
-from sottovoce.runtime.word_filter import BLOCK_S, RATE_BOUND, TASK, State, WordFilter
+from sottovoce.runtime.word_filter import BITS_PER_BLOCK, BLOCK_S, TASK, State, WordFilter
 from sottovoce.training.ctc import CtcSettings, train_ctc
 from sottovoce.training.loop import Run, identity
 from sottovoce.training.word_choice import choose_words
@@ -66,7 +66,7 @@ def make_words(
         "method": "words",
         "permit": [TASK],
         "block_s": BLOCK_S,
-        "rate_bits_per_s": RATE_BOUND,
+        "bits_per_block": BITS_PER_BLOCK,
         "parameters": parameter_count(network),
         "corpus": corpus.describe(manifest, parts),
         "targets": [{"task": TASK, "digest": file_sha256(Path(targets[0]))}],

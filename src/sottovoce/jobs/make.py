@@ -175,7 +175,7 @@ def _codebook(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[
         "codes": dict(zip(book.tasks, book.sizes, strict=True)),
         "classes": {target.task: list(target.classes) for target in targets},
         "block_s": book.block_s,
-        "rate_bits_per_s": book.rate_bits_per_s(book.tasks),
+        "bits_per_block": book.bits_per_block(book.tasks),
     }
     return card, lambda said, places: save_codebook(wanted.out, encoder, book, *sound, said, places)
 
@@ -193,7 +193,7 @@ def _optin(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str
         "settings": asdict(settings),
         "parameters": parameter_count(obfuscator),
         "deobfuscator_parameters": parameter_count(deobfuscator),
-        "rate_bits_per_s": None,  # nothing bounds what this method lets through
+        "bits_per_block": None,  # nothing bounds what this method lets through
     }
     architecture, sizes = settings.architecture, settings.obfuscator
     return card, lambda said, places: save_filter(wanted.out, obfuscator, architecture, sizes, *sound, said, places)

@@ -53,7 +53,8 @@ def described(trained: Trained, settings: RdalSettings) -> dict[str, Any]:
         "settings": asdict(settings),
         "parameters": parameter_count(trained.sender),
         "epochs": len(trained.rows) + (settings.masking.epochs if settings.mask != "none" else 0),
-        "rate_bits_per_s": math.log2(trained.reader.out_features) / SEGMENT_S if settings.codes else None,
+        "block_s": SEGMENT_S,
+        "bits_per_block": math.log2(trained.reader.out_features) if settings.codes else None,
     }
 
 

@@ -2,8 +2,9 @@
 
     log posteriors [S, C] -- codes --> one code per permitted task and block -- draw --> spectra [S, 161, 128]
 
-`draw` sees codes and how many were drawn before, nothing else: whatever else was heard ends in `codes`. A task that is
-not permitted has the code 0, always. No torch: this is what runs on a device.
+`draw` sees codes and how many were drawn before, nothing else: whatever else was in the sound ends in `codes`. A task
+that is not permitted has the code 0, always, and what its target says of that time is not kept. No torch: this is what
+runs on a device.
 """
 
 from __future__ import annotations
@@ -78,10 +79,9 @@ class Codebook:
         """Seconds of sound for which one code is sent."""
         return self.block_segments * SEGMENT_S
 
-    def rate_bits_per_s(self, permit: Sequence[str]) -> float:
-        """The bound: bits per second that can leave at most, whoever listens: sum of log2 K / block length."""
-        bits = [math.log2(size) for task, size in zip(self.tasks, self.sizes, strict=True) if task in permit]
-        return sum(bits) / self.block_s
+    def bits_per_block(self, permit: Sequence[str]) -> float:
+        """The bound: the most bits that can leave with a block, whoever listens: the sum of log2 K."""
+        return sum(math.log2(size) for task, size in zip(self.tasks, self.sizes, strict=True) if task in permit)
 
     def check_permit(self, permit: Sequence[str]) -> None:
         """ConfigError for a task that this codebook has no codes for."""
@@ -100,17 +100,18 @@ class Codebook:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], State]:
         """The codes [S, T] and the position 0..P-1 of each block, [S], for S segments of a sound in order.
 
-        `log_posteriors` [S, C] are those of all tasks side by side. The last block of a sound may be shorter.
+        `log_posteriors` [S, C] are those of all tasks side by side. The last block of a sound may be shorter. What the
+        state holds of a task that is not permitted is forgotten.
         """
-        heard, blocks = state["heard"].copy(), int(state["blocks"][0])
+        permitted = np.repeat([task in permit for task in self.tasks], [c.shape[1] for c in self.centres])
+        heard, blocks = np.where(permitted, state["heard"], 0.0), int(state["blocks"][0])
         codes = np.zeros((len(log_posteriors), len(self.tasks)), np.int64)
         positions = np.zeros(len(log_posteriors), np.int64)
         for start in range(0, len(log_posteriors), self.block_segments):
             block = slice(start, start + self.block_segments)
             for posterior in np.exp(log_posteriors[block].astype(np.float64)):
-                heard = self.memory * heard + np.where(
-                    np.isfinite(posterior), posterior, 0.0
-                )  # a broken one says nothing
+                known = permitted & np.isfinite(posterior)  # a broken one says nothing
+                heard = self.memory * heard + np.where(known, posterior, 0.0)
             codes[block] = self._nearest(heard, permit)
             positions[block] = min(blocks, len(self.words) - 1)
             blocks += 1

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from sottovoce.audio.segment import front_end
+from sottovoce.audio.segment import full_band
 from sottovoce.audio.spectrum import Spectrum, Wave
 from sottovoce.models.deepspeech2 import DeepSpeech2
 from sottovoce.models.digit_codes import CODES
@@ -18,7 +18,7 @@ from sottovoce.models.layers import SpecAugment
 
 def hear(wav: Wave) -> Spectrum:
     """What the network hears of a sound [T] at 16 kHz: its log spectrum [161, N], standardised as a whole."""
-    spectrum: Spectrum = front_end(wav[None])[0]
+    spectrum: Spectrum = full_band(wav[None])[0]
     return spectrum
 
 

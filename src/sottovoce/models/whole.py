@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sottovoce.audio.highpass import CELLS, KNOT_SAMPLES, spline
 from sottovoce.audio.level import KNEE, MAX_GAIN
 from sottovoce.audio.segment import LEVEL_RMS, SILENT
 from sottovoce.audio.sound import MARGIN_SAMPLES
@@ -34,6 +35,8 @@ class FrontEnd(nn.Module):
     """
 
     waves: Tensor
+    pieces: Tensor
+    inverse: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,9 +44,21 @@ class FrontEnd(nn.Module):
         window = np.hamming(WINDOW_SAMPLES + 1)[:-1]
         waves = np.concatenate([np.cos(turns), np.sin(turns)])[:, None] * window
         self.register_buffer("waves", torch.from_numpy(waves.astype(np.float32)))
+        for name, table in zip(("pieces", "inverse"), spline(), strict=True):
+            self.register_buffer(name, torch.from_numpy(table))
+
+    def _high_pass(self, sound: Tensor) -> Tensor:
+        """`audio.highpass.high_pass` of [B, 20480]."""
+        cells = sound.reshape(-1, CELLS, KNOT_SAMPLES) @ self.pieces.T
+        order = range(len(self.pieces))
+        products = sum(functional.pad(cells[:, :, k], (k, len(order) - 1 - k)) for k in order)
+        weights = products @ self.inverse
+        under = torch.stack([weights[:, k : k + CELLS] for k in order], dim=2)
+        return sound - (under @ self.pieces).reshape(sound.shape)
 
     def forward(self, sound: Tensor) -> Tensor:
         """Spectra [B, 161, 128] of segments [B, 20480]."""
+        sound = self._high_pass(sound)
         rms = sound.square().mean(dim=1, keepdim=True).sqrt()
         level = sound * (LEVEL_RMS / rms.clamp(min=LEVEL_RMS / MAX_GAIN))
         padded = functional.pad(level[:, None], (WINDOW_SAMPLES // 2, 0))
@@ -87,9 +102,11 @@ class Speaker(nn.Module):
     def forward(
         self, log_posteriors: Tensor, permit: Tensor, heard: Tensor, blocks: Tensor, tail: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The sound [20480 B] and the state after it."""
+        """The sound [20480 B] and the state after it; what was kept of a task that is not permitted is forgotten."""
+        permitted = torch.cat([permit[t : t + 1].expand(c.shape[1]) for t, c in enumerate(self.book.centres)]) > 0
+        heard = torch.where(permitted, heard, torch.zeros(()))
         for row in range(self.book.block_segments):
-            heard = self.book.memory * heard + log_posteriors[row].exp()
+            heard = self.book.memory * heard + torch.where(permitted, log_posteriors[row].exp(), torch.zeros(()))
         word = blocks.clamp(max=len(self.book.words) - 1)
         first = 0
         for number, size in enumerate(self.book.sizes):

@@ -32,7 +32,7 @@ def permitted(results: Results) -> list[str]:
 
 def rate(results: Results) -> str:
     """How much can pass the filter, at most."""
-    bits = results["filter"].get("rate_bits_per_s")
+    bits = results["filter"].get("bits_per_block")
     if bits is None:
         return (
             "No bound: nothing is known to limit how much can pass, so what the attackers found is all there is to say."
@@ -40,7 +40,11 @@ def rate(results: Results) -> str:
     if results["filter"].get("constant_blocks"):
         sent = results["bound"]["bits_per_block"]
         return f"Bound: at most {sent:.4g} bits for a whole sound pass this filter, whoever attacks it."
-    return f"Bound: at most {bits:.4g} bits per second pass this filter, whoever attacks it."
+    block_s = results["filter"]["block_s"]
+    return (
+        f"Bound: at most {bits:.4g} bits pass this filter with each block of {block_s:.4g} s, whoever attacks it. A "
+        "shorter sound is a block all the same."
+    )
 
 
 def codes(bound: Results) -> str:

@@ -35,7 +35,7 @@ def write_vocabulary(filter_: Filter, out: Path) -> int:
     if count > _MOST_WORDS:
         raise ConfigError(f"this filter has {count} words; expected at most {_MOST_WORDS} to show on one page.")
     template = environment(autoescape=True).get_template("vocabulary.html.j2")
-    facts = {"count": count, "word_s": SEGMENT_S, "rate": filter_.rate_bits_per_s, "digest": filter_.digest}
+    facts = {"count": count, "word_s": SEGMENT_S, "rate": filter_.rate, "digest": filter_.digest}
     write_file(out, template.render(groups=list(_groups(filter_, book)), **facts).encode())
     return count
 

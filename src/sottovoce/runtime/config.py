@@ -13,7 +13,7 @@ CODEBOOK = "codebook"  # the architecture of filters that draw from codes
 WORDS = "words"  # and of those that say words where their codes come
 ADR = {"x-vector": "adr", "pretrained": "adr-pretrained"}  # those of embeddings, by what makes them
 LATENT = ("rdal", *ADR.values())  # those of filters whose features are latents
-FRONT_END = 1  # of `audio.segment`: a filter is bound to the one that it was trained with
+FRONT_END = 2  # of `audio.segment`: a filter is bound to the one that it was trained with
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +25,34 @@ State = Mapping[str, NDArray[Any]]
 BATCH = 16  # segments at once: enough to keep a core busy, 20 MiB for every 16 channels of a layer
 
 
+@dataclass(frozen=True)
+class Rate:
+    """The bound: at most `bits_per_block` bits leave with each block of `block_s` seconds, whoever listens.
+
+    A sound that is shorter than a block is a block all the same, so nothing is bounded per second of speech.
+    """
+
+    bits_per_block: float
+    block_s: float
+
+    def sound_bits(self, seconds: float) -> float:
+        """The most that can leave of a sound of so many seconds."""
+        return self.bits_per_block * math.ceil(seconds / self.block_s)
+
+    def window_bits(self, seconds: float) -> float:
+        """The most that any window of so many seconds of a stream can tell: it may begin in the middle of a block."""
+        return self.bits_per_block * (math.ceil(seconds / self.block_s) + 1)
+
+
 class Engine(Protocol):
     """Whatever turns the spectra [S, 161, 128] of a sound, in order, into obfuscated ones of the same shape.
 
     `front_end` makes what it hears of segments [S, 20480]: those spectra, unless it says otherwise. What it remembers
-    of a sound is a table of arrays that goes in and comes out.
+    of a sound is a table of arrays that goes in and comes out. `rate` is None where nothing bounds what leaves.
     """
+
+    @property
+    def rate(self) -> Rate | None: ...
 
     def front_end(self, segments: Wave) -> NDArray[np.float32]: ...
 
@@ -100,6 +123,7 @@ class OnnxEngine(Graph):
     """An obfuscator [B, 161, 128] -> [B, 161, 128] that takes each segment by itself."""
 
     front_end = staticmethod(segment.front_end)
+    rate = None
 
     def __init__(self, model: str | os.PathLike[str] | bytes, threads: int = 1) -> None:
         super().__init__(model, OUTPUT, (BINS, SEGMENT_FRAMES), threads)
@@ -124,6 +148,11 @@ class CodebookEngine:
     codebook: Codebook
     permit: tuple[str, ...]
     front_end = staticmethod(segment.front_end)
+
+    @property
+    def rate(self) -> Rate:
+        """The bound for the tasks that are permitted now."""
+        return Rate(self.codebook.bits_per_block(self.permit), self.codebook.block_s)
 
     def initial_state(self) -> State:
         """Nothing heard, nothing drawn."""

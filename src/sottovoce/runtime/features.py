@@ -31,21 +31,27 @@ class FeatureStream:
     def feed(self, samples: Wave) -> Spectrum:
         """What is ready after the next samples [n], any n; often nothing, [161, 0]."""
         finite = np.where(np.isfinite(samples), samples, 0.0).astype(np.float32)
-        return self._joined(self._segments.feed(self._into.feed(finite)))
+        ready, self._ready = self._ready, []
+        return self._joined([*ready, *self._segments.feed(self._into.feed(finite))])
 
     def flush(self) -> Spectrum:
         """The rest; the next samples begin a new sound."""
-        rest = [*self._segments.feed(self._into.flush()), *self._segments.flush()]
+        rest = [*self._ready, *self._segments.feed(self._into.flush()), *self._segments.flush()]
         self.reset()
         return self._joined(rest)
 
     def reset(self) -> None:
         """Forget all that was fed; what is permitted stays so."""
         self._into, self._segments = Resampler(self._rate, SAMPLE_RATE), Segments(self._filter)
+        self._ready: list[Spectrum] = []  # made when consent was given, and not yet handed out
 
     def permitting(self, tasks: Sequence[str]) -> None:
-        """Consent for these tasks alone, from the next block on."""
-        self._filter = self._segments.filter = self._filter.permitting(tasks)
+        """Consent for these tasks alone: what is revoked ends at once, consent begins with the next whole block."""
+        chosen = self._filter.permitting(tasks)
+        if not set(chosen.permit) <= set(self._filter.permit):  # what was fed before must not reach past this moment
+            self._ready += self._segments.feed(self._into.restarted())
+        self._filter = chosen
+        self._segments.switch(chosen)
 
     def _joined(self, pieces: list[Spectrum]) -> Spectrum:
         return np.concatenate([np.zeros((self._filter.rows, 0), np.float32), *pieces], axis=1)

@@ -13,6 +13,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,14 @@ from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.models.codebook import Codebook
 from sottovoce.runtime.config import CODEBOOK, LATENT, WORDS, FilterConfig
-from sottovoce.runtime.engine import SCORES, CodebookEngine, Engine, Graph, OnnxEngine, State
+from sottovoce.runtime.engine import SCORES, CodebookEngine, Engine, Graph, OnnxEngine, Rate, State
 from sottovoce.runtime.latent import LatentEngine
 from sottovoce.runtime.segments import FreeVoice, SegmentCore, Segments, Voice, WordVoice, in_segments
 from sottovoce.runtime.stream import Core, Stream
-from sottovoce.runtime.word_filter import RATE_BOUND, WordCore, WordEngine
+from sottovoce.runtime.word_filter import WordCore, WordEngine
 
 _MOST_SAMPLES = 1 << 20  # of a recording in memory, fed at once
-_MOST_WORDS = 512  # remembered, 40 MiB
+_MOST_WORDS = 512  # whose sounds are kept, 40 MiB; of a larger codebook each is made anew whenever it is drawn
 _GAIN = np.float32(level.LEVEL_RMS / segment.LEVEL_RMS)  # from the front end's level to that of a sound file
 _MOST_BLOCKS = 1000
 # A magnitude is at most the norm of the window, 11.3, times that of the samples, 143 in a segment of RMS 1.
@@ -90,13 +91,9 @@ class Filter:
         return self.config.settings["latent"] if isinstance(self.engine, LatentEngine) else BINS
 
     @property
-    def rate_bits_per_s(self) -> float | None:
-        """The most bits per second that can leave a stream; None where nothing bounds them."""
-        if isinstance(self.engine, LatentEngine):
-            return self.engine.rate_bits_per_s
-        if isinstance(self.engine, WordEngine):
-            return RATE_BOUND if self.permit else 0.0
-        return self.engine.codebook.rate_bits_per_s(self.permit) if isinstance(self.engine, CodebookEngine) else None
+    def rate(self) -> Rate | None:
+        """The most that can leave with each block while these tasks are permitted; None where nothing bounds it."""
+        return self.engine.rate
 
     def permitting(self, tasks: Sequence[str]) -> Filter:
         """The same filter with consent for these tasks alone; none at all is a constant output.
@@ -211,8 +208,21 @@ class Filter:
         return WordCore(self.engine) if isinstance(self.engine, WordEngine) else SegmentCore(self)
 
     def voice(self) -> Voice:
-        """What makes the sound of features."""
-        return WordVoice(self._word) if self.whole_segments else FreeVoice(self._magnitude)
+        """What makes the sound of features; that of codewords is made now, so that none takes longer when it is new."""
+        if not self.whole_segments:
+            return FreeVoice(self._magnitude)
+        self.make_codewords()
+        return WordVoice(self._word)
+
+    def make_codewords(self) -> None:
+        """Make the sound of every codeword that can be drawn while these tasks are permitted, unless it is made."""
+        if not isinstance(self.engine, CodebookEngine) or not self._keeps_sounds:
+            return
+        book = self.engine.codebook
+        tasks = zip(book.tasks, book.sizes, strict=True)
+        codes = [range(1, size + 1) if task in self.permit else (0,) for task, size in tasks]
+        for position, *joint in product(range(len(book.words)), *codes):
+            self._word(book.draw(np.array([joint]), np.array([position]))[0])
 
     @property
     def block_segments(self) -> int:
@@ -249,15 +259,18 @@ class Filter:
         return _GAIN * magnitude(np.minimum(features * deviation + mean, _LOUDEST))
 
     def _word(self, features: Spectrum) -> Wave:
-        """The sound of features [161, N], with margins, made once and remembered."""
+        """The sound of features [161, N], with margins, made once."""
+        if not self._keeps_sounds:
+            return alone(self._magnitude(features))
         key = hashlib.blake2b(features.tobytes(), digest_size=16).digest()
-        found = self.words.get(key)
-        if found is None:
-            found = alone(self._magnitude(features))
-            while len(self.words) >= _MOST_WORDS:
-                self.words.pop(next(iter(list(self.words))), None)  # a copy, since other threads may add
-            self.words[key] = found
-        return found
+        if key not in self.words:
+            self.words[key] = alone(self._magnitude(features))
+        return self.words[key]
+
+    @property
+    def _keeps_sounds(self) -> bool:
+        book = self.engine.codebook if isinstance(self.engine, CodebookEngine) else None
+        return book is not None and math.prod(book.words.shape[:-2]) <= _MOST_WORDS
 
 
 def _engine(folder: Path, config: FilterConfig, threads: int) -> Engine:

@@ -19,7 +19,7 @@ from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import path_part
 from sottovoce.runtime.config import ADR, FilterConfig
-from sottovoce.runtime.engine import INPUT, SCORES, Graph, State
+from sottovoce.runtime.engine import INPUT, SCORES, Graph, Rate, State
 
 LATENT = "latent"
 MAGNITUDES = "magnitudes"
@@ -43,10 +43,10 @@ class LatentEngine:
         }
 
     @property
-    def rate_bits_per_s(self) -> float | None:
+    def rate(self) -> Rate | None:
         """Where one of so many codes leaves for each segment; None where latents are free."""
         codes = self.config.settings["codes"]
-        return math.log2(codes) / SEGMENT_S if codes else None
+        return Rate(math.log2(codes), SEGMENT_S) if codes else None
 
     def front_end(self, segments: Wave) -> NDArray[np.float32]:
         """What the sender hears of segments [S, 20480] at 16 kHz."""

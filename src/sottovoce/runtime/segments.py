@@ -23,15 +23,24 @@ if TYPE_CHECKING:
 class Segments:
     """Sound at 16 kHz to the obfuscated spectrogram of it; a block of segments is worked on once it is there.
 
-    `filter_` may be exchanged for one that permits other tasks: that counts from the next block on.
+    A task is permitted in a block if it was permitted all through it: what is revoked ends at once, and consent begins
+    with the next whole block. Nothing that leaves depends on sound that a permitted task was not to know of.
     """
 
     def __init__(self, filter_: Filter) -> None:
-        self.filter = filter_
+        self.filter = filter_  # as it is for the block that is being filled
         self.block_samples = filter_.block_segments * SEGMENT_SAMPLES
+        self._next = filter_  # as it is for the block after it
         self._held = Held()
         self._last = np.zeros(0, np.float32)  # the segment before: the last one of a sound may reach back into it
+        self._last_permit = filter_.permit
         self._state = filter_.engine.initial_state()
+
+    def switch(self, filter_: Filter) -> None:
+        """Continue with the same filter that permits other tasks."""
+        self._next = filter_
+        both = [task for task in self.filter.permit if task in filter_.permit]
+        self.filter = filter_.permitting(both) if self._held.count else filter_
 
     def feed(self, wav: Wave) -> list[Spectrum]:
         """The features [161, N] of each block that is complete once `wav` [T] has come."""
@@ -45,16 +54,20 @@ class Segments:
         """The features of the rest."""
         found = [self._obfuscated(self._held.take(self._held.count))] if self._held.count else []
         if self.filter.constant_blocks:
-            found.append(np.concatenate([*self.filter.recalled(self._state)], axis=1))
+            known = [task for task in self.filter.permit if task in self._last_permit]
+            recalled = self.filter.permitting(known).recalled(self._state)
+            found.append(np.concatenate([*recalled], axis=1))
         return found
 
     def _obfuscated(self, block: Wave) -> Spectrum:
-        # Only the last segment of the whole sound can reach back over the start of its block.
-        before = self._last if len(block) % SEGMENT_SAMPLES else self._last[:0]
+        # Only the last segment of the whole sound can reach back over the start of its block, and not to sound that a
+        # task which is permitted now was not permitted to know of.
+        known = set(self.filter.permit) <= set(self._last_permit)
+        before = self._last if len(block) % SEGMENT_SAMPLES and known else self._last[:0]
         passed = len(before) // SEGMENT_SAMPLES
         both = np.concatenate([before, block])
         spectra, self._state = self.filter.step(segment.cut(both)[passed:], self._state)
-        self._last = block[-SEGMENT_SAMPLES:]
+        self._last, self._last_permit, self.filter = block[-SEGMENT_SAMPLES:], self.filter.permit, self._next
         if self.filter.whole_segments:
             return np.concatenate([*spectra], axis=1)[:, : 0 if self.filter.constant_blocks else None]
         unused = np.zeros((passed, BINS, SEGMENT_FRAMES), np.float32)
@@ -116,8 +129,11 @@ class SegmentCore:
         self.lag_samples = None if filter_.constant_blocks else waits
 
     def switch(self, filter_: Filter) -> None:
-        """Go on with the same filter that permits other tasks."""
-        self._segments.filter = filter_
+        """Continue with the same filter that permits other tasks."""
+        self._segments.switch(filter_)
+        if self._segments.filter.whole_segments:
+            for each in (self._segments.filter, filter_):
+                each.make_codewords()
 
     def feed(self, wav: Wave) -> list[Wave]:
         """The sound that is ready once `wav` [T] has come."""

@@ -64,9 +64,16 @@ class Stream:
         return math.ceil(waits_s * self.sample_rate - 1e-6)
 
     def permitting(self, tasks: Sequence[str]) -> None:
-        """Consent for these tasks alone from the next block on; ConfigError as `Filter.permitting` has it."""
-        self._filter = self._filter.permitting(tasks)
-        self._core.switch(self._filter)
+        """Consent for these tasks alone; ConfigError as `Filter.permitting` has it.
+
+        What is revoked ends at once: the block that is being filled is drawn without it. Consent begins with the next
+        whole block, and nothing of what came before it is looked at, not even by the resampler.
+        """
+        chosen = self._filter.permitting(tasks)
+        if not set(chosen.permit) <= set(self._filter.permit):
+            self._pass(self._core.feed(self._into.restarted()))
+        self._filter = chosen
+        self._core.switch(chosen)
 
     def feed(self, samples: Wave) -> Wave:
         """What may be heard by now, [T'], once `samples` [T] of any length have come.
@@ -97,7 +104,7 @@ class Stream:
         return rest
 
     def reset(self) -> None:
-        """Forget all that was heard; what is permitted stays so."""
+        """Forget all that was fed; what is permitted stays so."""
         self._into = Resampler(self.sample_rate, SAMPLE_RATE)
         self._core = self._filter.core()
         self._out = Resampler(SAMPLE_RATE, self.output_rate)

@@ -21,13 +21,13 @@ from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SAMPLE_RATE, Spectrum, W
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES, CODES, hear
 from sottovoce.models.word_table import Pace, WordTable, noise
-from sottovoce.runtime.engine import session
+from sottovoce.runtime.engine import Rate, session
 
 if TYPE_CHECKING:
     from sottovoce.runtime.filter import Filter
 
 BLOCK_S = BLOCK_SAMPLES / SAMPLE_RATE
-RATE_BOUND = math.log2(CODES) / BLOCK_S  # bits per second
+BITS_PER_BLOCK = math.log2(CODES)
 TASK = "digits"
 BLOCK_CODES, BLOCK_INPUT, BEFORE, AFTER = "codes", "spectrum", "before/", "after/"  # ports of an encoder's graph
 _MOST_STATE = 1 << 20  # numbers
@@ -42,6 +42,11 @@ class Codes:
     def __init__(self, step: Step, initial_state: State) -> None:
         self._step, self._state = step, initial_state
         self._held, self._before = Held(), np.zeros(HOP_SAMPLES, np.float32)
+
+    @property
+    def between_blocks(self) -> bool:
+        """Whether the next sample begins a block."""
+        return not self._held.count
 
     def feed(self, wav: Wave) -> list[int]:
         """The codes of the blocks that are complete once `wav` [T] has come. What is not finite is silence."""
@@ -119,6 +124,11 @@ class WordEngine:
 
         return cls(encode, state, table)
 
+    @property
+    def rate(self) -> Rate:
+        """The bound: one of 11 codes for each block of 40 ms, or nothing."""
+        return Rate(BITS_PER_BLOCK if self.permit else 0.0, BLOCK_S)
+
     def initial_state(self) -> State:
         """Nothing heard."""
         return self.before
@@ -137,25 +147,31 @@ class WordCore:
     """The way through such a filter at 16 kHz: for each block of 40 ms as much sound, with the words that are due.
 
     A word begins in the block of its code, or after the one that is being said. At the end the last one is finished.
+    What comes while nothing is permitted is silence to the encoder, and it says no word of a block that began so.
     """
 
     keeps_length = False
 
     def __init__(self, engine: WordEngine) -> None:
         self._engine = engine
+        self._says = bool(engine.permit)  # in the block that is being filled
         self._codes = Codes(engine.encode, engine.initial_state())
         self._noise = np.random.default_rng(0)
         self._due = np.zeros(0, np.float32)  # of words that were begun
         self.lag_samples: int | None = BLOCK_SAMPLES - 1  # the last sample of a block makes it ready
 
     def switch(self, filter_: Filter) -> None:
-        """Go on with the same filter that permits other tasks."""
+        """Continue with the same filter that permits other tasks."""
         assert isinstance(filter_.engine, WordEngine), "a filter keeps the kind of its engine"
         self._engine = filter_.engine
+        self._says = bool(self._engine.permit) and (self._says or self._codes.between_blocks)
+        if not self._says:
+            self._due = self._due[:0]
 
     def feed(self, wav: Wave) -> list[Wave]:
         """The sound that is ready once `wav` [T] has come."""
-        return [self._said(code) for code in self._coded(lambda: self._codes.feed(wav))]
+        known = wav if self._engine.permit else np.zeros_like(wav)
+        return [self._said(code) for code in self._coded(lambda: self._codes.feed(known))]
 
     def flush(self) -> list[Wave]:
         """The rest."""
@@ -172,8 +188,9 @@ class WordCore:
 
     def _said(self, code: int) -> Wave:
         """One block of sound, once its code is known."""
-        if code != BLANK and self._engine.permit:
+        if code != BLANK and self._says:
             self._due = np.concatenate([self._due, self._engine.table.words[code]])
+        self._says = bool(self._engine.permit)
         wav = noise(self._noise, BLOCK_SAMPLES)
         said, self._due = self._due[:BLOCK_SAMPLES], self._due[BLOCK_SAMPLES:]
         wav[: len(said)] += said

@@ -1,0 +1,207 @@
+"""Revoked means zero: what leaves, now and ever after, does not depend on sound of the time when a task was revoked.
+
+The encoders here answer with a hash of all that they are given, so that a single bit that gets past shows.
+"""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sottovoce.audio.segment import SEGMENT_SAMPLES, front_end
+from sottovoce.models.codebook import Codebook
+from sottovoce.models.digit_codes import BLANK, CODES
+from sottovoce.models.whole import Speaker
+from sottovoce.models.word_table import WordTable
+from sottovoce.runtime.config import FRONT_END, FilterConfig
+from sottovoce.runtime.engine import CodebookEngine
+from sottovoce.runtime.features import FeatureStream
+from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.word_filter import WordEngine
+
+CLASSES = {"mood": 4, "word": 3}
+TASKS = tuple(CLASSES)
+SOUNDS: dict[bytes, np.ndarray] = {}  # of codewords, which are the same in all of these filters
+
+
+def hashed(content: bytes, count: int) -> np.ndarray:
+    return np.frombuffer(hashlib.shake_128(content).digest(2 * count), "<u2").astype(np.float32)
+
+
+class Hashing:
+    """Log posteriors of both tasks that change with every bit; those of tasks in `deaf` never do."""
+
+    def __init__(self, deaf: tuple[str, ...] = ()) -> None:
+        self.deaf = deaf
+
+    def run(self, spectra):
+        rows = []
+        for spectrum in spectra:
+            parts = {task: hashed(spectrum.tobytes() + task.encode(), count) for task, count in CLASSES.items()}
+            for task in self.deaf:
+                parts[task] = np.arange(CLASSES[task], dtype=np.float32)
+            rows.append(np.concatenate([np.log(part / part.sum() + 1e-9) for part in parts.values()]))
+        return np.stack(rows).astype(np.float32)
+
+
+def codebook_filter(deaf: tuple[str, ...] = (), memory: float = 1.0, block_segments: int = 1) -> Filter:
+    rng = np.random.default_rng(0)
+    words = rng.integers(0, 256, (3, *(count + 1 for count in CLASSES.values()), 8, 4), dtype=np.uint8)
+    centres = tuple(np.eye(count, dtype=np.float32) for count in CLASSES.values())
+    book = Codebook(TASKS, centres, words, -1.0, 3.0, memory, block_segments)
+    config = FilterConfig(FRONT_END, "codebook", {}, 0.6, 0.8)
+    return Filter(CodebookEngine(Hashing(deaf), book, TASKS), config, words=SOUNDS)
+
+
+def word_filter() -> Filter:
+    """A digit or a blank for each block, by a hash of all that came before."""
+
+    def encode(frames, state):
+        key = hashlib.sha256(state["before"] + frames.tobytes()).digest()
+        return [key[0] % CODES], {"before": key}
+
+    table = WordTable(np.random.default_rng(0).random((BLANK, 161, 12), dtype=np.float32))
+    return Filter(WordEngine(encode, {"before": b""}, table), FilterConfig(FRONT_END, "words", {}, 0.0, 1.0))
+
+
+Timeline = list[tuple[int, tuple[str, ...]]]  # samples at 16 kHz, and the tasks that are permitted meanwhile
+
+
+def sounds(timeline: Timeline, private: str | None, rate: int, seed: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Two sounds in pieces that differ while `private` is revoked; if it is None, while nothing is permitted."""
+    rng = np.random.default_rng(seed)
+    pieces = [0.1 * rng.standard_normal(samples * rate // 16000).astype(np.float32) for samples, _ in timeline]
+    hidden = [not permit if private is None else private not in permit for _, permit in timeline]
+    others = [rng.standard_normal(len(piece)).astype(np.float32) for piece in pieces]
+    return pieces, [other if secret else piece for piece, other, secret in zip(pieces, others, hidden, strict=True)]
+
+
+def left(stream, timeline: Timeline, pieces: list[np.ndarray], cut: int) -> bytes:
+    """All that leaves, in pieces as they leave, so that their lengths count as well."""
+    out = []
+    for (_, permit), piece in zip(timeline, pieces, strict=True):
+        stream.permitting(permit)
+        out += [stream.feed(part) for part in np.array_split(piece, cut)]
+    out.append(stream.flush())
+    return b"|".join(part.tobytes() for part in out)
+
+
+LENGTHS = st.one_of(
+    st.integers(0, 50_000), st.sampled_from([0, 1, 640, SEGMENT_SAMPLES, 2 * SEGMENT_SAMPLES, SEGMENT_SAMPLES - 1])
+)
+SUBSETS = st.sampled_from([(), ("mood",), ("word",), ("mood", "word")])
+TIMELINES = st.lists(st.tuples(LENGTHS, SUBSETS), min_size=1, max_size=5)
+RATES = st.sampled_from([8000, 16000, 44100, 48000])
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    TIMELINES,
+    RATES,
+    st.sampled_from([0.0, 0.5, 1.0]),
+    st.sampled_from([1, 2]),
+    st.sampled_from(["sound", "features", "constant"]),
+    st.sampled_from([None, "mood", "word"]),
+    st.integers(0, 99),
+)
+def test_a_codebook_filter_never_tells_of_the_time_of_a_revocation(timeline, rate, memory, blocks, form, private, seed):
+    other = tuple(task for task in TASKS if task != private) if private else ()
+    filter_ = codebook_filter(other, memory, blocks)
+    filter_ = filter_.constant(2) if form == "constant" else filter_
+    stream = FeatureStream(filter_, rate) if form == "features" else filter_.stream(rate)
+    one, two = sounds(timeline, private, rate, seed)
+    assert left(stream, timeline, one, 3) == left(stream, timeline, two, 3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.tuples(LENGTHS, st.sampled_from([(), ("digits",)])), min_size=1, max_size=5), RATES, st.integers(0, 99)
+)
+def test_a_filter_of_words_never_tells_of_the_time_of_a_revocation(timeline, rate, seed):
+    stream = word_filter().stream(rate)
+    one, two = sounds(timeline, "digits", rate, seed)
+    assert left(stream, timeline, one, 3) == left(stream, timeline, two, 3)
+
+
+@pytest.mark.parametrize("rate", [16000, 48000])
+@pytest.mark.parametrize("rest", [1, SEGMENT_SAMPLES])
+def test_the_hash_would_show_it(rate, rest):
+    """A sound that differs by one sample while the task is permitted leaves something else: these tests can fail."""
+    timeline = [(2 * SEGMENT_SAMPLES, ("mood",)), (rest, ("mood",))]
+    one, _ = sounds(timeline, "mood", rate, 0)
+    two = [one[0].copy(), one[1]]
+    two[0][rate // 10] += 0.01
+    stream = codebook_filter().stream(rate)
+    assert left(stream, timeline, one, 3) != left(stream, timeline, two, 3)
+
+
+@pytest.mark.parametrize("rest", [1, 700, SEGMENT_SAMPLES])
+def test_one_sample_or_silence_after_a_revocation_tells_nothing(rest):
+    """The attack that this promise was broken by: revoke, speak, permit again, and send next to nothing."""
+    timeline = [(2 * SEGMENT_SAMPLES, ("word",)), (rest, ("mood", "word"))]
+    speech, other = sounds(timeline, "mood", 16000, 0)
+    speech[1] = other[1] = np.zeros(rest, np.float32)
+    stream = codebook_filter(("word",)).stream()
+    assert left(stream, timeline, speech, 1) == left(stream, timeline, other, 1)
+
+
+def test_consent_begins_with_the_next_whole_block_and_ends_at_once():
+    half = SEGMENT_SAMPLES // 2
+    filter_ = codebook_filter(("word",))
+    rng = np.random.default_rng(1)
+    wav = 0.1 * rng.standard_normal(4 * SEGMENT_SAMPLES).astype(np.float32)
+    stream = FeatureStream(filter_, 16000)
+    stream.permitting(["word"])
+    drawn = [stream.feed(wav[:half])]
+    stream.permitting(["mood", "word"])  # in the middle of the first block
+    drawn.append(stream.feed(wav[half : 2 * SEGMENT_SAMPLES + half]))
+    stream.permitting(["word"])  # in the middle of the third
+    drawn += [stream.feed(wav[2 * SEGMENT_SAMPLES + half :]), stream.flush()]
+    blocks = np.split(np.concatenate(drawn, axis=1), 4, axis=1)
+    book = filter_.engine.codebook
+    says = {
+        book.draw(np.array([[mood, word]]), np.array([at]))[0].tobytes(): mood
+        for mood in range(5)
+        for word in range(4)
+        for at in range(3)
+    }
+    codes = [says[np.ascontiguousarray(block).tobytes()] for block in blocks]
+    assert codes[0] == codes[2] == codes[3] == 0 and codes[1] > 0
+
+
+def test_an_engine_that_is_given_its_state_back_forgets_what_is_revoked():
+    filter_ = codebook_filter(("word",))
+    rng = np.random.default_rng(2)
+    spectra = front_end(rng.standard_normal((4, SEGMENT_SAMPLES)).astype(np.float32))
+    revoked = filter_.permitting(["word"]).engine
+    _, one = revoked.step(spectra[:2], revoked.initial_state())
+    _, two = revoked.step(spectra[2:], revoked.initial_state())
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_an_exported_graph_forgets_what_is_revoked():
+    book = codebook_filter().engine.codebook
+    graph = Speaker(book, np.zeros((book.words[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
+    state = graph.initial_state()
+    rng = np.random.default_rng(3)
+    rows = [torch.from_numpy(rng.standard_normal((1, 7)).astype(np.float32)) for _ in range(2)]
+    for row in rows:
+        row[:, 4:] = 0.0  # what the permitted task makes of it is the same
+    permit = torch.tensor([0.0, 1.0])
+    after = [graph(row, permit, state["heard_so_far"], state["blocks"], state["tail"]) for row in rows]
+    assert all(torch.equal(one, two) for one, two in zip(*after, strict=True))
+    permitted = [graph(row, torch.ones(2), state["heard_so_far"], state["blocks"], state["tail"]) for row in rows]
+    assert not torch.equal(permitted[0][1], permitted[1][1])
+
+
+def test_what_was_permitted_before_may_still_count():
+    """Forgetting is not broken into forgetting everything: a task that stays permitted keeps its memory."""
+    filter_ = codebook_filter()
+    rng = np.random.default_rng(4)
+    spectra = front_end(rng.standard_normal((2, SEGMENT_SAMPLES)).astype(np.float32))
+    engine = filter_.permitting(["word"]).engine
+    _, state = engine.step(spectra[:1], engine.initial_state())
+    assert state["heard"][4:].sum() > 0.5 and state["heard"][:4].sum() == 0.0
