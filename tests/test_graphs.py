@@ -131,7 +131,7 @@ REFUSED = {
     "loop in a function": (loop_in_a_function, "'own:Mine'|functions of its own"),
     "scan": (lambda: model([scan()]), "the operator 'Scan'"),
     "sequence of graphs": (lambda: model([helper.make_node("SequenceMap", ["x"], ["y"])]), "'SequenceMap'"),
-    "branches in branches": (lambda: model([nested(6)], {"true": np.array(True)}), "deep|'If'"),
+    "branches in branches": (lambda: model([nested(20)], {"true": np.array(True)}), "deep|'If'"),
     "own operator": (lambda: other_domain("org.example"), "'org.example:Relu'"),
     "reader of files": (lambda: other_domain("com.microsoft"), "'com.microsoft:Relu'"),
     "no operator of that name": (lambda: model([helper.make_node("Rm\nRf", ["x"], ["y"])]), r"'Rm\\nRf'"),

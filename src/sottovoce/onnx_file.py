@@ -12,7 +12,7 @@ from sottovoce.errors import ModelError
 
 LARGEST_BYTES = 1 << 30
 _MOST_NODES = 50_000
-_DEEPEST = 4  # graphs within graphs
+_DEEPEST = 16  # graphs within graphs
 _MOST_AXES = 64  # of a tensor
 _MOST_FIELDS = 4_000_000  # of the file, names and numbers included: seconds to read
 
