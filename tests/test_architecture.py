@@ -14,7 +14,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Lower never imports upper. `doctor` stands beside `demo`.
 LAYERS = (
     ("errors",),
-    ("progress",),
+    ("progress", "onnx_file"),
+    ("graphs",),
     ("config",),
     ("audio",),
     ("corpora",),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
+import tempfile
 from importlib import metadata
 from typing import Any
 
 from sottovoce import __version__
+from sottovoce.runtime.shipped import PLACE, known
 
 PARTS = {
     "device": ("numpy", "onnxruntime", "soundfile", "soxr", "typer"),
@@ -18,6 +22,7 @@ PARTS = {
     "serve": ("websockets",),
     "encoder": ("Resemblyzer",),
 }
+_OBSERVED = "import sottovoce.graphs; from sottovoce.runtime.filter import Filter; Filter.load({place!r})"
 _INSTALL = {"encoder": "pip install --no-deps Resemblyzer==0.1.4"}  # its weights are used, nothing else of it
 
 
@@ -33,14 +38,32 @@ def examine() -> dict[str, Any]:
         "sottovoce": __version__,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "telemetry": telemetry(),
         "parts": found,
         "advice": advice,
     }
 
 
+def telemetry() -> str:
+    """Whether onnxruntime keeps usage data when this package loads a filter: "off", "on", or "unknown" and why.
+
+    A process of its own does it with an empty home folder: telemetry that is on leaves a number for this device there.
+    """
+    with tempfile.TemporaryDirectory(prefix="sottovoce-") as home:
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "SYSTEMROOT")}
+        places = dict.fromkeys(("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME", "TMPDIR", "TEMP"), home)
+        command = [sys.executable, "-B", "-c", _OBSERVED.format(place=str(PLACE / min(known())))]
+        try:
+            subprocess.run(command, env=kept | places, check=True, capture_output=True, timeout=60)
+        except (OSError, subprocess.SubprocessError) as error:
+            return f"unknown ({type(error).__name__})"
+        return "on" if os.listdir(home) else "off"
+
+
 def text(found: dict[str, Any]) -> str:
     """The same for people."""
     lines = [f"sottovoce {found['sottovoce']}, Python {found['python']}, {found['machine']}"]
+    lines.append(f"telemetry of onnxruntime: {found['telemetry']}")
     for part, names in found["parts"].items():
         lines.append(f"{part:8} " + ", ".join(f"{name} {version or 'missing'}" for name, version in names.items()))
     return "\n".join([*lines, *(f"to complete it: {line}" for line in found["advice"])])

@@ -15,6 +15,7 @@ import soundfile
 import torch
 from onnx import TensorProto, helper
 
+from sottovoce import graphs
 from sottovoce.audio import io
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audit import system
@@ -484,9 +485,9 @@ def test_an_onnx_file_that_is_no_such_graph_is_refused(sounds, tmp_path, monkeyp
     path.write_bytes(b"not a graph")
     with pytest.raises(ModelError, match="not a usable ONNX graph"):
         of_onnx(path, sounds)
-    with pytest.raises(ModelError, match="not a file"):
+    with pytest.raises(ModelError, match="is not a usable ONNX graph"):
         of_onnx(tmp_path / "none.onnx", sounds)
-    monkeypatch.setattr(system, "_LARGEST_BYTES", 10)
+    monkeypatch.setattr(graphs, "LARGEST_BYTES", 10)
     with pytest.raises(ModelError, match="at most 1 GiB"):
         of_onnx(path, sounds)
 

@@ -206,7 +206,7 @@ def test_an_onnx_file_whose_classes_are_no_list_of_names_is_refused(module, tmp_
 
 def test_a_file_that_is_no_onnx_model_is_refused(tmp_path):
     (tmp_path / "t.onnx").write_bytes(b"not a graph")
-    with pytest.raises(ModelError, match="not a usable ONNX model"):
+    with pytest.raises(ModelError, match="not a usable ONNX graph"):
         load_target(tmp_path / "t.onnx")
     with pytest.raises(ModelError):
         load_target(tmp_path / "nowhere.onnx")

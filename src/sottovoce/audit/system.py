@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from sottovoce.audio import io
@@ -22,6 +21,7 @@ from sottovoce.audit.command import LIMIT_S, some
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest, file_sha256
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
+from sottovoce.graphs import session
 from sottovoce.models.checkpoint import CARD
 from sottovoce.progress import Report
 from sottovoce.runtime.engine import BATCH, CodebookEngine
@@ -29,7 +29,6 @@ from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.word_filter import WordEngine
 
 _COMMAND = "command:"
-_LARGEST_BYTES = 1 << 30
 _TRIED = 3  # clips that a function is known by
 _FACTOR = 4  # between the durations of what can be the same recording
 _FORMS = f"float32 sound [T], [1, T] or [1, 1, T], T free, or spectra [S, {BINS}, {SEGMENT_FRAMES}], to the same"
@@ -276,23 +275,15 @@ def _checked(wav: Any, name: str) -> Wave:
 
 def _graph(path: Path) -> tuple[Callable[[NDArray[np.float32]], NDArray[Any]], list[Any]]:
     """An ONNX graph of one float tensor to one, to be run, and the shape of its input; ModelError if it is not such."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    if not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
-        raise ModelError(f"{path} is not a file of at most 1 GiB; give an ONNX graph that is.")
-    try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises many kinds, all bare
-        raise ModelError(f"{path} is not a usable ONNX graph in one file ({error}); export it again.") from error
-    ports = session.get_inputs(), session.get_outputs()
+    graph = session(path, others=True)
+    ports = graph.get_inputs(), graph.get_outputs()
     types = [[port.type for port in side] for side in ports]
     if types != [["tensor(float)"], ["tensor(float)"]]:
         raise ModelError(f"{path} takes {types[0]} and gives {types[1]}; expected one tensor each: {_FORMS}.")
 
     def run(given: NDArray[np.float32]) -> NDArray[Any]:
         try:
-            result: NDArray[Any] = session.run(None, {ports[0][0].name: np.ascontiguousarray(given)})[0]
+            result: NDArray[Any] = graph.run(None, {ports[0][0].name: np.ascontiguousarray(given)})[0]
         except Exception as error:
             raise ModelError(f"{path} fails on an input {given.shape} ({error}); expected {_FORMS}.") from error
         return result

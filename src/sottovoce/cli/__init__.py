@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -11,6 +13,7 @@ import typer
 
 from sottovoce.cli import auditing, live, making, running, serving
 from sottovoce.cli.shared import app
+from sottovoce.corpora.cache import cache_folder
 from sottovoce.errors import ParityError, SottovoceError
 
 __all__ = ["auditing", "live", "main", "making", "running", "serving"]  # importing them is what makes the verbs known
@@ -19,6 +22,10 @@ __all__ = ["auditing", "live", "main", "making", "running", "serving"]  # import
 def main() -> NoReturn:
     """Run the command line; a mistake of the caller is one sentence and exit status 2, a bad finding 1."""
     signal.signal(signal.SIGINT, _stopped)
+    with suppress(RuntimeError):  # without a home folder, matplotlib takes a temporary one
+        os.environ.setdefault(
+            "MPLCONFIGDIR", str(cache_folder() / "matplotlib")
+        )  # and not beside it in the home folder
     try:
         app(standalone_mode=True)
     except SottovoceError as error:

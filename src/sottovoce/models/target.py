@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
+from sottovoce.graphs import session
 from sottovoce.models.architectures import restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
 
@@ -109,13 +110,8 @@ def from_classifier(model: Any, task: str, classes: Sequence[str], features: Cal
 
 def from_onnx(path: Path) -> Target:
     """A target from an ONNX file [B, 161, 128] -> [B, K] whose metadata name `task` and `classes` (JSON)."""
-    import onnxruntime
-
-    try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(f"{path} is not a usable ONNX model ({type(error).__name__}).") from error
-    metadata = session.get_modelmeta().custom_metadata_map
+    graph = session(path, others=True)
+    metadata = graph.get_modelmeta().custom_metadata_map
     try:
         task, classes = metadata["task"], json.loads(metadata["classes"])
         if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
@@ -124,11 +120,11 @@ def from_onnx(path: Path) -> Target:
         raise ModelError(
             f"{path} does not say what it recognises: add metadata 'task' and 'classes' (JSON)."
         ) from error
-    name = session.get_inputs()[0].name
+    name = graph.get_inputs()[0].name
 
     def run(spectra: Array) -> Array:
         try:
-            scores: Array = session.run(None, {name: spectra})[0]
+            scores: Array = graph.run(None, {name: spectra})[0]
         except Exception as error:
             raise ModelError(f"{path} does not take spectra [B, {BINS}, {SEGMENT_FRAMES}] ({error}).") from error
         return scores

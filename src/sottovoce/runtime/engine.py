@@ -6,16 +6,15 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from sottovoce.audio import segment
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, Spectrum, Wave
 from sottovoce.errors import ModelError
+from sottovoce.graphs import session
 from sottovoce.models.codebook import Codebook
 
 INPUT = "spectrum"
@@ -59,23 +58,6 @@ class Engine(Protocol):
     def initial_state(self) -> State: ...
 
     def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]: ...
-
-
-def session(model: str | os.PathLike[str] | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
-    """An ONNX graph, from a file or its bytes, on `threads` threads of the processor; ModelError if it is none."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the core to the application
-    name = "the ONNX model" if isinstance(model, bytes) else str(model)
-    try:
-        content = model if isinstance(model, bytes) else Path(model).read_bytes()
-        if b"QuantizeLinear" not in content:  # only weights are in 8 bits: unpack them now and not at every step
-            options.add_session_config_entry("session.disable_quant_qdq", "1")
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises many kinds, all bare
-        raise ModelError(f"{name} is not a usable ONNX graph ({type(error).__name__}); export it again.") from error
 
 
 class Graph:

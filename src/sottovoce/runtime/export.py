@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError, ParityError
+from sottovoce.graphs import session
 from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.models.codebook import Codebook
 from sottovoce.models.digit_codes import BLOCK_FRAMES
@@ -26,7 +27,7 @@ from sottovoce.models.whole import STATE, FrontEnd, Speaker
 from sottovoce.models.word_table import WordTable
 from sottovoce.runtime import latent
 from sottovoce.runtime.config import CODEBOOK, FRONT_END, WORDS, FilterConfig
-from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, CodebookEngine, Graph, OnnxEngine, session
+from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, CodebookEngine, Graph, OnnxEngine
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.word_filter import AFTER, BEFORE, BLOCK_CODES, BLOCK_INPUT
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sottovoce.audio.sound import MARGIN_SAMPLES
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ModelError, ParityError
-from sottovoce.runtime.engine import session
+from sottovoce.graphs import session
 from sottovoce.runtime.filter import Filter
 
 VECTORS, WHOLE = "golden.npz", "whole.onnx"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,10 @@ def static(graph: bytes, spectra: Spectrum) -> bytes:
 
 def _converted(graph: bytes, work: Callable[[Path, Path], None]) -> bytes:
     """What `work` makes of one file in another, without the advice that it gives."""
-    quiet = logging.getLogger()
+    quiet, by_machine = logging.getLogger(), uuid.uuid1
     level = quiet.level
     quiet.setLevel(logging.ERROR)
+    uuid.uuid1 = uuid.uuid4  # type: ignore[assignment]  # onnx opens a socket to name a file by the network card
     try:
         with tempfile.TemporaryDirectory() as scratch:
             source, out = Path(scratch) / "float.onnx", Path(scratch) / "int8.onnx"
@@ -93,6 +95,7 @@ def _converted(graph: bytes, work: Callable[[Path, Path], None]) -> bytes:
             work(source, out)
             return out.read_bytes()
     finally:
+        uuid.uuid1 = by_machine
         quiet.setLevel(level)
 
 

@@ -19,9 +19,10 @@ from sottovoce.audio import segment
 from sottovoce.audio.blocks import Held
 from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SAMPLE_RATE, Spectrum, Wave
 from sottovoce.errors import ConfigError, ModelError
+from sottovoce.graphs import session
 from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES, CODES, hear
 from sottovoce.models.word_table import Pace, WordTable, noise
-from sottovoce.runtime.engine import Rate, session
+from sottovoce.runtime.engine import Rate
 
 if TYPE_CHECKING:
     from sottovoce.runtime.filter import Filter
