@@ -14,6 +14,8 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Lower never imports upper. `doctor` stands beside `demo`.
 LAYERS = (
     ("errors",),
+    ("files",),
+    ("arrays",),
     ("progress",),
     ("config",),
     ("audio",),
