@@ -41,7 +41,7 @@ def read_json(source: Path | bytes | str, largest_bytes: int = LARGEST_JSON_BYTE
     number that is not finite or does not fit 64 bits.
     """
     content = read_bytes(source, largest_bytes) if isinstance(source, Path) else source
-    name = str(source) if isinstance(source, Path) else "the JSON"
+    name = str(source) if isinstance(source, Path) else "it"
     if len(content) > largest_bytes:
         raise ModelError(f"{name} has more than the {largest_bytes} bytes that it may have; replace it.")
     try:
@@ -55,7 +55,7 @@ def read_json(source: Path | bytes | str, largest_bytes: int = LARGEST_JSON_BYTE
     except RecursionError as error:
         raise ModelError(f"{name} is more than {_DEEPEST} levels deep; restore the file.") from error
     except ValueError as error:
-        raise ModelError(f"{name} is not JSON that can be used ({error}); restore the file.") from error
+        raise ModelError(f"{name} is not usable JSON ({error}); restore the file.") from error
     if not isinstance(found, dict):
         raise ModelError(f"{name} holds a {type(found).__name__}; expected a table: restore the file.")
     return found

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
-from sottovoce.models.architectures import restore
+from sottovoce.files import LARGEST_JSON_BYTES, read_bytes, read_json
+from sottovoce.models.architectures import MOST_BYTES, restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
 
 Array = NDArray[np.float32]
@@ -117,10 +118,8 @@ def from_onnx(path: Path) -> Target:
         raise ModelError(f"{path} is not a usable ONNX model ({type(error).__name__}).") from error
     metadata = session.get_modelmeta().custom_metadata_map
     try:
-        task, classes = metadata["task"], json.loads(metadata["classes"])
-        if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
-            raise ValueError(f"classes are {classes!r}")
-    except (KeyError, ValueError) as error:
+        task, classes = _named(metadata["task"], json.loads(metadata["classes"][:LARGEST_JSON_BYTES]))
+    except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{path} does not say what it recognises: add metadata 'task' and 'classes' (JSON)."
         ) from error
@@ -137,6 +136,14 @@ def from_onnx(path: Path) -> Target:
     return Target(queried.task, queried.classes, False, queried.logits, file_sha256(path), path)
 
 
+def _named(task: Any, classes: Any) -> tuple[str, tuple[str, ...]]:
+    """Task and classes as a file names them; ValueError where these are no names."""
+    names = [task, *classes] if isinstance(classes, list) else []
+    if len(names) < 3 or not all(isinstance(name, str) for name in names):
+        raise ValueError("it names no task and classes")
+    return task, tuple(classes)
+
+
 def load_target(place: Path | str) -> Target:
     """A target from a folder that `sottovoce target` wrote, from an ONNX file, or from text that is an address.
 
@@ -151,12 +158,12 @@ def load_target(place: Path | str) -> Target:
         return from_onnx(path)
     card = read_folder(path, "target")
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        task, classes = str(config["task"]), tuple(config["classes"])
-        weights = (path / "weights.safetensors").read_bytes()
+        config = read_json(path / "config.json")
+        task, classes = _named(config["task"], config["classes"])
+        weights = read_bytes(path / "weights.safetensors", MOST_BYTES)
         network = restore(config["architecture"], config["settings"], weights)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{path} has no readable config.json and weights; train the target again.") from error
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path} has no usable config.json and weights ({error}); train the target again.") from error
     target = from_module(network, task, classes)
     return Target(task, classes, True, target.logits, folder_digest(card), path, card)
 
