@@ -16,6 +16,8 @@ LAYERS = (
     ("errors",),
     ("files",),
     ("arrays",),
+    ("terminal",),
+    ("machine",),
     ("progress",),
     ("config",),
     ("audio",),

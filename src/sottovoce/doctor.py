@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib import metadata
 from typing import Any
 
 from sottovoce import __version__
+from sottovoce.machine import usable_cores
 
 PARTS = {
     "device": ("numpy", "onnxruntime", "soundfile", "soxr", "typer"),
-    "train": ("torch", "safetensors", "onnx"),
+    "train": ("torch", "safetensors", "onnx", "httpx"),
     "audit": ("scikit-learn", "scipy", "jinja2", "matplotlib", "joblib", "pydantic"),
     "voices": ("espeakng-loader",),
     "live": ("sounddevice",),
@@ -32,7 +32,7 @@ def examine() -> dict[str, Any]:
     return {
         "sottovoce": __version__,
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {_cores()}",
         "parts": found,
         "advice": advice,
     }
@@ -44,6 +44,11 @@ def text(found: dict[str, Any]) -> str:
     for part, names in found["parts"].items():
         lines.append(f"{part:8} " + ", ".join(f"{name} {version or 'missing'}" for name, version in names.items()))
     return "\n".join([*lines, *(f"to complete it: {line}" for line in found["advice"])])
+
+
+def _cores() -> str:
+    count = usable_cores()
+    return f"{count} core{'s' if count > 1 else ''} to use"
 
 
 def _version(name: str) -> str | None:

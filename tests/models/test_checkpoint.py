@@ -104,7 +104,7 @@ def test_a_hidden_file_that_the_card_names_is_a_file_like_any(tmp_path):
     with pytest.raises(ModelError, match="altered"):
         read_folder(tmp_path / "folder", "filter")
     (tmp_path / "folder" / ".hidden").unlink()
-    with pytest.raises(ModelError, match="missing files: .hidden"):
+    with pytest.raises(ModelError, match=r"missing files: \.hidden"):
         read_folder(tmp_path / "folder", "filter")
 
 
@@ -137,7 +137,7 @@ def test_a_link_to_a_file_is_that_file_and_one_to_a_folder_is_not_entered(folder
 def test_a_folder_in_the_place_of_a_file_is_refused(folder):
     (folder / "config.json").unlink()
     (folder / "config.json").mkdir()
-    with pytest.raises(ModelError, match="missing files: config.json"):
+    with pytest.raises(ModelError, match=r"missing files: config\.json"):
         read_folder(folder, "filter")
 
 

@@ -19,6 +19,7 @@ from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
 from sottovoce.files import LARGEST_JSON_BYTES, read_bytes, read_json
+from sottovoce.machine import usable_cores
 from sottovoce.models.architectures import MOST_BYTES, restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
 
@@ -113,7 +114,9 @@ def from_onnx(path: Path) -> Target:
     import onnxruntime
 
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = usable_cores()
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelError(f"{path} is not a usable ONNX model ({type(error).__name__}).") from error
     metadata = session.get_modelmeta().custom_metadata_map
