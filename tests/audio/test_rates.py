@@ -72,7 +72,7 @@ def test_what_is_no_whole_number_is_one_sentence(digit, wav, rate, tmp_path):
             lambda: protect(digit, tmp_path / "a.wav", tmp_path / "b.wav", rate),
         ]
     for call in calls:
-        with pytest.raises(ConfigError, match="sample_rate is .* whole number") as error:
+        with pytest.raises(ConfigError, match=r"sample_rate is .* whole number") as error:
             call()
         assert len(str(error.value)) < 200
     assert not (tmp_path / "b.wav").exists()
