@@ -14,6 +14,10 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Lower never imports upper. `doctor` stands beside `demo`.
 LAYERS = (
     ("errors",),
+    ("files",),
+    ("arrays",),
+    ("terminal",),
+    ("machine",),
     ("progress", "onnx_file"),
     ("graphs",),
     ("config",),

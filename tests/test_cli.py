@@ -166,7 +166,7 @@ def test_a_licence_that_is_declined_fetches_nothing(sottovoce, tmp_path, monkeyp
     answer = io.StringIO("n\n")
     answer.isatty = lambda: True
     monkeypatch.setattr(sys, "stdin", answer)
-    assert sottovoce("corpora", "fetch", "ravdess", "--out", tmp_path).status == 1
+    assert sottovoce("corpora", "fetch", "ravdess", "--out", tmp_path).status == 2
 
 
 def test_the_known_corpora_are_listed(sottovoce):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from sottovoce.errors import ConfigError
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.corpus import opened
 from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.machine import usable_cores
 from sottovoce.progress import Report
 from sottovoce.report.table import table as audit_table
 from sottovoce.runtime import files
@@ -35,7 +35,7 @@ def run(out: Path, report: Report) -> dict[str, Any]:
     make_target(CORPUS, PERMIT, out / "target", "quick", None, 0, command, said("training the target"))
     wanted = Wanted(CORPUS, (PERMIT,), (out / "target",), out / "filter", "codebook", "quick", command=command)
     make_filter(wanted, said("training the filter"))
-    ask = Ask(str(out / "filter"), CORPUS, out, "quick", workers=os.cpu_count() or 1, command=command)
+    ask = Ask(str(out / "filter"), CORPUS, out, "quick", workers=usable_cores(), command=command)
     results = run_audit(ask, said("attacking the filter"))
     originals = out / "originals"
     originals.mkdir(exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 import sys
@@ -11,11 +10,12 @@ from importlib import metadata
 from typing import Any
 
 from sottovoce import __version__
+from sottovoce.machine import usable_cores
 from sottovoce.runtime.shipped import PLACE, known
 
 PARTS = {
     "device": ("numpy", "onnxruntime", "soundfile", "soxr", "typer"),
-    "train": ("torch", "safetensors", "onnx"),
+    "train": ("torch", "safetensors", "onnx", "httpx"),
     "audit": ("scikit-learn", "scipy", "jinja2", "matplotlib", "joblib", "pydantic"),
     "voices": ("espeakng-loader",),
     "live": ("sounddevice",),
@@ -37,7 +37,7 @@ def examine() -> dict[str, Any]:
     return {
         "sottovoce": __version__,
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {_cores()}",
         "telemetry": telemetry(),
         "parts": found,
         "advice": advice,
@@ -67,6 +67,11 @@ def text(found: dict[str, Any]) -> str:
     for part, names in found["parts"].items():
         lines.append(f"{part:8} " + ", ".join(f"{name} {version or 'missing'}" for name, version in names.items()))
     return "\n".join([*lines, *(f"to complete it: {line}" for line in found["advice"])])
+
+
+def _cores() -> str:
+    count = usable_cores()
+    return f"{count} core{'s' if count > 1 else ''} to use"
 
 
 def _version(name: str) -> str | None:

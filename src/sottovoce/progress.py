@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from sottovoce import terminal
+
 Result = TypeVar("Result")
 Report = Callable[[int, int, str], None]  # steps done, steps in all, what to say
 
@@ -30,7 +32,9 @@ class Progress:
         self.shown = now
         line = f"{done}/{total}  {self._left(done, now)}{note}"
         end = "\n" if done == total or not self.terminal else ""
-        print(f"\r\x1b[K{line}" if self.terminal else line, end=end, file=sys.stderr, flush=True)
+        terminal.note(
+            f"\r\x1b[K{terminal.printable(line)}{end}" if self.terminal else f"{terminal.printable(line)}{end}"
+        )
 
     def _left(self, done: int, now: float) -> str:
         """How long it will take still, as soon as two steps were seen."""
@@ -49,7 +53,7 @@ def silent(done: int, total: int, note: str) -> None:
 def last_line(done: int, total: int, note: str) -> None:
     """Says only how each work ended."""
     if done == total:
-        print(note, flush=True)
+        terminal.say(note)
 
 
 def counted(results: Iterable[Result], total: int, note: str) -> Iterator[Result]:

@@ -248,7 +248,7 @@ GARBAGE = [b"", b"{", b"[]", b"null", b"7", b'"text"', b"\xff\xfe\x00", b"[" * 1
 @pytest.mark.parametrize("name", ["results.json", "digests.json"])
 def test_garbage_is_refused(folder, name, content):
     (folder / name).write_bytes(content)
-    if name == "digests.json" and content in (b"{}", b"[]", b'{"schema": 1}'):
+    if name == "digests.json" and content in (b"{}", b'{"schema": 1}'):
         assert len(verify(folder)) == 4, "no file is the one that nothing was written for"
         return
     if name == "results.json":
@@ -268,7 +268,7 @@ def test_another_version_is_refused(folder, value):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "much", {}])
 def test_a_number_that_is_none_is_refused(folder, value):
     forge(folder, lambda found: found["private"]["speaker"]["worst"].update(score=value))
-    with pytest.raises(ConfigError, match=r"private\.speaker\.worst\.score"):
+    with pytest.raises(ConfigError, match=r"private\.speaker\.worst\.score|not a finite number"):
         verify(folder)
 
 

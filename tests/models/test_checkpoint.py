@@ -64,11 +64,118 @@ def test_a_missing_file_is_named(folder, name):
         read_folder(folder, "filter")
 
 
-@pytest.mark.parametrize("name", ["more", "target/more", "target/deep/.hidden"])
+@pytest.mark.parametrize("name", ["more", "target/more", "target/deep/card.json", "card.json~", "thumbs.db.onnx"])
 def test_an_extra_file_is_named(folder, name):
     (folder / name).write_text("")
     with pytest.raises(ModelError, match=f"extra files: {name}"):
         read_folder(folder, "filter")
+
+
+LITTER = [
+    ".DS_Store",
+    "._card.json",
+    "._config.json",
+    "target/.DS_Store",
+    "Thumbs.db",
+    "target/deep/thumbs.db",
+    "desktop.ini",
+    "Desktop.ini",
+    ".directory",
+    ".git/config",
+    ".ipynb_checkpoints/card.json",
+    "__MACOSX/._card.json",
+    "target/@eaDir/er.bin/SYNOINDEX",
+]
+
+
+@pytest.mark.parametrize("name", LITTER)
+def test_what_systems_leave_in_folders_is_passed_over(folder, name):
+    before = read_folder(folder, "filter")
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("{}")
+    assert read_folder(folder, "filter") == before
+    assert f"f/{name}" not in copy_files(folder, "f")
+
+
+def test_a_hidden_file_that_the_card_names_is_a_file_like_any(tmp_path):
+    write_folder(tmp_path / "folder", "filter", {".hidden": b"1"}, {})
+    read_folder(tmp_path / "folder", "filter")
+    (tmp_path / "folder" / ".hidden").write_bytes(b"2")
+    with pytest.raises(ModelError, match="altered"):
+        read_folder(tmp_path / "folder", "filter")
+    (tmp_path / "folder" / ".hidden").unlink()
+    with pytest.raises(ModelError, match=r"missing files: \.hidden"):
+        read_folder(tmp_path / "folder", "filter")
+
+
+@pytest.mark.parametrize("name", ["card.json", "config.json", "more"])
+def test_a_pipe_in_a_folder_is_refused_and_not_waited_for(folder, name):
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with pytest.raises(ModelError, match=name):
+        read_folder(folder, "filter")
+
+
+@pytest.mark.parametrize("name", ["card.json", "config.json"])
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev/stdin", "/", "/nowhere"])
+def test_a_link_to_what_is_no_file_is_refused(folder, name, place):
+    (folder / name).unlink()
+    (folder / name).symlink_to(place)
+    with pytest.raises(ModelError, match=name):
+        read_folder(folder, "filter")
+
+
+def test_a_link_to_a_file_is_that_file_and_one_to_a_folder_is_not_entered(folder):
+    (folder / "config.json").rename(folder.parent / "blob")
+    (folder / "config.json").symlink_to("../blob")
+    read_folder(folder, "filter")
+    (folder / "linked").symlink_to("/")
+    with pytest.raises(ModelError, match="extra files: linked"):
+        read_folder(folder, "filter")
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(folder):
+    (folder / "config.json").unlink()
+    (folder / "config.json").mkdir()
+    with pytest.raises(ModelError, match=r"missing files: config\.json"):
+        read_folder(folder, "filter")
+
+
+BAD_CARDS = {
+    "deep": b"[" * 200_000,
+    "deep table": b'{"a":' * 100_000,
+    "deep, closed": b'{"kind": "filter", "schema": 1, "files": {}, "x": ' + b"[" * 500 + b"]" * 500 + b"}",
+    "large": b'{"kind": "filter", "schema": 1, "files": {}, "x": "' + b"x" * (1 << 23) + b'"}',
+    "NaN": b'{"kind": "filter", "schema": 1, "files": {}, "x": NaN}',
+    "infinite": b'{"kind": "filter", "schema": 1, "files": {}, "x": 1e999}',
+    "minus infinite": b'{"kind": "filter", "schema": 1, "files": {}, "x": -Infinity}',
+    "long number": b'{"kind": "filter", "schema": ' + b"9" * 5000 + b', "files": {}}',
+    "beyond 64 bits": b'{"kind": "filter", "schema": 1, "files": {}, "x": 99999999999999999999}',
+    "twice": b'{"kind": "target", "kind": "filter", "schema": 1, "files": {}}',
+    "UTF-16": '{"kind": "filter", "schema": 1, "files": {}}'.encode("utf-16"),
+    "Latin-1": b'{"kind": "filter", "schema": 1, "files": {}, "x": "\xe9"}',
+    "half a character": b'{"kind": "filter", "schema": 1, "files": {"\\ud800": ""}}',
+    "permit": b'{"kind": "filter", "schema": 1, "files": {}, "permit": 7}',
+    "permitted numbers": b'{"kind": "filter", "schema": 1, "files": {}, "permit": [7]}',
+    "classes": b'{"kind": "filter", "schema": 1, "files": {}, "classes": {"digit": 7}}',
+    "corpus": b'{"kind": "filter", "schema": 1, "files": {}, "corpus": "fsdd"}',
+    "files": b'{"kind": "filter", "schema": 1, "files": {"config.json": 7}}',
+    "kinds": b'{"kind": ["filter"], "schema": 1, "files": {}}',
+}
+
+
+@pytest.mark.parametrize("name", BAD_CARDS)
+def test_a_card_that_cannot_be_is_one_short_sentence(folder, name):
+    (folder / "card.json").write_bytes(BAD_CARDS[name])
+    with pytest.raises(ModelError) as error:
+        read_folder(folder, "filter")
+    assert len(str(error.value)) < 500 and "\n" not in str(error.value)
+
+
+def test_a_byte_order_mark_is_left_out(folder):
+    before = read_folder(folder, "filter")
+    (folder / "card.json").write_bytes(b"\xef\xbb\xbf" + (folder / "card.json").read_bytes())
+    assert read_folder(folder, "filter") == before
 
 
 @pytest.mark.parametrize("name", FILES)

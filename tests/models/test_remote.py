@@ -1,5 +1,7 @@
 """A recogniser behind an address is asked sparingly, patiently and without trust."""
 
+import asyncio
+import gzip
 import hashlib
 import io
 import json
@@ -84,7 +86,9 @@ def gives(body: str, status: int = 200, **headers: str) -> Callable[[Handler], N
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setattr(remote, "_FIRST_PAUSE_S", 0.01)
     with Service() as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -331,6 +335,106 @@ def test_an_answer_that_never_ends_is_not_waited_for(service):
     assert time.monotonic() - began < 0.5
 
 
+def slow_headers(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        time.sleep(0.03)
+
+
+def slow_status(handler: Handler) -> None:
+    for letter in b"HTTP/1.1 200 OK\r\n" * 10:
+        handler.wfile.write(bytes([letter]))
+        time.sleep(0.03)
+
+
+def many_headers(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    for number in range(100):
+        handler.wfile.write(b"X-%d: y\r\n" % number)
+        time.sleep(0.03)
+
+
+def go_on(handler: Handler) -> None:
+    for _ in range(100):
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        time.sleep(0.03)
+
+
+def small_chunks(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(100):
+        handler.wfile.write(b"1\r\n \r\n")
+        time.sleep(0.03)
+
+
+@pytest.mark.parametrize("slow", [slow_headers, slow_status, many_headers, go_on, small_chunks, drip])
+def test_there_is_one_deadline_for_all_of_an_answer(service, slow):
+    target = from_http(service.url, 100, FAST, attempts=1, timeout_s=0.3)
+    service.instead = [slow]
+    began = time.monotonic()
+    with pytest.raises(ModelError, match="timed out"):
+        target.predict(spectra(1))
+    assert time.monotonic() - began < 1.0
+
+
+def test_a_service_that_takes_no_request_is_not_waited_for():
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as deaf:
+        began = time.monotonic()
+        with pytest.raises(ModelError, match="timed out"):
+            from_http(f"http://127.0.0.1:{deaf.getsockname()[1]}/", 9, FAST, attempts=1, timeout_s=0.3)
+        assert time.monotonic() - began < 1.0
+
+
+def endless_headers(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (1 << 22))
+
+
+def packed_bomb(handler: Handler) -> None:
+    handler.give(gzip.compress(b" " * (1 << 26)), Content_Encoding="gzip")
+
+
+@pytest.mark.parametrize("large", [endless_headers, packed_bomb])
+def test_what_is_large_is_not_taken(service, large):
+    target = from_http(service.url, 100, FAST, attempts=1)
+    service.instead = [large]
+    with pytest.raises(ModelError):
+        target.predict(spectra(1))
+
+
+def test_too_many_classes_are_refused(service):
+    service.description = {"task": "t", "classes": [str(i) for i in range(80_000)]}
+    with pytest.raises(ModelError, match="80000 classes"):
+        from_http(service.url, 100, FAST)
+
+
+def test_a_proxy_is_used_where_one_is_named_and_only_there(service):
+    target = from_http(service.url, 100, FAST)  # the environment names one, see above
+    np.testing.assert_allclose(target.predict(spectra(1)), truth(spectra(1)), atol=1e-6)
+    with pytest.raises(ModelError, match="did not answer"):
+        from_http(service.url, 100, FAST, attempts=1, proxy="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    "place", ["file:///etc/passwd", "http://me:hidden@127.0.0.1:9/x?key=hidden#hidden", "//h/x?hidden"]
+)
+def test_where_a_service_points_is_said_without_keys(service, place):
+    target = from_http(service.url, 100, FAST)
+    service.instead = [gives("", 302, Location=place)]
+    with pytest.raises(ModelError, match="sends us on") as error:
+        target.predict(spectra(1))
+    assert "hidden" not in str(error.value) and len(service.batches) == 1
+
+
+def test_it_answers_where_a_loop_runs_already(service):
+    target = from_http(service.url, 100, FAST)
+
+    async def asked() -> np.ndarray:
+        return target.predict(spectra(2))
+
+    np.testing.assert_allclose(asyncio.run(asked()), truth(spectra(2)), atol=1e-6)
+
+
 def cut_short(handler: Handler) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
@@ -362,9 +466,20 @@ def test_only_addresses_of_the_web_are_asked(url):
         from_http(url, 100)
 
 
-def test_a_password_in_an_address_is_refused_and_not_repeated():
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:secret@host/x",
+        "https://:secret@host/x",
+        "https://secret@host/x",
+        "http://a b/?key=secret",
+        "ftp://me:secret@host/?key=secret",
+        "http://host:0/#secret",
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(url):
     with pytest.raises(ConfigError) as error:
-        from_http("https://me:secret@host/x", 100)
+        from_http(url, 100)
     assert "secret" not in str(error.value)
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,12 +33,28 @@ def test_the_filter_with_the_fewest_tasks_is_taken(place):
         shipped.for_tasks([], place)
 
 
-def test_a_folder_goes_before_a_name(place, tmp_path, monkeypatch):
+def test_a_name_is_that_of_a_bundled_filter(place, tmp_path, monkeypatch):
     assert shipped.found("c", place) == place / "c"
     assert shipped.found("nowhere", place).name == "nowhere"
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "c").mkdir(exist_ok=True)
-    assert str(shipped.found("c", place)) == "c"
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    (here / "a").write_text("a file")
+    (here / "a-b").symlink_to("nowhere")
+    (here / "c").mkdir()
+    assert [shipped.found(name, place) for name in ("a", "a-b", "c")] == [place / "a", place / "a-b", place / "c"]
+    assert shipped.found("./c", place) == Path("c")
+
+
+def test_where_a_name_means_two_filters_the_caller_is_asked(place, tmp_path, monkeypatch):
+    (tmp_path / "here" / "c").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here" / "c" / "card.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"\./c for the folder, or bundled:c"):
+        shipped.found("c", place)
+    assert shipped.found("./c", place) == Path("c")
+    assert shipped.found("bundled:c", place) == place / "c"
+    assert shipped.found(str(tmp_path / "here" / "c"), place) == tmp_path / "here" / "c"
 
 
 @pytest.mark.parametrize("name", list(shipped.known()))

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import soundfile
@@ -74,7 +74,7 @@ def blocks(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE, *, bloc
 
     AudioError, while iterating, if the file is not usable.
     """
-    size = round(block_s * sample_rate)
+    size = round(block_s * check_rate(sample_rate))
     if size < 1:
         raise ConfigError(f"block_s is {block_s}, less than one sample of sound; give seconds above 0.")
     yield from regrouped(_pieces(path, sample_rate, 0.0, None), size)
@@ -171,15 +171,25 @@ def _check_header(name: str, sound: soundfile.SoundFile, size: int) -> None:
         raise AudioError(f"{name}: its header claims {frames} samples, more than {size} bytes can hold; get it again.")
 
 
-def check_rate(sample_rate: int) -> None:
-    """ConfigError for a sample rate in Hz that no sound is wanted at."""
-    if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-        raise ConfigError(f"sample_rate is {sample_rate} Hz; give {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
+def check_rate(sample_rate: Any) -> int:
+    """A sample rate in Hz, given as any number that is whole, such as 16000.0 or a number of numpy.
+
+    ConfigError for what is no number, is not whole, or lies outside of what is supported.
+    """
+    try:
+        number = float("nan") if isinstance(sample_rate, (bool, np.bool_, str, bytes)) else float(sample_rate)
+    except (TypeError, ValueError, OverflowError):
+        number = float("nan")
+    if not number.is_integer() or not LOWEST_RATE <= number <= HIGHEST_RATE:
+        vast = isinstance(sample_rate, int) and abs(sample_rate) > 10**30  # Python refuses to write all of its digits
+        got = "vast" if vast else (repr if isinstance(sample_rate, (str, bytes)) else str)(sample_rate)[:40]
+        raise ConfigError(f"sample_rate is {got} Hz; give a whole number, {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
+    return int(number)
 
 
 def _pieces(path: str | os.PathLike[str], sample_rate: int, start_s: float, duration_s: float | None) -> Iterator[Wave]:
     """The sound that `read` returns, in pieces [T] of any length but 0."""
-    check_rate(sample_rate)
+    sample_rate = check_rate(sample_rate)
     with _opened(path) as sound:
         rate = sound.samplerate
         length_s = sound.frames / rate

@@ -52,7 +52,7 @@ def writing(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE, commen
     if target.suffix.lower() not in _CODINGS:
         raise AudioError(f"{file_name(path)}: sound cannot be written to a name ending so; use {', '.join(_CODINGS)}.")
     container, coding = _CODINGS[target.suffix.lower()]
-    check_rate(sample_rate)
+    sample_rate = check_rate(sample_rate)
     scratch = target.with_name(f".{secrets.token_hex(8)}.tmp")
     with ExitStack() as stack:
         with _write_failures_explained(target):

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -38,6 +38,7 @@ LIMIT_S = 60.0  # for one clip, and ten times its duration on top
 _POLL_S = 0.02
 _NAMED = 5  # how many of many a message names
 _BLOCK = 2**16
+_LARGEST_BYTES = 1 << 28  # that a command may write for one clip, messages included
 
 
 def heard(path: Path, clip_id: str) -> Wave:
@@ -171,7 +172,11 @@ def _run(words: Sequence[str], clip: Clip, file: Path, place: Path, limit_s: flo
         limit_s += 10 * len(wav) / SAMPLE_RATE
         filled = [word.replace("{in}", str(source)).replace("{out}", str(out)) for word in words]
         with log.open("wb") as stderr:
-            status = _status(filled, stderr, limit_s, stop)
+            status = _status(filled, stderr, limit_s, stop, lambda: _written(out, log))
+        if _written(out, log) > _LARGEST_BYTES:
+            raise ModelError(
+                f"the command wrote more than {_LARGEST_BYTES >> 20} MiB for {clip.id!r}; see what it writes."
+            )
         if status is None:
             raise ModelError(f"the command took more than {limit_s:.1f} s for {clip.id!r}; give shorter clips.")
         if status:
@@ -179,7 +184,7 @@ def _run(words: Sequence[str], clip: Clip, file: Path, place: Path, limit_s: flo
                 f"the command failed for {clip.id!r} with exit status {status} and {_last_line(log)}; "
                 "run it by hand on that file."
             )
-        if not out.is_file():
+        if out.is_symlink() or not out.is_file():
             raise ModelError(f"the command wrote nothing to {{out}} for {clip.id!r}; see that it writes a WAV file.")
         try:
             heard(out, clip.id)
@@ -188,8 +193,10 @@ def _run(words: Sequence[str], clip: Clip, file: Path, place: Path, limit_s: flo
         os.replace(out, file)
 
 
-def _status(words: Sequence[str], stderr: IO[bytes], limit_s: float, stop: threading.Event) -> int | None:
-    """Exit status of a command; None where it took too long, or `stop` was set, and it was ended."""
+def _status(
+    words: Sequence[str], stderr: IO[bytes], limit_s: float, stop: threading.Event, written: Callable[[], int]
+) -> int | None:
+    """Exit status of a command; None where it was ended: it took too long or wrote too much, or `stop` was set."""
     none = subprocess.DEVNULL
     try:
         process = subprocess.Popen(words, stdin=none, stdout=none, stderr=stderr, start_new_session=True)
@@ -198,11 +205,16 @@ def _status(words: Sequence[str], stderr: IO[bytes], limit_s: float, stop: threa
     end = time.monotonic() + limit_s
     with process:
         while process.poll() is None:
-            if stop.wait(_POLL_S) or time.monotonic() > end:
+            if stop.wait(_POLL_S) or time.monotonic() > end or written() > _LARGEST_BYTES:
                 with suppress(OSError):  # it may have ended just now
                     os.killpg(process.pid, signal.SIGKILL)  # and whatever it started
                 return None
     return process.returncode
+
+
+def _written(*paths: Path) -> int:
+    """Bytes of files that a command may be changing."""
+    return sum(path.lstat().st_size for path in paths if path.exists())
 
 
 def _last_line(log: Path) -> str:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sottovoce.arrays import read_arrays
 from sottovoce.audit import summary
-from sottovoce.audit.results import Results, parse
+from sottovoce.audit.results import LARGEST_RESULTS_BYTES, Results, parse
 from sottovoce.corpora.manifest import file_sha256
-from sottovoce.errors import ConfigError
+from sottovoce.errors import ConfigError, ModelError
+from sottovoce.files import read_bytes, read_json
 from sottovoce.models.checkpoint import write_file
 
 RESULTS, SCORES, DIGESTS = "results.json", "scores.npz", "digests.json"
@@ -62,15 +63,16 @@ def verify(folder: Path) -> list[str]:
     for name in (RESULTS, SCORES, *PAGES):
         if not (folder / name).is_file():
             raise ConfigError(f"{folder / name} is missing; expected the whole folder that `sottovoce audit` wrote.")
+        if (folder / name).stat().st_size > _LARGEST_BYTES:
+            raise ConfigError(f"{folder / name} is larger than 1 GiB; an audit writes no such file.")
         if file_sha256(folder / name) != digests.get(name):
             wrong.append(f"{name} is not the file that {DIGESTS} was written for")
-    results = parse((folder / RESULTS).read_bytes(), str(folder / RESULTS))
+    results = parse(read_bytes(folder / RESULTS, LARGEST_RESULTS_BYTES), str(folder / RESULTS))
     stored: dict[str, Any] = results.model_dump(mode="json", by_alias=True)
     if file_sha256(folder / SCORES) != results.scores:
         wrong.append(f"{SCORES} is not the file that {RESULTS} was made from")
     try:
-        with np.load(io.BytesIO(_bounded(folder / SCORES)), allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files}
+        arrays = read_arrays(folder / SCORES, _LARGEST_BYTES)
         again = Results.model_validate(stored | summary.numbers(stored, arrays))
     except Exception as error:  # the file is from others, and there is no end to what can be wrong with it
         return [*wrong, f"{SCORES} does not hold the scores that {RESULTS} speaks of ({type(error).__name__}: {error})"]
@@ -80,21 +82,12 @@ def verify(folder: Path) -> list[str]:
 
 def _digests(folder: Path) -> dict[str, str]:
     try:
-        found: dict[str, str] = dict(json.loads((folder / DIGESTS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        found: dict[str, str] = read_json(folder / DIGESTS)
+    except ModelError as error:
         raise ConfigError(
             f"{folder} has no readable {DIGESTS}; expected a folder that `sottovoce audit` has finished: audit again."
         ) from error
     return found
-
-
-def _bounded(path: Path) -> bytes:
-    """The content of a packed file that is small enough, also when it is unpacked."""
-    with zipfile.ZipFile(path) as packed:
-        unpacked = sum(part.file_size for part in packed.infolist())
-    if max(unpacked, path.stat().st_size) > _LARGEST_BYTES:
-        raise ConfigError(f"{path} is larger than {_LARGEST_BYTES >> 30} GiB; an audit writes no such file.")
-    return path.read_bytes()
 
 
 def _left_out(stored: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> list[str]:

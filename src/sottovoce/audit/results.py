@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sottovoce.errors import ConfigError
+from sottovoce.errors import ConfigError, ModelError
+from sottovoce.files import read_json
 
 SCHEMA = 1
+LARGEST_RESULTS_BYTES = 1 << 26
 Verdict = Literal["hidden", "implied", "leaks"]
 Hears = Literal["features", "sound", "restored", "inverted", "original"]
 
@@ -228,12 +230,12 @@ def schema() -> str:
 def parse(text: str | bytes, place: str) -> Results:
     """Results from the text of a results.json; ConfigError says what in it is not of this form."""
     try:
-        data = json.loads(text)
-        version = data["schema"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ConfigError(f"{place} is not the results of an audit: {error}.") from error
-    if version != SCHEMA:
-        raise ConfigError(f"{place} has schema {version!r}, this version reads {SCHEMA}: audit again.")
+        data = read_json(text, LARGEST_RESULTS_BYTES)
+    except ModelError as error:
+        raise ConfigError(f"{place} is not the results of an audit: {error}") from error
+    if data.get("schema") != SCHEMA:
+        found = str(data.get("schema"))[:80]
+        raise ConfigError(f"{place} has schema {found!r}, this version reads {SCHEMA}: audit again.")
     try:
         return Results.model_validate(data)
     except ValidationError as error:

@@ -19,10 +19,14 @@ import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from sottovoce.arrays import read_arrays
 from sottovoce.corpora.cache import cache_folder
 from sottovoce.errors import ModelError
+from sottovoce.files import read_json
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import Report
+
+_LARGEST_BYTES = 1 << 30  # of what came of one job
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +112,7 @@ def _read(place: Path) -> Found | None:
     if not place.is_file():
         return None
     try:
-        with np.load(place, allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files if name != "facts"}
-            return Found(json.loads(str(kept["facts"])), arrays)
+        arrays = read_arrays(place, _LARGEST_BYTES)
+        return Found(read_json(str(arrays.pop("facts"))), arrays)
     except Exception:  # whatever is wrong with it, it can be made again
         return None

@@ -1,39 +1,84 @@
-"""The command line: one thin verb per capability. Exit status: 0 fine, 1 the finding is bad, 2 usage or bad input."""
+"""The command line: one thin verb per capability.
+
+Exit status: 0 fine, 1 the finding is bad, 2 usage or bad input, 70 an error of the program itself; where a signal
+stopped it, 128 and the number of the signal. A traceback is shown only where `SOTTOVOCE_DEBUG` is set.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+import threading
+import traceback
 from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import typer
-
-from sottovoce.cli import auditing, live, making, running, serving
-from sottovoce.cli.shared import app
-from sottovoce.corpora.cache import cache_folder
+from sottovoce import terminal
 from sottovoce.errors import ParityError, SottovoceError
 
-__all__ = ["auditing", "live", "main", "making", "running", "serving"]  # importing them is what makes the verbs known
+_DEBUG = "SOTTOVOCE_DEBUG"
+_FAILED = 70  # EX_SOFTWARE of sysexits.h
 
 
 def main() -> NoReturn:
     """Run the command line; a mistake of the caller is one sentence and exit status 2, a bad finding 1."""
-    signal.signal(signal.SIGINT, _stopped)
-    with suppress(RuntimeError):  # without a home folder, matplotlib takes a temporary one
-        os.environ.setdefault(
-            "MPLCONFIGDIR", str(cache_folder() / "matplotlib")
-        )  # and not beside it in the home folder
+    terminal.prepare()
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _stopped)
+    threading.excepthook = lambda failed: _explain(failed.exc_value)
+    sys.unraisablehook = lambda failed: None if _DEBUG not in os.environ else sys.__unraisablehook__(failed)
+    status = _run()
+    terminal.finish()
+    sys.exit(status)
+
+
+def _run() -> int:
+    """Do what the arguments say; returns the exit status."""
     try:
-        app(standalone_mode=True)
-    except SottovoceError as error:
-        typer.echo(f"sottovoce: {error}", err=True)
-        sys.exit(1 if isinstance(error, ParityError) else 2)
-    sys.exit(0)
+        # Here, so that a signal meanwhile, and a broken installation, are answered like anything else.
+        from sottovoce.cli import auditing, live, making, running, serving  # noqa: F401  # they make the verbs known
+        from sottovoce.cli.shared import run
+        from sottovoce.corpora.cache import cache_folder
+
+        with suppress(SottovoceError):  # without a home folder, matplotlib takes a temporary one
+            os.environ.setdefault(
+                "MPLCONFIGDIR", str(cache_folder() / "matplotlib")
+            )  # not beside it, in the home folder
+        return run()
+    except Exception as error:
+        return _explain(error)
+
+
+def _explain(error: BaseException | None) -> int:
+    """Say in one sentence what went wrong; returns the exit status."""
+    if _DEBUG in os.environ:
+        terminal.note(terminal.printable("".join(traceback.format_exception(error)), keep="\n"))
+    if isinstance(error, SottovoceError):
+        terminal.complain(f"sottovoce: {error}")
+        return 1 if isinstance(error, ParityError) else 2
+    if isinstance(error, MemoryError):
+        terminal.complain("sottovoce: there is not enough memory; end other programs, or ask for fewer --workers.")
+        return 2
+    if isinstance(error, OSError):
+        place = f" at {str(error.filename)!r}" if error.filename else ""
+        reason = error.strerror or str(error) or type(error).__name__
+        terminal.complain(f"sottovoce: the system answers{place}: {reason}; check the name, the rights and the space.")
+        return 2
+    terminal.complain(
+        f"sottovoce: an error of the program itself ({type(error).__name__}: {_first_line(error)}); please report it, "
+        f"with what `{_DEBUG}=1 sottovoce ...` prints."
+    )
+    return _FAILED
+
+
+def _first_line(error: Any) -> str:
+    return str(error).strip().partition("\n")[0][:300]
 
 
 def _stopped(number: int, frame: FrameType | None) -> NoReturn:
-    typer.echo("sottovoce: stopped; repeat the command, and the work goes on where it was.", err=True)
-    sys.exit(130)
+    terminal.complain("sottovoce: stopped; repeat the command, and the work goes on where it was.")
+    sys.exit(128 + number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -11,6 +10,7 @@ import typer
 from sottovoce.cli import shared
 from sottovoce.cli.shared import Corpus, Json, Out, Seed, Split, app
 from sottovoce.errors import ConfigError
+from sottovoce.machine import usable_cores
 
 
 @app.command()
@@ -36,7 +36,7 @@ def audit(
     constant: Annotated[int, typer.Option(help="Blocks that a codebook filter sends for every sound.", min=0)] = 0,
     int8: Annotated[bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that.")] = False,
     max_leakage: Annotated[float | None, typer.Option(help="Exit with status 1 when a leakage is above this.")] = None,
-    workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = os.cpu_count() or 1,
+    workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = usable_cores(),
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
@@ -79,7 +79,10 @@ def verify(
         from sottovoce.audit.record import verify as check
 
         wrong = check(folder)
-    text = "every digest and every number is right" if not wrong else "\n".join(wrong)
-    shared.show({"verified": not wrong, "wrong": wrong}, json_, lambda _: text)
+    shared.show(
+        {"verified": not wrong, "wrong": wrong},
+        json_,
+        lambda found: "\n".join(found["wrong"]) or "every digest and every number is right",
+    )
     if wrong:
         raise typer.Exit(1)

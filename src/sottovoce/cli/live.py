@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sottovoce import terminal
 from sottovoce.cli.running import chosen_filter
 from sottovoce.cli.shared import FilterName, Permit, app
 from sottovoce.errors import ConfigError, SottovoceError
@@ -53,7 +54,7 @@ def live(
     from sottovoce.runtime.worker import Worker, open_filter
 
     if devices:
-        typer.echo("\n".join(cards.names()))
+        terminal.say("\n".join(cards.names()))
         return
     loaded = chosen_filter(filter_, permit, 0)
     assert loaded.path is not None
@@ -125,17 +126,16 @@ def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out
         loudspeaker: Sink = _until_end(stack, devices.Loudspeaker(out_device, sample_rate))
         return loudspeaker
     if out == "-":
-        return devices.Pipe(sys.stdout.fileno())
+        return devices.Pipe(terminal.binary_output().fileno())
     return devices.Recording(stack.enter_context(writer.writing(Path(str(out)), sample_rate)))
 
 
 def _removed(microphone: Any) -> None:
     """Take the virtual microphone away, or say why it stays."""
     if left := microphone.close():
-        typer.echo(
+        terminal.complain(
             f"sottovoce: {', '.join(left)} still listens to {microphone.name}, so it stays there, silent; removed, it "
-            "would give way to the real microphone. Run the same command again to go on, or end that program first.",
-            err=True,
+            "would give way to the real microphone. Run the same command again to go on, or end that program first."
         )
 
 
@@ -207,7 +207,7 @@ class _Shown:
         now = time.monotonic()
         if now - self._shown >= (_EVERY_HEADLESS_S if self._headless else _EVERY_S):
             self._shown = now
-            line = json.dumps(self._live.report()) if self._headless else f"\r\x1b[K{self.line()}"
+            line = json.dumps(self._live.report()) if self._headless else f"\r\x1b[K{terminal.printable(self.line())}"
             typer.echo(line, err=True, nl=self._headless)
         return True
 

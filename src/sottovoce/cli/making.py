@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from sottovoce import terminal
 from sottovoce.cli import shared
 from sottovoce.cli.shared import Corpus, FilterName, Json, Out, Preset, Seed, Split, app
 from sottovoce.errors import ConfigError
@@ -47,7 +48,7 @@ def corpora_check(spec: Annotated[str, typer.Argument(help="NAME:PATH or voices.
 
     with shared.needs("voices"):
         found, usable = corpus.check(spec, shared.Progress())
-    shared.show(found, json_, lambda _: corpus.text(found))
+    shared.show(found, json_, corpus.text)
     if not usable:
         raise typer.Exit(1)
 
@@ -63,12 +64,12 @@ def corpora_fetch(
     """Download the official release: resumed where it was cut off, checked, unpacked. Shows the licence and asks."""
     from sottovoce.corpora import download
 
-    typer.echo(download.terms(name, mirror), err=True)
+    terminal.note(f"{terminal.printable(download.terms(name, mirror), keep=chr(10))}\n")
     if not yes:
         if not sys.stdin.isatty():
             raise ConfigError("the licence has to be accepted: run this in a terminal, or add --yes.")
         if not typer.confirm("Fetch it under this licence?", err=True):
-            raise typer.Exit(1)
+            raise ConfigError("nothing was fetched, since the licence was not accepted.")
     found = download.fetch(name, out, mirror, shared.Progress())
     shared.show(found, json_, lambda _: f"{len(found['archives'])} archives unpacked; use it as {found['spec']}")
 
@@ -192,7 +193,7 @@ def experiment(
     with shared.needs("audit"):
         from sottovoce.experiments.catalogue import run_experiment
 
-        typer.echo(run_experiment(name, corpora_at, out, workers, preset))
+        terminal.say(run_experiment(name, corpora_at, out, workers, preset))
 
 
 @app.command()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sottovoce import terminal
 from sottovoce.cli import shared
 from sottovoce.cli.shared import FilterName, Json, app
 from sottovoce.errors import ConfigError, SottovoceError
@@ -46,14 +46,14 @@ def protect(
     if str(source) == "-":
         if str(out) != "-":
             raise ConfigError(f"- as input needs - as output, got {str(out)!r}.")
-        files.protect_stream(loaded, sys.stdin.buffer, sys.stdout.buffer, sample_rate or 16000)
+        files.protect_stream(loaded, terminal.binary_input(), terminal.binary_output(), sample_rate or 16000)
         return
     progress, began = shared.Progress(), time.monotonic()
     outcome = files.protect(
         loaded, source, out, sample_rate, lambda done, total: progress(done, total, "protecting"), workers
     )
     seconds = time.monotonic() - began
-    if source.is_file() and outcome.failed:
+    if not source.is_dir() and outcome.failed:
         raise SottovoceError(*outcome.failed.values())
     found = {
         "files": len(outcome.done),
@@ -69,7 +69,7 @@ def protect(
     )
     shared.show(found, json_, lambda _: text)
     for reason in outcome.failed.values():
-        typer.echo(f"sottovoce: {reason}", err=True)
+        terminal.complain(f"sottovoce: {reason}")
     if outcome.failed:
         raise typer.Exit(1)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sottovoce.errors import MissingExtraError
+from sottovoce import terminal
+from sottovoce.errors import ConfigError, MissingExtraError
 from sottovoce.progress import Progress
 
 __all__ = ["Progress"]
@@ -21,9 +22,12 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     help="Lets an audio application hear only what was permitted. Exit status: 0 fine, 1 the finding is bad, "
-    "2 usage or bad input.",
+    "2 usage or bad input, 70 an error of the program itself.",
     pretty_exceptions_enable=False,
 )
+
+# The base of all complaints about arguments, ClickException, which has no public name in every version of typer.
+_MISUSE: Any = typer.BadParameter.__mro__[2]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Corpus = Annotated[str, typer.Option(help="NAME:PATH, such as ravdess:PATH, folder:PATH, csv:FILE; or voices.")]
@@ -51,8 +55,40 @@ def needs(extra: str) -> Iterator[None]:
         ) from error
 
 
-def show(found: Any, as_json: bool, text: Any) -> None:
-    typer.echo(json.dumps(found, indent=1) if as_json else text(found))
+def run() -> int:
+    """Do what the arguments of the process say; returns the exit status."""
+    # Not as typer does it itself: what ends with 1 there, such as a reader that leaves, is no bad finding.
+    try:
+        status = app(prog_name="sottovoce", standalone_mode=False)
+    except typer.Abort:
+        raise ConfigError("nothing was done, since the question was not answered.") from None
+    except SystemExit as left:  # of the pages of help, when their reader leaves
+        if left.code == 1:
+            return 0
+        raise
+    except _MISUSE as error:
+        return _misused(error)
+    return status if isinstance(status, int) else 0
+
+
+def _misused(error: Any) -> int:
+    """Say what is wrong with the arguments."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message().strip()
+    if context is None or not message or "\n" in message:  # a group without a verb: this is its help
+        terminal.note(f"{message}\n" if message else "")
+    else:
+        terminal.note(terminal.printable(f"{context.get_usage()}\n", keep="\n"))
+        terminal.complain(f"sottovoce: {message.rstrip('.')}; `{context.command_path} --help` says more.")
+    return 2
+
+
+def show(found: Any, as_json: bool, text: Callable[[Any], str]) -> None:
+    """Print a result: all of it as JSON, or what `text` says of it."""
+    if as_json:
+        terminal.say(json.dumps(found, indent=1).replace("\x7f", "\\u007f"))
+    else:
+        terminal.say(text(terminal.cleaned(found)))
 
 
 def cut(corpus: str, split: str | None) -> str:

@@ -83,9 +83,17 @@ class Sounds:
 
 
 def cache_folder() -> Path:
-    """Where decoded and synthesised sound is kept: `$SOTTOVOCE_CACHE`, or `~/.cache/sottovoce`."""
+    """Where decoded and synthesised sound is kept: `$SOTTOVOCE_CACHE`, or `~/.cache/sottovoce`.
+
+    CorpusError where neither is known, as in a container whose user has no home.
+    """
     chosen = os.environ.get("SOTTOVOCE_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "sottovoce"
+    try:
+        return Path(chosen) if chosen else Path.home() / ".cache" / "sottovoce"
+    except RuntimeError as error:
+        raise CorpusError(
+            "this user has no home folder, so there is no place for the cache; set SOTTOVOCE_CACHE to a folder."
+        ) from error
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:

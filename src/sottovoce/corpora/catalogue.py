@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +71,7 @@ def open_corpus(spec: str, cache: Path | None = None) -> Manifest:
     corpus, read = KNOWN[name]
     if not colon or not place:
         raise CorpusError(f"{name!r} needs a path, as in {name}:PATH; expected there: {corpus.layout}.")
-    path = Path(place).expanduser()
+    path = Path(os.path.expanduser(place))  # unlike that of Path, this leaves a home that is not known as it is
     if not path.exists():
         raise CorpusError(f"{place!r} does not exist; expected there: {corpus.layout}.")
     return replace(read(path), spec=spec)

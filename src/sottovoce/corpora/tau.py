@@ -18,12 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from sottovoce.arrays import read_array
 from sottovoce.audio import writer
 from sottovoce.corpora.cache import build_once, cache_folder
 from sottovoce.corpora.csv_file import read_table
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Manifest, file_sha256
-from sottovoce.errors import CorpusError
+from sottovoce.errors import CorpusError, ModelError
 
 CORPUS = Corpus(
     name="tau",
@@ -42,6 +43,7 @@ RATE = 44100
 _PARTS = {"train": "train", "val": "validation", "eval": "test"}
 _SPEECH = {"speech": "yes", "no_speech": "no"}
 _LONGEST = 10 * RATE  # samples of a clip
+_LARGEST_BYTES = 16 * _LONGEST
 _COLUMNS = ("file_name", "event", "speech", "split")
 
 
@@ -74,9 +76,9 @@ def _write(folder: Path, root: Path, found: list[Path]) -> None:
 
 def _sound(path: Path) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     try:
-        wav = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path} is no array of numbers ({error}); get the release again.") from error
+        wav = read_array(path, _LARGEST_BYTES)
+    except ModelError as error:
+        raise CorpusError(f"{path} is no array of numbers: {error}") from error
     if wav.ndim != 1 or wav.dtype.kind != "f" or not 0 < len(wav) <= _LONGEST or not np.isfinite(wav).all():
         raise CorpusError(f"{path} holds {wav.dtype} of shape {wav.shape}; expected finite sound [T], up to 10 s.")
     return np.asarray(wav, np.float32)

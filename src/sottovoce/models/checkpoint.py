@@ -11,18 +11,22 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 from urllib.parse import quote
 
 from sottovoce import __version__
 from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
+from sottovoce.files import read_bytes, read_json
 
 SCHEMA = 1
 CARD = "card.json"
 _LARGEST_BYTES = 1 << 30
+_NAMED = 8  # of many names in a message
+_LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"}
 
 
 def write_folder(folder: Path, kind: str, files: Mapping[str, bytes], card: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,8 +59,8 @@ def check_place(folder: Path, kind: str) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        found = json.loads((folder / CARD).read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = read_json(folder / CARD).get("kind")
+    except ModelError:
         found = None
     if found != kind:
         raise ModelError(f"{folder} is in the way: it is not a {kind} folder; choose another --out or remove it.")
@@ -81,22 +85,63 @@ def read_folder(folder: Path, kind: str) -> dict[str, Any]:
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a folder; expected a {kind} folder, as `sottovoce` writes it.")
     try:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        found_kind, schema, expected = card["kind"], card["schema"], dict(card["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder} has no readable {CARD}; expected a {kind} folder: train it again.") from error
-    if found_kind != kind:
-        raise ModelError(f"{folder} is a {found_kind!r} folder; expected a {kind} folder.")
-    if schema != SCHEMA:
-        raise ModelError(f"{folder} has schema {schema!r}, this version reads {SCHEMA}: train it again.")
-    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {CARD}
+        card = read_json(folder / CARD)
+    except ModelError as error:
+        raise ModelError(f"{folder} has no readable {CARD}; expected a {kind} folder: {error}") from error
+    if lacks := [name for name in ("kind", "schema", "files") if name not in card]:
+        raise ModelError(f"{folder} has no readable {CARD}: it lacks {' and '.join(lacks)}; train it again.")
+    if card["kind"] != kind:
+        raise ModelError(f"{folder} is a {short(card['kind'])} folder; expected a {kind} folder.")
+    if card["schema"] != SCHEMA:
+        raise ModelError(f"{folder} has schema {short(card['schema'])}, this version reads {SCHEMA}: train it again.")
+    for name, form in _FORMS.items():
+        if name in card and not form(card[name]):
+            raise ModelError(f"{folder} has no readable {CARD}: {name} is {short(card[name])}; train it again.")
+    expected = card["files"]
+    present = _present(folder, expected)
     for word, names in (("missing", expected.keys() - present), ("extra", present - expected.keys())):
         if names:
-            raise ModelError(f"{folder} has {word} files: {', '.join(sorted(names))}; restore it or train it again.")
+            some = ", ".join(sorted(names)[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+            raise ModelError(f"{folder} has {word} files: {some}; restore it or train it again.")
     for name, digest in expected.items():
         if (folder / name).stat().st_size > _LARGEST_BYTES or file_sha256(folder / name) != digest:
             raise ModelError(f"{folder} was altered: {name} does not match its card; restore it or train it again.")
-    return dict(card)
+    return card
+
+
+def _present(folder: Path, expected: Collection[str]) -> set[str]:
+    """The ordinary files below `folder`, and the other things in it, by relative name; no link to a folder is followed.
+
+    What systems leave in any folder, such as .DS_Store, is passed over, unless `expected` names it.
+    """
+    found = set()
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _is_litter(name)]
+        below = Path(place).relative_to(folder)
+        for name in [*files, *(name for name in folders if (Path(place) / name).is_symlink())]:
+            path = (below / name).as_posix()
+            if path in expected:
+                found |= {path} if (folder / path).is_file() else set()
+            elif not _is_litter(name):
+                found.add(path)
+    return found - {CARD}
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def _is_text_table(found: Any) -> bool:
+    return isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
+
+
+def _is_corpus(found: Any) -> bool:
+    kinds = {"digest": str, "split": str, "split_seed": int}
+    return isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in kinds.items())
+
+
+def _is_texts(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(value, str) for value in found)
 
 
 def folder_digest(card: Mapping[str, Any]) -> str:
@@ -124,9 +169,14 @@ def path_part(name: str) -> str:
 
 
 def copy_files(folder: Path, prefix: str) -> dict[str, bytes]:
-    """The files of `folder`, named as they would be under `prefix`, for `write_folder`."""
-    return {
-        f"{prefix}/{path.relative_to(folder).as_posix()}": path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
+    """The card of `folder` and the files that it names, as they would be named under `prefix`, for `write_folder`."""
+    names = sorted([CARD, *read_json(folder / CARD)["files"]])
+    return {f"{prefix}/{name}": read_bytes(folder / name, _LARGEST_BYTES) for name in names}
+
+
+_FORMS: dict[str, Callable[[Any], bool]] = {  # of what is used of a card, where it has it
+    "files": _is_text_table,
+    "permit": _is_texts,
+    "classes": lambda found: _is_texts(found) or (isinstance(found, dict) and all(map(_is_texts, found.values()))),
+    "corpus": _is_corpus,
+}

@@ -9,30 +9,33 @@ The protocol, two requests to one address:
 A query is one segment sent. It counts when it is sent, again where it has to be sent again, since whoever answers may
 count it so. What has been answered is kept in memory, by the segment's SHA-256, and never asked for twice.
 
-Nothing goes to an address that the caller did not name: no redirect is followed. (The proxies that the environment
-names are used, as by any client.) What comes back is not trusted: its
-size is bounded, and it has to be JSON of the shape that was asked for, in finite numbers.
+Nothing goes to an address that the caller did not name: no redirect is followed, and the proxies that the environment
+names are not used. What comes back is not trusted: its size is bounded, there is one deadline for all of it, and it has
+to be JSON of the shape that was asked for, in finite numbers.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-import http.client
 import io
 import json
+import ssl
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
+import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from sottovoce import __version__
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.errors import ConfigError, ModelError
+from sottovoce.files import read_json
 from sottovoce.models.target import Target, from_callable
 
 Array = NDArray[np.float32]
@@ -43,22 +46,31 @@ _FIRST_PAUSE_S = 0.5  # before the second attempt; doubled before each that foll
 _LONGEST_PAUSE_S = 30.0  # whatever the service asks for
 _BUSY = 429
 _DESCRIPTION_BYTES = 1 << 20
+_MOST_CLASSES = 1 << 14
 _BYTES_PER_SCORE = 64  # a double has 24 characters at most; the rest is for spaces
 _PIECE_BYTES = 1 << 16
 
 
-def from_http(url: str, budget: int, per_second: float = 50.0, attempts: int = 3, timeout_s: float = 10.0) -> Target:
+def from_http(
+    url: str,
+    budget: int,
+    per_second: float = 50.0,
+    attempts: int = 3,
+    timeout_s: float = 10.0,
+    proxy: str | None = None,
+) -> Target:
     """A target that is asked at `url`, http or https, by the protocol above; it can only be queried.
 
-    At most `budget` queries are sent, `per_second` segments a second. A request that meets no connection, no answer
-    within `timeout_s` seconds, status 429 or 5xx is sent up to `attempts` times, after pauses that grow, or that
-    Retry-After asks for, of 30 s at most. The digest covers the address, the task, the classes and the version, as far
-    as the service names one: a recogniser that changes behind the same words keeps its digest.
+    At most `budget` queries are sent, `per_second` segments a second, through the `proxy` if one is named. A request
+    that meets no connection, no whole answer within `timeout_s` seconds, status 429 or 5xx is sent up to `attempts`
+    times, after pauses that grow, or that Retry-After asks for, of 30 s at most. The digest covers the address, the
+    task, the classes and the version, as far as the service names one: a recogniser that changes behind the same words
+    keeps its digest.
 
     ConfigError for a setting outside its range; ModelError where the service does not answer, answers something else,
     or the budget is used up. Answers so far are kept then, and asking goes on from them.
     """
-    service = _Service(_checked(url), _Meter(budget, per_second), attempts, timeout_s)
+    service = _Service(_checked(url), _Meter(budget, per_second), attempts, timeout_s, proxy)
     task, classes, version = service.description()
     recogniser = _Recogniser(service, len(classes))
     target = from_callable(recogniser.scores, task, classes)
@@ -70,15 +82,21 @@ def _checked(url: str) -> str:
     """`url`, if it is an address of the web, without a password: it would not be sent as one."""
     try:
         parts = urllib.parse.urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not parts.username
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         good = False
     if not good or any(letter <= " " or letter > "~" for letter in url):
-        shown = url.rpartition("@")[2]
         raise ConfigError(
-            f"{shown!r} is no address of a target; expected http://HOST/PATH or https://HOST/PATH, without a password."
+            f"{_shown(url)!r} is no address of a target; expected http://HOST/PATH or https://HOST/PATH, without a "
+            "password."
         )
     return url
+
+
+def _shown(url: str) -> str:
+    """An address for a message, without what may be a password or a key."""
+    scheme, slashes, rest = url.partition("#")[0].partition("?")[0].partition("://")
+    return f"{scheme}{slashes}{rest.rpartition('@')[2]}"
 
 
 class _Meter:
@@ -130,13 +148,6 @@ def _batches(keys: list[bytes]) -> Iterable[list[bytes]]:
     return (keys[i : i + MOST_SEGMENTS] for i in range(0, len(keys), MOST_SEGMENTS))
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect becomes an error, like any other status that is not an answer."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
 class _TryAgain(Exception):
     """The request failed in a way that may pass; `pause_s` is what the service asks for, None where it does not."""
 
@@ -148,13 +159,13 @@ class _TryAgain(Exception):
 class _Service:
     """The endpoint: requests in, checked answers out."""
 
-    def __init__(self, url: str, meter: _Meter, attempts: int, timeout_s: float) -> None:
+    def __init__(self, url: str, meter: _Meter, attempts: int, timeout_s: float, proxy: str | None) -> None:
         if attempts < 1 or not 0 < timeout_s < float("inf"):
             got = f"{attempts} and {timeout_s}"
             raise ConfigError(f"the attempts and the timeout in seconds of a target must be above 0, got {got}.")
         self._url, self._meter, self._attempts, self._timeout_s = url, meter, attempts, timeout_s
-        self._name = urllib.parse.urlsplit(url)._replace(query="", fragment="").geturl()  # a query may hold a key
-        self._opener = urllib.request.build_opener(_NoRedirect)
+        self._name, self._proxy = _shown(url), proxy
+        self._tls = ssl.create_default_context() if url.startswith("https:") else False
 
     def description(self) -> tuple[str, list[str], str]:
         """Task, classes and version (empty where there is none) that the service names."""
@@ -164,8 +175,8 @@ class _Service:
         names = classes if isinstance(classes, list) else []
         if not all(isinstance(name, str) and name for name in [task, *names]) or len(set(names)) != len(names):
             self._refuse("describes itself otherwise than agreed", expected)
-        if len(names) < 2:
-            self._refuse(f"names {len(names)} classes", expected)
+        if not 2 <= len(names) <= _MOST_CLASSES:
+            self._refuse(f"names {len(names)} classes", f"expected 2 to {_MOST_CLASSES}")
         return str(task), names, version if isinstance(version, str) else json.dumps(version)
 
     def scores(self, segments: Array, classes: int) -> Array:
@@ -178,7 +189,7 @@ class _Service:
         found = self._asked(file.getvalue(), len(segments), most_bytes, expected).get("scores")
         try:
             scores = np.asarray(found)  # ragged lists are a ValueError
-        except ValueError:
+        except (ValueError, OverflowError):
             self._refuse("gave lists of different lengths", expected)
         if scores.shape != shape or scores.dtype.kind not in "iuf":
             self._refuse(f"gave scores of shape {scores.shape} and type {scores.dtype}", expected)
@@ -208,52 +219,58 @@ class _Service:
 
     def _sent(self, body: bytes | None, most_bytes: int, expected: str) -> bytes:
         """The bytes that answer one request; _TryAgain where another may fare better."""
-        headers = {"Accept": "application/json"} | ({"Content-Type": "application/x-npy"} if body else {})
-        request = urllib.request.Request(self._url, body, headers)
-        deadline_s = time.monotonic() + self._timeout_s
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": f"sottovoce/{__version__}",
+        }
+        headers |= {"Content-Type": "application/x-npy"} if body else {}
+
+        async def answer() -> bytes:
+            # One deadline for all of it: those of httpx begin again with every byte that comes.
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._client() as client,
+                client.stream("POST" if body else "GET", self._url, content=body, headers=headers) as reply,
+            ):
+                self._judge(reply)
+                received = bytearray()
+                async for piece in reply.aiter_raw(_PIECE_BYTES):  # as it was sent: unpacked, it could be any size
+                    received += piece
+                    if len(received) > most_bytes:
+                        self._refuse(f"answered with more than {most_bytes} bytes", expected)
+                return bytes(received)
+
         try:
-            with self._opener.open(request, timeout=self._timeout_s) as response:
-                return self._received(response, deadline_s, most_bytes, expected)
-        except urllib.error.HTTPError as error:  # before OSError, of which it is one
-            with error:
-                self._judge(error)
-        except (OSError, http.client.HTTPException) as error:
-            raise _TryAgain(str(getattr(error, "reason", error))[:200] or type(error).__name__) from error
+            with ThreadPoolExecutor(1) as thread:  # the caller's may run a loop of its own, as a notebook does
+                return thread.submit(asyncio.run, answer()).result()
+        except TimeoutError as error:
+            raise _TryAgain("timed out") from error
+        except (httpx.HTTPError, OSError) as error:
+            raise _TryAgain(str(error)[:200] or type(error).__name__) from error
 
-    def _received(self, response: Any, deadline_s: float, most_bytes: int, expected: str) -> bytes:
-        """The body of an answer, whose size and time are bounded as a whole, however small the pieces it comes in."""
-        declared = response.length  # None where the end of the answer shows only when it comes
-        received = bytearray()
-        while declared is None or len(received) < declared:
-            piece = response.read1(_PIECE_BYTES)
-            received += piece
-            if len(received) > most_bytes:
-                self._refuse(f"answered with more than {most_bytes} bytes", expected)
-            if time.monotonic() > deadline_s:
-                raise TimeoutError("timed out")
-            if not piece:
-                break
-        if declared is not None and len(received) < declared:
-            raise http.client.IncompleteRead(bytes(received), declared - len(received))
-        return bytes(received)
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=self._tls, trust_env=False, proxy=self._proxy, follow_redirects=False, timeout=self._timeout_s
+        )
 
-    def _judge(self, error: urllib.error.HTTPError) -> NoReturn:
+    def _judge(self, reply: httpx.Response) -> None:
         """_TryAgain for a status that may pass, ModelError for one that will not."""
-        if error.code == _BUSY or error.code >= 500:
-            raise _TryAgain(f"status {error.code}", _retry_after_s(error.headers.get("Retry-After")))
-        place = error.headers.get("Location")
-        if place is not None and 300 <= error.code < 400:
-            self._refuse(f"sends us on to {place[:200]!r}", "name that address if you trust it")
-        self._refuse(f"answered with status {error.code}", "expected 200: see that the address is the target's")
+        if reply.status_code == _BUSY or reply.status_code >= 500:
+            raise _TryAgain(f"status {reply.status_code}", _retry_after_s(reply.headers.get("Retry-After")))
+        if reply.has_redirect_location:
+            place = _shown(reply.headers["Location"])[:200]
+            self._refuse(f"sends us on to {place!r}", "name that address if you trust it")
+        if reply.status_code != 200:
+            self._refuse(
+                f"answered with status {reply.status_code}", "expected 200: see that the address is the target's"
+            )
 
     def _parsed(self, received: bytes, expected: str) -> dict[str, Any]:
         try:
-            found = json.loads(received)
-        except (ValueError, RecursionError):
-            self._refuse("answered something that is not JSON", expected)
-        if not isinstance(found, dict):
-            self._refuse("answered JSON that is no object", expected)
-        return found
+            return read_json(received, len(received))
+        except ModelError as error:
+            self._refuse(f"gave an answer that cannot be read: {str(error).rstrip('.')}", expected)
 
     def _refuse(self, what: str, expected: str) -> NoReturn:
         raise ModelError(f"the target at {self._name} {what}; {expected}.") from None

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
+from sottovoce.files import LARGEST_JSON_BYTES, read_bytes, read_json
 from sottovoce.graphs import session
-from sottovoce.models.architectures import restore
+from sottovoce.machine import usable_cores
+from sottovoce.models.architectures import MOST_BYTES, restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
 
 Array = NDArray[np.float32]
@@ -110,13 +112,11 @@ def from_classifier(model: Any, task: str, classes: Sequence[str], features: Cal
 
 def from_onnx(path: Path) -> Target:
     """A target from an ONNX file [B, 161, 128] -> [B, K] whose metadata name `task` and `classes` (JSON)."""
-    graph = session(path, others=True)
+    graph = session(path, usable_cores(), others=True)
     metadata = graph.get_modelmeta().custom_metadata_map
     try:
-        task, classes = metadata["task"], json.loads(metadata["classes"])
-        if not isinstance(classes, list) or len(classes) < 2 or not all(isinstance(name, str) for name in classes):
-            raise ValueError(f"classes are {classes!r}")
-    except (KeyError, ValueError) as error:
+        task, classes = _named(metadata["task"], json.loads(metadata["classes"][:LARGEST_JSON_BYTES]))
+    except (KeyError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{path} does not say what it recognises: add metadata 'task' and 'classes' (JSON)."
         ) from error
@@ -133,6 +133,14 @@ def from_onnx(path: Path) -> Target:
     return Target(queried.task, queried.classes, False, queried.logits, file_sha256(path), path)
 
 
+def _named(task: Any, classes: Any) -> tuple[str, tuple[str, ...]]:
+    """Task and classes as a file names them; ValueError where these are no names."""
+    names = [task, *classes] if isinstance(classes, list) else []
+    if len(names) < 3 or not all(isinstance(name, str) for name in names):
+        raise ValueError("it names no task and classes")
+    return task, tuple(classes)
+
+
 def load_target(place: Path | str) -> Target:
     """A target from a folder that `sottovoce target` wrote, from an ONNX file, or from text that is an address.
 
@@ -147,12 +155,12 @@ def load_target(place: Path | str) -> Target:
         return from_onnx(path)
     card = read_folder(path, "target")
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        task, classes = str(config["task"]), tuple(config["classes"])
-        weights = (path / "weights.safetensors").read_bytes()
+        config = read_json(path / "config.json")
+        task, classes = _named(config["task"], config["classes"])
+        weights = read_bytes(path / "weights.safetensors", MOST_BYTES)
         network = restore(config["architecture"], config["settings"], weights)
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"{path} has no readable config.json and weights; train the target again.") from error
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path} has no usable config.json and weights ({error}); train the target again.") from error
     target = from_module(network, task, classes)
     return Target(task, classes, True, target.logits, folder_digest(card), path, card)
 

@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 
+from sottovoce.arrays import read_arrays
 from sottovoce.audio.level import LEVEL_RMS
 from sottovoce.audio.sound import to_sound
 from sottovoce.audio.spectrum import BINS, Spectrum, Wave, magnitude
@@ -30,6 +31,7 @@ Pace = Literal["even", "steady", "live", "now"]
 PAUSE_BLOCKS = 5  # 0.2 s, about the pause of the recordings
 SLOT_BLOCKS = 30  # 1.2 s: under 1 % of the times between two digits are longer, in strings to train on
 _NOISE_DB = -45.0  # under the words, all through the sound
+_LARGEST_BYTES = 1 << 24
 _LOUDEST = 20.0  # of a log spectrum: nothing that was sound comes near
 
 
@@ -60,10 +62,12 @@ class WordTable:
     def from_bytes(cls, content: bytes) -> WordTable:
         """From the content of a file; ModelError says what is wrong with it."""
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                steps, (low, high) = file["spectra"], map(float, file["range"])
-        except Exception as error:  # numpy raises many kinds for a damaged file
-            raise ModelError(f"the words cannot be read ({type(error).__name__}); train the filter again.") from error
+            file = read_arrays(content, _LARGEST_BYTES)
+            steps, (low, high) = file["spectra"], map(float, file["range"])
+        except ModelError as error:
+            raise ModelError(f"the words cannot be read: {error}") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError("the words lack their spectra or their range; train the filter again.") from error
         if steps.dtype != np.uint8 or steps.ndim != 3 or steps.shape[:2] != (BLANK, BINS):
             raise ModelError(f"the words are {steps.dtype} {steps.shape}; expected uint8 ({BLANK}, {BINS}, frames).")
         if steps.shape[2] % BLOCK_FRAMES or not 0 < steps.shape[2] < SLOT_BLOCKS * BLOCK_FRAMES:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from reprlib import repr as short
 
 from sottovoce.errors import ModelError
+from sottovoce.files import read_json
 
 CODEBOOK = "codebook"  # the architecture of filters that draw from codes
 WORDS = "words"  # and of those that say words where their codes come
@@ -30,24 +30,23 @@ class FilterConfig:
     def parse(cls, text: str) -> FilterConfig:
         """From JSON; ModelError for anything unknown, missing, of another version or not finite."""
         try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise ModelError("config.json is not JSON; train the filter again.") from error
+            content = read_json(text)
+        except ModelError as error:
+            raise ModelError(f"config.json: {error}") from error
         known = [item.name for item in fields(cls)]
-        if not isinstance(content, dict) or sorted(content) != sorted(known):
-            found = sorted(content) if isinstance(content, dict) else type(content).__name__
-            raise ModelError(f"config.json holds {found}; expected just {known}: train the filter again.")
+        if sorted(content) != sorted(known):
+            raise ModelError(f"config.json holds {short(sorted(content))}; expected just {known}: train it again.")
         if content["front_end"] != FRONT_END:
             raise ModelError(
-                f"the filter was trained with front end {content['front_end']!r}, this version has {FRONT_END}; "
+                f"the filter was trained with front end {short(content['front_end'])}, this version has {FRONT_END}; "
                 "train it again, or use the version of sottovoce that its card names."
             )
         if not isinstance(content["architecture"], str) or not isinstance(content["settings"], dict):
             raise ModelError("config.json: 'architecture' must be a name and 'settings' a table; train it again.")
         for name in ("sound_mean", "sound_std"):
             number = content[name]
-            if not isinstance(number, (int, float)) or isinstance(number, bool) or not math.isfinite(number):
-                raise ModelError(f"config.json: {name} is {number!r}; expected a finite number: train it again.")
+            if not isinstance(number, (int, float)) or isinstance(number, bool):
+                raise ModelError(f"config.json: {name} is {short(number)}; expected a finite number: train it again.")
         if content["sound_std"] <= 0:
             raise ModelError(f"config.json: sound_std is {content['sound_std']}; expected more than 0: train it again.")
         return cls(**content)

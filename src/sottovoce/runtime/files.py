@@ -15,7 +15,7 @@ import numpy as np
 from sottovoce import __version__
 from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import Wave
-from sottovoce.errors import AudioError, ConfigError, SottovoceError
+from sottovoce.errors import AudioError, SottovoceError
 from sottovoce.runtime.filter import Filter
 
 _WRITTEN_AS_READ = (".wav", ".flac", ".ogg")
@@ -48,8 +48,7 @@ def protect(
     once; `report` is told how many of how many are done. A file that fails is named in the outcome, and the others are
     done. AudioError where there is nothing to do, or where an input would be replaced.
     """
-    if sample_rate is not None and not io.LOWEST_RATE <= sample_rate <= io.HIGHEST_RATE:
-        raise ConfigError(f"sample_rate is {sample_rate} Hz; give {io.LOWEST_RATE} to {io.HIGHEST_RATE} Hz.")
+    sample_rate = None if sample_rate is None else io.check_rate(sample_rate)
     outcome = Outcome()
     jobs = _jobs(source, out)
     first = {target: sound for sound, target in reversed(jobs)}

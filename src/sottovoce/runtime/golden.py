@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sottovoce.arrays import read_arrays
 from sottovoce.audio.sound import MARGIN_SAMPLES
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ModelError, ParityError
+from sottovoce.files import read_bytes
 from sottovoce.graphs import session
 from sottovoce.runtime.filter import Filter
 
 VECTORS, WHOLE = "golden.npz", "whole.onnx"
 TOLERANCE = 0.02  # of spectra of unit deviation, kept in 16 bits, and of full scale
 _BLOCKS = 2
+_LARGEST_VECTORS, _LARGEST_WHOLE = 1 << 26, 1 << 29  # bytes
 
 
 def vectors(loaded: Filter, whole: bytes) -> bytes:
@@ -35,15 +38,23 @@ def check(folder: Path) -> dict[str, float]:
     """
     loaded = Filter.load(folder)
     try:
-        with np.load(folder / VECTORS, allow_pickle=False) as file:
-            kept = {name: file[name] for name in file.files}
-        whole = (folder / WHOLE).read_bytes()
-    except Exception as error:  # numpy raises many kinds for a damaged file
-        raise ModelError(f"{folder} holds no golden vectors; expected a folder that `export` wrote.") from error
-    found = _made(loaded, whole, kept["sound"])
+        kept = read_arrays(folder / VECTORS, _LARGEST_VECTORS)
+        whole = read_bytes(folder / WHOLE, _LARGEST_WHOLE)
+    except ModelError as error:
+        raise ModelError(
+            f"{folder} holds no golden vectors that can be read; expected a folder that `export` wrote: {error}"
+        ) from error
+    sound, block = kept.get("sound", np.zeros(0)), loaded.block_segments * SEGMENT_SAMPLES
+    if sound.dtype != np.int16 or sound.ndim != 1 or not len(sound) or len(sound) % block:
+        raise ModelError(
+            f"{folder} has golden vectors of a sound {sound.dtype} {sound.shape}; expected int16 and a multiple of "
+            f"{block} samples: export the filter again."
+        )
+    found = _made(loaded, whole, sound)
     worst = {}
     for name, made in found.items():
-        known = kept.get(name, np.zeros(0)).astype(np.float32)
+        known = kept.get(name, np.zeros(0))
+        known = known.astype(np.float32) if known.dtype.kind in "iuf" else np.zeros(0, np.float32)
         worst[name] = float(np.abs(made - known).max()) if known.shape == made.shape else float("inf")
         if not worst[name] <= TOLERANCE:
             raise ParityError(

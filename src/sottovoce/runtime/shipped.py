@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from sottovoce.errors import ConfigError
+from sottovoce.files import read_json
 from sottovoce.models.checkpoint import CARD
 
 PLACE = Path(__file__).parents[1] / "filters"
+_BUNDLED = "bundled:"
 
 
 def known(place: Path = PLACE) -> dict[str, tuple[str, ...]]:
     """Name of each filter, and the tasks that it can permit."""
-    cards = {path.parent.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(place.glob(f"*/{CARD}"))}
+    cards = {path.parent.name: read_json(path) for path in sorted(place.glob(f"*/{CARD}"))}
     return {name: tuple(card["permit"]) for name, card in cards.items()}
 
 
 def found(name: str, place: Path = PLACE) -> Path:
-    """The folder of a filter: `name` itself where there is one, or that of the filter that comes under this name."""
-    return place / name if not Path(name).exists() and name in known(place) else Path(name)
+    """The folder of a filter: that of the bundled filter of this name, or else `name` as a path.
+
+    ConfigError where a filter folder in the working directory has the name of a bundled filter, since only the caller
+    knows which is meant: ./NAME is the folder, bundled:NAME the bundled filter. Other files of that name do not matter.
+    """
+    bundled = name.removeprefix(_BUNDLED)
+    if bundled not in known(place):
+        return Path(name)
+    if bundled == name and (Path(name) / CARD).is_file():
+        raise ConfigError(
+            f"{name!r} is a bundled filter and also a filter folder here; say ./{name} for the folder, or "
+            f"{_BUNDLED}{name} for the bundled filter."
+        )
+    return place / bundled
 
 
 def for_tasks(tasks: Sequence[str], place: Path = PLACE) -> Path:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from sottovoce.audio.blocks import Held, Resampler, lag_samples
-from sottovoce.audio.io import HIGHEST_RATE, LOWEST_RATE
+from sottovoce.audio.io import check_rate
 from sottovoce.audio.level import limited
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.errors import AudioError, ConfigError
@@ -44,10 +44,8 @@ class Stream:
     """One sound on its way through a filter; made by `Filter.stream`. Streams of a filter share nothing they heard."""
 
     def __init__(self, filter_: Filter, sample_rate: int = SAMPLE_RATE, output_rate: int | None = None) -> None:
-        self.sample_rate, self.output_rate = sample_rate, output_rate or sample_rate
-        for rate in (self.sample_rate, self.output_rate):
-            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-                raise ConfigError(f"sample_rate is {rate} Hz; give {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
+        self.sample_rate = check_rate(sample_rate)
+        self.output_rate = self.sample_rate if output_rate is None else check_rate(output_rate)
         self._filter = filter_
         self.reset()
 

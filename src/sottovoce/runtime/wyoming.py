@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -27,6 +26,7 @@ from sottovoce import __version__
 from sottovoce.audio.io import check_rate
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ConfigError, SottovoceError
+from sottovoce.machine import usable_cores
 from sottovoce.runtime.door import check_place
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.service import Limits
@@ -89,7 +89,7 @@ class Station:
 
     def __init__(self, permit: Filter, limits: Limits | None = None, forward: tuple[str, int] | None = None) -> None:
         self._permit, self._limits, self._forward = permit, limits or Limits(), forward
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "filter")
+        self._pool = ThreadPoolExecutor(usable_cores(), "filter")
         self._talks: set[asyncio.Task[Any]] = set()
 
     async def start(self, host: str, port: int) -> asyncio.Server:

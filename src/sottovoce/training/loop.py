@@ -22,6 +22,7 @@ from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES, Wave
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ModelError
+from sottovoce.machine import usable_cores
 from sottovoce.progress import Report
 
 _SAVE_EVERY_S = 15.0
@@ -88,6 +89,7 @@ def train(
     All randomness of a step is seeded by its number, so that a resumed run ends exactly as an uninterrupted one.
     `finished`, which may look at `parts` alone, ends it before the last step.
     """
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))  # torch does not look at control groups
     first = _restore(parts, run)
     saved = time.monotonic()
     for number in range(first, run.steps):

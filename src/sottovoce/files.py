@@ -1,0 +1,101 @@
+"""Files and JSON that somebody else may have made: ordinary files of a bounded size, and JSON of a bounded depth."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sottovoce.errors import ModelError
+
+LARGEST_JSON_BYTES = 1 << 22
+_DEEPEST = 64  # tables and lists in one another
+
+
+def read_bytes(path: Path, largest_bytes: int) -> bytes:
+    """The content of an ordinary file; ModelError for a larger one, and for a pipe or a device, which may never end."""
+    try:
+        # Without O_NONBLOCK, opening a pipe waits until somebody writes to it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            about = os.fstat(descriptor)
+            if not stat.S_ISREG(about.st_mode):
+                raise ModelError(f"{path} is not an ordinary file; expected one: replace it.")
+            content = file.read(largest_bytes + 1) if about.st_size <= largest_bytes else None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}); check that it is a file you may read.") from error
+    except ValueError as error:  # a NUL in the name
+        raise ModelError(f"{str(path)!r} is no name of a file; check it.") from error
+    if content is None or len(content) > largest_bytes:
+        raise ModelError(f"{path} has more than the {largest_bytes} bytes that such a file may have; replace it.")
+    return content
+
+
+def read_json(source: Path | bytes | str, largest_bytes: int = LARGEST_JSON_BYTES) -> dict[str, Any]:
+    """The table that a JSON file holds, or its content; a byte order mark in front of it is left out.
+
+    ModelError for what is no table in JSON, is too large or too deep, has a key twice, text that is not Unicode, or a
+    number that is not finite or does not fit 64 bits.
+    """
+    content = read_bytes(source, largest_bytes) if isinstance(source, Path) else source
+    name = str(source) if isinstance(source, Path) else "it"
+    if len(content) > largest_bytes:
+        raise ModelError(f"{name} has more than the {largest_bytes} bytes that it may have; replace it.")
+    try:
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content.removeprefix("\ufeff")
+        found = json.loads(
+            text, object_pairs_hook=_table, parse_constant=_no_number, parse_int=_whole, parse_float=_real
+        )
+        _check(found)
+    except UnicodeError as error:
+        raise ModelError(f"{name} holds text that is not UTF-8; save it as UTF-8 or restore the file.") from error
+    except RecursionError as error:
+        raise ModelError(f"{name} is more than {_DEEPEST} levels deep; restore the file.") from error
+    except ValueError as error:
+        raise ModelError(f"{name} is not usable JSON ({error}); restore the file.") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{name} holds a {type(found).__name__}; expected a table: restore the file.")
+    return found
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in table if names.count(name) > 1)[:80]!r} is there twice")
+    return table
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a finite number")
+
+
+def _whole(text: str) -> int:
+    if len(text) > 20 or not -(1 << 63) <= int(text) < 1 << 64:
+        raise ValueError(f"the whole number {text[:24]} does not fit 64 bits")
+    return int(text)
+
+
+def _real(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text[:24])
+
+
+def _check(found: Any) -> None:
+    """RecursionError for what is too deep, UnicodeError for text with half of a character."""
+    level = [found]
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, str):
+                value.encode()
+            elif isinstance(value, dict):
+                inner += [*value, *value.values()]
+            elif isinstance(value, list):
+                inner += value
+        level = inner
+    if level:
+        raise RecursionError
