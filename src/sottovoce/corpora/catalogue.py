@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from sottovoce.corpora import (
     folder,
     fsd50k,
     fsdd,
+    kaldi,
     librispeech,
     mixtures,
     ravdess,
@@ -51,6 +53,7 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
         "speech-mixtures": Known(mixtures.SPOKEN, mixtures.read_spoken),
         "tau": Known(tau.CORPUS, tau.read),
         "folder": Known(folder.CORPUS, folder.read),
+        "kaldi": Known(kaldi.CORPUS, kaldi.read),
         "csv": Known(csv_file.CORPUS, csv_file.read),
     }
 )
@@ -70,7 +73,7 @@ def open_corpus(spec: str, cache: Path | None = None) -> Manifest:
     corpus, read = KNOWN[name]
     if not colon or not place:
         raise CorpusError(f"{name!r} needs a path, as in {name}:PATH; expected there: {corpus.layout}.")
-    path = Path(place).expanduser()
-    if not path.exists():
+    path = Path(os.path.expanduser(place))
+    if not os.path.exists(path):
         raise CorpusError(f"{place!r} does not exist; expected there: {corpus.layout}.")
     return replace(read(path), spec=spec)
