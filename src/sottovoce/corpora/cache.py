@@ -135,31 +135,33 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _damage(folder: Path) -> str | None:
-    """What is wrong with a cache folder; None if all its files are there, each of the size that was written."""
+    """What is wrong with a cache folder; None if all its files are there, each of the size that was written.
+
+    "" for one without a list of its files, as earlier versions left them: it is replaced without a word.
+    """
     try:
         written = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
         sizes = _sizes(folder)
-    except (OSError, ValueError, RecursionError):
+        changed = sorted(name for name, size in written.items() if sizes.get(name) != size)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, AttributeError, RecursionError):
         return "the list of its files cannot be read"
-    if written == sizes:
-        return None
-    names = [*sizes, *written] if isinstance(written, dict) else [_CONTENTS]
-    wrong = next((name for name in names if not isinstance(written, dict) or written.get(name) != sizes.get(name)), "")
-    return f"{wrong!r} is missing, was added or has another size"
+    return f"{changed[0]!r} is missing or of another size" if changed else None
 
 
 def _discard(folder: Path, reason: str = "", notes: list[str] | None = None) -> None:
     """Make room for another cache folder, with a note where this one is damaged; CorpusError if that is not allowed."""
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".damaged-"))
-    with suppress(FileNotFoundError):  # another process has met the damage, too
-        try:
+    try:
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".damaged-"))
+        with suppress(FileNotFoundError):  # another process has met the damage, too
             os.replace(folder, scratch / folder.name)
-        except PermissionError as error:
-            raise CorpusError(
-                f"the cache folder {folder} is damaged or out of date and cannot be replaced ({error.strerror}); "
-                "delete it or set SOTTOVOCE_CACHE to another folder."
-            ) from error
-    shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise CorpusError(
+            f"the cache folder {folder} is damaged or of an earlier version and cannot be replaced "
+            f"({error.strerror}); delete it or set SOTTOVOCE_CACHE to another folder."
+        ) from error
     if reason and notes is not None:
         notes.append(f"what the cache held of this was damaged ({reason}) and was made anew")
 

@@ -11,16 +11,19 @@ An empty cell means that the clip has no such label. What else a table may look 
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from sottovoce.corpora.below import Below, Outside
+from sottovoce.corpora.doubts import gaps
 from sottovoce.corpora.layout import PARTS, Corpus, assemble, slice_id
 from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
-from sottovoce.corpora.table import named, read_json_lines, read_table
+from sottovoce.corpora.table import named, quoted, read_json_lines, read_table
 from sottovoce.errors import CorpusError
 
 CORPUS = Corpus(
@@ -39,8 +42,8 @@ _NOT_LABELS = ("start_s", "duration_s", "split")
 
 def read(path: Path) -> Manifest:
     """Manifest of the clips that the CSV file at `path` lists; CorpusError names what is missing or wrong in it."""
-    clips, notes = listed(path, "path")
-    return assemble(replace(CORPUS, split_rule=default_rule(clips)), path, clips, notes)
+    clips, labels, notes = listed(path, "path")
+    return assemble(replace(CORPUS, split_rule=default_rule(clips)), path, clips, [*notes, *gaps(clips, labels)])
 
 
 def default_rule(clips: Sequence[Clip]) -> SplitRule:
@@ -56,8 +59,16 @@ def default_rule(clips: Sequence[Clip]) -> SplitRule:
     return "speaker" if seldom else "utterance"
 
 
-def listed(table: Path, path_column: str) -> tuple[list[Clip], list[str]]:
-    """The clips that the rows of a CSV file, or of a file of JSON lines, describe, and notes for the user.
+class Listed(NamedTuple):
+    """What a table lists: its clips, the names of its labels, whether or not a clip has them, notes for the user."""
+
+    clips: list[Clip]
+    labels: list[str]
+    notes: list[str]
+
+
+def listed(table: Path, path_column: str) -> Listed:
+    """What the rows of a CSV file, or of a file of JSON lines, describe.
 
     `path_column` holds paths relative to the table. Raises CorpusError when the table cannot be read, a column is
     missing, a cell makes no sense, a path leads out of the table's folder or a file is not there.
@@ -74,10 +85,10 @@ def listed(table: Path, path_column: str) -> tuple[list[Clip], list[str]]:
         _clip(f"{table}, line {line}", row, path_column, labels, below, decimal_comma=separator != ",")
         for line, row in rows
     ]
-    missing = sorted({clip.id.partition("#")[0] for clip in clips if not clip.path.is_file()})
+    missing = sorted({clip.id.partition("#")[0] for clip in clips if not os.path.isfile(clip.path)})
     if missing:
         raise CorpusError(f"{table} lists {len(missing)} files that are not there: {named(missing)}.")
-    return clips, list(notes)
+    return Listed(clips, labels, list(notes))
 
 
 def _clip(
@@ -88,8 +99,8 @@ def _clip(
         clip_id, path = below.find(given)
     except Outside as reason:
         raise CorpusError(
-            f"{where}: {path_column!r} is {given!r}, {reason}; give the path of a sound file in the folder of the "
-            "table or below it, relative to that folder."
+            f"{where}: {path_column!r} is {quoted(given)}, {reason}; give the path of a sound file in the "
+            "folder of the table or below it, relative to that folder."
         ) from reason
     start_s = _seconds(where, row, "start_s", decimal_comma)
     duration_s = _seconds(where, row, "duration_s", decimal_comma)
@@ -97,7 +108,7 @@ def _clip(
         raise CorpusError(f"{where}: duration_s is 0; expected seconds above 0, or nothing for 'to the end'.")
     part = row.get("split", "")
     if part and part.casefold() not in PARTS:
-        raise CorpusError(f"{where}: split is {part!r}; expected train, validation or test.")
+        raise CorpusError(f"{where}: split is {quoted(part)}; expected train, validation or test.")
     if start_s is not None or duration_s is not None:
         clip_id = slice_id(clip_id, start_s or 0.0, duration_s)
     return Clip(
@@ -119,5 +130,5 @@ def _seconds(where: str, row: Mapping[str, str], column: str, decimal_comma: boo
     except ValueError:
         seconds = math.nan
     if not 0.0 <= seconds < math.inf:
-        raise CorpusError(f"{where}: {column} is {text!r}; expected seconds, 0 or more.")
+        raise CorpusError(f"{where}: {column} is {quoted(text)}; expected seconds, 0 or more.")
     return seconds

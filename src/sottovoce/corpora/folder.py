@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from sottovoce.corpora.csv_file import default_rule, listed
+from sottovoce.corpora.doubts import gaps
 from sottovoce.corpora.layout import PARTS, Corpus, assemble, whole_file, whole_split
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.table import named
@@ -24,7 +25,8 @@ CORPUS = Corpus(
     name="folder",
     title="a folder of sounds",
     homepage="",
-    layout="sub-folders that are the labels, LABEL/*.wav, or metadata.csv (file_name,LABEL,...) beside the sounds",
+    layout="sub-folders that are the labels, LABEL/*.wav, or metadata.csv (file_name,LABEL,...) beside the sounds; "
+    "either may stand in folders train, validation and test",
     labels=("label",),
     licence="unknown: the recordings are the user's own",
     citation="",
@@ -41,8 +43,9 @@ def read(root: Path) -> Manifest:
     tables, notes = _tables(root, found.sounds)
     clips, more = _by_tables(root, tables, found.sounds) if tables else _by_sub_folder(root, found.sounds)
     clips, split_notes = whole_split(clips)
+    labels = sorted({task for clip in clips for task in clip.labels})
     corpus = replace(CORPUS, split_rule=default_rule(clips))
-    return assemble(corpus, root, clips, [*notes, *found.notes(), *more, *split_notes])
+    return assemble(corpus, root, clips, [*notes, *found.notes(), *more, *split_notes, *gaps(clips, labels)])
 
 
 def _tables(root: Path, sounds: Iterable[Path]) -> tuple[list[Path], list[str]]:
@@ -64,7 +67,7 @@ def _by_tables(root: Path, tables: Sequence[Path], sounds: Iterable[Path]) -> tu
     clips: list[Clip] = []
     notes: list[str] = []
     for table in tables:
-        rows, more = listed(table, "file_name")
+        rows, _, more = listed(table, "file_name")
         above = table.parent.relative_to(root)
         clips += [replace(clip, id=(PurePosixPath(above) / clip.id).as_posix()) for clip in rows]
         notes += more
@@ -92,7 +95,8 @@ def _by_sub_folder(root: Path, sounds: Sequence[Path]) -> tuple[list[Clip], list
             continue
         labels = folders[1:] if parts else folders
         if not labels:
-            skipped["not in a sub-folder that would be their label"].append(name)
+            where = "in a folder of the split, but" if part else ""
+            skipped[f"{where} not in a sub-folder that would be their label".strip()].append(name)
             continue
         deeper += [name] if len(labels) > 1 else []
         clips.append(whole_file(root, sound, {"label": labels[0]}, part))

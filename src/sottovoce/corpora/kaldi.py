@@ -12,6 +12,7 @@ command, which Kaldi would run, is skipped.
 from __future__ import annotations
 
 import math
+import os
 import posixpath
 from collections import defaultdict
 from dataclasses import replace
@@ -19,9 +20,10 @@ from pathlib import Path
 
 from sottovoce.corpora.below import Below, Outside
 from sottovoce.corpora.csv_file import default_rule
+from sottovoce.corpora.doubts import gaps
 from sottovoce.corpora.layout import PARTS, Corpus, assemble, cut, whole_file, whole_split
 from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
-from sottovoce.corpora.table import read_text
+from sottovoce.corpora.table import quoted, read_text
 from sottovoce.corpora.walk import skip_notes
 from sottovoce.errors import CorpusError
 
@@ -49,7 +51,12 @@ def read(root: Path) -> Manifest:
         clips += found
         notes += more
     clips, more = whole_split(clips)
-    return assemble(replace(CORPUS, split_rule=_rule(clips)), root, clips, [*notes, *more])
+    return assemble(
+        replace(CORPUS, split_rule=_rule(clips)),
+        root,
+        clips,
+        [*notes, *more, *gaps(clips, sorted({task for clip in clips for task in clip.labels}))],
+    )
 
 
 def _rule(clips: list[Clip]) -> SplitRule:
@@ -103,8 +110,8 @@ def _segments(folder: Path, segments: dict[str, str], paths: dict[str, str]) -> 
     for utterance, fields in cuts.items():
         if not (len(fields) == 3 and 0.0 <= _seconds(fields[1]) < _seconds(fields[2])):
             raise CorpusError(
-                f"{folder / 'segments'}: {utterance!r} has {segments[utterance]!r}; expected the recording, and its "
-                "start and end in seconds."
+                f"{folder / 'segments'}: {quoted(utterance)} has {quoted(segments[utterance])}; expected the "
+                "recording, and its start and end in seconds."
             )
     return cuts
 
@@ -126,11 +133,11 @@ def _path(table: Path, utterance: str, given: str, below: Below, folder: Path) -
         except Outside as error:
             reason = error
             continue
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     if reason is not None:
         raise CorpusError(
-            f"{table}: the path of {utterance!r} is {given!r}, {reason}; give the path of a sound file below "
-            "the folder of the corpus, relative to it."
+            f"{table}: the path of {quoted(utterance)} is {quoted(given)}, {reason}; give the path of a sound file "
+            "below the folder of the corpus, relative to it."
         )
     return None

@@ -14,8 +14,8 @@ from types import MappingProxyType
 from unicodedata import normalize
 
 from sottovoce.audio.io import ENDINGS
+from sottovoce.corpora.doubts import differences, doubtful_labels, gaps
 from sottovoce.corpora.manifest import Clip, Manifest, SplitRule, file_sha256
-from sottovoce.corpora.table import named
 from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError
 
@@ -24,8 +24,6 @@ PARTS: Mapping[str, str] = MappingProxyType(  # of a split, by the names that pe
     | dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation")
     | dict.fromkeys(("test", "testing", "eval", "evaluation"), "test")
 )
-
-_MEANS_NONE = ("nan", "na", "n/a", "null", "<na>")  # what programs write for a cell that is empty
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,8 @@ def read_files(
             skipped[str(reason)].append(path.relative_to(root).as_posix())
     if expected is not None:
         corpus = replace(corpus, expected=expected(clips))
-    return assemble(corpus, root, clips, [*notes, *found.notes(), *skip_notes(skipped)])
+    labels = sorted({task for clip in clips for task in clip.labels})
+    return assemble(corpus, root, clips, [*notes, *found.notes(), *skip_notes(skipped), *gaps(clips, labels)])
 
 
 def whole_split(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
@@ -134,8 +133,8 @@ def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[
 
     Labels are brought to one normal form of Unicode, NFC. Raises CorpusError when there is no clip.
     """
-    composed = [replace(clip, labels=_composed(clip.labels)) for clip in clips]
-    hashed, unreadable = _with_hashes(sorted(composed, key=lambda clip: clip.id))
+    named = [replace(clip, id=_printable(clip.id), labels=_composed(clip.labels)) for clip in clips]
+    hashed, unreadable = _with_hashes(sorted(named, key=lambda clip: clip.id))
     kept, dropped = _without_duplicates(hashed)
     if not kept:
         reasons = "".join(f" ({note})" for note in [*notes, *unreadable])
@@ -150,11 +149,16 @@ def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[
         expected=corpus.expected,
         notes=(*notes, *unreadable, *dropped),
     )
-    return replace(manifest, notes=(*manifest.notes, *_doubtful_labels(manifest), *_differences(manifest)))
+    return replace(manifest, notes=(*manifest.notes, *doubtful_labels(manifest), *differences(manifest)))
 
 
 def _composed(labels: Mapping[str, str]) -> dict[str, str]:
-    return {normalize("NFC", task): normalize("NFC", value) for task, value in labels.items()}
+    return {normalize("NFC", task): normalize("NFC", _printable(value)) for task, value in labels.items()}
+
+
+def _printable(name: str) -> str:
+    """A name, with the bytes of a file's name that are not UTF-8 as in `\\xe9`: no page or card could hold them."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _with_hashes(clips: list[Clip]) -> tuple[list[Clip], list[str]]:
@@ -192,35 +196,3 @@ def _difference(clip: Clip, kept: Clip) -> str:
     tasks = sorted({*clip.labels, *kept.labels})
     pairs = [(task, clip.labels.get(task, "none"), kept.labels.get(task, "none")) for task in tasks]
     return ", ".join(f"{task} {one} and {other}" for task, one, other in pairs if one != other)
-
-
-def _doubtful_labels(manifest: Manifest) -> list[str]:
-    """Values of a label that may be meant as one, or as none."""
-    notes = []
-    for task in manifest.tasks:
-        alike: dict[str, list[str]] = defaultdict(list)
-        for value in manifest.classes(task):
-            alike[" ".join(normalize("NFKC", value).casefold().split())].append(value)
-        notes += [
-            f"{task}: {named(values)} differ in case, spaces or width alone, and count as different"
-            for values in alike.values()
-            if len(values) > 1
-        ]
-        nothing = [value for key in _MEANS_NONE for value in alike.get(key, [])]
-        if nothing:
-            notes.append(f"{task}: {named(nothing)} counts as a value; leave the cell empty where none is meant")
-    return notes
-
-
-def _differences(manifest: Manifest) -> list[str]:
-    notes = []
-    for what, official in (manifest.expected or {}).items():
-        if what == "clips":
-            here = len(manifest.clips)
-        elif what == "speakers":
-            here = len(manifest.speakers)
-        else:
-            here = len(manifest.classes(what)) if what in manifest.tasks else 0
-        if here != official:
-            notes.append(f"{what}: {here} here, {official} in the official release")
-    return notes

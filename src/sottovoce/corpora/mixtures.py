@@ -126,7 +126,7 @@ def mixed(root: Path, mixing: Mixing, cache: Path | None = None) -> Manifest:
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     notes = [*events.notes, *speech.notes]
     folder = build_once(parent / name, lambda unfinished: build(unfinished, events, speech, mixing), notes)
-    clips, _ = listed(folder / "metadata.csv", "file_name")
+    clips = listed(folder / "metadata.csv", "file_name").clips
     return replace(assemble(CORPUS, folder, clips, notes), spec=f"mixtures:{root}", whole_clips=True)
 
 

@@ -85,7 +85,7 @@ def read(root: Path, cache: Path | None = None, seed: int = 0) -> Manifest:
     name = f"{recordings.digest[:32]}-{seed}-{VERSION}"
     notes = [*recordings.notes]
     folder = build_once(parent / name, lambda unfinished: build(unfinished, recordings, seed), notes)
-    return assemble(CORPUS, root, listed(folder / "metadata.csv", "file_name")[0], notes)
+    return assemble(CORPUS, root, listed(folder / "metadata.csv", "file_name").clips, notes)
 
 
 def build(folder: Path, recordings: Manifest, seed: int = 0) -> None:

@@ -29,6 +29,7 @@ MOST_CELLS = 20_000_000  # rows times columns
 KNOWN_COLUMNS = ("path", "file_name", "split", "start_s", "duration_s", "speaker", "gender")  # in any case
 
 _NAMED = 3  # how many of many a message names
+_SHOWN = 200  # characters of a name
 _SEPARATORS = ",;\t|"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -53,7 +54,12 @@ class Table(NamedTuple):
 def named(names: Sequence[str]) -> str:
     """The first three of `names`, quoted and escaped, and how many more there are."""
     more = len(names) - _NAMED
-    return ", ".join(map(repr, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(quoted, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def quoted(name: str) -> str:
+    """A name for a message, escaped: it may hold line breaks and terminal commands, and more than anybody reads."""
+    return repr(name if len(name) <= _SHOWN else name[: _SHOWN - 1] + "…")
 
 
 def read_text(path: Path) -> tuple[str, list[str]]:
@@ -180,7 +186,7 @@ def _columns(path: Path, header: Sequence[str], required: Sequence[str], layout:
     columns = ["" if _NAMELESS.fullmatch(column) else _known(column, required) for column in header]
     twice = sorted({column for column in columns if column and columns.count(column) > 1})
     if twice:
-        raise CorpusError(f"{path} has the column {twice[0]!r} more than once; expected {layout}.")
+        raise CorpusError(f"{path} has the column {quoted(twice[0])} more than once; expected {layout}.")
     missing = [column for column in required if column not in columns]
     if missing:
         there = named([column for column in columns if column]) or "none"

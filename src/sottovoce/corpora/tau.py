@@ -62,7 +62,7 @@ def read(root: Path, cache: Path | None = None) -> Manifest:
         digest.update(f"{path.relative_to(root)} {file_sha256(path)}\n".encode())
     parent = (cache_folder() if cache is None else cache) / "tau"
     folder = build_once(parent / digest.hexdigest()[:32], lambda unfinished: _write(unfinished, found), notes)
-    return assemble(CORPUS, root, listed(folder / "metadata.csv", "file_name")[0], notes)
+    return assemble(CORPUS, root, listed(folder / "metadata.csv", "file_name").clips, notes)
 
 
 def _place(path: Path) -> tuple[str, str, str] | None:

@@ -117,7 +117,7 @@ def read(cache: Path | None = None, seed: int = 0) -> Manifest:
     parent = (cache_folder() if cache is None else cache) / "voices"
     notes: list[str] = []
     folder = build_once(parent / f"{seed}-{VERSION}", lambda unfinished: build(unfinished, seed), notes)
-    manifest = assemble(CORPUS, folder, listed(folder / "metadata.csv", "file_name")[0], notes)
+    manifest = assemble(CORPUS, folder, listed(folder / "metadata.csv", "file_name").clips, notes)
     return replace(manifest, spec=CORPUS.name)
 
 

@@ -30,9 +30,7 @@ class Walk:
         """What was passed over, and what is a link to elsewhere: a sentence for each reason."""
         notes = [*skip_notes(self.folders, "folder"), *skip_notes(self.files)]
         if self.outside:
-            notes.append(
-                f"{_counted(self.outside, 'file')} used that are links out of the folder: {named(self.outside)}"
-            )
+            notes.append(f"links to files outside of the folder, which are used all the same: {named(self.outside)}")
         return notes
 
 
@@ -47,6 +45,7 @@ def walk(root: Path, endings: Collection[str] = ENDINGS, companions: Collection[
     folders: dict[str, list[str]] = defaultdict(list)
     known = (*_OF_ANY_RELEASE, *companions)
     real_root = os.path.realpath(root)
+    bare: set[str] = set()  # folders below which no sound was met
     waiting = [str(root)]
     while waiting:
         folder = waiting.pop()
@@ -64,12 +63,18 @@ def walk(root: Path, endings: Collection[str] = ENDINGS, companions: Collection[
                     folders[reason].append(_name(root, entry.path))
                 else:
                     waiting.append(entry.path)
+                    bare.add(entry.path)
             elif (reason := _why_no_sound(entry, endings, known)) is None:
                 sounds.append(Path(entry.path))
+                while folder in bare:
+                    bare.remove(folder)
+                    folder = os.path.dirname(folder)
                 if entry.is_symlink() and not os.path.realpath(entry.path).startswith(real_root + os.sep):
                     outside.append(_name(root, entry.path))
             elif reason:
                 files[reason].append(_name(root, entry.path))
+    if bare:
+        folders["without a sound"] = [_name(root, path) for path in bare if os.path.dirname(path) not in bare]
     return Walk(tuple(sorted(sounds)), _in_order(files), _in_order(folders), tuple(sorted(outside)))
 
 
