@@ -171,7 +171,7 @@ def _with_hashes(clips: list[Clip]) -> tuple[list[Clip], list[str]]:
             hashes[clip.path] = file_sha256(clip.path)
         except OSError as error:
             hashes[clip.path] = None
-            failed[f"unreadable ({error.strerror or error})"].append(clip.path.name)
+            failed[f"it cannot be read ({error.strerror or error})"].append(clip.path.name)
     hashed = [replace(clip, sha256=sha256) for clip in clips if (sha256 := hashes[clip.path]) is not None]
     return hashed, skip_notes(failed)
 

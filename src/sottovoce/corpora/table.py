@@ -38,6 +38,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_ZEROES = "holds zero bytes, so it is no text or has no byte order mark; save it as UTF-8."
 _INVISIBLE = "\ufeff\u200b"  # a byte order mark or zero-width space that a cell was copied with
 _NAMELESS = re.compile(r"(Unnamed: \d+)?")  # an index, as pandas writes it and as it reads it back
 
@@ -75,16 +76,18 @@ def read_text(path: Path) -> tuple[str, list[str]]:
         raise CorpusError(f"{path} is larger than {MOST_BYTES >> 20} MiB, the most that a table may have; split it up.")
     text, notes = _decoded(path, data)
     if "\0" in text:
-        raise CorpusError(f"{path} holds zero bytes, so it is no text or has no byte order mark; save it as UTF-8.")
+        raise CorpusError(f"{path} {_ZEROES}")
     return text, notes
 
 
 def _decoded(path: Path, data: bytes) -> tuple[str, list[str]]:
     encoding, mark = next(((name, mark) for mark, name in _MARKS if data.startswith(mark)), ("utf-8", b""))
+    if not mark and b"\0" in data:
+        raise CorpusError(f"{path} {_ZEROES}")
     try:
         return data[len(mark) :].decode(encoding), []
     except UnicodeDecodeError as error:
-        if mark or b"\0" in data:
+        if mark:
             raise CorpusError(f"{path} cannot be read as {encoding} ({error}); save it as UTF-8.") from error
     try:
         text = data.decode("windows-1252")
