@@ -57,7 +57,7 @@ def walk(root: Path, endings: Collection[str] = ENDINGS, companions: Collection[
                 folders[f"not to be opened ({error.strerror})"].append(_name(root, folder))
             continue
         for entry in entries:
-            if os.path.isdir(entry.path):
+            if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
                 reason = _why_no_folder(entry)
                 if reason:
                     folders[reason].append(_name(root, entry.path))
@@ -66,9 +66,10 @@ def walk(root: Path, endings: Collection[str] = ENDINGS, companions: Collection[
                     bare.add(entry.path)
             elif (reason := _why_no_sound(entry, endings, known)) is None:
                 sounds.append(Path(entry.path))
-                while folder in bare:
-                    bare.remove(folder)
-                    folder = os.path.dirname(folder)
+                place = folder
+                while place in bare:
+                    bare.remove(place)
+                    place = os.path.dirname(place)
                 if entry.is_symlink() and not os.path.realpath(entry.path).startswith(real_root + os.sep):
                     outside.append(_name(root, entry.path))
             elif reason:
@@ -107,9 +108,9 @@ def _why_no_sound(entry: os.DirEntry[str], endings: Collection[str], known: Coll
     name = entry.name.lower()
     if name.startswith(".") or name in _SYSTEM_FILES:
         return "hidden, or left by an operating system"
-    if not os.path.exists(entry.path):
+    if entry.is_symlink() and not os.path.exists(entry.path):
         return "a link that leads nowhere"
-    if not os.path.isfile(entry.path):
+    if not entry.is_file():
         return "neither a file nor a folder"
     if Path(name).suffix in endings:
         return None
