@@ -61,6 +61,13 @@ def test_a_separator_in_quotes_separates_nothing(tmp_path: Path) -> None:
     assert found.rows == ((2, {"path": "a;1.wav", "speaker": 'O"Neil, Jr'}),)
 
 
+def test_quotes_between_tabs_are_letters_unless_they_enclose_cells(tmp_path: Path) -> None:
+    enclosing = read(tmp_path, 'path\tword\n"a.wav"\t"a\tb"\n')
+    assert enclosing.rows == ((2, {"path": "a.wav", "word": "a\tb"}),)
+    letters = read(tmp_path, 'path\tword\na.wav\t"Yes," she said\nb.wav\tno\n')
+    assert letters.rows == ((2, {"path": "a.wav", "word": '"Yes," she said'}), (3, {"path": "b.wav", "word": "no"}))
+
+
 def test_spaces_marks_and_empty_lines_around_cells_mean_nothing(tmp_path: Path) -> None:
     spaced = "\n\n path , Speaker,word\n\n\ufeffa.wav ,\tZoë\u00a0,yes\n , ,\nb.wav,Ben,  no\n\n"
     assert [row for _, row in read(tmp_path, spaced).rows] == [row for _, row in ROWS]

@@ -27,6 +27,7 @@ from sottovoce.audio import io
 from sottovoce.audio.level import normalise, trim_silence
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.corpora.table import named
 from sottovoce.errors import AudioError, CorpusError
 
 VERSION = 2  # of what is written below, and of how a clip is decoded
@@ -240,7 +241,7 @@ def _decode(manifest: Manifest, folder: Path, progress: Callable[[int, int], Non
     if 2 * len(failed) > len(manifest.clips):
         first, reason = next(iter(failed.items()))
         raise CorpusError(
-            f"{len(failed)} of {len(manifest.clips)} clips of {manifest.spec} cannot be used; "
+            f"{len(failed)} of {len(manifest.clips)} clips of {manifest.spec} cannot be used: {named(list(failed))}; "
             f"the first, {first!r}: {reason}"
         )
     np.save(folder / _LENGTHS, np.array(lengths, np.int64))

@@ -16,9 +16,10 @@ import os
 import re
 import stat
 import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sottovoce.errors import CorpusError
 
@@ -102,16 +103,35 @@ def read_table(path: Path, required: Sequence[str], layout: str) -> Table:
     Cells are stripped. CorpusError for what is no such table.
     """
     text, notes = read_text(path)
+    separator, text = _separator(text, required)
     try:
-        separator, text = _separator(text, required)
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
-        filled = ((lines.line_num, cells) for cells in (list(map(_cell, line)) for line in lines) if any(cells))
+        filled = _lines(text, separator, _quoting(text, separator))
         _, header = next(filled, (0, []))
         columns = _columns(path, header, required, layout)
         rows, more = _rows(path, columns, filled)
     except csv.Error as error:
         raise CorpusError(f"{path} cannot be read as a table ({error}); expected {layout}.") from error
     return Table(tuple(filter(None, columns)), tuple(rows), (*notes, *more), separator)
+
+
+def _quoting(text: str, separator: str) -> Literal[0, 3]:
+    """Whether quotes enclose cells; between tabs they may be letters: both are usual."""
+    if separator == "\t":
+        try:
+            deque(_lines(text, separator), maxlen=0)
+        except csv.Error:
+            return csv.QUOTE_NONE
+    return csv.QUOTE_MINIMAL
+
+
+def _lines(text: str, separator: str, quoting: Literal[0, 3] = csv.QUOTE_MINIMAL) -> Iterator[tuple[int, list[str]]]:
+    """The lines that are not empty, with their numbers, as stripped cells; csv.Error for what is malformed."""
+    file = io.StringIO(text, newline="")
+    lines = csv.reader(file, delimiter=separator, strict=True, skipinitialspace=True, quoting=quoting)
+    for line in lines:
+        cells = [_cell(cell) for cell in line]
+        if any(cells):
+            yield lines.line_num, cells
 
 
 def read_json_lines(path: Path, required: Sequence[str], layout: str) -> Table:
@@ -174,12 +194,11 @@ def _separator(text: str, required: Sequence[str]) -> tuple[str, str]:
         return told[1], text[told.end() :]
     widths: dict[str, tuple[bool, int]] = {}
     for separator in _SEPARATORS:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=True)
         try:
-            header = next((line for line in lines if any(map(_cell, line))), [])
+            _, header = next(_lines(text, separator), (0, []))
         except csv.Error:
             continue  # with this one it is no table, perhaps with another
-        columns = {_cell(column).casefold() for column in header}
+        columns = {column.casefold() for column in header}
         widths[separator] = ({name.casefold() for name in required} <= columns, len(header))
     return max(widths, key=lambda separator: widths[separator], default=","), text
 
