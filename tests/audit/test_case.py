@@ -27,6 +27,36 @@ def test_what_is_not_permitted_can_be_attacked(case):
     assert replace(case, permit=("word", "gender")).attackable() == ["speaker"]
 
 
+def test_a_label_that_is_not_attacked_is_named_with_the_reason(case):
+    mood = ["", *(("glad", "sad")[i % 2] for i in range(74))]
+    once = np.array(["often", "rarely"] * 37 + ["often"])
+    once[case.split.test[:1]] = "seldom"
+    many = relabelled(case, mood=mood, accent=once.tolist(), visit=[str(i) for i in range(75)], room=["hall"] * 75)
+    reasons = many.not_attacked(many.attackable())
+    assert [reason.split("'")[1] for reason in reasons] == ["accent", "mood", "room"], "a number is estimated"
+    assert "test but not in training: 'seldom'" in reasons[0]
+    assert "1 of 75 clips" in reasons[1] and "at least two classes" in reasons[2]
+    assert "'gender' was not attacked: it was not asked for" in case.not_attacked(["speaker"])[0]
+
+
+@pytest.mark.parametrize("name", ["user_id", "id", "userId", "client", "Participant", "device-uid"])
+def test_a_number_that_is_a_name_is_classified(case, name):
+    numbers = [str(1000 + i % 25) for i in range(75)]
+    named = relabelled(case, **{name: numbers})
+    assert named.continuous() == []
+    assert name in named.attackable() or any(f"'{name}'" in reason for reason in named.not_attacked(()))
+
+
+def test_a_number_with_leading_zeros_is_a_name(case):
+    assert relabelled(case, badge=[f"{i % 25:04}" for i in range(75)]).continuous() == []
+
+
+def test_a_number_that_tells_who_speaks_is_classified_too(case):
+    many = relabelled(case, speaker=[f"s{i % 25:02}" for i in range(75)], weight=[str(50 + i % 25) for i in range(75)])
+    assert many.continuous() == ["weight"]
+    assert ("weight" in many.attackable()) == ("speaker" in many.attackable())
+
+
 def test_speakers_who_were_never_heard_cannot_be_named(case):
     by_speaker = replace(case, split=split(case.manifest, "speaker"))
     assert by_speaker.attackable() == ["gender"]

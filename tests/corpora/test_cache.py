@@ -11,10 +11,10 @@ import soundfile
 
 from sottovoce.audio import io
 from sottovoce.audio.level import LEVEL_RMS, normalise, rms, trim_silence
-from sottovoce.corpora import cache, folder
+from sottovoce.corpora import cache, csv_file, folder
 from sottovoce.corpora.cache import build_once, cache_folder, load
 from sottovoce.corpora.manifest import Manifest
-from sottovoce.errors import CorpusError
+from sottovoce.errors import AudioError, CorpusError
 
 
 @pytest.fixture
@@ -106,12 +106,96 @@ def test_a_corpus_that_is_mostly_bad_is_refused_and_leaves_nothing(manifest: Man
     assert list((place / "sounds").iterdir()) == []
 
 
-def test_a_damaged_cache_is_named(manifest: Manifest, place: Path) -> None:
+def cut_short(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 2)
+
+
+def flipped(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[:4] = bytes(byte ^ 255 for byte in data[:4])
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [cut_short, Path.unlink, flipped, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("name", ["samples.int16", "lengths.npy", "scales.npy", "index.json", ".contents.json"])
+def test_a_damaged_cache_is_built_again_and_said(manifest: Manifest, place: Path, name: str, damage) -> None:
+    before = [load(manifest, place)[1].wave(i) for i in range(6)]
+    (path,) = place.rglob(name)
+    damage(path)
+    kept, sounds = load(manifest, place)
+    if not (name == "samples.int16" and damage is flipped):  # which would take the time to read all
+        for i in range(6):
+            np.testing.assert_array_equal(sounds.wave(i), before[i])
+    silent = (name, damage) in ((".contents.json", Path.unlink), ("samples.int16", flipped))
+    assert any("damaged" in note for note in kept.notes) == (not silent)
+    assert load(manifest, place)[0].notes == manifest.notes, "once mended it is whole"
+    assert len(list((place / "sounds").iterdir())) == 1
+
+
+def test_a_damaged_cache_that_may_not_be_replaced_is_refused(
+    manifest: Manifest, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     load(manifest, place)
     (samples,) = place.rglob("samples.int16")
-    os.truncate(samples, samples.stat().st_size - 2)
-    with pytest.raises(CorpusError, match=r"damaged .*; delete it"):
+    cut_short(samples)
+
+    def forbidden(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache.tempfile, "mkdtemp", forbidden)
+    with pytest.raises(CorpusError, match=r"damaged .*Permission denied.*; delete it or set SOTTOVOCE_CACHE"):
         load(manifest, place)
+
+
+def test_a_folder_of_an_earlier_version_is_replaced_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "thing").mkdir()
+    (tmp_path / "thing" / "half").write_text("of earlier days")
+    notes: list[str] = []
+    build_once(tmp_path / "thing", lambda folder: (folder / "whole").write_text("new") and None, notes)
+    assert [path.name for path in (tmp_path / "thing").glob("[a-z]*")] == ["whole"] and not notes
+
+
+def test_files_that_were_added_to_a_cache_do_no_harm(manifest: Manifest, place: Path) -> None:
+    load(manifest, place)
+    (samples,) = place.rglob("samples.int16")
+    samples.with_name(".DS_Store").write_bytes(b"x")
+    assert load(manifest, place)[0] is manifest
+
+
+def test_what_could_not_be_decoded_is_tried_again(
+    manifest: Manifest, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = io.read
+
+    def without_ffmpeg(path: Path, *rest: object, **more: object) -> object:
+        if path == manifest.clips[0].path:
+            raise AudioError("M4A sound, which needs ffmpeg")
+        return read(path, *rest, **more)
+
+    monkeypatch.setattr(io, "read", without_ffmpeg)
+    for _ in range(2):
+        kept, sounds = load(manifest, place)
+        assert list(sounds.failed) == [manifest.clips[0].id] and len(kept.clips) == len(sounds) == 5
+    monkeypatch.setattr(io, "read", read)
+    kept, sounds = load(manifest, place)
+    assert kept is manifest and len(sounds) == 6 and not sounds.failed
+
+
+def test_slices_that_agree_in_six_digits_are_two_clips(record, tmp_path: Path, place: Path) -> None:
+    record("long.wav", duration_s=4.0)
+    rows = "".join(f"long.wav,{'ab'[i % 2]},{1.1234567 + 1e-7 * i:.7f},1.5\n" for i in range(6))
+    (tmp_path / "clips.csv").write_text(f"path,speaker,start_s,duration_s\n{rows}")
+    found = csv_file.read(tmp_path / "clips.csv")
+    assert len({clip.id for clip in found.clips}) == 6
+    for _ in range(2):
+        kept, sounds = load(found, place)
+        assert kept is found and len(sounds) == 6
+
+
+def test_two_clips_of_one_id_are_refused(manifest: Manifest, place: Path) -> None:
+    twice = replace(manifest, clips=(*manifest.clips, manifest.clips[0]))
+    with pytest.raises(CorpusError, match="same id"):
+        load(twice, place)
 
 
 def test_segments_are_slices_of_the_clips(manifest: Manifest, place: Path) -> None:

@@ -1,11 +1,13 @@
 """Each reader against a small folder in the official layout of its corpus."""
 
+import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from sottovoce.corpora import emodb, emovdb, folder, fsdd, layout, librispeech, ravdess, voxceleb2
+from sottovoce.corpora import emodb, emovdb, folder, fsd50k, fsdd, layout, librispeech, ravdess, tau, voxceleb2
 from sottovoce.corpora.manifest import Clip, Manifest, file_sha256, split
 from sottovoce.errors import CorpusError
 
@@ -44,7 +46,7 @@ def test_ravdess_skips_songs_and_foreign_files_and_says_so(record, tmp_path: Pat
     manifest = ravdess.read(tmp_path)
     assert len(manifest.clips) == 1
     skipped = [note for note in manifest.notes if "skipped" in note]
-    assert len(skipped) == 3
+    assert len(skipped) == 4
     assert any("speech (03-01): 'Actor_01/03-02-06-01-02-01-01.wav'" in note for note in skipped)
 
 
@@ -255,3 +257,230 @@ def test_one_changed_byte_changes_the_digest(reader, record, tmp_path: Path) -> 
     data[-1] ^= 1
     path.write_bytes(data)
     assert reader.read(tmp_path).digest != before
+
+
+@pytest.mark.parametrize("above", [".", "corpora", "some/deeper"])
+def test_readers_by_name_take_the_folder_above_the_release(record, tmp_path: Path, above: str) -> None:
+    record(f"{above}/wav/03a01Fa.wav")
+    record(f"{above}/wav/03B02WB.WAV")
+    manifest = emodb.read(tmp_path)
+    assert [(clip.labels["sentence"], clip.labels["emotion"]) for clip in manifest.clips] == [
+        ("b02", "anger"),
+        ("a01", "happiness"),
+    ]
+
+
+@pytest.mark.parametrize("place", [".", "above", "above/LibriSpeech"])
+def test_librispeech_takes_its_table_from_above_or_below(librispeech_root: Path, tmp_path: Path, place: str) -> None:
+    inside = tmp_path.parent / f"{tmp_path.name}-moved" / "above" / "LibriSpeech"
+    inside.mkdir(parents=True)
+    for path in list(librispeech_root.iterdir()):
+        path.rename(inside / path.name.replace("SPEAKERS.TXT", "speakers.txt"))
+    root = {".": inside / "test-other", "above": inside.parent, "above/LibriSpeech": inside}[place]
+    assert "gender" in librispeech.read(root).tasks
+
+
+def test_librispeech_tables_in_latin_1_and_with_short_rows_are_read(librispeech_root: Path) -> None:
+    text = "14 | f | test-other | 25.03 | Zo\u00eb\n17\n17 | M\n"
+    (librispeech_root / "SPEAKERS.TXT").write_bytes(text.encode("latin-1"))
+    manifest = librispeech.read(librispeech_root)
+    assert {clip.labels["gender"] for clip in manifest.clips} == {"female", "male"}
+    assert any("Latin-1" in note for note in manifest.notes)
+
+
+@pytest.mark.parametrize(("encoding", "separator"), [("utf-8-sig", ","), ("utf-16", "\t"), ("latin-1", ",")])
+def test_voxceleb2_tables_are_read_as_they_are_saved(voxceleb2_root: Path, encoding: str, separator: str) -> None:
+    rows = ["VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set ", "id00012,Zo\u00eb,M,dev", "id00015,n,f", "id00017,n,f,test"]
+    (voxceleb2_root / "vox2_meta.csv").write_bytes("\n".join(rows).replace(",", separator).encode(encoding))
+    manifest = voxceleb2.read(voxceleb2_root)
+    assert {(clip.labels["speaker"], clip.labels["gender"], clip.part) for clip in manifest.clips} == {
+        ("id00012", "male", "train"),
+        ("id00015", "female", "train"),
+        ("id00017", "female", "test"),
+    }
+
+
+@pytest.fixture
+def fsd50k_root(record, tmp_path: Path) -> Path:
+    for half, names in (("dev", "012"), ("eval", "345")):
+        for name in names:
+            record(f"FSD50K.{half}_audio/{name}.wav")
+        table = tmp_path / "FSD50K.ground_truth" / f"{half}.csv"
+        table.parent.mkdir(exist_ok=True)
+        rows = (f'{name},"{label},Dog",/m,train' for name, label in zip(names, ("Bark", "Meow", "Dog"), strict=True))
+        table.write_text("\n".join(["fname,labels,mids,split", *rows]) + "\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "change", ["bom", "latin-1", "short row", "folder above", "capitals", "other ending", "semicolons"]
+)
+def test_fsd50k_is_read_as_people_have_it(fsd50k_root: Path, change: str) -> None:
+    root, table = fsd50k_root, fsd50k_root / "FSD50K.ground_truth" / "dev.csv"
+    before = fsd50k.read(root)
+    assert [clip.labels["event"] for clip in before.clips] == ["dog_barking", "cat_meowing"] * 2
+    data = table.read_bytes()
+    if change == "bom":
+        table.write_bytes(b"\xef\xbb\xbf" + data)
+    elif change == "latin-1":
+        table.write_bytes(data + b"9,Caf\xe9,/m,train\n")
+    elif change == "short row":
+        table.write_bytes(data + b"9\n")
+    elif change == "semicolons":
+        table.write_bytes(data.replace(b",", b";").replace(b";Dog", b",Dog"))
+    elif change == "folder above":
+        root = fsd50k_root.parent / f"{fsd50k_root.name}-above"
+        root.mkdir()
+        fsd50k_root.rename(root / "FSD50K")
+    elif change == "capitals":
+        table.parent.rename(root / "fsd50k.GROUND_TRUTH")
+    elif change == "other ending":
+        for path in sorted(root.rglob("*.wav")):
+            path.rename(path.with_suffix(".WAV"))
+    after = fsd50k.read(root)
+    assert [clip.labels for clip in after.clips] == [clip.labels for clip in before.clips]
+    assert [clip.id.lower() for clip in after.clips] == [clip.id.lower() for clip in before.clips]
+
+
+def test_fsd50k_names_what_is_listed_but_not_there_and_what_it_does_not_use(fsd50k_root: Path) -> None:
+    (fsd50k_root / "FSD50K.dev_audio" / "0.wav").unlink()
+    notes = fsd50k.read(fsd50k_root).notes
+    assert any("listed but not there: 'FSD50K.dev_audio/0'" in note for note in notes)
+    assert any(note.startswith("2 sounds are of none of the twelve classes") for note in notes)
+    (fsd50k_root / "FSD50K.ground_truth" / "eval.csv").unlink()
+    with pytest.raises(CorpusError, match=r"no FSD50K\.ground_truth with"):
+        fsd50k.read(fsd50k_root)
+
+
+def test_fsd50k_takes_no_file_from_elsewhere(fsd50k_root: Path) -> None:
+    table = fsd50k_root / "FSD50K.ground_truth" / "dev.csv"
+    table.write_text("fname,labels\n../FSD50K.eval_audio/3,Bark\n/etc/hostname,Bark\n")
+    assert {clip.part for clip in fsd50k.read(fsd50k_root).clips} == {"test"}
+
+
+def tau_array(root: Path, name: str, wav: np.ndarray) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, wav)
+    return path
+
+
+@pytest.mark.parametrize("above", ["final_data_npy_split", "tau/final_data_npy_split", "."])
+def test_tau_is_read_at_any_depth_and_names_what_is_elsewhere(tmp_path: Path, above: str) -> None:
+    root, cache = tmp_path / "root", tmp_path / "cache"
+    rng = np.random.default_rng(0)
+    for half in ("train", "val", "eval"):
+        for speech in ("speech", "no_speech"):
+            tau_array(root, f"{above}/{half}/bark/{speech}/a.npy", rng.standard_normal(4410).astype(np.float32))
+    tau_array(root, f"{above}/extra/bark/speech/a.npy", np.zeros(9, np.float32))
+    (root / ".DS_Store").write_bytes(b"x")
+    manifest = tau.read(root, cache)
+    assert len(manifest.clips) == 6
+    assert any("extra/bark/speech/a.npy" in note for note in manifest.notes)
+    assert any(".DS_Store" in note for note in manifest.notes)
+
+
+@pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4'}\n"])
+def test_tau_refuses_what_is_no_array(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "root/final_data_npy_split/train/bark/speech/a.npy"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    with pytest.raises(CorpusError, match="no array of numbers"):
+        tau.read(tmp_path / "root", tmp_path / "cache")
+
+
+def parts_and_labels(record, parts: tuple[str, ...], labels: tuple[str, ...] = ("cat", "dog")) -> None:
+    for part in parts:
+        for label in labels:
+            for i in range(3):
+                record(f"{part}/{label}/{part}-{label}-{i}.wav")
+
+
+@pytest.mark.parametrize(
+    ("folders", "parts"),
+    [
+        (("train", "test"), {"train", "test"}),
+        (("Train", "VAL", "Eval"), {"train", "validation", "test"}),
+        (("training", "dev", "testing"), {"train", "validation", "test"}),
+        (("train", "validation"), {None}),
+        (("train",), {None}),
+    ],
+)
+def test_folder_takes_folders_of_a_split_for_parts(
+    record, tmp_path: Path, folders: tuple[str, ...], parts: set
+) -> None:
+    parts_and_labels(record, folders)
+    manifest = folder.read(tmp_path)
+    assert manifest.classes("label") == ("cat", "dog")
+    assert {clip.part for clip in manifest.clips} == parts
+    assert manifest.split_rule == ("utterance" if parts == {None} else "official")
+    assert any("split anew" in note for note in manifest.notes) == (parts == {None})
+    assert len(split(manifest).test)
+
+
+def test_folder_takes_a_train_among_other_vehicles_for_a_class(record, tmp_path: Path) -> None:
+    for label in ("train", "bus", "tram"):
+        record(f"{label}/a.wav")
+    assert folder.read(tmp_path).classes("label") == ("bus", "train", "tram")
+
+
+def test_folder_names_what_is_beside_the_folders_of_a_split(record, tmp_path: Path) -> None:
+    parts_and_labels(record, ("train", "test"))
+    record("extra/cat/a.wav")
+    record("train/b.wav")
+    manifest = folder.read(tmp_path)
+    assert len(manifest.clips) == 12
+    assert any("'extra/cat/a.wav'" in note for note in manifest.notes)
+    assert any("'train/b.wav'" in note for note in manifest.notes)
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_folder_reads_the_table_of_each_part(record, tmp_path: Path, name: str) -> None:
+    for part in ("train", "test"):
+        rows = []
+        for i in range(4):
+            record(f"{part}/sounds/{i}.wav")
+            rows.append((f"sounds/{i}.wav", "ab"[i % 2]))
+        csv_lines = "".join(f"{path},{speaker}\n" for path, speaker in rows)
+        json_lines = "".join(f'{{"file_name": "{path}", "speaker": "{speaker}"}}\n' for path, speaker in rows)
+        (tmp_path / part / name).write_text(
+            json_lines if name.endswith("l") else f"file_name,speaker\n{csv_lines}", encoding="utf-8"
+        )
+    record("train/unlisted.wav")
+    manifest = folder.read(tmp_path)
+    assert manifest.tasks == ("speaker",) and len(manifest.clips) == 8
+    assert clip(manifest, "test/sounds/1.wav").part == "test" and manifest.split_rule == "official"
+    assert any("'train/unlisted.wav'" in note for note in manifest.notes)
+
+
+def test_folder_takes_the_parts_from_the_paths_in_one_table(record, tmp_path: Path) -> None:
+    names = [f"{part}/{i}.wav" for part in ("train", "test") for i in range(3)]
+    for name in names:
+        record(name)
+    (tmp_path / "metadata.csv").write_text("file_name,word\n" + "".join(f"{name},yes\n" for name in names))
+    assert {clip.id.split("/")[0]: clip.part for clip in folder.read(tmp_path).clips} == {
+        "train": "train",
+        "test": "test",
+    }
+
+
+def test_folder_refuses_a_table_that_leads_out(record, tmp_path: Path) -> None:
+    record("sounds/part/a.wav")
+    record("sounds/b.wav")
+    (tmp_path / "sounds/part/metadata.csv").write_text("file_name,word\n../b.wav,yes\n")
+    with pytest.raises(CorpusError, match="outside of the folder of the table"):
+        folder.read(tmp_path / "sounds")
+
+
+def test_folder_tells_where_all_sounds_lie_one_level_too_high(record, tmp_path: Path) -> None:
+    parts_and_labels(record, ("sounds",))
+    manifest = folder.read(tmp_path)
+    assert manifest.classes("label") == ("sounds",)
+    assert any(f"name folder:{tmp_path / 'sounds'}" in note for note in manifest.notes)
+
+
+def test_a_name_that_is_not_utf_8_is_a_label_that_can_be_written_down(record, tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    record("bar/b.wav").rename(tmp_path / os.fsdecode(b"caf\xe9") / "a.wav")
+    (found,) = folder.read(tmp_path).clips
+    assert found.labels == {"label": "caf\\xe9"} and found.id.encode() and found.path.is_file()

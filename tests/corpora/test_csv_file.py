@@ -46,6 +46,68 @@ def test_slices_and_parts(table) -> None:
     ]
 
 
+def test_slices_that_differ_at_all_have_different_ids(table) -> None:
+    starts = ("0.1234567", "0.12345671", "0.1234568")
+    rows = "".join(f"a.wav,{word},{start},0.2\n" for word, start in zip("xyz", starts, strict=True))
+    manifest = csv_file.read(table(f"path,word,start_s,duration_s\n{rows}"))
+    assert [clip.id for clip in manifest.clips] == [
+        "a.wav#0.1234567+0.2",
+        "a.wav#0.12345671+0.2",
+        "a.wav#0.1234568+0.2",
+    ]
+
+
+def test_seconds_with_decimal_commas_are_read_between_semicolons(table) -> None:
+    manifest = csv_file.read(table("path;word;start_s;duration_s\na.wav;yes;0,25;0,5\n"))
+    assert (manifest.clips[0].start_s, manifest.clips[0].duration_s) == (0.25, 0.5)
+    with pytest.raises(CorpusError, match="start_s is '0,25'"):
+        csv_file.read(table('path,word,start_s\na.wav,yes,"0,25"\n'))
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../a.wav", "link.wav", "C:/a.wav", "http://localhost/a.wav"])
+def test_a_path_that_leads_out_of_the_folder_is_refused(table, tmp_path: Path, path: str) -> None:
+    (tmp_path / "link.wav").symlink_to("/etc/hostname")
+    with pytest.raises(CorpusError, match=r"line 2: 'path' is .*; give the path of a sound file in the folder of the"):
+        csv_file.read(table(f"path,word\n{path},yes\n"))
+
+
+def test_a_name_that_no_disk_could_hold_is_not_there(table) -> None:
+    with pytest.raises(CorpusError, match=r"not there: 'xxx.*…'") as error:
+        csv_file.read(table(f"path,word\n{'x' * 5000},yes\n"))
+    assert len(str(error.value)) < 500
+
+
+def test_two_spellings_of_one_name_are_one_speaker(table) -> None:
+    manifest = csv_file.read(table("path,speaker\na.wav,Jos\u00e9\ndeeper/b.wav,Jose\u0301\n"))
+    assert manifest.speakers == ("Jos\u00e9",)
+
+
+def test_labels_that_may_be_meant_as_one_or_as_none_are_named(table) -> None:
+    manifest = csv_file.read(table("path,speaker,word\na.wav,Anna,nan\ndeeper/b.wav,anna,yes\n"))
+    assert manifest.speakers == ("Anna", "anna")
+    assert any(note.startswith("speaker: 'Anna', 'anna' differ in case") for note in manifest.notes)
+    assert any(note.startswith("word: 'nan' counts as a value") for note in manifest.notes)
+
+
+def test_a_label_that_some_clips_lack_is_named(table) -> None:
+    manifest = csv_file.read(table("path,speaker,word,mood\na.wav,anna,,\ndeeper/b.wav,ben,yes,\n"))
+    assert any("1 of 2 clips have no label 'word'" in note for note in manifest.notes)
+    assert any("2 of 2 clips have no label 'mood'" in note for note in manifest.notes)
+
+
+def test_an_index_without_a_name_is_no_label(table) -> None:
+    manifest = csv_file.read(table(",path,word\n0,a.wav,yes\n1,deeper/b.wav,no\n"))
+    assert manifest.tasks == ("word",) and "without a name" in manifest.notes[0]
+
+
+@pytest.mark.parametrize("name", ["val", "Validation", "DEV", "eval", "Training", "testing"])
+def test_the_parts_of_a_split_have_the_names_that_people_give_them(table, name: str) -> None:
+    (clip,) = csv_file.read(table(f"path,word,split\na.wav,yes,{name}\n")).clips
+    assert clip.part in ("train", "validation", "test") and clip.part[0] == {"d": "v", "e": "t"}.get(
+        name[0].lower(), name[0].lower()
+    )
+
+
 def test_the_same_slice_twice_is_dropped(table) -> None:
     manifest = csv_file.read(table("path,word\na.wav,yes\n./a.wav,yes\n"))
     assert len(manifest.clips) == 1
@@ -86,7 +148,7 @@ def test_the_rule_of_the_split_follows_from_the_columns(clips, rule: str) -> Non
         ("path,word,start_s,duration_s\na.wav,yes,0,0\n", "line 2: duration_s is 0"),
         ("path,word,duration_s\na.wav,yes,1\n", "'duration_s' but none 'start_s'"),
         ("path,word,split\na.wav,yes,exam\n", "line 2: split is 'exam'"),
-        ('path,word\n"a.wav,yes\n', "cannot be read as a CSV file"),
+        ('path,word\n"a.wav,yes\n', "cannot be read as a table"),
         ("path,word\n", "holds no recording"),
     ],
 )
@@ -97,7 +159,7 @@ def test_mistakes_are_named(table, text: str, message: str) -> None:
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "clips.csv"
-    path.write_bytes(b"path,word\n\xff\xfe\n")
+    path.write_bytes(b"path,word\n\x00\xff\n")
     with pytest.raises(CorpusError, match="UTF-8"):
         csv_file.read(path)
     with pytest.raises(CorpusError, match="cannot be read"):

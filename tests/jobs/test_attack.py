@@ -401,3 +401,16 @@ def test_an_audit_by_fragment_says_so_and_needs_a_filter_made_by_fragment(shaped
     assert any("both sides" in note for note in found["notes"])
     with pytest.raises(SottovoceError, match="by fragment"):
         run_audit(Ask(str(protected(shaped, tmp_path / "noise", noise)), spec, tmp_path / "out"), silent)
+
+
+def test_a_label_that_is_not_attacked_is_named_with_the_reason(shaped, audited, tmp_path):
+    header, *rows = shaped.table.read_text().splitlines()
+    moods = ["", *(("glad", "sad")[i % 2] for i in range(len(rows) - 1))]
+    table = shaped.table.with_name("gaps.csv")
+    table.write_text("\n".join([f"{header},mood", *(f"{row},{mood}" for row, mood in zip(rows, moods, strict=True))]))
+    copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
+    found = audited(copies, f"csv:{table}", attributes=("gender",))
+    table.unlink()
+    assert set(found["private"]) == {"gender"}
+    assert any("the label 'mood' was not attacked: 1 of 75 clips" in note for note in found["notes"])
+    assert any("the label 'speaker' was not attacked: it was not asked for" in note for note in found["notes"])

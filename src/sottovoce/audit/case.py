@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.attack.attacker import Labels
+from sottovoce.corpora.attackable import is_number, names_speakers, why_not
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest, Split, check_task
+from sottovoce.corpora.manifest import Manifest, Split
 from sottovoce.errors import ConfigError, CorpusError
 from sottovoce.models.target import Target
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 _FEWEST_SPEAKERS = 10  # to be resampled
-_FEWEST_VALUES = 20  # of a label that is a number, to be estimated as one
 
 
 @dataclass(frozen=True)
@@ -79,23 +79,19 @@ class Case:
         return "speaker", np.unique(names, return_inverse=True)[1]
 
     def continuous(self) -> list[str]:
-        """The private labels that are numbers, to be estimated and not classified."""
-        return [task for task in self.manifest.tasks if task not in self.permit and self._is_number(task)]
+        """The private labels that are numbers, to be estimated."""
+        return [task for task in self.manifest.tasks if task not in self.permit and is_number(self.manifest, task)]
 
     def attackable(self) -> list[str]:
-        """The private labels that an attacker can learn here: every class that is tested was heard in training."""
-        found = []
-        for task in self.manifest.tasks:
-            if task in self.permit or self._is_number(task):
-                continue
-            try:
-                check_task(self.manifest, task)
-            except CorpusError:
-                continue
-            heard, tested = set(self.values(task, "train")), set(self.values(task, "test"))
-            if len(heard) > 1 and tested <= heard:
-                found.append(task)
-        return found
+        """The private labels that an attacker can learn here: every class that is tested is in training, too."""
+        return [task for task in self.manifest.tasks if task not in self.permit and self._why_not(task) is None]
+
+    def not_attacked(self, attributes: Sequence[str]) -> list[str]:
+        """A sentence for each private label that is not among `attributes` and is no number: why it is not attacked."""
+        left = [task for task in self.manifest.tasks if task not in (*self.permit, *attributes, *self.continuous())]
+        return [
+            f"the label {task!r} was not attacked: {self._why_not(task) or 'it was not asked for'}" for task in left
+        ]
 
     def chosen(self, attributes: Sequence[str] | None) -> list[str]:
         """`attributes`, or all that can be attacked; ConfigError where one cannot, or none."""
@@ -103,7 +99,9 @@ class Case:
         for name in attributes or ():
             if name not in possible:
                 can = ", ".join(possible) or "nothing"
-                raise ConfigError(f"'{name}' cannot be attacked in {self.manifest.spec}; what can: {can}.")
+                raise ConfigError(
+                    f"'{name}' cannot be attacked in {self.manifest.spec}: {self._refusal(name)}; what can: {can}."
+                )
         if not possible:
             raise ConfigError(
                 f"{self.manifest.spec} has no label that an attacker could learn besides what is permitted; it needs "
@@ -111,9 +109,13 @@ class Case:
             )
         return list(attributes or possible)
 
-    def _is_number(self, task: str) -> bool:
-        try:
-            values = {float(clip.labels[task]) for clip in self.manifest.clips}
-        except (KeyError, ValueError):
-            return False
-        return len(values) >= _FEWEST_VALUES and task != "speaker" and bool(np.isfinite(list(values)).all())
+    def _refusal(self, name: str) -> str:
+        if name not in self.manifest.tasks:
+            return "there is no such label"
+        return "it is permitted" if name in self.permit else self._why_not(name) or "it can"
+
+    def _why_not(self, task: str) -> str | None:
+        """Why an attacker cannot classify a label; None if it can."""
+        if is_number(self.manifest, task) and not names_speakers(self.manifest, task):
+            return "it is a number, which is estimated and not classified"
+        return why_not(self.manifest, self.split, task)

@@ -3,17 +3,22 @@
 In a corpus of `whole_clips` it is not cut.
 
 A clip is kept as int16 with a scale of its own, its peak divided by 32767: nothing clips, quiet and loud clips have the
-same precision, and the level that `normalise` gave it comes back exactly. A cache folder appears whole or not at all.
+same precision, and the level that `normalise` gave it comes back exactly. A cache folder appears whole or not at all;
+one that was damaged afterwards is built again. That a clip could not be decoded is not kept: it may have been for want
+of a program, so it is tried at every load.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,12 +27,15 @@ from sottovoce.audio import io
 from sottovoce.audio.level import normalise, trim_silence
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.corpora.table import named
 from sottovoce.errors import AudioError, CorpusError
 
-VERSION = 1  # of what is written below, and of how a clip is decoded
+VERSION = 2  # of what is written below, and of how a clip is decoded
 
 _FULL_SCALE = 32767
 _INDEX, _SAMPLES, _LENGTHS, _SCALES = "index.json", "samples.int16", "lengths.npy", "scales.npy"
+_TRIES = 3  # to open a cache folder that others may be replacing at the same time
+_CONTENTS = ".contents.json"  # of a cache folder: the size of every file, so that damage shows
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,19 +104,25 @@ def cache_folder() -> Path:
         ) from error
 
 
-def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
+def build_once(folder: Path, build: Callable[[Path], None], notes: list[str] | None = None) -> Path:
     """`folder`, filled by `build` unless it is there already; it appears complete or not at all.
 
-    Two processes may build at the same time; the first to finish wins. Raises CorpusError when it cannot be written.
+    A folder that has lost a file, or part of one, is built again, and a sentence is added to `notes`. Two processes may
+    build at the same time; the first to finish wins. Raises CorpusError when it cannot be written.
     """
+    # Every cache folder is opened here: what makes one untrustworthy is to be checked before anything in it is read.
     if folder.is_dir():
-        return folder
+        reason = _damage(folder)
+        if reason is None:
+            return folder
+        _discard(folder, reason, notes)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
             unfinished = Path(scratch) / folder.name
             unfinished.mkdir()
             build(unfinished)
+            (unfinished / _CONTENTS).write_text(json.dumps(_sizes(unfinished)), encoding="utf-8")
             if not folder.is_dir():
                 os.replace(unfinished, folder)
     except OSError as error:
@@ -120,6 +134,47 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     return folder
 
 
+def _sizes(folder: Path) -> dict[str, int]:
+    """The size in bytes of every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != _CONTENTS
+    }
+
+
+def _damage(folder: Path) -> str | None:
+    """What is wrong with a cache folder; None if all its files are there, each of the size that was written.
+
+    "" for one without a list of its files, as earlier versions left them: it is replaced without a word.
+    """
+    try:
+        written = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
+        sizes = _sizes(folder)
+        changed = sorted(name for name, size in written.items() if sizes.get(name) != size)
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return "the list of its files cannot be read"
+    return f"{changed[0]!r} is missing or of another size" if changed else None
+
+
+def _discard(folder: Path, reason: str = "", notes: list[str] | None = None) -> None:
+    """Make room for another cache folder, with a note where this one is damaged; CorpusError if that is not allowed."""
+    try:
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".damaged-"))
+        with suppress(FileNotFoundError):  # another process has met the damage, too
+            os.replace(folder, scratch / folder.name)
+        shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        raise CorpusError(
+            f"the cache folder {folder} is damaged or of an earlier version and cannot be replaced "
+            f"({error.strerror}); delete it or set SOTTOVOCE_CACHE to another folder."
+        ) from error
+    if reason and notes is not None:
+        notes.append(f"what the cache held of this was damaged ({reason}) and was made anew")
+
+
 def load(
     manifest: Manifest,
     cache: Path | None = None,
@@ -128,16 +183,51 @@ def load(
     """The clips of `manifest` that can be decoded, and their sound; decoded at the first call, mapped at the next ones.
 
     `progress` is told how many clips of how many are decoded. A clip that cannot be read or is silent is left out, and
-    named with the reason in the manifest's notes and in `Sounds.failed`. Raises CorpusError when more than half fail.
+    named with the reason in the manifest's notes and in `Sounds.failed`; it is tried again at the next load. Raises
+    CorpusError when more than half fail, or two clips have one id.
     """
-    parent = (cache_folder() if cache is None else cache) / "sounds"
-    folder = build_once(
-        parent / f"{manifest.digest[:32]}-{VERSION}", lambda unfinished: _decode(manifest, unfinished, progress)
-    )
-    return _open(manifest, folder)
+    ids = {clip.id for clip in manifest.clips}
+    if len(ids) < len(manifest.clips):
+        raise CorpusError(f"two clips of {manifest.spec} have the same id; give each clip one of its own.")
+    folder = (cache_folder() if cache is None else cache) / "sounds" / f"{manifest.digest[:32]}-{VERSION}"
+    notes: list[str] = []
+    failed: dict[str, str] = {}  # by the decoding of this call
+
+    def build(unfinished: Path) -> None:
+        failed.update(_decode(manifest, unfinished, progress))
+
+    for _ in range(_TRIES):
+        entry = _opened(build_once(folder, build, notes), ids)
+        if isinstance(entry, str):
+            _discard(folder, entry, notes)
+            continue
+        reasons = _tried_again(manifest, entry.rows, failed)
+        if reasons is not None:
+            return _fitted(manifest, entry, reasons, notes)
+        _discard(folder)
+    raise CorpusError(f"the cache folder {folder} is damaged again as soon as it is written; check the disk.")
 
 
-def _decode(manifest: Manifest, folder: Path, progress: Callable[[int, int], None] | None) -> None:
+def _tried_again(manifest: Manifest, known: Collection[str], failed: Mapping[str, str]) -> dict[str, str] | None:
+    """Why each clip that is not `known` cannot be decoded, now or in `failed`; None where one of them can be."""
+    reasons: dict[str, str] = {}
+    for clip in manifest.clips:
+        if clip.id in known:
+            continue
+        if clip.id in failed:
+            reasons[clip.id] = failed[clip.id]
+            continue
+        try:
+            _sound(clip, manifest.whole_clips)
+        except AudioError as error:
+            reasons[clip.id] = str(error)
+        else:
+            return None
+    return reasons
+
+
+def _decode(manifest: Manifest, folder: Path, progress: Callable[[int, int], None] | None) -> dict[str, str]:
+    """Write the sound of all clips to `folder`; what failed, and why."""
     ids: list[str] = []
     failed: dict[str, str] = {}
     lengths: list[int] = []
@@ -159,12 +249,13 @@ def _decode(manifest: Manifest, folder: Path, progress: Callable[[int, int], Non
     if 2 * len(failed) > len(manifest.clips):
         first, reason = next(iter(failed.items()))
         raise CorpusError(
-            f"{len(failed)} of {len(manifest.clips)} clips of {manifest.spec} cannot be used; "
+            f"{len(failed)} of {len(manifest.clips)} clips of {manifest.spec} cannot be used: {named(list(failed))}; "
             f"the first, {first!r}: {reason}"
         )
     np.save(folder / _LENGTHS, np.array(lengths, np.int64))
     np.save(folder / _SCALES, np.array(scales, np.float32))
-    (folder / _INDEX).write_text(json.dumps({"ids": ids, "failed": failed}), encoding="utf-8")
+    (folder / _INDEX).write_text(json.dumps({"ids": ids}), encoding="utf-8")
+    return failed
 
 
 def _sound(clip: Clip, whole: bool) -> Wave:
@@ -175,23 +266,38 @@ def _sound(clip: Clip, whole: bool) -> Wave:
     return wav
 
 
-def _open(manifest: Manifest, folder: Path) -> tuple[Manifest, Sounds]:
+class _Entry(NamedTuple):
+    """A cache folder: the row of each clip by its id, all samples, and length and scale of each row."""
+
+    rows: dict[str, int]
+    samples: NDArray[np.int16]
+    lengths: NDArray[np.int64]
+    scales: NDArray[np.float32]
+
+
+def _opened(folder: Path, ids: Collection[str]) -> _Entry | str:
+    """What a cache folder holds, or what is wrong with it."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         samples = np.asarray(np.memmap(folder / _SAMPLES, dtype=np.int16, mode="r"))
         lengths = np.load(folder / _LENGTHS)
         scales = np.load(folder / _SCALES)
-        row = {clip: i for i, clip in enumerate(index["ids"])}
-        failed: dict[str, str] = index["failed"]
-        if not len(row) == len(lengths) == len(scales) or len(samples) != lengths.sum():
-            raise ValueError("its files do not fit together")
-    except (OSError, ValueError, KeyError) as error:
-        raise CorpusError(f"the cache folder {folder} is damaged ({error}); delete it and try again.") from error
-    if failed:
-        left_out = [f"{clip!r} left out: {reason}" for clip, reason in failed.items()]
+        rows = {clip: i for i, clip in enumerate(index["ids"])}
+        fits = len(rows) == len(lengths) == len(scales) and rows.keys() <= set(ids)
+        if not fits or lengths.min() < 1 or len(samples) != lengths.sum():
+            return "its files do not fit together"
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return str(error)
+    return _Entry(rows, samples, lengths, scales)
+
+
+def _fitted(manifest: Manifest, entry: _Entry, failed: dict[str, str], notes: list[str]) -> tuple[Manifest, Sounds]:
+    """The clips of `manifest` that are not among the failed, and their sound in the order of theirs."""
+    left_out = [f"{clip!r} left out: {reason}" for clip, reason in failed.items()]
+    if left_out or notes:
         clips = tuple(clip for clip in manifest.clips if clip.id not in failed)
-        manifest = replace(manifest, clips=clips, notes=(*manifest.notes, *left_out))
+        manifest = replace(manifest, clips=clips, notes=(*manifest.notes, *left_out, *notes))
     # The digest does not depend on the order of the clips, so theirs in the folder can be another.
-    rows = np.array([row[clip.id] for clip in manifest.clips])
-    starts = np.cumsum(lengths) - lengths
-    return manifest, Sounds(failed, samples, starts[rows], lengths[rows], scales[rows])
+    rows = np.array([entry.rows[clip.id] for clip in manifest.clips])
+    starts = np.cumsum(entry.lengths) - entry.lengths
+    return manifest, Sounds(failed, entry.samples, starts[rows], entry.lengths[rows], entry.scales[rows])

@@ -17,6 +17,7 @@ from sottovoce.corpora import (
     folder,
     fsd50k,
     fsdd,
+    kaldi,
     librispeech,
     mixtures,
     ravdess,
@@ -52,6 +53,7 @@ KNOWN: Mapping[str, Known] = MappingProxyType(
         "speech-mixtures": Known(mixtures.SPOKEN, mixtures.read_spoken),
         "tau": Known(tau.CORPUS, tau.read),
         "folder": Known(folder.CORPUS, folder.read),
+        "kaldi": Known(kaldi.CORPUS, kaldi.read),
         "csv": Known(csv_file.CORPUS, csv_file.read),
     }
 )
@@ -72,6 +74,6 @@ def open_corpus(spec: str, cache: Path | None = None) -> Manifest:
     if not colon or not place:
         raise CorpusError(f"{name!r} needs a path, as in {name}:PATH; expected there: {corpus.layout}.")
     path = Path(os.path.expanduser(place))  # unlike that of Path, this leaves a home that is not known as it is
-    if not path.exists():
+    if not os.path.exists(path):
         raise CorpusError(f"{place!r} does not exist; expected there: {corpus.layout}.")
     return replace(read(path), spec=spec)

@@ -28,6 +28,7 @@ CORPUS = Corpus(
     "Interspeech 2005",
     split_rule="utterance",
     expected={"clips": 535, "speakers": 10, "gender": 2, "emotion": 7, "sentence": 10},
+    companions=("erkennung.txt", "erklaerung.txt"),
 )
 
 EMOTIONS = {
@@ -41,7 +42,7 @@ EMOTIONS = {
 }
 MALE_SPEAKERS = frozenset({"03", "10", "11", "12", "15"})
 
-_NAME = re.compile(r"(\d\d)([a-z]\d\d)([WLEAFTN])[a-z]")
+_NAME = re.compile(r"(\d\d)([a-z]\d\d)([WLEAFTN])[a-z]", re.IGNORECASE)
 
 
 def read(root: Path) -> Manifest:
@@ -53,7 +54,7 @@ def read(root: Path) -> Manifest:
             raise Skip("the name is not SSTTTEV")
         speaker, sentence, emotion = name.groups()
         gender = "male" if speaker in MALE_SPEAKERS else "female"
-        labels = {"speaker": speaker, "gender": gender, "emotion": EMOTIONS[emotion], "sentence": sentence}
-        return whole_file(root, path, labels)
+        labels = {"speaker": speaker, "gender": gender, "emotion": EMOTIONS[emotion.upper()]}
+        return whole_file(root, path, {**labels, "sentence": sentence.lower()})
 
     return read_files(CORPUS, root, describe)

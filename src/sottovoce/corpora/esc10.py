@@ -30,7 +30,7 @@ CORPUS = Corpus(
 FOLDS = 5
 
 _FOLDER = re.compile(r"\d{3} - (.+)")
-_FILE = re.compile(r"([1-5])-\d+-[A-Z]")
+_FILE = re.compile(r"([1-5])-\d+-[A-Z]", re.IGNORECASE)
 
 
 def part_of(fold: int, turn: int = 0) -> str:

@@ -1,50 +1,129 @@
 """Your own recordings in a folder, as Hugging Face's audiofolder has it.
 
-Layout     LABEL/*.wav: the sub-folder is the label `label`; or `metadata.csv` beside the sounds, with the column
-           `file_name` and the other columns of a CSV file of clips
+Layout     LABEL/*.wav: the sub-folder is the label `label`; or `metadata.csv` or `metadata.jsonl` beside the sounds or
+           above them, with the column `file_name` and the other columns of a CSV file of clips. Either may stand in
+           folders train, validation and test, which are then the parts of the split
 Licence    yours to know
-Split      official where metadata.csv has a column `split`; else as csv_file
+Split      official where there is a column `split`, or folders for train and test; else as csv_file
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from sottovoce.corpora.csv_file import default_rule, read_table
-from sottovoce.corpora.layout import Corpus, Skip, assemble, named, read_files, sound_files, whole_file
+from sottovoce.corpora.csv_file import default_rule, listed
+from sottovoce.corpora.doubts import gaps
+from sottovoce.corpora.layout import PARTS, Corpus, assemble, whole_file, whole_split
 from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.corpora.table import named
+from sottovoce.corpora.walk import skip_notes, walk
 
 CORPUS = Corpus(
     name="folder",
     title="a folder of sounds",
     homepage="",
-    layout="sub-folders that are the labels, LABEL/*.wav, or metadata.csv (file_name,LABEL,...) beside the sounds",
+    layout="sub-folders that are the labels, LABEL/*.wav, or metadata.csv (file_name,LABEL,...) beside the sounds; "
+    "either may stand in folders train, validation and test",
     labels=("label",),
     licence="unknown: the recordings are the user's own",
     citation="",
     split_rule="utterance",
+    companions=("metadata.csv", "metadata.jsonl"),
 )
+
+_TABLES = CORPUS.companions
 
 
 def read(root: Path) -> Manifest:
-    """Manifest of the sounds below `root`, labelled by metadata.csv where it is there, else by sub-folder."""
-    table = root / "metadata.csv"
-    if not table.is_file():
-        return read_files(CORPUS, root, lambda path: _by_sub_folder(root, path))
-    clips = read_table(table, "file_name")
-    return assemble(replace(CORPUS, split_rule=default_rule(clips)), root, clips, _unlisted(root, clips))
+    """Manifest of the sounds below `root`, labelled by the tables among them, else by sub-folder."""
+    found = walk(root, companions=CORPUS.companions)
+    tables, notes = _tables(root, found.sounds)
+    clips, more = _by_tables(root, tables, found.sounds) if tables else _by_sub_folder(root, found.sounds)
+    clips, split_notes = whole_split(clips)
+    labels = sorted({task for clip in clips for task in clip.labels})
+    corpus = replace(CORPUS, split_rule=default_rule(clips))
+    return assemble(corpus, root, clips, [*notes, *found.notes(), *more, *split_notes, *gaps(clips, labels)])
 
 
-def _by_sub_folder(root: Path, path: Path) -> Clip:
-    label, *rest = path.relative_to(root).parts
-    if not rest:
-        raise Skip("not in a sub-folder that would be their label")
-    return whole_file(root, path, {"label": label})
+def _tables(root: Path, sounds: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """The tables beside the sounds or above them, one for a folder, and which were left aside."""
+    tables, notes = [], []
+    folders = {root} | {folder for sound in sounds for folder in sound.parents if folder.is_relative_to(root)}
+    for folder in sorted(folders):
+        here = sorted(path for path in _files(folder) if path.name.lower() in _TABLES)
+        tables += here[:1]
+        notes += [f"{path.relative_to(root).as_posix()!r} is not read, since {here[0].name!r} is" for path in here[1:]]
+    return tables, notes
 
 
-def _unlisted(root: Path, clips: Sequence[Clip]) -> list[str]:
-    listed = {clip.path.resolve() for clip in clips}
-    others = [path.relative_to(root).as_posix() for path in sound_files(root) if path.resolve() not in listed]
-    return [f"{len(others)} files skipped, not listed in metadata.csv: {named(others)}"] if others else []
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
+
+
+def _by_tables(root: Path, tables: Sequence[Path], sounds: Iterable[Path]) -> tuple[list[Clip], list[str]]:
+    clips: list[Clip] = []
+    notes: list[str] = []
+    for table in tables:
+        rows, _, more = listed(table, "file_name")
+        above = table.parent.relative_to(root)
+        clips += [replace(clip, id=(PurePosixPath(above) / clip.id).as_posix()) for clip in rows]
+        notes += more
+    if not any(clip.part for clip in clips):
+        parts = _parts(clip.id for clip in clips)
+        if all(_first(clip.id) in parts for clip in clips):
+            clips = [replace(clip, part=parts[_first(clip.id)]) for clip in clips]
+    known = {clip.path.resolve() for clip in clips}
+    others = [sound.relative_to(root).as_posix() for sound in sounds if sound.resolve() not in known]
+    return clips, [*notes, *(skip_notes({"not listed in a metadata file": others}) if others else [])]
+
+
+def _by_sub_folder(root: Path, sounds: Sequence[Path]) -> tuple[list[Clip], list[str]]:
+    """Each sound with the first folder on the way to it as its label, below that of the part where there are parts."""
+    parts = _parts(sound.relative_to(root).as_posix() for sound in sounds)
+    clips: list[Clip] = []
+    skipped: dict[str, list[str]] = defaultdict(list)
+    deeper = []
+    for sound in sounds:
+        name = sound.relative_to(root).as_posix()
+        *folders, _file = name.split("/")
+        part = parts.get(folders[0]) if folders else None
+        if parts and folders and part is None:
+            skipped[f"in none of the folders of the split ({', '.join(sorted(parts))})"].append(name)
+            continue
+        labels = folders[1:] if parts else folders
+        if not labels:
+            where = "in a folder of the split, but" if part else ""
+            skipped[f"{where} not in a sub-folder that would be their label".strip()].append(name)
+            continue
+        deeper += [name] if len(labels) > 1 else []
+        clips.append(whole_file(root, sound, {"label": labels[0]}, part))
+    return clips, [*skip_notes(skipped), *_doubts(root, clips, deeper)]
+
+
+def _doubts(root: Path, clips: Sequence[Clip], deeper: Sequence[str]) -> list[str]:
+    notes = []
+    labels = sorted({clip.labels["label"] for clip in clips})
+    if deeper:
+        notes.append(f"files that lie deeper than LABEL/FILE, labelled by the first folder: {named(deeper)}")
+    if len(labels) == 1 and deeper:
+        notes.append(f"all sounds lie in {labels[0]!r}: if its folders are the labels, name folder:{root / labels[0]}")
+    return notes
+
+
+def _first(name: str) -> str:
+    """The first folder on the way to a file, "" where it is in none."""
+    return name.partition("/")[0] if "/" in name else ""
+
+
+def _parts(names: Iterable[str]) -> Mapping[str, str]:
+    """The folders that are parts of a split, and which, where there are such folders: else they may be labels.
+
+    They are where one trains and another tests or validates, or where there are no other folders.
+    """
+    folders = {_first(name) for name in names} - {""}
+    parts = {folder: PARTS[folder.lower()] for folder in folders if folder.lower() in PARTS}
+    complete = "train" in parts.values() and len(set(parts.values())) > 1
+    return parts if complete or len(parts) == len(folders) else {}

@@ -11,11 +11,14 @@ Split      official: dev.csv has train and val, eval.csv is the test part
 
 from __future__ import annotations
 
-import csv
+from collections import defaultdict
 from pathlib import Path
 
+from sottovoce.audio.io import ENDINGS
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.corpora.table import read_table
+from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError
 
 CORPUS = Corpus(
@@ -28,6 +31,7 @@ CORPUS = Corpus(
     citation="Fonseca, Favory, Pons, Font and Serra, FSD50K: an Open Dataset of Human-Labeled Sound Events, "
     "IEEE/ACM TASLP 30, 2022",
     split_rule="official",
+    companions=("*_clips_info_fsd50k.json", "*_info_fsd50k.json", "pp_pnp_ratings_fsd50k.json"),
 )
 
 EVENTS = {  # the dataset's label: RDAL's class
@@ -44,31 +48,45 @@ EVENTS = {  # the dataset's label: RDAL's class
     "Crying_and_sobbing": "crying",
     "Drill": "drill",
 }
+_TABLES = "fsd50k.ground_truth"  # the folder that they are in
 _PARTS = {"train": "train", "val": "validation"}
 
 
 def read(root: Path) -> Manifest:
     """Manifest of the clips of the twelve classes below `root`; CorpusError where a table or a file is missing."""
-    clips, left_out = [], 0
+    found = walk(root, (*ENDINGS, ".csv"), CORPUS.companions)
+    tables = {path.name.lower(): path for path in found.sounds if path.parent.name.lower() == _TABLES}
+    sounds = {(path.parent.name.lower(), path.stem): path for path in found.sounds if path.suffix.lower() != ".csv"}
+    clips, notes = [], found.notes()
+    skipped: dict[str, list[str]] = defaultdict(list)
     for half in ("dev", "eval"):
-        for row in _rows(root / "FSD50K.ground_truth" / f"{half}.csv"):
-            events = {EVENTS[label] for label in row["labels"].split(",") if label in EVENTS}
-            left_out += len(events) > 1
-            if len(events) != 1:
-                continue
-            name = f"FSD50K.{half}_audio/{row['fname']}.wav"
-            part = "test" if half == "eval" else _PARTS.get(row.get("split", ""), "train")
-            clips.append(Clip(root / name, name, {"event": events.pop()}, part))
-    notes = [f"{left_out} clips left out, since they are labelled with two of the classes"] if left_out else []
+        rows, more = _rows(root, tables.get(f"{half}.csv"))
+        notes += more
+        folder = f"FSD50K.{half}_audio"
+        for name, labels, part in rows:
+            events = {EVENTS[label] for label in labels if label in EVENTS}
+            path = sounds.get((folder.lower(), name))
+            if len(events) > 1:
+                skipped["labelled with two of the classes"].append(f"{folder}/{name}")
+            elif events and path is None:
+                skipped["listed but not there"].append(f"{folder}/{name}")
+            elif events and path is not None:
+                part = "test" if half == "eval" else _PARTS.get(part, "train")
+                clips.append(Clip(path, f"{folder}/{path.name}", {"event": events.pop()}, part))
+    others = len(sounds) - len(clips)
+    notes += skip_notes(skipped) + (
+        [f"{others} sounds are of none of the twelve classes, or not used"] if others else []
+    )
     return assemble(CORPUS, root, clips, notes)
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise CorpusError(f"{table} cannot be read ({error.strerror}); expected {CORPUS.layout}.") from error
-    if rows and not {"fname", "labels"} <= rows[0].keys():
-        raise CorpusError(f"{table} has the columns {', '.join(rows[0])}; expected fname and labels: get it again.")
-    return rows
+def _rows(root: Path, table: Path | None) -> tuple[list[tuple[str, list[str], str]], list[str]]:
+    """Name, labels and part by each row of a table, and notes; CorpusError if it is not there or cannot be read."""
+    if table is None:
+        raise CorpusError(f"{root} holds no FSD50K.ground_truth with dev.csv and eval.csv; expected {CORPUS.layout}.")
+    _, rows, notes, _ = read_table(table, ("fname", "labels"), CORPUS.layout)
+    found = [
+        (row.get("fname", ""), [label.strip() for label in row.get("labels", "").split(",")], row.get("split", ""))
+        for _, row in rows
+    ]
+    return found, list(notes)

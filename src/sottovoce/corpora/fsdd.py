@@ -39,7 +39,7 @@ def read(root: Path) -> Manifest:
         name = _NAME.fullmatch(path.stem)
         if name is None:
             raise Skip("the name is not DIGIT_SPEAKER_INDEX")
-        digit, speaker, index = name.groups()
+        digit, speaker, index = name[1], name[2].lower(), name[3]
         part = "test" if int(index) < _TEST_INDICES else "train"
         return whole_file(root, path, {"digit": digit, "speaker": speaker}, part)
 

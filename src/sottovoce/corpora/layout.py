@@ -10,12 +10,20 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+from unicodedata import normalize
 
 from sottovoce.audio.io import ENDINGS
+from sottovoce.corpora.doubts import differences, doubtful_labels, gaps
 from sottovoce.corpora.manifest import Clip, Manifest, SplitRule, file_sha256
+from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError
 
-_NAMED = 3  # how many of many a message names
+PARTS: Mapping[str, str] = MappingProxyType(  # of a split, by the names that people give them
+    {"train": "train", "training": "train"}
+    | dict.fromkeys(("validation", "valid", "val", "dev", "development"), "validation")
+    | dict.fromkeys(("test", "testing", "eval", "evaluation"), "test")
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Corpus:
     citation: str
     split_rule: SplitRule
     expected: Mapping[str, int] | None = None  # clips, speakers and classes by label, duplicates left out
+    companions: tuple[str, ...] = ()  # names of its files that hold no sound, in lower case, with wild cards
 
 
 class Skip(Exception):
@@ -39,13 +48,47 @@ class Skip(Exception):
 
 def sound_files(root: Path, endings: Collection[str] = ENDINGS) -> list[Path]:
     """Every sound file below `root` by its ending, sorted; hidden files, such as those of macOS archives, left out."""
-    found = (path for path in root.rglob("*") if path.suffix.lower() in endings and not path.name.startswith("."))
-    return sorted(path for path in found if path.is_file())
+    return list(walk(root, endings).sounds)
+
+
+def table_near(root: Path, name: str) -> Path | None:
+    """The file `name`, in any case, in `root`, the folder above it, or a folder in it; None if there is none."""
+    for folder in (root, root.absolute().parent, *_folders(root)):
+        for path in _entries(folder):
+            if path.name.lower() == name.lower() and path.is_file():
+                return path
+    return None
+
+
+def _folders(root: Path) -> list[Path]:
+    return [path for path in _entries(root) if path.is_dir() and not path.name.startswith(".")]
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:  # no folder, or one that may not be opened, which `walk` names
+        return []
 
 
 def whole_file(root: Path, path: Path, labels: Mapping[str, str], part: str | None = None) -> Clip:
     """The clip that is all of one file below `root`."""
     return Clip(path=path, id=path.relative_to(root).as_posix(), labels=labels, part=part)
+
+
+def cut(clip: Clip, start_s: float, end_s: float) -> Clip:
+    """The slice of a clip from `start_s` to `end_s`."""
+    duration_s = end_s - start_s
+    return replace(clip, id=slice_id(clip.id, start_s, duration_s), start_s=start_s, duration_s=duration_s)
+
+
+def slice_id(file_id: str, start_s: float, duration_s: float | None) -> str:
+    """The id of a slice: the numbers are exact, so that slices which differ at all have different ids."""
+    return f"{file_id}#{_exact(start_s)}" + ("" if duration_s is None else f"+{_exact(duration_s)}")
+
+
+def _exact(seconds: float) -> str:
+    return repr(seconds).removesuffix(".0")
 
 
 def read_files(
@@ -62,25 +105,36 @@ def read_files(
 
     Raises CorpusError when not one file is recognised.
     """
+    found = walk(root, endings, corpus.companions)
     clips = []
     skipped: dict[str, list[str]] = defaultdict(list)
-    for path in sound_files(root, endings):
+    for path in found.sounds:
         try:
             clips.append(describe(path))
         except Skip as reason:
             skipped[str(reason)].append(path.relative_to(root).as_posix())
-    more = [f"{len(names)} files skipped, {reason}: {named(names)}" for reason, names in sorted(skipped.items())]
     if expected is not None:
         corpus = replace(corpus, expected=expected(clips))
-    return assemble(corpus, root, clips, [*notes, *more])
+    labels = sorted({task for clip in clips for task in clip.labels})
+    return assemble(corpus, root, clips, [*notes, *found.notes(), *skip_notes(skipped), *gaps(clips, labels)])
+
+
+def whole_split(clips: Sequence[Clip]) -> tuple[list[Clip], list[str]]:
+    """The clips without their parts, where these leave nothing to train or nothing to test on."""
+    parts = sorted({clip.part for clip in clips if clip.part})
+    if not parts or {"train", "test"} <= set(parts):
+        return list(clips), []
+    note = f"the given split has no part for train or none for test, only {', '.join(parts)}: the clips are split anew"
+    return [replace(clip, part=None) for clip in clips], [note]
 
 
 def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[str] = ()) -> Manifest:
     """Manifest of `clips`: contents hashed, byte-for-byte duplicates dropped, counts compared with the release.
 
-    Raises CorpusError when there is no clip.
+    Labels are brought to one normal form of Unicode, NFC. Raises CorpusError when there is no clip.
     """
-    hashed, unreadable = _with_hashes(sorted(clips, key=lambda clip: clip.id))
+    named = [replace(clip, id=_printable(clip.id), labels=_composed(clip.labels)) for clip in clips]
+    hashed, unreadable = _with_hashes(sorted(named, key=lambda clip: clip.id))
     kept, dropped = _without_duplicates(hashed)
     if not kept:
         reasons = "".join(f" ({note})" for note in [*notes, *unreadable])
@@ -95,25 +149,31 @@ def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[
         expected=corpus.expected,
         notes=(*notes, *unreadable, *dropped),
     )
-    return replace(manifest, notes=(*manifest.notes, *_differences(manifest)))
+    return replace(manifest, notes=(*manifest.notes, *doubtful_labels(manifest), *differences(manifest)))
 
 
-def named(names: Sequence[str]) -> str:
-    """The first three of `names`, quoted and escaped, and how many more there are."""
-    more = len(names) - _NAMED
-    return ", ".join(map(repr, names[:_NAMED])) + (f" and {more} more" if more > 0 else "")
+def _composed(labels: Mapping[str, str]) -> dict[str, str]:
+    return {normalize("NFC", task): normalize("NFC", _printable(value)) for task, value in labels.items()}
+
+
+def _printable(name: str) -> str:
+    """A name, with the bytes of a file's name that are not UTF-8 as in `\\xe9`: no page or card could hold them."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _with_hashes(clips: list[Clip]) -> tuple[list[Clip], list[str]]:
-    hashes: dict[Path, str] = {}  # by path, since a long recording can have a thousand slices
-    failed: dict[Path, str] = {}
-    for path in {clip.path for clip in clips}:
+    hashes: dict[Path, str | None] = {}  # by path, since a long recording can have a thousand slices
+    failed: dict[str, list[str]] = defaultdict(list)
+    for clip in clips:
+        if clip.path in hashes:
+            continue
         try:
-            hashes[path] = file_sha256(path)
+            hashes[clip.path] = file_sha256(clip.path)
         except OSError as error:
-            failed[path] = error.strerror or str(error)
-    notes = [f"1 file skipped, it cannot be read ({failed[path]}): {path.name!r}" for path in sorted(failed)]
-    return [replace(clip, sha256=hashes[clip.path]) for clip in clips if clip.path in hashes], notes
+            hashes[clip.path] = None
+            failed[f"it cannot be read ({error.strerror or error})"].append(clip.path.name)
+    hashed = [replace(clip, sha256=sha256) for clip in clips if (sha256 := hashes[clip.path]) is not None]
+    return hashed, skip_notes(failed)
 
 
 def _without_duplicates(clips: list[Clip]) -> tuple[list[Clip], list[str]]:
@@ -136,17 +196,3 @@ def _difference(clip: Clip, kept: Clip) -> str:
     tasks = sorted({*clip.labels, *kept.labels})
     pairs = [(task, clip.labels.get(task, "none"), kept.labels.get(task, "none")) for task in tasks]
     return ", ".join(f"{task} {one} and {other}" for task, one, other in pairs if one != other)
-
-
-def _differences(manifest: Manifest) -> list[str]:
-    notes = []
-    for what, official in (manifest.expected or {}).items():
-        if what == "clips":
-            here = len(manifest.clips)
-        elif what == "speakers":
-            here = len(manifest.speakers)
-        else:
-            here = len(manifest.classes(what)) if what in manifest.tasks else 0
-        if here != official:
-            notes.append(f"{what}: {here} here, {official} in the official release")
-    return notes

@@ -18,8 +18,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sottovoce.corpora.layout import Corpus, Skip, read_files, whole_file
+from sottovoce.corpora.layout import Corpus, Skip, read_files, table_near, whole_file
 from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.corpora.table import read_text
 
 CORPUS = Corpus(
     name="librispeech",
@@ -31,6 +32,7 @@ CORPUS = Corpus(
     citation="Panayotov, Chen, Povey and Khudanpur, LibriSpeech: an ASR corpus based on public domain audio books, "
     "ICASSP 2015",
     split_rule="speaker",
+    companions=("speakers.txt", "books.txt", "chapters.txt", "*.trans.txt"),
 )
 
 SUBSETS = {  # utterances, speakers
@@ -66,7 +68,7 @@ def read(root: Path) -> Manifest:
         if speaker in genders:
             labels["gender"] = genders[speaker]
         if path.parent not in transcripts:
-            transcripts[path.parent] = _transcripts(path.with_name(f"{speaker}-{chapter}.trans.txt"))
+            transcripts[path.parent] = _transcripts(path.with_name(f"{speaker}-{chapter}.trans.txt"), notes)
         if path.stem in transcripts[path.parent]:
             labels["words"] = transcripts[path.parent][path.stem]
         return whole_file(root, path, labels)
@@ -94,21 +96,21 @@ def _expected(clips: Sequence[Clip]) -> Mapping[str, int] | None:
 
 def _genders(root: Path) -> tuple[dict[str, str], list[str]]:
     """Gender by speaker from SPEAKERS.TXT in `root` or above it, or none and a note."""
-    for table in (root / "SPEAKERS.TXT", root.absolute().parent / "SPEAKERS.TXT"):
-        if table.is_file():
-            break
-    else:
+    table = table_near(root, "SPEAKERS.TXT")
+    if table is None:
         return {}, ["no label gender, since SPEAKERS.TXT is neither in the folder nor above it"]
+    text, notes = read_text(table)
     genders = {}
-    for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in text.splitlines():
         columns = [column.strip() for column in line.split("|")]
-        if not line.startswith(";") and len(columns) >= 2 and columns[1] in _GENDERS:
-            genders[columns[0]] = _GENDERS[columns[1]]
-    return genders, []
+        if not line.startswith(";") and len(columns) >= 2 and columns[1].upper() in _GENDERS:
+            genders[columns[0]] = _GENDERS[columns[1].upper()]
+    return genders, notes
 
 
-def _transcripts(path: Path) -> dict[str, str]:
+def _transcripts(path: Path, notes: list[str]) -> dict[str, str]:
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return {utterance: words for utterance, _, words in (line.partition(" ") for line in lines)}
+    text, more = read_text(path)
+    notes += more
+    return {utterance: words.strip() for utterance, _, words in (line.partition(" ") for line in text.splitlines())}

@@ -30,7 +30,7 @@ from sottovoce.audio.level import rms
 from sottovoce.audio.spectrum import Wave
 from sottovoce.corpora import esc10, fsd50k, librispeech
 from sottovoce.corpora.cache import build_once, cache_folder
-from sottovoce.corpora.csv_file import read_table
+from sottovoce.corpora.csv_file import listed
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Clip, Manifest, split
 from sottovoce.errors import CorpusError
@@ -124,9 +124,9 @@ def mixed(root: Path, mixing: Mixing, cache: Path | None = None) -> Manifest:
     key = json.dumps([events.digest, speech.digest, asdict(mixing), VERSION])
     parent = (cache_folder() if cache is None else cache) / "mixtures"
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
-    folder = build_once(parent / name, lambda unfinished: build(unfinished, events, speech, mixing))
-    clips = read_table(folder / "metadata.csv", "file_name")
     notes = [*events.notes, *speech.notes]
+    folder = build_once(parent / name, lambda unfinished: build(unfinished, events, speech, mixing), notes)
+    clips = listed(folder / "metadata.csv", "file_name").clips
     return replace(assemble(CORPUS, folder, clips, notes), spec=f"mixtures:{root}", whole_clips=True)
 
 

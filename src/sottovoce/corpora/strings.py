@@ -25,7 +25,7 @@ from sottovoce.audio.level import normalise
 from sottovoce.audio.spectrum import Wave
 from sottovoce.corpora import fsdd
 from sottovoce.corpora.cache import build_once, cache_folder
-from sottovoce.corpora.csv_file import read_table
+from sottovoce.corpora.csv_file import listed
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.errors import CorpusError
@@ -83,8 +83,9 @@ def read(root: Path, cache: Path | None = None, seed: int = 0) -> Manifest:
     recordings = fsdd.read(root)
     parent = (cache_folder() if cache is None else cache) / "strings"
     name = f"{recordings.digest[:32]}-{seed}-{VERSION}"
-    folder = build_once(parent / name, lambda unfinished: build(unfinished, recordings, seed))
-    return assemble(CORPUS, root, read_table(folder / "metadata.csv", "file_name"), recordings.notes)
+    notes = [*recordings.notes]
+    folder = build_once(parent / name, lambda unfinished: build(unfinished, recordings, seed), notes)
+    return assemble(CORPUS, root, listed(folder / "metadata.csv", "file_name").clips, notes)
 
 
 def build(folder: Path, recordings: Manifest, seed: int = 0) -> None:

@@ -21,9 +21,10 @@ import numpy as np
 from sottovoce.arrays import read_array
 from sottovoce.audio import writer
 from sottovoce.corpora.cache import build_once, cache_folder
-from sottovoce.corpora.csv_file import read_table
+from sottovoce.corpora.csv_file import listed
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Manifest, file_sha256
+from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError, ModelError
 
 CORPUS = Corpus(
@@ -39,6 +40,7 @@ CORPUS = Corpus(
     expected={"clips": 5630, "event": 12, "speech": 2},
 )
 RATE = 44100
+ENDING = ".npy"
 
 _PARTS = {"train": "train", "val": "validation", "eval": "test"}
 _SPEECH = {"speech": "yes", "no_speech": "no"}
@@ -49,24 +51,32 @@ _COLUMNS = ("file_name", "event", "speech", "split")
 
 def read(root: Path, cache: Path | None = None) -> Manifest:
     """Manifest of the clips below `root`, written as sound to `cache` once; CorpusError for what is no sound."""
-    found = sorted(root.glob("final_data_npy_split/*/*/*/*.npy"))
+    below = walk(root, (ENDING,))
+    found = [path for path in below.sounds if _place(path)]
+    skipped = {f"it is not in {CORPUS.layout}": [p.relative_to(root).as_posix() for p in below.sounds if not _place(p)]}
+    notes = [*below.notes(), *(skip_notes(skipped) if len(found) < len(below.sounds) else [])]
     if not found:
-        raise CorpusError(f"{root} holds no recording of {CORPUS.title}; expected {CORPUS.layout}.")
+        reasons = "".join(f" ({note})" for note in notes)
+        raise CorpusError(f"{root} holds no recording of {CORPUS.title}{reasons}; expected {CORPUS.layout}.")
     digest = hashlib.sha256()
     for path in found:
         digest.update(f"{path.relative_to(root)} {file_sha256(path)}\n".encode())
     parent = (cache_folder() if cache is None else cache) / "tau"
-    folder = build_once(parent / digest.hexdigest()[:32], lambda unfinished: _write(unfinished, root, found))
-    return assemble(CORPUS, root, read_table(folder / "metadata.csv", "file_name"))
+    folder = build_once(parent / digest.hexdigest()[:32], lambda unfinished: _write(unfinished, found), notes)
+    return assemble(CORPUS, root, listed(folder / "metadata.csv", "file_name").clips, notes)
 
 
-def _write(folder: Path, root: Path, found: list[Path]) -> None:
+def _place(path: Path) -> tuple[str, str, str] | None:
+    """The folders of the part, the event and the half that an array is in; None if it is elsewhere."""
+    half, event, speech = ("", "", "", *path.absolute().parts)[-4:-1]
+    return (half, event, speech) if half in _PARTS and speech in _SPEECH else None
+
+
+def _write(folder: Path, found: list[Path]) -> None:
     rows = []
     for path in found:
-        half, event, speech = path.parts[-4:-1]
-        if half not in _PARTS or speech not in _SPEECH:
-            raise CorpusError(f"{path} is in no part or half that is known; expected {CORPUS.layout}.")
-        name = path.relative_to(root / "final_data_npy_split").with_suffix(".flac")
+        half, event, speech = _place(path) or ("", "", "")
+        name = Path(half, event, speech, path.name).with_suffix(".flac")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         writer.write(folder / name, _sound(path), RATE)
         rows.append((name.as_posix(), event, _SPEECH[speech], _PARTS[half]))

@@ -24,7 +24,7 @@ from sottovoce.audio import writer
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.corpora import espeak
 from sottovoce.corpora.cache import build_once, cache_folder
-from sottovoce.corpora.csv_file import read_table
+from sottovoce.corpora.csv_file import listed
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import CorpusError, MissingExtraError
@@ -115,8 +115,9 @@ def read(cache: Path | None = None, seed: int = 0) -> Manifest:
     Raises MissingExtraError when the synthesiser is not installed, CorpusError when it or the disk fails.
     """
     parent = (cache_folder() if cache is None else cache) / "voices"
-    folder = build_once(parent / f"{seed}-{VERSION}", lambda unfinished: build(unfinished, seed))
-    manifest = assemble(CORPUS, folder, read_table(folder / "metadata.csv", "file_name"))
+    notes: list[str] = []
+    folder = build_once(parent / f"{seed}-{VERSION}", lambda unfinished: build(unfinished, seed), notes)
+    manifest = assemble(CORPUS, folder, listed(folder / "metadata.csv", "file_name").clips, notes)
     return replace(manifest, spec=CORPUS.name)
 
 

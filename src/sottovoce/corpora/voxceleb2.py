@@ -17,8 +17,9 @@ from pathlib import Path
 
 from sottovoce.audio.io import ENDINGS
 from sottovoce.audio.m4a import ENDING
-from sottovoce.corpora.layout import Corpus, Skip, read_files, whole_file
+from sottovoce.corpora.layout import Corpus, Skip, read_files, table_near, whole_file
 from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.corpora.table import read_table
 
 CORPUS = Corpus(
     name="voxceleb2",
@@ -29,10 +30,12 @@ CORPUS = Corpus(
     licence="CC BY 4.0; the copyright of the videos stays with their owners",
     citation="Chung, Nagrani and Zisserman, VoxCeleb2: Deep Speaker Recognition, Interspeech 2018",
     split_rule="official",
+    companions=("vox2_meta.csv", "vox2_*.txt"),
 )
 
 SETS = {"train": (1092009, 5994), "test": (36237, 118)}  # utterances, speakers
 
+_ID = "VoxCeleb2 ID"
 _SPEAKER = re.compile(r"id\d{5}")
 _PARTS = {"dev": "train", "test": "test"}
 _GENDERS = {"f": "female", "m": "male"}
@@ -63,14 +66,12 @@ def _expected(clips: Sequence[Clip]) -> Mapping[str, int] | None:
 
 def _metadata(root: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """Gender and part by speaker from vox2_meta.csv in `root` or above it, or none and a note."""
-    for table in (root / "vox2_meta.csv", root.absolute().parent / "vox2_meta.csv"):
-        if table.is_file():
-            break
-    else:
+    table = table_near(root, "vox2_meta.csv")
+    if table is None:
         return {}, ["no label gender, since vox2_meta.csv is neither in the folder nor above it"]
-    known = {}
-    for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
-        columns = [column.strip() for column in re.split(r"[,\t]", line)]
-        if len(columns) >= 4 and _SPEAKER.fullmatch(columns[0]):
-            known[columns[0]] = (_GENDERS.get(columns[2], ""), _PARTS.get(columns[3], ""))
-    return known, []
+    _, rows, notes, _ = read_table(table, (_ID, "Gender", "Set"), "VoxCeleb2 ID,VGGFace2 ID,Gender,Set")
+    known = {
+        row.get(_ID, ""): (_GENDERS.get(row.get("Gender", "").lower(), ""), _PARTS.get(row.get("Set", "").lower(), ""))
+        for _, row in rows
+    }
+    return known, list(notes)

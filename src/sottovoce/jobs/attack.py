@@ -85,7 +85,7 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
         "corpus": {**corpus.describe(case.manifest, case.split), "test_clips": len(case.split.test)},
         "filter": {**system.description, "permit": list(case.permit)},
         "targets": [{"digest": target.digest, "task": target.task} for target in case.targets],
-        "notes": [*case.manifest.notes, *system.notes],
+        "notes": [*case.manifest.notes, *case.not_attacked(attributes), *system.notes],
         "scores": record.write_scores(ask.out, gathered.arrays),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES}
         | {"python": platform.python_version()},

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sottovoce.corpora import cache, catalogue
+from sottovoce.corpora.attackable import is_number, why_not
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.fragments import PREFIX, fragmented
 from sottovoce.corpora.manifest import Manifest, Split, split
@@ -21,7 +22,10 @@ def opened(spec: str, report: Report) -> tuple[Manifest, Sounds]:
 
 
 def check(spec: str, report: Report) -> tuple[dict[str, Any], bool]:
-    """What a corpus really holds, every file decoded, and whether all of it can be used."""
+    """What a corpus really holds, every file decoded, and whether all of it can be used.
+
+    Among the notes is everything that was skipped, and why a label cannot be attacked by the split that is the default.
+    """
     manifest, sounds = opened(spec, report)
     found = {
         "clips": len(manifest.clips),
@@ -31,9 +35,23 @@ def check(spec: str, report: Report) -> tuple[dict[str, Any], bool]:
         "digest": manifest.digest,
         "licence": manifest.licence,
         "expected": dict(manifest.expected) if manifest.expected else None,
-        "notes": list(manifest.notes),
+        "notes": [*manifest.notes, *_not_attackable(manifest)],
     }
     return found, not sounds.failed
+
+
+def _not_attackable(manifest: Manifest) -> list[str]:
+    try:
+        parts = split(manifest)
+    except CorpusError as error:
+        return [f"no split: {error}"]
+    reasons = {task: why_not(manifest, parts, task) for task in manifest.tasks}
+    numbers = [task for task in manifest.tasks if is_number(manifest, task)]
+    return [
+        f"the label {task!r} cannot be attacked by the split {parts.rule!r}: {reason}"
+        for task, reason in reasons.items()
+        if reason is not None and task not in numbers and all(task in clip.labels for clip in manifest.clips)
+    ] + [f"the label {task!r} is a number, which is estimated and not classified" for task in numbers]
 
 
 def text(found: Mapping[str, Any]) -> str:
