@@ -1,0 +1,99 @@
+"""FLAC: where one file ends and the next begins, and how long its sound is (RFC 9639)."""
+
+from __future__ import annotations
+
+import re
+from typing import BinaryIO
+
+from sottovoce.audio.ranges import Part, read_at
+from sottovoce.errors import AudioError
+
+_MOST_BLOCKS = 1000  # of metadata
+_STREAMINFO = 34  # bytes
+_TAIL = 1 << 16  # bytes before the end, where the last frame must begin unless frames may be longer
+_PIECE = 1 << 20
+_NEXT = re.compile(rb"fLaC[\0\x80]\0\0\x22|RI?F[FX4]....WAVE|OggS\0\x02", re.DOTALL)  # the beginning of a file
+_NEXT_BYTES = 12
+_BLOCK_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 << (n - 8) for n in range(8, 16)}}
+_EXTRA_RATE_BYTES = {12: 1, 13: 2, 14: 2}
+
+
+def begins(handle: BinaryIO, position: int) -> bool:
+    """Whether a FLAC file begins at `position`."""
+    return read_at(handle, position, 4) == b"fLaC"
+
+
+def walk(handle: BinaryIO, start: int, size: int) -> tuple[list[Part], int]:
+    """The FLAC file from `start` on, its length put right, and where it ends."""
+    info = read_at(handle, start + 8, _STREAMINFO)
+    first, is_last = start + 4, False
+    for _ in range(_MOST_BLOCKS):
+        block = read_at(handle, first, 4)
+        first += 4 + int.from_bytes(block[1:], "big")
+        is_last = len(block) < 4 or bool(block[0] & 0x80)
+        if is_last:
+            break
+    if not is_last or len(info) < _STREAMINFO or first >= size:
+        raise AudioError("damaged or cut off within its header; get the file again.")
+    stop = _next_file(handle, first, size)
+    claimed = int.from_bytes(info[13:18], "big") & (1 << 36) - 1
+    there = _length(handle, first, stop, info)
+    if there < claimed:
+        raise AudioError(f"its header claims {claimed} samples of sound but {there} are there; get the file again.")
+    field = 8 + 13
+    length = (info[13] & 0xF0) << 32 | there
+    patches = () if there == claimed else ((field, length.to_bytes(5, "big")),)
+    return [Part(start, stop, patches=patches)], stop
+
+
+def _next_file(handle: BinaryIO, position: int, size: int) -> int:
+    """Where another file begins behind `position`; `size` where none does."""
+    while position < size:
+        found = _NEXT.search(read_at(handle, position, _PIECE + _NEXT_BYTES))
+        if found:
+            return position + found.start()
+        position += _PIECE
+    return size
+
+
+def _length(handle: BinaryIO, first: int, stop: int, info: bytes) -> int:
+    """How many samples there are, by the number that the last frame has."""
+    longest = int.from_bytes(info[7:10], "big")
+    begin = max(first, stop - max(_TAIL, 2 * longest))
+    tail = read_at(handle, begin, stop - begin)
+    alike = read_at(handle, first, 4)
+    at = len(tail)
+    while (at := tail.rfind(alike[:2], 0, at + 1)) >= 0:
+        if (length := _end_of_frame(tail[at : at + 16], alike, info)) is not None:
+            return length
+        if not at:
+            break
+    raise AudioError("its last frame of sound is not to be found, so it is cut off or damaged; get the file again.")
+
+
+def _end_of_frame(header: bytes, alike: bytes, info: bytes) -> int | None:
+    """Samples up to the end of the frame with this header; None where it is none, or of another sound than `alike`."""
+    if len(header) < 6 or (header[2] ^ alike[2]) & 0x0F or (header[3] ^ alike[3]) & 0x0F:
+        return None
+    number_bytes = max(1, 8 - (header[4] ^ 0xFF).bit_length())  # coded like a character in UTF-8
+    number = header[4] & (0x7F if number_bytes == 1 else 0xFF >> (number_bytes + 1))
+    for byte in header[5 : 4 + number_bytes]:
+        number = number << 6 | byte & 0x3F
+    at, size_code = 4 + number_bytes, header[2] >> 4
+    extra = {6: 1, 7: 2}.get(size_code, 0)
+    samples = int.from_bytes(header[at : at + extra], "big") + 1 if extra else _BLOCK_SIZES.get(size_code)
+    at += extra + _EXTRA_RATE_BYTES.get(header[2] & 0x0F, 0)
+    if samples is None or at >= len(header) or _crc(header[:at]) != header[at]:
+        return None
+    varies = bool(header[1] & 1)
+    return (number if varies else number * int.from_bytes(info[2:4], "big")) + samples
+
+
+def _crc(content: bytes) -> int:
+    """The CRC-8 of a frame's header: x^8 + x^2 + x + 1."""
+    crc = 0
+    for byte in content:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
+    return crc
