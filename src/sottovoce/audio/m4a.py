@@ -57,7 +57,20 @@ def decoded(path: str | os.PathLike[str], name: str, container: str) -> Iterator
     with tempfile.TemporaryDirectory(prefix="sottovoce-") as scratch:
         wav = Path(scratch) / "decoded.wav"
         source = f"file:{os.path.abspath(path)}"
-        takes = ["-nostdin", "-xerror", "-v", "error", "-protocol_whitelist", "file", "-f", container, "-i", source, "-map", "0:a"]
+        takes = [
+            "-nostdin",
+            "-xerror",
+            "-v",
+            "error",
+            "-protocol_whitelist",
+            "file",
+            "-f",
+            container,
+            "-i",
+            source,
+            "-map",
+            "0:a",
+        ]
         gives = ["-map_metadata", "-1", "-c:a", "pcm_s16le", "-fs", str(MOST_BYTES), "-f", "wav", str(wav)]
         _run([ffmpeg, *takes, *gives], name)
         if not wav.is_file():
