@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
+from functools import cache
 from typing import BinaryIO
 
+import numpy as np
+
+from sottovoce.audio.mp3 import after_tags
+from sottovoce.audio.mp3 import begins as mpeg_begins
 from sottovoce.audio.ranges import Part, read_at
 from sottovoce.errors import AudioError
 
@@ -12,8 +17,9 @@ _MOST_BLOCKS = 1000  # of metadata
 _STREAMINFO = 34  # bytes
 _TAIL = 1 << 16  # bytes before the end, where the last frame must begin unless frames may be longer
 _PIECE = 1 << 20
-_NEXT = re.compile(rb"fLaC[\0\x80]\0\0\x22|RI?F[FX4]....WAVE|OggS\0\x02", re.DOTALL)  # the beginning of a file
-_NEXT_BYTES = 12
+_IGNORED_BYTES = 512  # after the last frame
+_BEGINNINGS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22", b"OggS\0\x02", b"RIFF", b"RF64")  # of another file
+_WAVE = 8  # where WAV files have their name, behind the last two
 _BLOCK_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 << (n - 8) for n in range(8, 16)}}
 _EXTRA_RATE_BYTES = {12: 1, 13: 2, 14: 2}
 
@@ -37,7 +43,7 @@ def walk(handle: BinaryIO, start: int, size: int) -> tuple[list[Part], int]:
         raise AudioError("damaged or cut off within its header; get the file again.")
     stop = _next_file(handle, first, size)
     claimed = int.from_bytes(info[13:18], "big") & (1 << 36) - 1
-    there = _length(handle, first, stop, info)
+    there, stop = _last_frame(handle, first, stop, info)
     if there < claimed:
         raise AudioError(f"its header claims {claimed} samples of sound but {there} are there; get the file again.")
     field = 8 + 13
@@ -49,25 +55,37 @@ def walk(handle: BinaryIO, start: int, size: int) -> tuple[list[Part], int]:
 def _next_file(handle: BinaryIO, position: int, size: int) -> int:
     """Where another file begins behind `position`; `size` where none does."""
     while position < size:
-        found = _NEXT.search(read_at(handle, position, _PIECE + _NEXT_BYTES))
+        piece = read_at(handle, position, _PIECE + _WAVE + 4)
+        found = []
+        for beginning in _BEGINNINGS:
+            at = piece.find(beginning)
+            while at >= 0 and len(beginning) == 4 and piece[at + _WAVE : at + _WAVE + 4] != b"WAVE":
+                at = piece.find(beginning, at + 1)
+            found += [at] if at >= 0 else []
         if found:
-            return position + found.start()
+            return position + min(found)
         position += _PIECE
     return size
 
 
-def _length(handle: BinaryIO, first: int, stop: int, info: bytes) -> int:
-    """How many samples there are, by the number that the last frame has."""
+def _last_frame(handle: BinaryIO, first: int, stop: int, info: bytes) -> tuple[int, int]:
+    """How many samples there are, by the number that the last frame has, and where that frame ends."""
     longest = int.from_bytes(info[7:10], "big")
     begin = max(first, stop - max(_TAIL, 2 * longest))
     tail = read_at(handle, begin, stop - begin)
     alike = read_at(handle, first, 4)
-    at = len(tail)
-    while (at := tail.rfind(alike[:2], 0, at + 1)) >= 0:
-        if (length := _end_of_frame(tail[at : at + 16], alike, info)) is not None:
-            return length
-        if not at:
+    at = tail.rfind(alike[:2])
+    while at >= 0:
+        length = _end_of_frame(tail[at : at + 16], alike, info)
+        if length is not None and not _crc16(tail[at:]):
+            return length, stop
+        if length is not None:
+            for end in reversed([begin + at + size for size in _whole_frames(tail[at:])]):
+                after = after_tags(handle, end)
+                if stop - after <= _IGNORED_BYTES or mpeg_begins(handle, after):
+                    return length, end
             break
+        at = tail.rfind(alike[:2], 0, at + 1)
     raise AudioError("its last frame of sound is not to be found, so it is cut off or damaged; get the file again.")
 
 
@@ -83,13 +101,13 @@ def _end_of_frame(header: bytes, alike: bytes, info: bytes) -> int | None:
     extra = {6: 1, 7: 2}.get(size_code, 0)
     samples = int.from_bytes(header[at : at + extra], "big") + 1 if extra else _BLOCK_SIZES.get(size_code)
     at += extra + _EXTRA_RATE_BYTES.get(header[2] & 0x0F, 0)
-    if samples is None or at >= len(header) or _crc(header[:at]) != header[at]:
+    if samples is None or at >= len(header) or _crc8(header[:at]) != header[at]:
         return None
     varies = bool(header[1] & 1)
     return (number if varies else number * int.from_bytes(info[2:4], "big")) + samples
 
 
-def _crc(content: bytes) -> int:
+def _crc8(content: bytes) -> int:
     """The CRC-8 of a frame's header: x^8 + x^2 + x + 1."""
     crc = 0
     for byte in content:
@@ -97,3 +115,32 @@ def _crc(content: bytes) -> int:
         for _ in range(8):
             crc = crc << 1 ^ (0x107 if crc & 0x80 else 0)
     return crc
+
+
+@cache
+def _crc16_table() -> list[int]:
+    """The CRC-16 of a frame, x^16 + x^15 + x^2 + 1, of every two bytes."""
+    crc = np.arange(1 << 16, dtype=np.uint32)
+    for _ in range(16):
+        crc = (crc << 1 ^ np.where(crc & 0x8000, 0x8005, 0)) & 0xFFFF
+    table: list[int] = crc.tolist()
+    return table
+
+
+def _crc16(content: bytes) -> int:
+    """The CRC-16 of `content`: 0 for a whole frame, which ends with that of the rest."""
+    table, crc = _crc16_table(), 0
+    for word in np.frombuffer(bytes(len(content) % 2) + content, ">u2").tolist():  # zeros at the start change nothing
+        crc = table[crc ^ word]
+    return crc
+
+
+def _whole_frames(content: bytes) -> Iterator[int]:
+    """How many bytes of `content` may be a whole frame, shortest first."""
+    crc = 0
+    for size, byte in enumerate(content, start=1):
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = crc << 1 ^ (0x18005 if crc & 0x8000 else 0)
+        if not crc:
+            yield size

@@ -42,6 +42,8 @@ _PIECE_SAMPLES = 2**20  # decoded at once, over all channels: 4 MiB
 _FILE_BUFFER = 1 << 16
 _LATE_SAMPLES = 4608  # that a decoder may lack at the end: one block, or two frames, of the largest kinds
 _MOST_FRAMES_PER_BYTE = 8192  # the densest there is: a FLAC block of silence, 65535 frames in some 10 bytes
+_MOST_KNOWN = 64
+_known_parts: dict[tuple[int, ...], list[Part]] = {}
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, list[_Sect
         _check_is_file(path)
         with _decodable(path, name) as decodable, open(decodable, "rb", buffering=_FILE_BUFFER) as handle:
             size = os.fstat(handle.fileno()).st_size
-            try:
-                found = parts(handle, size)
-            except AudioError as error:
-                raise AudioError(f"{name}: {error}") from error
             sections = []
-            for part in found:
+            for part in _parts(name, handle):
                 with _decoder(handle, part) as sound:
                     _check_header(name, sound, size, part)
                     sections.append(_Section(part, sound.samplerate, sound.channels, sound.frames))
@@ -134,6 +132,22 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, list[_Sect
     except soundfile.LibsndfileError as error:
         reason = error.error_string.strip(" .") or "the data make no sense"
         raise AudioError(f"{name}: damaged or cut off ({reason}); get or make the file again.") from error
+
+
+def _parts(name: str, handle: BinaryIO) -> list[Part]:
+    """The parts of a file; remembered, since many slices of one long recording are read one after the other."""
+    status = os.fstat(handle.fileno())
+    key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    found = _known_parts.get(key)
+    if found is None:
+        try:
+            found = parts(handle, status.st_size)
+        except AudioError as error:
+            raise AudioError(f"{name}: {error}") from error
+        if len(_known_parts) >= _MOST_KNOWN:
+            _known_parts.clear()
+        _known_parts[key] = found
+    return found
 
 
 @contextmanager

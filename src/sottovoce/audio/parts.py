@@ -17,6 +17,7 @@ from sottovoce.errors import AudioError
 _MOST_PARTS = 1000
 _MOST_CHUNKS = 1000  # of a WAV file, before and after its sound
 _IGNORED_BYTES = 512  # after the last part: tags and padding
+_FILES = (b"RIFF", b"RIFX", b"RF64", b"OggS", b"fLaC")  # no chunks, but files that follow
 _MPEG_LAYER_3 = 0x55  # a WAV file's name for MP3
 _UNKNOWN = 0xFFFFFFFF
 
@@ -35,6 +36,7 @@ def parts(handle: BinaryIO, size: int) -> list[Part]:
             raise AudioError(f"more than {_MOST_PARTS} parts that do not continue each other; convert it to WAV.")
     if not found:
         raise AudioError("not WAV, FLAC, OGG or MP3 sound, by its first bytes; convert it to one of these.")
+    position = min(mp3.after_tags(handle, position), size)
     if size - position > _IGNORED_BYTES and not _is_zero(handle, position):
         raise AudioError(
             f"{size - position} bytes after its {position} bytes of sound are neither sound nor a tag, so part of it "
@@ -107,7 +109,7 @@ def _after_chunks(handle: BinaryIO, position: int, size: int) -> int:
         after = position + 8 + int.from_bytes(chunk[4:], "little")
         if len(chunk) < 8 or not (chunk[:4].isascii() and chunk[:4].decode().isprintable()) or after > size:
             return position
-        if chunk[:4] in (b"RIFF", b"RIFX", b"RF64"):
+        if chunk[:4] in _FILES:
             return position
         position = min(after + after % 2, size)
     return position

@@ -77,7 +77,9 @@ def protect(
     def one(sound: Path, target: Path) -> float | None:
         """Seconds of sound protected; None where that was done before."""
         if first[target] != sound:
-            raise AudioError(f"{str(sound)!r}: its output is that of {str(first[target])!r} too; rename one.")
+            raise AudioError(
+                f"{str(sound)!r}: its output is that of {str(first[target])!r} too; rename one, or all by --rename."
+            )
         original = _digest_of(sound) if receipts else ""
         if receipts and _is_file(target) and receipts.has(receipt(original, target, settings)):
             return None
