@@ -120,9 +120,9 @@ def _crc8(content: bytes) -> int:
 @cache
 def _crc16_table() -> list[int]:
     """The CRC-16 of a frame, x^16 + x^15 + x^2 + 1, of every two bytes."""
-    crc = np.arange(1 << 16, dtype=np.uint32)
+    crc = np.arange(1 << 16)
     for _ in range(16):
-        crc = (crc << 1 ^ np.where(crc & 0x8000, 0x8005, 0)) & 0xFFFF
+        crc = (crc << 1 ^ (crc >> 15 & 1) * 0x18005) & 0xFFFF
     table: list[int] = crc.tolist()
     return table
 
