@@ -63,8 +63,9 @@ def _weights(piece: Channels, block: int) -> NDArray[np.float32]:
     count = piece.shape[1]
     filled = np.pad(piece, ((0, -len(piece) % block), (0, 0)), mode="edge").reshape(-1, block, count)
     change = np.diff(filled, axis=1)  # of little power where a sound is low, such as hum
-    power = np.square(change).sum(axis=1)
-    cancels = np.square(change.mean(axis=2)).sum(axis=1) * count**2 < _LEAST_SHARE * power.sum(axis=1)
+    power = np.einsum("btc,btc->bc", change, change)
+    added = change @ np.ones(count, np.float32)  # `count` times the mean
+    cancels = np.einsum("bt,bt->b", added, added) < _LEAST_SHARE * power.sum(axis=1)
     strong = (power >= _STRONG * power.max(axis=1, keepdims=True)).argmax(axis=1)
     alike = np.full((len(power), count), np.float32(1.0 / count))
     return np.where(cancels[:, None], np.eye(count, dtype=np.float32)[strong], alike)

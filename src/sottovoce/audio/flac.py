@@ -7,6 +7,7 @@ from functools import cache
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sottovoce.audio.mp3 import after_tags
 from sottovoce.audio.mp3 import begins as mpeg_begins
@@ -18,6 +19,7 @@ _STREAMINFO = 34  # bytes
 _TAIL = 1 << 16  # bytes before the end, where the last frame must begin unless frames may be longer
 _PIECE = 1 << 20
 _IGNORED_BYTES = 512  # after the last frame
+_CRC_WORDS = 32
 _BEGINNINGS = (b"fLaC\0\0\0\x22", b"fLaC\x80\0\0\x22", b"OggS\0\x02", b"RIFF", b"RF64")  # of another file
 _WAVE = 8  # where WAV files have their name, behind the last two
 _BLOCK_SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 << (n - 8) for n in range(8, 16)}}
@@ -118,20 +120,34 @@ def _crc8(content: bytes) -> int:
 
 
 @cache
-def _crc16_table() -> list[int]:
-    """The CRC-16 of a frame, x^16 + x^15 + x^2 + 1, of every two bytes."""
-    crc = np.arange(1 << 16)
+def _crc16_tables() -> tuple[NDArray[np.int64], list[int]]:
+    """What the CRC-16 of a frame, x^16 + x^15 + x^2 + 1, becomes after two bytes of zeros, and after `_CRC_WORDS` such.
+
+    Two other bytes are first added to it.
+    """
+    one = np.arange(1 << 16)
     for _ in range(16):
-        crc = (crc << 1 ^ (crc >> 15 & 1) * 0x18005) & 0xFFFF
-    table: list[int] = crc.tolist()
-    return table
+        one = (one << 1 ^ (one >> 15 & 1) * 0x18005) & 0xFFFF
+    many = one
+    for _ in range(_CRC_WORDS - 1):
+        many = one[many]
+    return one, many.tolist()
 
 
 def _crc16(content: bytes) -> int:
-    """The CRC-16 of `content`: 0 for a whole frame, which ends with that of the rest."""
-    table, crc = _crc16_table(), 0
-    for word in np.frombuffer(bytes(len(content) % 2) + content, ">u2").tolist():  # zeros at the start change nothing
-        crc = table[crc ^ word]
+    """The CRC-16 of `content`: 0 for a whole frame, which ends with that of the rest.
+
+    It is linear: blocks of words side by side, then the sum of what each becomes by the end.
+    """
+    one, many = _crc16_tables()
+    padding = bytes(-len(content) % (2 * _CRC_WORDS))  # zeros at the start change nothing
+    words = np.frombuffer(padding + content, ">u2").reshape(-1, _CRC_WORDS)
+    crcs = np.zeros(len(words), np.int64)
+    for word in words.T:
+        crcs = one[crcs ^ word]
+    crc = 0
+    for block in crcs.tolist():
+        crc = many[crc] ^ block
     return crc
 
 
