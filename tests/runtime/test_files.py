@@ -1,8 +1,11 @@
 """Laws of protecting files: what can be done is done, what cannot is named, and no original is written over."""
 
+import csv
 import io as bytes_io
 import os
+import re
 import resource
+import shutil
 import threading
 from dataclasses import replace
 
@@ -15,6 +18,13 @@ from sottovoce.errors import AudioError, ConfigError
 from sottovoce.runtime.files import protect, protect_stream
 
 RATE = 16000
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(folder))
+    return folder
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
@@ -89,6 +99,17 @@ def test_two_files_of_one_output_are_not_mixed_up(tiny, tmp_path):
     assert "rename one" in outcome.failed[tmp_path / "in" / "a.wav"]
 
 
+@pytest.mark.parametrize("names", [("A.wav", "a.wav"), ("caf\u00e9.wav", "cafe\u0301.wav")])
+def test_names_that_a_disk_does_not_tell_apart_are_not_mixed_up(tiny, tmp_path, monkeypatch, names):
+    for name in names:
+        record(tmp_path / "in" / name)
+    assert len(protect(tiny, tmp_path / "in", tmp_path / "out").done) == 2
+    monkeypatch.setattr("sottovoce.runtime.files._tells_names_apart", lambda folder: False)
+    outcome = protect(tiny, tmp_path / "in", tmp_path / "other")
+    assert len(outcome.done + outcome.finished) == 1 and len(outcome.failed) == 1
+    assert "rename one" in next(iter(outcome.failed.values()))
+
+
 def test_what_was_there_before_is_replaced(tiny, tmp_path):
     (tmp_path / "b.wav").write_bytes(b"old")
     protect(tiny, record(tmp_path / "a.wav"), tmp_path / "b.wav")
@@ -119,18 +140,41 @@ def test_the_output_of_another_filter_is_not_taken_for_finished(tiny, codebook, 
     filters = [tiny, codebook, codebook.permitting(["word"]), codebook.constant(2), replace(tiny, digest="")]
     for filter_ in filters:
         assert len(protect(filter_, source, out).done) == 1
-    assert len(protect(tiny, source, out).done) == 1
+    assert len(protect(filters[-1], source, out).done) == 1, "nobody can tell what filter this is"
     assert len(protect(tiny, source, out, 8000).done) == 1
     soundfile.write(out / "a.wav", noise(100), RATE)  # somebody else's
     assert len(protect(tiny, source, out, 8000).done) == 1
 
 
-def test_the_comment_tells_the_filter_and_nothing_of_the_sound(tiny, tmp_path):
-    for name in ("a.wav", "b.wav"):
-        record(tmp_path / name, 3000 + 1000 * (name == "b.wav"))
-        protect(tiny, tmp_path / name, tmp_path / f"out-{name}")
-    comments = {soundfile.SoundFile(tmp_path / f"out-{name}").comment for name in ("a.wav", "b.wav")}
-    assert len(comments) == 1 and comments.pop().startswith("sottovoce ")
+def test_contents_and_not_dates_tell_what_is_finished(tiny, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    soundfile.write(record(source / "a.flac"), noise(3000, 1), RATE)
+    protect(tiny, source, out)
+    before = (out / "a.flac").read_bytes()
+    os.utime(source / "a.flac", (2e9, 2e9))
+    assert protect(tiny, source, out).finished == [out / "a.flac"], "the same contents with a newer date"
+    soundfile.write(source / "a.flac", noise(3000, 2), RATE)
+    os.utime(source / "a.flac", (1e9, 1e9))
+    assert protect(tiny, source, out).done == [out / "a.flac"], "other contents with an older date"
+    assert (out / "a.flac").read_bytes() != before
+
+
+def test_a_cache_that_cannot_be_used_costs_nothing_but_time(tiny, tmp_path, cache, monkeypatch):
+    record(tmp_path / "in" / "a.wav")
+    (cache / "protected").write_text("in the way")
+    for _ in range(2):
+        assert len(protect(tiny, tmp_path / "in", tmp_path / "out").done) == 1
+    monkeypatch.delenv("SOTTOVOCE_CACHE")
+    monkeypatch.setattr("pathlib.Path.home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    assert len(protect(tiny, tmp_path / "in", tmp_path / "out").done) == 1
+
+
+def test_receipts_tell_no_names(tiny, tmp_path, cache):
+    record(tmp_path / "in" / "anna.wav")
+    protect(tiny, tmp_path / "in", tmp_path / "out")
+    (kept,) = (cache / "protected").iterdir()
+    assert set(kept.read_text()) <= set("0123456789abcdef\n")
+    assert kept.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("workers", [2, 8])
@@ -181,6 +225,82 @@ def test_nothing_to_do_is_said(tiny, tmp_path):
         protect(tiny, tmp_path / "none.wav", tmp_path / "out.wav")
 
 
+# Names and formats that tell nothing
+
+
+def test_one_rate_and_one_format_for_all(tiny, tmp_path):
+    for name, rate in (("a.wav", 8000), ("b.flac", 44100), ("c.mp3", 16000)):
+        record(tmp_path / "in" / name, 8000, rate)
+    protect(tiny, tmp_path / "in", tmp_path / "out", 16000, format_="flac")
+    assert names(tmp_path / "out") == ["a.flac", "b.flac", "c.flac"]
+    assert {soundfile.info(path).samplerate for path in (tmp_path / "out").iterdir()} == {16000}
+    with pytest.raises(ConfigError, match="wav, flac, ogg"):
+        protect(tiny, tmp_path / "in", tmp_path / "out", format_="mp3")
+    with pytest.raises(ConfigError, match=r"ending \.ogg"):
+        protect(tiny, tmp_path / "in" / "a.wav", tmp_path / "x.wav", format_="ogg")
+
+
+def test_renamed_outputs_tell_neither_names_nor_folders_nor_order(tiny, tmp_path):
+    source, out, table = tmp_path / "in", tmp_path / "out", tmp_path / "mapping.csv"
+    for number in range(12):
+        soundfile.write(record(source / f"person {number}" / "angry.WAV"), noise(3000, number), RATE)
+    outcome = protect(tiny, source, out, rename=table)
+    assert all(re.fullmatch(r"[0-9a-f]{16}\.wav", name) for name in names(out)) and len(names(out)) == 12
+    assert [path.name for path in outcome.done] == names(out), "made in the order of the new names"
+    rows = list(csv.reader(table.open(newline="")))
+    assert rows[0] == ["original", "output"] and table.stat().st_mode & 0o077 == 0
+    assert [row[0] for row in rows[1:]] == sorted(f"person {number}/angry.WAV" for number in range(12))
+    assert [row[1] for row in rows[1:]] != sorted(row[1] for row in rows[1:])
+    protect(tiny, source, tmp_path / "named")
+    for original, name in rows[1:]:
+        assert (out / name).read_bytes() == (tmp_path / "named" / original).read_bytes()
+
+
+def test_a_second_run_keeps_the_names_it_gave(tiny, tmp_path):
+    source, out, table = tmp_path / "in", tmp_path / "out", tmp_path / "mapping.csv"
+    record(source / "a.wav")
+    protect(tiny, source, out, rename=table)
+    record(source / "b.wav")
+    again = protect(tiny, source, out, rename=table)
+    assert len(again.finished) == len(again.done) == 1 and len(names(out)) == 2
+
+
+@pytest.mark.parametrize("content", ["", "original,output\na.wav,../../b.wav\n", "my,table\n1,2\n", '"'])
+def test_a_table_that_is_not_ours_is_not_written_over(tiny, tmp_path, content):
+    record(tmp_path / "in" / "a.wav")
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(ConfigError, match="choose a new file"):
+        protect(tiny, tmp_path / "in", tmp_path / "out", rename=tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == content and not (tmp_path / "out").exists()
+
+
+def test_the_table_is_kept_apart(tiny, tmp_path):
+    record(tmp_path / "in" / "a.wav")
+    with pytest.raises(ConfigError, match="keep it elsewhere"):
+        protect(tiny, tmp_path / "in", tmp_path / "out", rename=tmp_path / "out" / "t.csv")
+    with pytest.raises(ConfigError, match="choose another file"):
+        protect(tiny, tmp_path / "in", tmp_path / "out", rename=tmp_path / "none" / "t.csv")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])
+def test_equal_sound_gives_equal_bytes_whatever_the_original_says_of_itself(tiny, tmp_path, ending):
+    sound = noise(30_000)
+    for number in range(2):
+        with soundfile.SoundFile(tmp_path / f"{number}.{ending}", "w", RATE, 1) as file:
+            if number:
+                file.title, file.artist, file.comment, file.date = "patient 4711", "Anna", "private", "1984"
+            file.write(sound)
+    if ending == "ogg":
+        shutil.copy(tmp_path / "0.ogg", tmp_path / "1.ogg")  # the encoder is not exact
+    contents = []
+    for number in (0, 1, 1):
+        protect(tiny, tmp_path / f"{number}.{ending}", tmp_path / f"out.{ending}")
+        contents.append((tmp_path / f"out.{ending}").read_bytes())
+    assert len(set(contents)) == 1
+    assert not any(word in contents[0] for word in (b"4711", b"Anna", b"private", b"1984"))
+
+
 # Failures
 
 
@@ -223,14 +343,31 @@ def test_a_file_where_a_folder_must_be_is_said(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 48000])
-@pytest.mark.parametrize("odd", [b"", b"!"])
-def test_a_stream_of_pcm_is_filtered_like_the_sound_it_is(tiny, sample_rate, odd):
+def test_a_stream_of_pcm_is_filtered_like_the_sound_it_is(tiny, sample_rate):
     coded = (noise(90_001) * 2**15).astype("<i2")
     out = bytes_io.BytesIO()
-    seconds = protect_stream(tiny, bytes_io.BytesIO(coded.tobytes() + odd), out, sample_rate)
-    assert seconds == 90_001 / sample_rate
+    assert protect_stream(tiny, bytes_io.BytesIO(coded.tobytes()), out, sample_rate) == 90_001 / sample_rate
     expected = tiny.filter(coded.astype(np.float32) / np.float32(2**15), sample_rate)
     assert np.abs(np.frombuffer(out.getvalue(), "<i2") / 2**15 - expected).max() <= 2.0**-15
+
+
+@pytest.mark.parametrize("samples", [0, 1, 3, 5000])
+def test_half_a_sample_at_the_end_is_told_once_all_is_out(tiny, samples):
+    coded = (noise(samples) * 2**15).astype("<i2").tobytes()
+    out = bytes_io.BytesIO()
+    with pytest.raises(AudioError, match="within a sample"):
+        protect_stream(tiny, bytes_io.BytesIO(coded + b"!"), out, RATE)
+    assert len(out.getvalue()) == len(coded)
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "aiff", "au", "w64"])
+@pytest.mark.parametrize("size", [1, 5, 1 << 16])
+def test_a_sound_file_is_not_taken_for_raw_sound(tiny, tmp_path, ending, size):
+    soundfile.write(tmp_path / f"a.{ending}", noise(3000), RATE)
+    out = bytes_io.BytesIO()
+    with pytest.raises(AudioError, match="is a sound file"):
+        protect_stream(tiny, Dribs((tmp_path / f"a.{ending}").read_bytes(), size), out, RATE)
+    assert out.getvalue() == b""
 
 
 def test_a_stream_that_comes_in_dribs_is_the_same(tiny):

@@ -3,10 +3,11 @@
 A header is believed only after it has been checked, and nothing is ever allocated by what it claims: a sound is decoded
 in pieces of bounded size, whether it is wanted whole (`read`) or in parts (`blocks`).
 
-A file that was cut off in its second half is read as far as it goes, where the decoder can (PCM WAV, MP3); one whose
-header claims more than twice what is there is refused, and so is a file whose length its header leaves open.
+A file is read whole or refused: where it is several files joined into one, all of them are read, at the rate of the
+first. A WAV or MP3 file that was cut off in its second half is read as far as it goes; one whose header claims more
+than twice what is there is refused.
 
-M4A is read too, where ffmpeg is installed.
+M4A and some other formats are read too, where ffmpeg is installed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 import soundfile
@@ -24,6 +25,9 @@ from numpy.typing import NDArray
 
 from sottovoce.audio import m4a
 from sottovoce.audio.blocks import regrouped, resampled
+from sottovoce.audio.channels import mixed
+from sottovoce.audio.parts import parts
+from sottovoce.audio.ranges import Part, PartFile
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.errors import AudioError, ConfigError
 
@@ -35,8 +39,11 @@ LONGEST_S = 24 * 3600.0
 
 _LOUDEST = 1e6  # 120 dB over full scale: beyond it a float sample is damage, not sound
 _PIECE_SAMPLES = 2**20  # decoded at once, over all channels: 4 MiB
-_MOST_CHUNKS = 1000  # of a WAV header, looked through for the one that holds the sound
+_FILE_BUFFER = 1 << 16
+_LATE_SAMPLES = 4608  # that a decoder may lack at the end: one block, or two frames, of the largest kinds
 _MOST_FRAMES_PER_BYTE = 8192  # the densest there is: a FLAC block of silence, 65535 frames in some 10 bytes
+_MOST_KNOWN = 64
+_known_parts: dict[tuple[int, ...], list[Part]] = {}
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,13 @@ class AudioInfo:
 
 
 def info(path: str | os.PathLike[str]) -> AudioInfo:
-    """What the sound file at `path` holds, by its checked header; AudioError if it is not usable."""
-    with _opened(path) as sound:
-        return AudioInfo(sound.samplerate, sound.channels, sound.frames / sound.samplerate)
+    """What the sound file at `path` holds, by its checked headers; AudioError if it is not usable.
+
+    Where it is several files joined into one, the rate and the channels are those of the first.
+    """
+    with _opened(path) as (_, sections):
+        first = sections[0]
+        return AudioInfo(first.sample_rate, first.channels, sum(section.duration_s for section in sections))
 
 
 def read(
@@ -63,8 +74,9 @@ def read(
 ) -> Wave:
     """The sound at `path`, from `start_s` for `duration_s` (to the end if None) -> mono [T] at `sample_rate` Hz.
 
-    Mono is the mean of the channels. NaN, infinities and samples beyond 120 dB over full scale become 0. A slice that
-    reaches past the end stops there; AudioError if it starts past the end, or if the file is not usable.
+    Mono is the mean of the channels, or, where they cancel each other, one of them (`channels.mixed`). NaN, infinities
+    and samples beyond 120 dB over full scale become 0. A slice that reaches past the end stops there; AudioError if it
+    starts past the end, or if the file is not usable.
     """
     return np.concatenate(list(_pieces(path, sample_rate, start_s, duration_s)))
 
@@ -85,18 +97,36 @@ def file_name(path: str | os.PathLike[str]) -> str:
     return repr(os.fspath(path))
 
 
+@dataclass(frozen=True)
+class _Section:
+    """A part of a file and what its header says: `frames` are samples in each channel."""
+
+    part: Part
+    sample_rate: int
+    channels: int
+    frames: int
+
+    @property
+    def duration_s(self) -> float:
+        return self.frames / self.sample_rate
+
+
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
-    """The decoder of a file whose header has been checked; whatever goes wrong until it is closed is an AudioError."""
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, list[_Section]]]:
+    """A file and its sections, their headers checked; whatever goes wrong until it is closed is an AudioError."""
     name = file_name(path)
     try:
         _check_is_file(path)
-        with _decodable(path, name) as decodable, open(decodable, "rb", buffering=0) as handle:
-            _check_container(name, handle)
-            handle.seek(0)
-            with soundfile.SoundFile(handle.fileno(), closefd=False) as sound:
-                _check_header(name, sound, os.fstat(handle.fileno()).st_size)
-                yield sound
+        with _decodable(path, name) as decodable, open(decodable, "rb", buffering=_FILE_BUFFER) as handle:
+            size = os.fstat(handle.fileno()).st_size
+            sections = []
+            for part in _parts(name, handle):
+                with _decoder(handle, part) as sound:
+                    _check_header(name, sound, size, part)
+                    sections.append(_Section(part, sound.samplerate, sound.channels, sound.frames))
+            if sum(section.duration_s for section in sections) > LONGEST_S:
+                raise AudioError(f"{name}: it lasts more than {LONGEST_S / 3600:.0f} hours; cut it up.")
+            yield handle, sections
     except OSError as error:
         raise AudioError(f"{name}: cannot be read ({error.strerror}); check its name and your right to it.") from error
     except soundfile.LibsndfileError as error:
@@ -104,15 +134,43 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[soundfile.SoundFile]:
         raise AudioError(f"{name}: damaged or cut off ({reason}); get or make the file again.") from error
 
 
+def _parts(name: str, handle: BinaryIO) -> list[Part]:
+    """The parts of a file; remembered, since many slices of one long recording are read one after the other."""
+    status = os.fstat(handle.fileno())
+    key = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    found = _known_parts.get(key)
+    if found is None:
+        try:
+            found = parts(handle, status.st_size)
+        except AudioError as error:
+            raise AudioError(f"{name}: {error}") from error
+        if len(_known_parts) >= _MOST_KNOWN:
+            _known_parts.clear()
+        _known_parts[key] = found
+    return found
+
+
+@contextmanager
+def _decoder(handle: BinaryIO, part: Part) -> Iterator[soundfile.SoundFile]:
+    """The decoder of one part; OSError, when it is done with, if the part could not be read."""
+    file = PartFile(handle, part)
+    try:
+        with soundfile.SoundFile(file) as sound:
+            yield sound
+    finally:
+        if file.error is not None:
+            raise file.error
+
+
 @contextmanager
 def _decodable(path: str | os.PathLike[str], name: str) -> Iterator[str | os.PathLike[str]]:
     """The file itself, or, where another program has to decode it, what that program made of it."""
     with open(path, "rb") as file:
-        start = file.read(12)
-    if not m4a.is_m4a(start):
+        container = m4a.demuxer(file.read(12))
+    if container is None:
         yield path
         return
-    with m4a.decoded(path, name) as wav:
+    with m4a.decoded(path, name, container) as wav:
         yield wav
 
 
@@ -126,38 +184,7 @@ def _check_is_file(path: str | os.PathLike[str]) -> None:
         raise AudioError(f"{file_name(path)}: an empty file; give one that holds sound.")
 
 
-def _check_container(name: str, handle: BinaryIO) -> None:
-    """What does not look like one of ours stays out of the decoder, which knows many more and parses some badly."""
-    start = handle.read(12)
-    is_wav = start[:4] in (b"RIFF", b"RIFX", b"RF64") and start[8:] == b"WAVE"
-    is_mp3 = start[:3] == b"ID3" or (start[:1] == b"\xff" and start[1:2] >= b"\xe0")
-    if not (is_wav or is_mp3 or start[:4] in (b"fLaC", b"OggS")):
-        raise AudioError(f"{name}: not WAV, FLAC, OGG or MP3 sound, by its first bytes; convert it to one of these.")
-    if start[:4] in (b"RIFF", b"RIFX"):
-        _check_wav_claim(name, handle, "little" if start[:4] == b"RIFF" else "big")
-
-
-def _check_wav_claim(name: str, handle: BinaryIO, order: Literal["little", "big"]) -> None:
-    """The decoder quietly cuts what a WAV header claims down to what is there; we want to know of the difference."""
-    size = os.fstat(handle.fileno()).st_size
-    position = 12
-    for _ in range(_MOST_CHUNKS):
-        handle.seek(position)
-        head = handle.read(8)
-        claimed = int.from_bytes(head[4:], order)
-        position += 8
-        there = max(0, size - position)
-        if head[:4] == b"data" and claimed > 2 * there:
-            raise AudioError(
-                f"{name}: its header claims {claimed} bytes of sound but {there} are there; get the file again, or "
-                "save it anew in an audio editor."
-            )
-        if head[:4] == b"data" or not there:
-            return
-        position += claimed + claimed % 2  # chunks start on even bytes
-
-
-def _check_header(name: str, sound: soundfile.SoundFile, size: int) -> None:
+def _check_header(name: str, sound: soundfile.SoundFile, size: int, part: Part) -> None:
     rate, channels, frames = sound.samplerate, sound.channels, sound.frames
     if not LOWEST_RATE <= rate <= HIGHEST_RATE:
         raise AudioError(f"{name}: its sample rate is {rate} Hz; give {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
@@ -169,6 +196,8 @@ def _check_header(name: str, sound: soundfile.SoundFile, size: int) -> None:
         raise AudioError(f"{name}: its header claims more than {LONGEST_S / 3600:.0f} hours or no length; cut it up.")
     if frames > _MOST_FRAMES_PER_BYTE * size:
         raise AudioError(f"{name}: its header claims {frames} samples, more than {size} bytes can hold; get it again.")
+    if frames < part.least_frames:
+        raise AudioError(f"{name}: {frames} of at least {part.least_frames} samples can be decoded; convert it to WAV.")
 
 
 def check_rate(sample_rate: Any) -> int:
@@ -190,40 +219,57 @@ def check_rate(sample_rate: Any) -> int:
 def _pieces(path: str | os.PathLike[str], sample_rate: int, start_s: float, duration_s: float | None) -> Iterator[Wave]:
     """The sound that `read` returns, in pieces [T] of any length but 0."""
     sample_rate = check_rate(sample_rate)
-    with _opened(path) as sound:
-        rate = sound.samplerate
-        length_s = sound.frames / rate
+    name = file_name(path)
+    with _opened(path) as (handle, sections):
+        length_s = sum(section.duration_s for section in sections)
         if not (0.0 <= start_s < length_s and (duration_s is None or duration_s > 0.0)):
             asked = "all" if duration_s is None else f"{duration_s} s"
             raise AudioError(
-                f"{file_name(path)}: it lasts {length_s:.3f} s, but {asked} from {start_s} s on was asked for; "
+                f"{name}: it lasts {length_s:.3f} s, but {asked} from {start_s} s on was asked for; "
                 "ask for a part of it."
             )
-        start = min(round(start_s * rate), sound.frames - 1)
-        stop = sound.frames if duration_s is None else round(min((start_s + duration_s) * rate, sound.frames))
-        sound.seek(start)
         got = 0
-        for piece in resampled(_mono(file_name(path), sound, stop - start), rate, sample_rate):
-            got += len(piece)
-            if len(piece):
-                yield piece
+        for section in sections:
+            rate, frames = section.sample_rate, section.frames
+            start = min(round(start_s * rate), frames if section is not sections[-1] else frames - 1)
+            stop = frames if duration_s is None else round(min((start_s + duration_s) * rate, frames))
+            if start < stop:
+                with _decoder(handle, section.part) as sound:
+                    for piece in resampled(_mono(name, sound, start, stop), rate, sample_rate):
+                        got += len(piece)
+                        if len(piece):
+                            yield piece
+            # What is left to pass over, and to read, in the sections that follow.
+            if duration_s is not None:
+                duration_s = max(0.0, start_s + duration_s - section.duration_s) - max(
+                    0.0, start_s - section.duration_s
+                )
+            start_s = max(0.0, start_s - section.duration_s)
         if not got:
-            raise AudioError(f"{file_name(path)}: no sound is left at {sample_rate} Hz; give or ask for a longer one.")
+            raise AudioError(f"{name}: no sound is left at {sample_rate} Hz; give or ask for a longer one.")
 
 
-def _mono(name: str, sound: soundfile.SoundFile, frames: int) -> Iterator[Wave]:
-    """The next `frames` of `sound`, as the mean of its channels, in pieces [T]."""
-    left = frames
-    while left > 0:
-        piece = sound.read(min(left, _PIECE_SAMPLES // sound.channels), "float32", always_2d=True)
+def _mono(name: str, sound: soundfile.SoundFile, start: int, stop: int) -> Iterator[Wave]:
+    """Samples `start` to `stop` of `sound` as one channel, in pieces [T]."""
+    return mixed(lambda first: _decoded(name, sound, first, stop), start, sound.samplerate)
+
+
+def _decoded(name: str, sound: soundfile.SoundFile, start: int, stop: int) -> Iterator[NDArray[np.float32]]:
+    """Samples `start` to `stop` of `sound`, in pieces [T, C]."""
+    if start and sound.seekable():
+        sound.seek(start)
+    position = start if sound.seekable() else 0
+    while position < stop:
+        piece = sound.read(min(stop - position, _PIECE_SAMPLES // sound.channels), "float32", always_2d=True)
         if not len(piece):
             break
-        left -= len(piece)
-        yield cleaned(piece).mean(axis=1)
-    if left > frames / 2:
+        position += len(piece)
+        if position > start:
+            yield cleaned(piece[max(0, len(piece) - (position - start)) :])
+    if stop - position > _LATE_SAMPLES:
         raise AudioError(
-            f"{name}: its header claims {frames / sound.samplerate:.3f} s of sound here but "
-            f"{(frames - left) / sound.samplerate:.3f} s are there; get the file again."
+            f"{name}: its header claims {stop / sound.samplerate:.3f} s of sound but "
+            f"{position / sound.samplerate:.3f} s are there; get the file again."
         )
 
 

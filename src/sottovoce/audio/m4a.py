@@ -1,7 +1,8 @@
-"""M4A sound (AAC in MP4): decoded by ffmpeg, where it is installed, in a child process with limits.
+"""M4A sound (AAC in MP4) and that in other containers: decoded by ffmpeg, where it is installed, in a limited child.
 
-The child is told to take the file for MP4 and nothing else, may open no other address, and is ended when it takes too
-long, writes too much or asks for too much memory.
+The child is told to take the file for what its first bytes say and nothing else, may open no other address, and is
+ended when it takes too long, writes too much or asks for too much memory. Where it reports any error, the file is
+refused, since ffmpeg leaves out what it cannot decode and says that all went well.
 """
 
 from __future__ import annotations
@@ -13,33 +14,63 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from sottovoce.errors import AudioError
 
 ENDING = ".m4a"
 LONGEST_RUN_S = 120.0
 MOST_BYTES = 1 << 30  # of decoded sound: nine hours at 16 kHz
+_BEGINNINGS = {
+    b"riff\x2e\x91\xcf\x11": "w64",
+    b".snd": "au",
+    b"\x1a\x45\xdf\xa3": "matroska",
+    b"\xff\xf1": "aac",
+    b"\xff\xf9": "aac",
+}
+_PADDING = 8  # bytes that a length may leave out
 _MOST_MEMORY = 2 << 30  # bytes of the child's address space, where the system can limit it
 
 
-def is_m4a(start: bytes) -> bool:
-    """Whether a file that begins with these 12 bytes is MP4."""
-    return start[4:8] == b"ftyp"
+def demuxer(start: bytes) -> str | None:
+    """What ffmpeg calls the container of a file that begins with these 12 bytes; None where it is none of these."""
+    if start[4:8] == b"ftyp":
+        return "mov"
+    if start[:4] == b"FORM" and start[8:] in (b"AIFF", b"AIFC"):
+        return "aiff"
+    return next((name for magic, name in _BEGINNINGS.items() if start.startswith(magic)), None)
 
 
 @contextmanager
-def decoded(path: str | os.PathLike[str], name: str) -> Iterator[Path]:
-    """A WAV file with the sound of the M4A file at `path`, which errors call `name`, there until the context ends.
+def decoded(path: str | os.PathLike[str], name: str, container: str) -> Iterator[Path]:
+    """A WAV file with the sound of the file at `path`, which errors call `name`, there until the context ends.
+
+    `container` is what `demuxer` says of it.
 
     AudioError without ffmpeg, for what it cannot decode, and for what is beyond the limits.
     """
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
-        raise AudioError(f"{name}: M4A sound, which needs ffmpeg: install it, or convert the file to WAV or FLAC.")
+        kind = "M4A" if container == "mov" else container.upper()
+        raise AudioError(f"{name}: {kind} sound, which needs ffmpeg: install it, or convert the file to WAV or FLAC.")
+    _check_length(path, name, container)
     with tempfile.TemporaryDirectory(prefix="sottovoce-") as scratch:
         wav = Path(scratch) / "decoded.wav"
         source = f"file:{os.path.abspath(path)}"
-        takes = ["-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", "mov", "-i", source, "-map", "0:a:0"]
+        takes = [
+            "-nostdin",
+            "-xerror",
+            "-v",
+            "error",
+            "-protocol_whitelist",
+            "file",
+            "-f",
+            container,
+            "-i",
+            source,
+            "-map",
+            "0:a",
+        ]
         gives = ["-map_metadata", "-1", "-c:a", "pcm_s16le", "-fs", str(MOST_BYTES), "-f", "wav", str(wav)]
         _run([ffmpeg, *takes, *gives], name)
         if not wav.is_file():
@@ -47,6 +78,43 @@ def decoded(path: str | os.PathLike[str], name: str) -> Iterator[Path]:
         if wav.stat().st_size >= MOST_BYTES:
             raise AudioError(f"{name}: more than {MOST_BYTES >> 20} MiB of sound; cut it up.")
         yield wav
+
+
+def _check_length(path: str | os.PathLike[str], name: str, container: str) -> None:
+    """Refuse a file that is cut off, or several joined into one: of these ffmpeg decodes a part without a word."""
+    size = os.path.getsize(path)
+    claimed = size
+    with open(path, "rb") as file:
+        start = file.read(24)
+        if container == "aiff":
+            claimed = 8 + int.from_bytes(start[4:8], "big")
+        elif container == "w64":
+            claimed = int.from_bytes(start[16:24], "little")
+        elif container == "au" and start[8:12] != b"\xff\xff\xff\xff":
+            claimed = int.from_bytes(start[4:8], "big") + int.from_bytes(start[8:12], "big")
+        elif container == "mov":
+            claimed = _end_of_boxes(file, size)
+    if abs(claimed - size) > _PADDING:
+        raise AudioError(f"{name}: its header claims {claimed} bytes but {size} are there; get or make the file again.")
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int:
+    """Where the boxes of an MP4 file end, or a second file begins."""
+    position = 0
+    while position < size:
+        file.seek(position)
+        box = file.read(16)
+        length = int.from_bytes(box[:4], "big")
+        if position and box[4:8] == b"ftyp":
+            break
+        if length == 0:  # to the end of the file
+            return size
+        if length == 1:
+            length = int.from_bytes(box[8:16], "big")
+        if length < 8:
+            break
+        position += length
+    return position
 
 
 def _run(command: list[str], name: str) -> None:
@@ -64,7 +132,7 @@ def _run(command: list[str], name: str) -> None:
         except BaseException:
             child.kill()
             raise
-    if child.returncode:
+    if child.returncode or said.strip():
         reason = said.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
         told = ascii(reason[0].rpartition(": ")[2][:100])
         raise AudioError(f"{name}: ffmpeg cannot decode it ({told}); get or make the file again.")

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from sottovoce.audio import ogg
 from sottovoce.audio.io import check_rate, cleaned, file_name
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.errors import AudioError
 
 _CODINGS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
+_SERIAL = 1  # of every Ogg stream; the encoder draws it at random
 _ENCODED_SAMPLES = 2**16  # encoded at once: the Vorbis encoder keeps a whole write on its stack
 
 
@@ -40,10 +42,10 @@ class Writer:
 
 
 @contextmanager
-def writing(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE, comment: str = "") -> Iterator[Writer]:
+def writing(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE) -> Iterator[Writer]:
     """A `Writer` of the mono 16-bit file `path` (WAV, FLAC or Ogg Vorbis by its ending) at `sample_rate` Hz.
 
-    A `comment` is written into the file; `comment_of` reads it.
+    Equal sound gives equal bytes: nothing in the file tells when, where or from what it was made.
 
     The file appears, whole and on disk, when the block ends; if anything fails, whatever was at `path` before is still
     there and nothing else is left. AudioError if the ending is another, no sound was written, or the disk refuses.
@@ -60,8 +62,6 @@ def writing(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE, commen
             stack.callback(scratch.unlink, missing_ok=True)
             encoder = soundfile.SoundFile(handle.fileno(), "w", sample_rate, 1, coding, None, container, closefd=False)
             sound = stack.enter_context(encoder)
-        if comment:
-            sound.comment = comment
         writer = Writer(sound, target)
         yield writer
         if not writer.samples:
@@ -70,6 +70,8 @@ def writing(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE, commen
             sound.close()
             os.fsync(handle.fileno())
             _check_written(scratch, target, writer.samples)
+            if container == "OGG":
+                _fix_serial(scratch)
             os.replace(scratch, target)
 
 
@@ -77,15 +79,6 @@ def write(path: str | os.PathLike[str], wav: Wave, sample_rate: int = SAMPLE_RAT
     """Write `wav` [T] at `sample_rate` Hz to `path`, as `writing` does."""
     with writing(path, sample_rate) as writer:
         writer.write(wav)
-
-
-def comment_of(path: str | os.PathLike[str]) -> str:
-    """The comment in a sound file, such as `writing` put there; empty where there is no such file or no comment."""
-    try:
-        with soundfile.SoundFile(path) as sound:
-            return str(sound.comment)
-    except (OSError, soundfile.LibsndfileError):
-        return ""
 
 
 @contextmanager
@@ -97,6 +90,13 @@ def _write_failures_explained(path: Path) -> Iterator[None]:
         reason = error.strerror if isinstance(error, OSError) else f"no space left, or {error.error_string.strip(' .')}"
         message = f"{file_name(path)}: could not be written ({reason}); free some space or choose another place."
         raise AudioError(message) from error
+
+
+def _fix_serial(scratch: Path) -> None:
+    with open(scratch, "r+b") as file:
+        ogg.set_serial(file, scratch.stat().st_size, _SERIAL)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _check_written(scratch: Path, target: Path, samples: int) -> None:

@@ -33,6 +33,7 @@ from sottovoce.corpora.layout import sound_files
 from sottovoce.corpora.manifest import Clip, Manifest, file_sha256
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
 from sottovoce.progress import Report
+from sottovoce.runtime.folders import SOUND_ENDINGS
 
 LIMIT_S = 60.0  # for one clip, and ten times its duration on top
 _POLL_S = 0.02
@@ -44,7 +45,8 @@ _LARGEST_BYTES = 1 << 28  # that a command may write for one clip, messages incl
 def heard(path: Path, clip_id: str) -> Wave:
     """The sound [T] at 16 kHz of a protected file; AudioError if it cannot be read, ModelError if it is not finite."""
     wav = io.read(path)
-    with soundfile.SoundFile(path) as sound:  # once more, since the reader takes for silence what is not finite
+    # Once more, since the reader takes for silence what is not finite.
+    with open(path, "rb") as file, soundfile.SoundFile(file) as sound:
         if not all(np.isfinite(block).all() for block in sound.blocks(_BLOCK, dtype="float32")):
             raise ModelError(f"{clip_id!r} has samples that are not finite once protected; mend what protects it.")
     return wav
@@ -63,7 +65,7 @@ def found(folder: Path, manifest: Manifest) -> tuple[list[Path], list[str]]:
     root = manifest.clips[0].path.parents[len(PurePosixPath(manifest.clips[0].id).parts) - 1]
     missing = [clip.id for name, clip in clips.items() if name not in files]
     others = [name for name in files if name not in clips]
-    endings = [*io.ENDINGS, *map(str.upper, io.ENDINGS)]
+    endings = [*SOUND_ENDINGS, *map(str.upper, SOUND_ENDINGS)]
     left_out = [name for name in others if any(Path(f"{root / name}{ending}").exists() for ending in endings)]
     extra = [path.relative_to(folder).as_posix() for name in sorted({*others} - {*left_out}) for path in files[name]]
     if missing or extra:
@@ -125,7 +127,7 @@ def some(names: Sequence[str]) -> str:
 def _name(path: str) -> str:
     """A relative path without the ending of a sound file."""
     pure = PurePosixPath(path)
-    return (pure.with_suffix("") if pure.suffix.lower() in io.ENDINGS else pure).as_posix()
+    return (pure.with_suffix("") if pure.suffix.lower() in SOUND_ENDINGS else pure).as_posix()
 
 
 def _by_name(manifest: Manifest) -> dict[str, Clip]:

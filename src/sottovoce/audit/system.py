@@ -31,6 +31,7 @@ from sottovoce.runtime.word_filter import WordEngine
 _COMMAND = "command:"
 _TRIED = 3  # clips that a function is known by
 _FACTOR = 4  # between the durations of what can be the same recording
+_BLOCK_S = 0.04  # a filter that answers in blocks gives a whole number of these, of its own choice
 _FORMS = f"float32 sound [T], [1, T] or [1, 1, T], T free, or spectra [S, {BINS}, {SEGMENT_FRAMES}], to the same"
 
 
@@ -232,12 +233,14 @@ def _changed_durations(files: Sequence[Path], manifest: Manifest) -> list[str]:
     strange, changed = [], []
     for clip, path in zip(manifest.clips, files, strict=True):
         try:
-            after = io.info(path).duration_s
+            info = io.info(path)
         except AudioError as error:
             unreadable[clip.id] = str(error)
             continue
+        after = info.duration_s
+        whole_blocks = abs(after - _BLOCK_S * round(after / _BLOCK_S)) < 1.5 / info.sample_rate
         before = min(clip.duration_s or np.inf, io.info(clip.path).duration_s - clip.start_s)
-        if not before / _FACTOR <= after <= before * _FACTOR:
+        if not (before / _FACTOR <= after <= before * _FACTOR or whole_blocks):
             strange.append(f"{clip.id}: {before:.2f} s, protected {after:.2f} s")
         elif abs(after - before) > 0.05 * before:
             changed.append(f"{clip.id}: {before:.2f} s, protected {after:.2f} s")

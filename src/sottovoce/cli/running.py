@@ -32,11 +32,23 @@ def protect(
     ],
     permit: Annotated[str | None, typer.Option(help="What may be heard, with commas; default: all it can.")] = None,
     constant: Annotated[int, typer.Option(help="Blocks for every sound, so that its length is hidden.", min=0)] = 0,
-    sample_rate: Annotated[int | None, typer.Option(help="Hz of the output (and of - as input).")] = None,
+    sample_rate: Annotated[
+        int | None,
+        typer.Option(
+            "--rate", "--sample-rate", help="Hz of every output (and of - as input); default: as its original."
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="wav, flac or ogg for every output; default: as its original.")
+    ] = None,
+    rename: Annotated[
+        Path | None,
+        typer.Option(metavar="MAPPING.csv", help="Give outputs random names; write here, outside OUT, whose is which."),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Files of a folder worked on at once.", min=1)] = 1,
     json_: Json = False,
 ) -> None:
-    """Pass sound through a filter; needs no training parts. Exit status 1 if a file of a folder was unusable."""
+    """Pass sound through a filter; needs no training parts. Exit status 2 if a sound file could not be protected."""
     from sottovoce.runtime import files
 
     if len(places) not in (2, 3):
@@ -46,21 +58,34 @@ def protect(
     if str(source) == "-":
         if str(out) != "-":
             raise ConfigError(f"- as input needs - as output, got {str(out)!r}.")
+        if format_ or rename:
+            raise ConfigError("raw PCM has no format and no name; leave out --format and --rename.")
         files.protect_stream(loaded, terminal.binary_input(), terminal.binary_output(), sample_rate or 16000)
         return
     progress, began = shared.Progress(), time.monotonic()
     outcome = files.protect(
-        loaded, source, out, sample_rate, lambda done, total: progress(done, total, "protecting"), workers
+        loaded,
+        source,
+        out,
+        sample_rate,
+        lambda done, total: progress(done, total, "protecting"),
+        workers,
+        format_,
+        rename,
     )
     seconds = time.monotonic() - began
     if not source.is_dir() and outcome.failed:
         raise SottovoceError(*outcome.failed.values())
+    skipped: dict[str, list[str]] = {}
+    for path, reason in outcome.skipped.items():
+        skipped.setdefault(reason, []).append(str(path.relative_to(source)))
     found = {
         "files": len(outcome.done),
         "finished_before": len(outcome.finished),
         "seconds_of_audio": round(outcome.seconds_of_audio, 2),
         "times_real_time": round(outcome.seconds_of_audio / seconds, 1),
         "failed": {str(path): reason for path, reason in outcome.failed.items()},
+        "skipped": skipped,
     }
     before = f" ({len(outcome.finished)} were finished before)" if outcome.finished else ""
     text = (
@@ -68,10 +93,12 @@ def protect(
         f"{found['times_real_time']} times real time"
     )
     shared.show(found, json_, lambda _: text)
+    for reason, names in skipped.items():
+        terminal.complain(f"sottovoce: {len(names)} left aside, {reason}: {', '.join(map(repr, sorted(names)))}")
     for reason in outcome.failed.values():
         terminal.complain(f"sottovoce: {reason}")
     if outcome.failed:
-        raise typer.Exit(1)
+        raise typer.Exit(2)
 
 
 @filters.command("list")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
+import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,20 +17,29 @@ import numpy as np
 from sottovoce import __version__
 from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import Wave
-from sottovoce.errors import AudioError, SottovoceError
+from sottovoce.errors import AudioError, ConfigError, SottovoceError
 from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.folders import SOUND_ENDINGS, Contents, contents
+from sottovoce.runtime.receipts import Receipts, digest, receipt
+from sottovoce.runtime.renaming import renamed
 
-_WRITTEN_AS_READ = (".wav", ".flac", ".ogg")
+FORMATS = ("wav", "flac", "ogg")
 _BLOCK_BYTES = 1 << 16
+_LONGEST_BEGINNING = 8
+_BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"\x1a\x45\xdf\xa3")
 
 
 @dataclass
 class Outcome:
-    """What became of the files: written, found finished, or failed and why; and how much sound was protected."""
+    """What became of the files, and how much sound was protected.
+
+    They were written, were finished before, or failed; `skipped` were left aside. Of these two, each has the reason.
+    """
 
     done: list[Path] = field(default_factory=list)
     finished: list[Path] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
+    skipped: dict[Path, str] = field(default_factory=dict)
     seconds_of_audio: float = 0.0
 
 
@@ -39,28 +50,42 @@ def protect(
     sample_rate: int | None = None,
     report: Callable[[int, int], None] | None = None,
     workers: int = 1,
+    format_: str | None = None,
+    rename: Path | None = None,
 ) -> Outcome:
     """Write what may be heard of the sound file `source`, or of all those in that folder, to `out`.
 
-    Output has the rate of its file, or `sample_rate` Hz; its ending too, but MP3 becomes WAV. What is at its place is
-    replaced, whole or not at all; but of a folder, outputs that are newer than their originals and say in their comment
-    that the same filter made them are left, so that a run that was stopped goes on. `workers` files are worked on at
-    once; `report` is told how many of how many are done. A file that fails is named in the outcome, and the others are
-    done. AudioError where there is nothing to do, or where an input would be replaced.
+    Output has the rate of its file, or `sample_rate` Hz, and its format, or `format_` ("wav", "flac", "ogg"); what is
+    in another format becomes WAV. With a `rename` table, outputs have random names, and the table says whose is which.
+
+    What is at an output's place is replaced, whole or not at all; but of a folder, outputs are left that were made of
+    the same contents by the same filter and settings, so that a run that was stopped resumes. `workers` files are
+    worked on at once; `report` is told how many of how many are done. A file that fails is named in the outcome, and
+    the others are done. AudioError where there is nothing to do, or where an input would be replaced.
     """
     sample_rate = None if sample_rate is None else io.check_rate(sample_rate)
-    outcome = Outcome()
-    jobs = _jobs(source, out)
-    first = {target: sound for sound, target in reversed(jobs)}
-    mark = _mark(permit, sample_rate)
+    if format_ not in (None, *FORMATS):
+        raise ConfigError(f"the format is {format_!r}; expected {', '.join(FORMATS)}.")
+    found = _found(source, out)
+    jobs = _jobs(source, found, out, format_, rename)
+    outcome = Outcome(failed=dict(found.failed), skipped=dict(found.skipped))
+    first = _first_of_each(jobs, out)
+    receipts = Receipts(out) if source.is_dir() and permit.digest else None
+    settings = json.dumps([__version__, permit.digest, *permit.permit, permit.constant_blocks, sample_rate])
 
     def one(sound: Path, target: Path) -> float | None:
         """Seconds of sound protected; None where that was done before."""
         if first[target] != sound:
-            raise AudioError(f"{str(sound)!r}: its output is that of {str(first[target])!r} too; rename one.")
-        if source.is_dir() and _is_finished(sound, target, mark):
+            raise AudioError(
+                f"{str(sound)!r}: its output is that of {str(first[target])!r} too; rename one, or all by --rename."
+            )
+        original = _digest_of(sound) if receipts else ""
+        if receipts and _is_file(target) and receipts.has(receipt(original, target, settings)):
             return None
-        return _protect_file(permit, sound, target, sample_rate, mark)
+        seconds = _protect_file(permit, sound, target, sample_rate)
+        if receipts:
+            receipts.add(receipt(original, target, settings))
+        return seconds
 
     with ThreadPoolExecutor(workers) as pool:
         running = [pool.submit(one, *job) for job in jobs]
@@ -85,10 +110,10 @@ def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate:
     """Raw 16-bit little-endian mono PCM at `sample_rate` Hz from `source` to `out`, to its end -> its seconds.
 
     It comes out as it becomes ready, as much as came in `Stream.latency_samples` before. AudioError where `out` takes
-    no more.
+    no more, where `source` is a sound file and not raw, and, once all is out, where it ends within a sample.
     """
-    samples = 0
-    for piece in permit.pieces(_pcm_blocks(source), sample_rate):
+    samples, rest = 0, bytearray()
+    for piece in permit.pieces(_pcm_blocks(source, rest), sample_rate):
         if not len(piece):
             continue
         coded = np.clip(np.rint(piece * 2.0**15), -(2**15), 2**15 - 1).astype("<i2")
@@ -98,75 +123,129 @@ def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate:
         except OSError as error:
             raise AudioError(f"the output takes no more sound ({error.strerror}); check what reads it.") from error
         samples += len(coded)
+    if rest:
+        raise AudioError("the input ended within a sample of 16 bits; see that it is raw s16le PCM of one channel.")
     return samples / sample_rate
 
 
-def _jobs(source: Path, out: Path) -> list[tuple[Path, Path]]:
-    """Every file to do and the one to write; AudioError where that would lose an input."""
-    if not source.exists():
+def _found(source: Path, out: Path) -> Contents:
+    """The files to do; AudioError where there are none."""
+    if not os.path.lexists(source):
         raise AudioError(f"{str(source)!r}: there is no such file or folder; check the name.")
     if not source.is_dir():
-        jobs = [(source, out / _output_name(Path(source.name)) if out.is_dir() else out)]
+        return Contents([source])
+    if f"{os.path.realpath(out)}/".startswith(f"{os.path.realpath(source)}/"):
+        raise AudioError(f"{str(out)!r}: inside the folder of the originals; choose a place outside it.")
+    found = contents(source)
+    if not found.sounds and not found.failed:
+        others = f" among its {len(found.skipped)} files and folders" if found.skipped else ""
+        raise AudioError(f"{str(source)!r}: no sound in this folder{others}; expected {', '.join(io.ENDINGS)} files.")
+    return found
+
+
+def _jobs(
+    source: Path, found: Contents, out: Path, format_: str | None, rename: Path | None
+) -> list[tuple[Path, Path]]:
+    """Every file to do and the one to write; AudioError where that would lose an input."""
+    is_folder = source.is_dir()
+    names = {sound: sound.relative_to(source) if is_folder else Path(source.name) for sound in found.sounds}
+    if rename is not None:
+        table = renamed(rename, [(str(name), _ending(name, format_)) for name in names.values()], out)
+        jobs = sorted(((sound, out / table[str(name)]) for sound, name in names.items()), key=lambda job: job[1])
+    elif is_folder or out.is_dir():
+        jobs = [(sound, out / _output_name(name, format_)) for sound, name in names.items()]
     else:
-        if out.resolve().is_relative_to(source.resolve()):
-            raise AudioError(f"{str(out)!r}: inside the folder of the originals; choose a place outside it.")
-        jobs = [(sound, out / _output_name(sound.relative_to(source))) for sound in _sounds_in(source)]
-        if not jobs:
-            raise AudioError(f"{str(source)!r}: no sound in this folder; expected {', '.join(io.ENDINGS)} files.")
-    inputs = {sound.resolve() for sound, _ in jobs}
+        jobs = [(source, out)]
+        if format_ is not None and out.suffix.lower() != f".{format_}":
+            raise ConfigError(f"the output {str(out)!r} is to be {format_}; give it the ending .{format_}.")
+    inputs = {os.path.realpath(sound) for sound, _ in jobs}
     for _, target in jobs:
-        if target.resolve() in inputs:
+        if os.path.realpath(target) in inputs:
             raise AudioError(f"{str(target)!r}: an original that would be written over; choose another place.")
     return jobs
 
 
-def _sounds_in(folder: Path) -> list[Path]:
-    """The sound files in `folder` and the folders in it, sorted, but for hidden ones."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in io.ENDINGS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+def _ending(original: Path, format_: str | None) -> str:
+    """The ending of the output of a file with this name."""
+    if format_ is not None:
+        return f".{format_}"
+    return original.suffix if original.suffix.lower().removeprefix(".") in FORMATS else ".wav"
 
 
-def _output_name(path: Path) -> Path:
-    return path if path.suffix.lower() in _WRITTEN_AS_READ else path.with_suffix(".wav")
+def _output_name(original: Path, format_: str | None) -> Path:
+    """The name of its output, where outputs keep their names."""
+    stem = original.with_suffix("") if original.suffix.lower() in SOUND_ENDINGS else original
+    return stem.with_name(stem.name + _ending(original, format_))
 
 
-def _mark(permit: Filter, sample_rate: int | None) -> str:
-    """What the comment of an output says: which filter made it and how, and nothing of what it was made from."""
-    told = [__version__, permit.digest, *permit.permit, str(permit.constant_blocks), str(sample_rate)]
-    return f"sottovoce {hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]}" if permit.digest else ""
+def _first_of_each(jobs: list[tuple[Path, Path]], out: Path) -> dict[Path, Path]:
+    """The first sound of those that have the same output, for each output."""
+
+    def alike(target: Path) -> str:
+        return unicodedata.normalize("NFC", str(target)).casefold()
+
+    same = {alike(target): sound for sound, target in reversed(jobs)}
+    if len(same) < len(jobs) and not _tells_names_apart(out):
+        return {target: same[alike(target)] for _, target in jobs}
+    return {target: sound for sound, target in reversed(jobs)}
 
 
-def _is_finished(source: Path, target: Path, mark: str) -> bool:
-    """Whether `target` is what would be made of `source` now: files appear whole or not at all."""
-    if not mark or not target.is_file() or target.stat().st_mtime_ns <= source.stat().st_mtime_ns:
-        return False
-    return writer.comment_of(target) == mark
+def _tells_names_apart(folder: Path) -> bool:
+    """Whether two names that differ by their case alone are two files in `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".case-") as probe:
+            return not os.path.exists(os.path.join(folder, os.path.basename(probe.name).upper()))
+    except OSError:
+        return True  # nothing can be written there anyway
 
 
-def _protect_file(permit: Filter, source: Path, target: Path, sample_rate: int | None, mark: str) -> float:
+def _digest_of(sound: Path) -> str:
+    """The digest of an original; empty where it is no file that can be read, as its reader will say."""
+    try:
+        return digest(sound) if sound.is_file() else ""
+    except OSError:
+        return ""
+
+
+def _is_file(target: Path) -> bool:
+    return os.path.isfile(target)  # unlike that of Path, this says no to a name that is too long
+
+
+def _protect_file(permit: Filter, source: Path, target: Path, sample_rate: int | None) -> float:
     rate = io.info(source).sample_rate
     to_rate = sample_rate or rate
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AudioError(f"{str(target.parent)!r}: no folder can be made there ({error.strerror}).") from error
-    with writer.writing(target, to_rate, mark) as file:
+    with writer.writing(target, to_rate) as file:
         for piece in permit.pieces(io.blocks(source, rate), rate, to_rate):
             file.write(piece)
     return file.samples / to_rate
 
 
-def _pcm_blocks(source: BinaryIO) -> Iterator[Wave]:
-    """Samples of raw PCM as they come; half a sample at the end is dropped."""
+def _pcm_blocks(source: BinaryIO, rest: bytearray) -> Iterator[Wave]:
+    """Samples of raw PCM as they come; half a sample at the end is left in `rest`."""
     read = getattr(source, "read1", source.read)  # what is there, without waiting for a whole block
-    left = b""
+    is_start = True
     while content := read(_BLOCK_BYTES):
-        content = left + content
-        whole = len(content) - len(content) % 2
-        left = content[whole:]
-        yield np.frombuffer(content[:whole], "<i2").astype(np.float32) / np.float32(2.0**15)
+        rest += content
+        if is_start and len(rest) < _LONGEST_BEGINNING:
+            continue
+        if is_start and (rest.startswith(_BEGINNINGS) or rest[4:8] == b"ftyp"):
+            raise AudioError(
+                "the input is a sound file, but - stands for raw 16-bit PCM of one channel; give the file's name, or "
+                "decode it first, as `ffmpeg -i - -f s16le -ac 1 -` does."
+            )
+        is_start = False
+        yield _taken(rest)
+    yield _taken(rest)
+
+
+def _taken(rest: bytearray) -> Wave:
+    """The whole samples of `rest`, which are removed from it."""
+    whole = len(rest) - len(rest) % 2
+    wav: Wave = np.frombuffer(bytes(rest[:whole]), "<i2").astype(np.float32) / np.float32(2.0**15)
+    del rest[:whole]
+    return wav
