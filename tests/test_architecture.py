@@ -14,6 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Lower never imports upper. `doctor` stands beside `demo`.
 LAYERS = (
     ("errors",),
+    ("files", "redaction"),
     ("progress",),
     ("config",),
     ("audio",),

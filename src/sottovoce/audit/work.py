@@ -1,10 +1,13 @@
 """Long work, side by side in processes of one thread; what came of it is kept by digest, so none is done twice.
 
-A killed audit goes on where it was, and a second audit with the same attackers finds their scores.
+A killed audit resumes where it was, and a second audit with the same attackers finds their scores. Scores decide a
+verdict, so that what is kept carries a seal: nobody can make one without the key that the cache keeps for its owner.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import io
 import json
 import time
@@ -19,10 +22,12 @@ import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from sottovoce import files
 from sottovoce.corpora.cache import cache_folder
 from sottovoce.errors import ModelError
-from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import Report
+
+_FACTS, _SEAL = "facts", "seal"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +66,10 @@ def done(jobs: Sequence[Job], workers: int, report: Report) -> list[Found]:
     """What came of every job, in their order; one that breaks down is an error, and the others go on."""
     order = sorted(range(len(jobs)), key=lambda i: -jobs[i].cost)
     found: dict[int, Found] = {}
-    at_once, place = min(workers, max(1, len(jobs))), cache_folder() / "attacks"
+    at_once, cache = min(workers, max(1, len(jobs))), cache_folder()
+    place, key = files.private_folder(cache / "attacks"), files.secret(cache)
     running = Parallel(n_jobs=at_once, return_as="generator_unordered", batch_size=1)(
-        delayed(_numbered)(i, jobs[i], place, at_once) for i in order
+        delayed(_numbered)(i, jobs[i], place, key, at_once) for i in order
     )
     try:
         for count, (i, outcome) in enumerate(running, start=1):
@@ -77,9 +83,9 @@ def done(jobs: Sequence[Job], workers: int, report: Report) -> list[Found]:
     return [found[i] for i in range(len(jobs))]
 
 
-def _numbered(i: int, job: Job, place: Path, at_once: int) -> tuple[int, Found]:
+def _numbered(i: int, job: Job, place: Path, key: bytes, at_once: int) -> tuple[int, Found]:
     kept = place / f"{job.digest}.npz"
-    known = _read(kept)
+    known = _read(kept, job.digest, key)
     if known is not None:
         return i, known
     if at_once > 1:
@@ -92,24 +98,40 @@ def _numbered(i: int, job: Job, place: Path, at_once: int) -> tuple[int, Found]:
     except Exception as error:  # whatever it is, the other jobs go on and the report says so
         return i, Found({}, {}, f"{type(error).__name__}: {error}")
     found = replace(found, facts={**found.facts, "seconds": round(time.monotonic() - began, 2)})
-    _write(kept, found)
+    _write(kept, found, job.digest, key)
     return i, found
 
 
-def _write(place: Path, found: Found) -> None:
+def _write(place: Path, found: Found, digest: str, key: bytes) -> None:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {name: np.asarray(array) for name, array in found.arrays.items()}
-    np.savez_compressed(buffer, facts=np.array(json.dumps(dict(found.facts))), **arrays)
-    write_file(place, buffer.getvalue())
+    facts = json.dumps(dict(found.facts))
+    np.savez_compressed(
+        buffer, **arrays, **{_FACTS: np.array(facts), _SEAL: np.array(_seal(key, digest, facts, arrays))}
+    )
+    files.write_private(place, buffer.getvalue())
 
 
-def _read(place: Path) -> Found | None:
-    """What was kept; None where nothing was, or what was is damaged."""
-    if not place.is_file():
+def _read(place: Path, digest: str, key: bytes) -> Found | None:
+    """What was kept; None where nothing was, or what was is damaged or has no right seal, so that it is done again."""
+    content = files.read_private(place)
+    if content is None:
         return None
     try:
-        with np.load(place, allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files if name != "facts"}
-            return Found(json.loads(str(kept["facts"])), arrays)
-    except Exception:  # whatever is wrong with it, it can be made again
-        return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in kept.files if name not in (_FACTS, _SEAL)}
+            facts = str(kept[_FACTS])
+            if hmac.compare_digest(str(kept[_SEAL]), _seal(key, digest, facts, arrays)):
+                return Found(json.loads(facts), arrays)
+    except Exception:  # whatever is wrong with it, it can be done again
+        pass
+    return None
+
+
+def _seal(key: bytes, digest: str, facts: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """What binds an outcome to the job that it is of, in hex: HMAC-SHA256 over the job's digest and all that was kept."""
+    described = [[name, array.dtype.str, array.shape] for name, array in sorted(arrays.items())]
+    seal = hmac.new(key, json.dumps([digest, facts, described]).encode(), hashlib.sha256)
+    for _, array in sorted(arrays.items()):
+        seal.update(array.tobytes())
+    return seal.hexdigest()

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sottovoce import files
 from sottovoce.audio import io
 from sottovoce.audio.level import normalise, trim_silence
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
@@ -83,24 +84,32 @@ class Sounds:
 
 
 def cache_folder() -> Path:
-    """Where decoded and synthesised sound is kept: `$SOTTOVOCE_CACHE`, or `~/.cache/sottovoce`."""
+    """Where decoded and synthesised sound is kept: `$SOTTOVOCE_CACHE`, or `~/.cache/sottovoce`; for its owner alone.
+
+    Raises CorpusError where others may write there.
+    """
     chosen = os.environ.get("SOTTOVOCE_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "sottovoce"
+    folder = Path(chosen) if chosen else Path.home() / ".cache" / "sottovoce"
+    files.private_folder(folder.resolve())  # the folder itself may be reached by a link
+    return folder
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     """`folder`, filled by `build` unless it is there already; it appears complete or not at all.
 
-    Two processes may build at the same time; the first to finish wins. Raises CorpusError when it cannot be written.
+    Two processes may build at the same time; the first to finish wins. Raises CorpusError when it cannot be written,
+    or when others may write what is there.
     """
+    files.private_folder(folder.parent)
     if folder.is_dir():
+        files.check_private(folder)
         return folder
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
             unfinished = Path(scratch) / folder.name
             unfinished.mkdir()
             build(unfinished)
+            files.make_private(unfinished)
             if not folder.is_dir():
                 os.replace(unfinished, folder)
     except OSError as error:
