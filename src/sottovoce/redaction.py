@@ -1,9 +1,10 @@
-"""Command lines, addresses and paths as they may be shown to others: without user names, secrets and folders."""
+"""What may be shown to others of command lines, addresses and paths, and text that only shows what it says."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,6 +27,17 @@ _SECRET_LOOKING = re.compile(
 _PATH_IN_PROSE = re.compile(r"(?<![\w.])(?:~\w*|\.{1,2})?/[^\s'\",;:()]+|\b[A-Za-z]:\\[^\s'\",;:()]+")
 _BEFORE_A_PATH = re.compile(r"((?:--?)?[\w.-]+=)?((?:[A-Za-z][\w+.-]+:)*)", re.DOTALL)
 
+_JOINERS = "\u200c\u200d"  # letters of some scripts need them
+
+
+def visible(text: str) -> str:
+    """Text whose control characters, directions and halves of characters are written out, and do nothing."""
+    if text.isprintable():
+        return text
+    return "".join(
+        " " if letter in "\t\n\r" else letter if _shows_itself(letter) else f"\\u{ord(letter):04x}" for letter in text
+    )
+
 
 def command(words: Sequence[str]) -> str:
     """The words of a command line as one line, each as `word` shows it."""
@@ -42,17 +54,22 @@ def word(text: str, before: str = "") -> str:
         return REDACTED
     if text.startswith(_COMMAND):
         return _COMMAND + _line(text.removeprefix(_COMMAND))
+    if before in ("-c", "-lc"):
+        return _line(text)
     for assignment in (_SECRET_VALUE, _ENVIRONMENT):
         if found := assignment.fullmatch(text):
             return found[1] + REDACTED
-    if before in ("-c", "-lc"):
-        return _line(text)
     return _each(text, lambda rest: _without_secrets(",".join(map(_last_part, rest.split(",")))))
 
 
 def prose(text: str) -> str:
     """A sentence, such as the message of an error, whose addresses and paths are shown as `word` shows them."""
     return _each(text, lambda rest: _without_secrets(_PATH_IN_PROSE.sub(lambda path: _last_part(path[0]), rest)))
+
+
+def _shows_itself(letter: str) -> bool:
+    category = unicodedata.category(letter)
+    return letter in _JOINERS or (category[0] != "C" and category not in ("Zl", "Zp"))
 
 
 def _line(text: str) -> str:
@@ -81,7 +98,9 @@ def _address(text: str) -> str:
     host, *path = re.split(r"(?=[/?#])", rest, maxsplit=1)
     if "@" in "".join(path) and "@" not in host:  # a password with a slash in it, or an at sign in a path
         return f"{scheme}://{REDACTED}"
-    return _SECRET_LOOKING.sub(REDACTED, f"{scheme}://{host.rpartition('@')[2]}{re.split('[?#]', ''.join(path))[0]}")
+    way, *others = re.split("[?#]", "".join(path))[0].split(",")  # with others, it is one of a list
+    shown = ",".join([f"{scheme}://{host.rpartition('@')[2]}{way}", *map(_last_part, others)])
+    return _SECRET_LOOKING.sub(REDACTED, shown)
 
 
 def _last_part(text: str) -> str:
@@ -90,7 +109,7 @@ def _last_part(text: str) -> str:
     assert found, "it may match nothing"
     path = text[found.end() :]
     parts = [part for part in re.split(r"[/\\]", path) if part]
-    if path.startswith("~") and len(parts) == 1 or parts[-2:-1] in (["home"], ["Users"]) or _is_home(path):
+    if (path.startswith("~") and len(parts) == 1) or parts[-2:-1] in (["home"], ["Users"]) or _is_home(path):
         return f"{found[0]}~"
     return found[0] + (parts[-1] if parts and ("/" in path or "\\" in path) else path)
 

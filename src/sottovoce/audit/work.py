@@ -106,9 +106,8 @@ def _write(place: Path, found: Found, digest: str, key: bytes) -> None:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {name: np.asarray(array) for name, array in found.arrays.items()}
     facts = json.dumps(dict(found.facts))
-    np.savez_compressed(
-        buffer, **arrays, **{_FACTS: np.array(facts), _SEAL: np.array(_seal(key, digest, facts, arrays))}
-    )
+    sealed = {_FACTS: np.array(facts), _SEAL: np.array(_seal(key, digest, facts, arrays))}
+    np.savez_compressed(buffer, **arrays, **sealed)  # type: ignore[arg-type]
     files.write_private(place, buffer.getvalue())
 
 
@@ -129,7 +128,7 @@ def _read(place: Path, digest: str, key: bytes) -> Found | None:
 
 
 def _seal(key: bytes, digest: str, facts: str, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """What binds an outcome to the job that it is of, in hex: HMAC-SHA256 over the job's digest and all that was kept."""
+    """What binds an outcome to its job, in hex: HMAC-SHA256 over the job's digest and all that was kept."""
     described = [[name, array.dtype.str, array.shape] for name, array in sorted(arrays.items())]
     seal = hmac.new(key, json.dumps([digest, facts, described]).encode(), hashlib.sha256)
     for _, array in sorted(arrays.items()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sottovoce import redaction
 from sottovoce.errors import MissingExtraError
 from sottovoce.progress import Progress
 
@@ -71,4 +71,5 @@ def places(text: str | None) -> tuple[Path | str, ...]:
 
 
 def command() -> str:
-    return shlex.join(["sottovoce", *sys.argv[1:]])
+    """The command line as cards and results keep it: without secrets, user names and folders."""
+    return redaction.command(["sottovoce", *sys.argv[1:]])

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sottovoce import __version__
+from sottovoce import __version__, files
 from sottovoce.audit import record, summary
 from sottovoce.audit.case import Case
 from sottovoce.audit.efforts import effort
 from sottovoce.audit.protocol import audit
+from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
 from sottovoce.audit.results import SCHEMA
 from sottovoce.audit.system import System, opened
-from sottovoce.corpora.cache import Sounds
+from sottovoce.corpora.cache import Sounds, cache_folder
 from sottovoce.corpora.fragments import PREFIX
 from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
 from sottovoce.errors import ConfigError
@@ -27,6 +32,7 @@ from sottovoce.jobs import corpus
 from sottovoce.models.checkpoint import CARD
 from sottovoce.models.target import Target, load_target
 from sottovoce.progress import Report
+from sottovoce.redaction import word
 from sottovoce.report.exhibits import exhibits
 from sottovoce.report.pages import write_report
 from sottovoce.runtime.export import target_place
@@ -59,6 +65,8 @@ class Ask:
     command: str = ""
     constant: int = 0  # blocks that the filter sends for every sound; 0: as many as it has
     int8: bool = False  # the filter as it is with 8-bit weights, which is written to `out`/filter-int8
+    names: bool = False  # show the names of people and files, which are pseudonyms otherwise
+    with_originals: bool = False  # put some recordings into the page, to see and to hear
 
 
 def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
@@ -73,6 +81,15 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
     attributes = case.chosen(ask.attributes)
     heard = ask.out / _HEARD
     gathered, hearings = audit(case, system, attributes, ask.attackers, ask.seed, heard, ask.workers, report)
+    names = _pseudonyms(ask, case, system, attributes)
+    notes = [*case.manifest.notes, *system.notes]
+    shown, spec, method = notes, word(case.manifest.spec), word(system.description["method"])
+    if ask.names:
+        gathered = spelt_out(gathered)
+    else:
+        judged = {*attributes, *(target.task for target in case.targets)}
+        gathered = disguised(gathered, names, {task: case.classes(task) for task in judged})
+        shown, spec, method = names.sentences(notes), names.known(spec), names.known(method)
     results = {
         "schema": SCHEMA,
         "sottovoce": __version__,
@@ -81,20 +98,46 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 1),
         "attackers": ask.attackers,
         "seed": ask.seed,
-        "command": ask.command,
-        "corpus": {**corpus.describe(case.manifest, case.split), "test_clips": len(case.split.test)},
-        "filter": {**system.description, "permit": list(case.permit)},
+        "date": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "command": ask.command if ask.names else names.known(ask.command),
+        "names_shown": ask.names,
+        "corpus": {**corpus.describe(case.manifest, case.split), "spec": spec, "test_clips": len(case.split.test)},
+        "filter": {**system.description, "method": method, "permit": list(case.permit)},
         "targets": [{"digest": target.digest, "task": target.task} for target in case.targets],
-        "notes": [*case.manifest.notes, *system.notes],
+        "notes": shown,
         "scores": record.write_scores(ask.out, gathered.arrays),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES}
         | {"python": platform.python_version()},
     }
     written = record.write_results(ask.out, results)
-    write_report(ask.out, written, exhibits(case, system, hearings))
+    write_report(
+        ask.out,
+        written,
+        exhibits(case, system, hearings, attributes, None if ask.names else names) if ask.with_originals else [],
+    )
     record.write_digests(ask.out)
     shutil.rmtree(heard, ignore_errors=True)
+    files.write_private(names_place(written), json.dumps({**names.told(), "notes": notes}, indent=1).encode())
     return written
+
+
+def names_place(results: dict[str, Any]) -> Path:
+    """The file, for its owner alone, that leads from the pseudonyms of an audit back to names; outside its record."""
+    return cache_folder() / "names" / f"{results['scores'][:32]}.json"
+
+
+def notes_with_names(results: dict[str, Any]) -> list[str]:
+    """The notes of an audit as they name files, for whoever made it; those alone that are not in its results."""
+    kept = json.loads(files.read_private(names_place(results)) or "{}")
+    return [note for note in kept.get("notes", ()) if note not in results["notes"]]
+
+
+def _pseudonyms(ask: Ask, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
+    """Pseudonyms that the same audit gives again with this cache, and no other audit gives."""
+    described = [case.digest, *(system.description[key] for key in ("digest", "permit", "constant_blocks"))]
+    parts = json.dumps([*described, ask.attackers, ask.seed, list(attributes)]).encode()
+    key = hmac.new(files.secret(cache_folder()), parts, hashlib.sha256).digest()
+    return Pseudonyms(case.manifest, key, [*case.sounds.failed])
 
 
 def headline(results: dict[str, Any]) -> dict[str, Any]:
