@@ -40,7 +40,9 @@ SHOWN = {
     f"{AUDIT} 'command:sh -c \"TOKEN=geheim run {{in}} {{out}}\"'": (
         f"{AUDIT} " + shlex.quote("command:sh -c 'TOKEN=REDACTED run {in} {out}'")
     ),
-    f"{AUDIT} 'command:scp berta:geheim@host:x {{in}} {{out}}'": f"{AUDIT} 'command:scp REDACTED@host:x {{in}} {{out}}'",
+    f"{AUDIT} 'command:scp berta:geheim@host:x {{in}} {{out}}'": (
+        f"{AUDIT} 'command:scp REDACTED@host:x {{in}} {{out}}'"
+    ),
 }
 
 

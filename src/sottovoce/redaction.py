@@ -41,7 +41,7 @@ def visible(text: str) -> str:
 
 def command(words: Sequence[str]) -> str:
     """The words of a command line as one line, each as `word` shows it."""
-    return " ".join(_quoted(word(each, before)) for before, each in zip(["", *words], words, strict=False))
+    return " ".join(map(_quoted, _shown(words)))
 
 
 def word(text: str, before: str = "") -> str:
@@ -53,9 +53,9 @@ def word(text: str, before: str = "") -> str:
     if _SECRET_OPTION.fullmatch(before) and not text.startswith("--"):
         return REDACTED
     if text.startswith(_COMMAND):
-        return _COMMAND + _line(text.removeprefix(_COMMAND))
+        return _COMMAND + line(text.removeprefix(_COMMAND))
     if before in ("-c", "-lc"):
-        return _line(text)
+        return line(text)
     for assignment in (_SECRET_VALUE, _ENVIRONMENT):
         if found := assignment.fullmatch(text):
             return found[1] + REDACTED
@@ -67,16 +67,22 @@ def prose(text: str) -> str:
     return _each(text, lambda rest: _without_secrets(_PATH_IN_PROSE.sub(lambda path: _last_part(path[0]), rest)))
 
 
+def _shown(words: Sequence[str]) -> list[str]:
+    return [word(each, before) for before, each in zip(["", *words], words, strict=False)]
+
+
 def _shows_itself(letter: str) -> bool:
     category = unicodedata.category(letter)
     return letter in _JOINERS or (category[0] != "C" and category not in ("Zl", "Zp"))
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
+    """A command line as `command` shows it; nothing of it where quotes are open, since its words are not known."""
     try:
-        return command(shlex.split(text))
-    except ValueError:  # an open quote: nobody can say where its words end
+        words = shlex.split(text)
+    except ValueError:
         return REDACTED
+    return text if _shown(words) == words else command(words)
 
 
 def _quoted(text: str) -> str:

@@ -32,7 +32,7 @@ from sottovoce.jobs import corpus
 from sottovoce.models.checkpoint import CARD
 from sottovoce.models.target import Target, load_target
 from sottovoce.progress import Report
-from sottovoce.redaction import word
+from sottovoce.redaction import line, word
 from sottovoce.report.exhibits import exhibits
 from sottovoce.report.pages import write_report
 from sottovoce.runtime.export import target_place
@@ -83,13 +83,14 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
     gathered, hearings = audit(case, system, attributes, ask.attackers, ask.seed, heard, ask.workers, report)
     names = _pseudonyms(ask, case, system, attributes)
     notes = [*case.manifest.notes, *system.notes]
-    shown, spec, method = notes, word(case.manifest.spec), word(system.description["method"])
+    shown, told = notes, [line(ask.command), word(case.manifest.spec), word(system.description["method"])]
     if ask.names:
         gathered = spelt_out(gathered)
     else:
         judged = {*attributes, *(target.task for target in case.targets)}
         gathered = disguised(gathered, names, {task: case.classes(task) for task in judged})
-        shown, spec, method = names.sentences(notes), names.known(spec), names.known(method)
+        shown, told = names.sentences(notes), [names.known(text) for text in told]
+    command, spec, method = told
     results = {
         "schema": SCHEMA,
         "sottovoce": __version__,
@@ -99,7 +100,7 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
         "attackers": ask.attackers,
         "seed": ask.seed,
         "date": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "command": ask.command if ask.names else names.known(ask.command),
+        "command": command,
         "names_shown": ask.names,
         "corpus": {**corpus.describe(case.manifest, case.split), "spec": spec, "test_clips": len(case.split.test)},
         "filter": {**system.description, "method": method, "permit": list(case.permit)},
