@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from sottovoce.errors import CorpusError
@@ -34,8 +36,11 @@ def private_folder(folder: Path) -> Path:
 def check_private(folder: Path) -> None:
     """CorpusError where `folder` or anything below it is a link, belongs to others or may be written by others."""
     _check(folder, folder.lstat())
-    for path in folder.rglob("*"):
-        _check(path, path.lstat())
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = Path(place, name)
+            with suppress(FileNotFoundError):  # what another process was writing is done
+                _check(path, path.lstat())
 
 
 def make_private(folder: Path) -> None:
@@ -59,7 +64,11 @@ def write_private(path: Path, content: bytes) -> None:
     """Write a file that its owner alone may read (mode 0600), all or nothing; CorpusError where that fails."""
     private_folder(path.parent)
     try:
-        os.replace(_scratch(path, content), path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+            unfinished = Path(scratch) / path.name
+            unfinished.touch(mode=0o600)
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
     except OSError as error:
         raise CorpusError(f"{path} could not be written ({error.strerror}); free some space.") from error
 
@@ -75,18 +84,6 @@ def secret(folder: Path) -> bytes:
     return found
 
 
-def _scratch(path: Path, content: bytes) -> str:
-    """A new file beside `path`, which nobody else may read."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-    except OSError:
-        os.unlink(name)
-        raise
-    return name
-
-
 def _check(path: Path, found: os.stat_result) -> None:
     if not hasattr(os, "geteuid"):  # rights are not told by modes there
         return
@@ -99,7 +96,8 @@ def _check(path: Path, found: os.stat_result) -> None:
             f"expected it to be yours: delete it, {remedy}."
         )
     if found.st_mode & _OTHERS:
+        mend = f"`chmod -R go-w {shlex.quote(str(path))}`"
         raise CorpusError(
             f"{path} may be written by others (mode {stat.S_IMODE(found.st_mode):o}), who can decide what is read "
-            f"there; expected that only you may: delete it, or `chmod -R go-w` it if you trust them, {remedy}."
+            f"there; expected that only you may: delete it, or run {mend} if you trust them, {remedy}."
         )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sottovoce.errors import ConfigError
 
 SCHEMA = 2
+_DATE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 Verdict = Literal["hidden", "implied", "leaks"]
 Hears = Literal["features", "sound", "restored", "inverted", "original"]
 
@@ -206,7 +207,7 @@ class Results(_Strict):
     seed: int
     tolerance: float = Field(description="a leakage whose interval reaches down to this may be called hidden")
     plain: float = Field(0.1, description="a leakage above this is called a leak however wide its interval")
-    date: str = Field(description="when the audit ended: UTC, ISO 8601")
+    date: str = Field(description="when the audit ended: UTC, ISO 8601", pattern=_DATE)
     command: str = Field(description="without secrets, user names and folders")
     names_shown: bool = Field(
         description="whether people and files have their own names here; otherwise classes that may identify people "

@@ -62,12 +62,18 @@ class Job(Protocol):
         ...
 
 
+def attacks_folder() -> Path:
+    """Where outcomes are kept; CorpusError where others may write there, whatever is asked for."""
+    folder = files.private_folder(cache_folder() / "attacks")
+    files.check_private(folder)
+    return folder
+
+
 def done(jobs: Sequence[Job], workers: int, report: Report) -> list[Found]:
     """What came of every job, in their order; one that breaks down is an error, and the others go on."""
     order = sorted(range(len(jobs)), key=lambda i: -jobs[i].cost)
     found: dict[int, Found] = {}
-    at_once, cache = min(workers, max(1, len(jobs))), cache_folder()
-    place, key = files.private_folder(cache / "attacks"), files.secret(cache)
+    at_once, place, key = min(workers, max(1, len(jobs))), attacks_folder(), files.secret(cache_folder())
     running = Parallel(n_jobs=at_once, return_as="generator_unordered", batch_size=1)(
         delayed(_numbered)(i, jobs[i], place, key, at_once) for i in order
     )

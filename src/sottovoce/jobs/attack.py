@@ -24,6 +24,7 @@ from sottovoce.audit.protocol import audit
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
 from sottovoce.audit.results import SCHEMA
 from sottovoce.audit.system import System, opened
+from sottovoce.audit.work import attacks_folder
 from sottovoce.corpora.cache import Sounds, cache_folder
 from sottovoce.corpora.fragments import PREFIX
 from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
@@ -74,6 +75,7 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
     began = time.monotonic()
     effort(ask.attackers)
     _check_place(ask)
+    attacks_folder()  # what is wrong with it shows before hours of work
     manifest, sounds = corpus.opened(ask.corpus, report)
     permit = tuple(dict.fromkeys(ask.permit))
     system = opened(_named(ask), manifest, sounds, ask.workers, report, permit, ask.constant)
