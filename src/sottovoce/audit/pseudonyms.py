@@ -2,8 +2,8 @@
 
 Classes of an attribute that may identify people are numbered at random, and files are known by keyed hashes. An order
 would give names away as well (a corpus lists its files by name, and so by person): recordings, classes, pairs and
-blocks are put in random orders. All depends on a key of this audit, so that nobody who lacks it can try names, and two
-reports number the same people differently.
+blocks are put in random orders. All depends on a key of this audit, so that nobody who lacks it can try names, and the
+reports of two audits number the same people differently.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import importlib.metadata
 import json
 import os
@@ -27,7 +26,7 @@ from sottovoce.audit.system import System, opened
 from sottovoce.audit.work import attacks_folder
 from sottovoce.corpora.cache import Sounds, cache_folder
 from sottovoce.corpora.fragments import PREFIX
-from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
+from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, file_sha256, split
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import corpus
 from sottovoce.models.checkpoint import CARD
@@ -136,10 +135,15 @@ def notes_with_names(results: dict[str, Any]) -> list[str]:
 
 
 def _pseudonyms(ask: Ask, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
-    """Pseudonyms that the same audit gives again with this cache, and no other audit gives."""
-    described = [case.digest, *(system.description[key] for key in ("digest", "permit", "constant_blocks"))]
-    parts = json.dumps([*described, ask.attackers, ask.seed, list(attributes)]).encode()
-    key = hmac.new(files.secret(cache_folder()), parts, hashlib.sha256).digest()
+    """Pseudonyms that this audit gives again, wherever it is repeated, and that no other audit gives.
+
+    Their key comes from the content of all recordings: who lacks these cannot make it, and who has them can repeat the
+    audit, and so knows the names whatever is done.
+    """
+    contents = [(clip.id, clip.sha256 or file_sha256(clip.path)) for clip in case.manifest.clips]
+    described = [system.description[key] for key in ("digest", "permit", "constant_blocks")]
+    parts = ["pseudonyms", sorted(contents), described, ask.attackers, ask.seed, list(attributes)]
+    key = hashlib.sha256(json.dumps(parts).encode()).digest()
     return Pseudonyms(case.manifest, key, [*case.sounds.failed])
 
 
