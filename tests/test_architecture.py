@@ -16,6 +16,7 @@ LAYERS = (
     ("errors",),
     ("files",),
     ("arrays",),
+    ("private", "redaction"),
     ("terminal",),
     ("machine",),
     ("progress", "onnx_file"),

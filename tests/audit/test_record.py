@@ -258,10 +258,31 @@ def test_garbage_is_refused(folder, name, content):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("value", [0, 2, "1", None, [1]])
+@pytest.mark.parametrize("value", [0, 1, 3, "2", None, [2]])
 def test_another_version_is_refused(folder, value):
     forge(folder, lambda found: found.update(schema=value))
-    with pytest.raises(ConfigError, match=r"has schema .*, this version reads 1"):
+    with pytest.raises(ConfigError, match=r"has schema .*this version reads 2: audit again") as refused:
+        verify(folder)
+    assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
+
+
+def test_a_record_of_the_former_schema_gets_a_sentence(folder):
+    """It had neither a date nor a word about names, and is refused before anything of it is missed."""
+
+    def former(found: Any) -> None:
+        found["schema"] = 1
+        for name in ("date", "names_shown"):
+            del found[name]
+
+    forge(folder, former)
+    with pytest.raises(ConfigError, match=r"has schema 1, which an earlier version of sottovoce wrote; .*reads 2"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "2026-11-25", "2026-11-25T17:21:10+01:00", 7, None])
+def test_a_date_that_is_none_is_refused(folder, date):
+    forge(folder, lambda found: found.update(date=date))
+    with pytest.raises(ConfigError, match="date"):
         verify(folder)
 
 

@@ -1,6 +1,8 @@
 """Long work: nothing is done twice, what breaks down stops nobody, and what was stopped goes on where it was."""
 
+import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,7 +17,7 @@ from sottovoce.audio.segment import front_end
 from sottovoce.audit.bouts import Bout
 from sottovoce.audit.hearing import Hearing, hear_features, identity
 from sottovoce.audit.work import Found, done
-from sottovoce.errors import ModelError
+from sottovoce.errors import CorpusError, ModelError
 
 NUMBERS = np.arange(3)
 
@@ -130,6 +132,58 @@ def test_what_was_kept_and_is_damaged_is_made_again(log, cache, harm):
         found = done([Sum(1, log)], 1, silent)[0]
         np.testing.assert_array_equal(found.arrays["a/sum"], NUMBERS + 1)
     assert log.read_text() == "1 1 "
+
+
+def changed(kept: Path, **changes: Any) -> None:
+    """Write what was kept anew, in a form that is right, with other content."""
+    with np.load(kept, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez_compressed(kept, **{**arrays, **changes})
+
+
+POISON = {
+    "other scores": lambda kept: changed(kept, **{"a/sum": NUMBERS}),
+    "other words": lambda kept: changed(kept, words=np.array(["two"])),
+    "other facts": lambda kept: changed(kept, facts=np.array(json.dumps({"number": 7, "seconds": 0.0}))),
+    "one array more": lambda kept: changed(kept, more=NUMBERS),
+    "another seal": lambda kept: changed(kept, seal=np.array("0" * 64)),
+    "what came of another job": lambda kept: shutil.copy(next(iter({*kept.parent.glob("*.npz")} - {kept})), kept),
+}
+
+
+@pytest.mark.parametrize("poison", POISON)
+def test_what_somebody_else_wrote_is_not_believed(log, cache, poison):
+    """Whoever could write to the cache, at whatever time, lacks the key that seals what is kept there."""
+    done([Sum(2, log)], 1, silent)
+    done([Sum(1, log)], 1, silent)
+    POISON[poison](cache / "attacks" / f"{Sum(1, log).digest}.npz")
+    for _ in range(2):
+        found = done([Sum(1, log)], 1, silent)[0]
+        np.testing.assert_array_equal(found.arrays["a/sum"], NUMBERS + 1)
+        assert found.facts["number"] == 1 and {*found.arrays} == {"a/sum", "words"}
+    assert log.read_text() == "2 1 1 "
+
+
+def test_what_came_with_another_cache_is_not_believed(log, cache, tmp_path, monkeypatch):
+    done([Sum(1, log)], 1, silent)
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "other"))
+    done([Sum(2, log)], 1, silent)
+    kept = f"{Sum(1, log).digest}.npz"
+    shutil.copy(cache / "attacks" / kept, tmp_path / "other" / "attacks" / kept)
+    done([Sum(1, log)], 1, silent)
+    assert log.read_text() == "1 2 1 "
+
+
+@pytest.mark.parametrize("name", ["", "attacks", "key", "the outcome"])
+def test_a_cache_that_others_may_write_is_refused(log, cache, name):
+    done([Sum(1, log)], 1, silent)
+    place = cache / name if name != "the outcome" else cache / "attacks" / f"{Sum(1, log).digest}.npz"
+    place.chmod(0o777)
+    with pytest.raises(CorpusError, match=r"may be written by others .*chmod -R go-w.*SOTTOVOCE_CACHE"):
+        done([Sum(1, log)], 1, silent)
+    place.chmod(0o700)
+    done([Sum(1, log)], 1, silent)
+    assert log.read_text() == "1 ", "nothing is lost"
 
 
 def test_two_workers_find_what_one_finds(case, tmp_path, monkeypatch):

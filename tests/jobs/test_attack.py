@@ -414,3 +414,62 @@ def test_a_label_that_is_not_attacked_is_named_with_the_reason(shaped, audited, 
     assert set(found["private"]) == {"gender"}
     assert any("the label 'mood' was not attacked: 1 of 75 clips" in note for note in found["notes"])
     assert any("the label 'speaker' was not attacked: it was not asked for" in note for note in found["notes"])
+
+
+# What is kept
+
+
+def poisoned(cache: Path) -> int:
+    """Exchange all scores on what leaves for noise, as somebody would who may write to the cache; how many were."""
+    rng, count = np.random.default_rng(0), 0
+    for kept in (cache / "attacks").glob("*.npz"):
+        with np.load(kept, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        for name in arrays:
+            if name.endswith(("/test", "/validation")):
+                arrays[name] = rng.standard_normal(arrays[name].shape).astype(np.float32)
+                count += 1
+        np.savez_compressed(kept, **arrays)
+    return count
+
+
+def test_a_poisoned_cache_makes_no_verdict(audited, shaped, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
+    copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
+    before = audited(copies, attributes=("speaker",))
+    assert poisoned(tmp_path / "cache") > 5
+    after = audited(copies, attributes=("speaker",))
+    assert after["valid"] and after["private"]["speaker"]["verdict"] == "leaks"
+    assert after["private"]["speaker"]["leakage"] == before["private"]["speaker"]["leakage"]
+
+
+@pytest.mark.parametrize("place", ["attacks", "commands", "sounds", "."])
+def test_a_cache_that_others_may_write_is_refused_before_it_is_read(shaped, tmp_path, monkeypatch, place):
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
+    system = f"command:{shlex.join([sys.executable, '-c', COPY])} {{in}} {{out}}"
+    ask = Ask(system, shaped.spec, tmp_path / "out", attributes=("gender",))
+    run_audit(ask, silent)
+    victim = next(path for path in sorted((tmp_path / "cache" / place).rglob("*")) if path.is_file())
+    for path in (victim, tmp_path / "cache" / place):
+        before = path.stat().st_mode
+        path.chmod(before | 0o020)
+        refused(replace(ask, out=tmp_path / "other"), "may be written by others", "SOTTOVOCE_CACHE")
+        path.chmod(before)
+
+
+def test_what_is_heard_meanwhile_is_for_the_owner_alone(shaped, tmp_path, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(attack.summary, "numbers", stop)
+    copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
+    ask = Ask(str(copies), shaped.spec, tmp_path / "out", attributes=("gender",))
+    with pytest.raises(KeyboardInterrupt):
+        run_audit(ask, silent)
+    heard = tmp_path / "out" / ".heard"
+    assert heard.stat().st_mode & 0o777 == 0o700
+    monkeypatch.undo()
+    victim = next(path for path in heard.rglob("spectra.npy"))
+    victim.chmod(0o666)
+    with pytest.raises(SottovoceError, match="may be written by others"):
+        run_audit(ask, silent)

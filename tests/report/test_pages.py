@@ -137,8 +137,10 @@ def sample(**changes: Any) -> dict[str, Any]:
         "parameters": 759012,
     }
     results = {
-        "schema": 1,
+        "schema": 2,
         "sottovoce": "0.1.0",
+        "date": "2026-11-25T17:40:00Z",
+        "names_shown": False,
         "valid": True,
         "controls": {"planted leak": {"passed": True, "detail": "found in 99.9 %"}},
         "seconds": 1312.4,

@@ -32,6 +32,7 @@ from sottovoce.corpora.cache import cache_folder
 from sottovoce.corpora.layout import sound_files
 from sottovoce.corpora.manifest import Clip, Manifest, file_sha256
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
+from sottovoce.private import check_private, private_folder
 from sottovoce.progress import Report
 from sottovoce.runtime.folders import SOUND_ENDINGS
 
@@ -98,8 +99,9 @@ def made(
     files = [folder / f"{hashlib.sha256(clip.id.encode()).hexdigest()[:32]}.wav" for clip in manifest.clips]
     waiting = [(clip, file) for clip, file in zip(manifest.clips, files, strict=True) if not file.is_file()]
     stop = threading.Event()
+    private_folder(parent)
+    check_private(private_folder(folder))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         # Beside the results, so that a result can be moved there whole.
         with tempfile.TemporaryDirectory(dir=parent, prefix=".running-") as place, ThreadPoolExecutor(workers) as pool:
             runs = [pool.submit(_run, words, clip, file, Path(place), limit_s, stop) for clip, file in waiting]
@@ -192,6 +194,7 @@ def _run(words: Sequence[str], clip: Clip, file: Path, place: Path, limit_s: flo
             heard(out, clip.id)
         except AudioError as error:
             raise ModelError(f"what the command wrote for {clip.id!r} is no usable sound: {error}") from error
+        out.chmod(0o600)
         os.replace(out, file)
 
 

@@ -21,6 +21,7 @@ from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import read_bytes, read_json
 from sottovoce.models.checkpoint import write_file
+from sottovoce.redaction import visible
 
 RESULTS, SCORES, DIGESTS = "results.json", "scores.npz", "digests.json"
 PAGES = ("report.html", "report.md")
@@ -40,10 +41,19 @@ def write_scores(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
 
 def write_results(folder: Path, results: Mapping[str, Any]) -> dict[str, Any]:
     """Write results.json, checked against its form; returns it as it is read again."""
-    text = Results.model_validate(results).model_dump_json(by_alias=True, indent=1)
+    text = Results.model_validate(_visible(dict(results))).model_dump_json(by_alias=True, indent=1)
     write_file(folder / RESULTS, text.encode())
     read: dict[str, Any] = json.loads(text)
     return read
+
+
+def _visible(value: Any) -> Any:
+    """The same with every text in it as a reader may be shown it; names of attributes stay, since scores have them."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, dict):
+        return {key: _visible(each) for key, each in value.items()}
+    return [_visible(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def write_digests(folder: Path) -> None:

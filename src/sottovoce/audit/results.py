@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import read_json
 
-SCHEMA = 1
+SCHEMA = 2
 LARGEST_RESULTS_BYTES = 1 << 26
+_DATE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 Verdict = Literal["hidden", "implied", "leaks"]
 Hears = Literal["features", "sound", "restored", "inverted", "original"]
 
@@ -206,7 +207,12 @@ class Results(_Strict):
     seed: int
     tolerance: float = Field(description="a leakage whose interval reaches down to this may be called hidden")
     plain: float = Field(0.1, description="a leakage above this is called a leak however wide its interval")
-    command: str
+    date: str = Field(description="when the audit ended: UTC, ISO 8601", pattern=_DATE)
+    command: str = Field(description="without secrets, user names and folders")
+    names_shown: bool = Field(
+        description="whether people and files have their own names here; otherwise classes that may identify people "
+        "are numbered at random, and files are keyed hashes"
+    )
     corpus: dict[str, Any]
     filter: dict[str, Any]
     targets: list[Target]
@@ -233,6 +239,11 @@ def parse(text: str | bytes, place: str) -> Results:
         data = read_json(text, LARGEST_RESULTS_BYTES)
     except ModelError as error:
         raise ConfigError(f"{place} is not the results of an audit: {error}") from error
+    if data.get("schema") == 1:
+        raise ConfigError(
+            f"{place} has schema 1, which an earlier version of sottovoce wrote; this version reads {SCHEMA}: "
+            "audit again, or verify it with the version that wrote it."
+        )
     if data.get("schema") != SCHEMA:
         found = str(data.get("schema"))[:80]
         raise ConfigError(f"{place} has schema {found!r}, this version reads {SCHEMA}: audit again.")

@@ -1,10 +1,13 @@
 """Long work, side by side in processes of one thread; what came of it is kept by digest, so none is done twice.
 
-A killed audit goes on where it was, and a second audit with the same attackers finds their scores.
+A killed audit resumes where it was, and a second audit with the same attackers finds their scores. Scores decide a
+verdict, so that what is kept carries a seal: nobody can make one without the key that the cache keeps for its owner.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import io
 import json
 import time
@@ -19,13 +22,14 @@ import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from sottovoce import private
 from sottovoce.arrays import read_arrays
 from sottovoce.corpora.cache import cache_folder
 from sottovoce.errors import ModelError
 from sottovoce.files import read_json
-from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import Report
 
+_FACTS, _SEAL = "facts", "seal"
 _LARGEST_BYTES = 1 << 30  # of what came of one job
 
 
@@ -61,13 +65,20 @@ class Job(Protocol):
         ...
 
 
+def attacks_folder() -> Path:
+    """Where outcomes are kept; CorpusError where others may write there, whatever is asked for."""
+    folder = private.private_folder(cache_folder() / "attacks")
+    private.check_private(folder)
+    return folder
+
+
 def done(jobs: Sequence[Job], workers: int, report: Report) -> list[Found]:
     """What came of every job, in their order; one that breaks down is an error, and the others go on."""
     order = sorted(range(len(jobs)), key=lambda i: -jobs[i].cost)
     found: dict[int, Found] = {}
-    at_once, place = min(workers, max(1, len(jobs))), cache_folder() / "attacks"
+    at_once, place, key = min(workers, max(1, len(jobs))), attacks_folder(), private.secret(cache_folder())
     running = Parallel(n_jobs=at_once, return_as="generator_unordered", batch_size=1)(
-        delayed(_numbered)(i, jobs[i], place, at_once) for i in order
+        delayed(_numbered)(i, jobs[i], place, key, at_once) for i in order
     )
     try:
         for count, (i, outcome) in enumerate(running, start=1):
@@ -81,9 +92,9 @@ def done(jobs: Sequence[Job], workers: int, report: Report) -> list[Found]:
     return [found[i] for i in range(len(jobs))]
 
 
-def _numbered(i: int, job: Job, place: Path, at_once: int) -> tuple[int, Found]:
+def _numbered(i: int, job: Job, place: Path, key: bytes, at_once: int) -> tuple[int, Found]:
     kept = place / f"{job.digest}.npz"
-    known = _read(kept)
+    known = _read(kept, job.digest, key)
     if known is not None:
         return i, known
     if at_once > 1:
@@ -96,23 +107,38 @@ def _numbered(i: int, job: Job, place: Path, at_once: int) -> tuple[int, Found]:
     except Exception as error:  # whatever it is, the other jobs go on and the report says so
         return i, Found({}, {}, f"{type(error).__name__}: {error}")
     found = replace(found, facts={**found.facts, "seconds": round(time.monotonic() - began, 2)})
-    _write(kept, found)
+    _write(kept, found, job.digest, key)
     return i, found
 
 
-def _write(place: Path, found: Found) -> None:
+def _write(place: Path, found: Found, digest: str, key: bytes) -> None:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {name: np.asarray(array) for name, array in found.arrays.items()}
-    np.savez_compressed(buffer, facts=np.array(json.dumps(dict(found.facts))), **arrays)
-    write_file(place, buffer.getvalue())
+    facts = json.dumps(dict(found.facts))
+    sealed = {_FACTS: np.array(facts), _SEAL: np.array(_seal(key, digest, facts, arrays))}
+    np.savez_compressed(buffer, **arrays, **sealed)  # type: ignore[arg-type]
+    private.write_private(place, buffer.getvalue())
 
 
-def _read(place: Path) -> Found | None:
-    """What was kept; None where nothing was, or what was is damaged."""
-    if not place.is_file():
+def _read(place: Path, digest: str, key: bytes) -> Found | None:
+    """What was kept; None where nothing was, or what was is damaged or has no right seal, so that it is done again."""
+    content = private.read_private(place)
+    if content is None:
         return None
     try:
-        arrays = read_arrays(place, _LARGEST_BYTES)
-        return Found(read_json(str(arrays.pop("facts"))), arrays)
-    except Exception:  # whatever is wrong with it, it can be made again
-        return None
+        arrays = read_arrays(content, _LARGEST_BYTES)
+        facts, seal = str(arrays.pop(_FACTS)), str(arrays.pop(_SEAL))
+        if hmac.compare_digest(seal, _seal(key, digest, facts, arrays)):
+            return Found(read_json(facts), arrays)
+    except Exception:  # whatever is wrong with it, it can be done again
+        pass
+    return None
+
+
+def _seal(key: bytes, digest: str, facts: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """What binds an outcome to its job, in hex: HMAC-SHA256 over the job's digest and all that was kept."""
+    described = [[name, array.dtype.str, array.shape] for name, array in sorted(arrays.items())]
+    seal = hmac.new(key, json.dumps([digest, facts, described]).encode(), hashlib.sha256)
+    for _, array in sorted(arrays.items()):
+        seal.update(array.tobytes())
+    return seal.hexdigest()

@@ -11,6 +11,7 @@ from sottovoce.cli import shared
 from sottovoce.cli.shared import Corpus, Json, Out, Seed, Split, app
 from sottovoce.errors import ConfigError
 from sottovoce.machine import usable_cores
+from sottovoce.redaction import visible
 
 
 @app.command()
@@ -37,12 +38,28 @@ def audit(
     int8: Annotated[bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that.")] = False,
     max_leakage: Annotated[float | None, typer.Option(help="Exit with status 1 when a leakage is above this.")] = None,
     workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = usable_cores(),
+    names_: Annotated[
+        bool,
+        typer.Option(
+            "--names",
+            help="Name people and files in everything that is written. Without it, people, and classes of attributes "
+            "that may be names, are numbered, files are hashed, and a file in the cache keeps the names for you alone.",
+        ),
+    ] = False,
+    with_originals: Annotated[
+        bool,
+        typer.Option(
+            "--with-originals",
+            help="Put three test recordings into report.html, to see and to play: the originals, what leaves the "
+            "system, and what an attacker restores. Without it the page holds no sound and no spectrogram.",
+        ),
+    ] = False,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Attack a filter, or any other system, with fresh attackers; writes results.json, scores.npz and a report."""
     with shared.needs("audit"):
-        from sottovoce.jobs.attack import Ask, run_audit
+        from sottovoce.jobs.attack import Ask, names_place, notes_with_names, run_audit
         from sottovoce.report.table import table
 
         if max_leakage is not None and not 0.0 <= max_leakage <= 1.0:
@@ -61,8 +78,14 @@ def audit(
             shared.command(),
             constant,
             int8,
+            names_,
+            with_originals,
         )
         results = run_audit(ask, shared.Progress())
+        for note in notes_with_names(results):
+            typer.echo(visible(note), err=True)
+        if not names_:
+            typer.echo(f"the names of people and files are kept in {names_place(results)}, for you alone", err=True)
     shared.show(results, json_, table)
     leakages = [entry["leakage"]["score"] for entry in results["private"].values()]
     if not results["valid"] or (max_leakage is not None and max(leakages) > max_leakage):

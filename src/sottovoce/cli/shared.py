@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sottovoce import terminal
+from sottovoce import redaction, terminal
 from sottovoce.errors import ConfigError, MissingExtraError
 from sottovoce.progress import Progress
 
@@ -107,4 +106,5 @@ def places(text: str | None) -> tuple[Path | str, ...]:
 
 
 def command() -> str:
-    return shlex.join(["sottovoce", *sys.argv[1:]])
+    """The command line as cards and results keep it: without secrets, user names and folders."""
+    return redaction.command(["sottovoce", *sys.argv[1:]])

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sottovoce import private
 from sottovoce.audio import io
 from sottovoce.audio.level import normalise, trim_silence
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
@@ -91,38 +92,42 @@ class Sounds:
 
 
 def cache_folder() -> Path:
-    """Where decoded and synthesised sound is kept: `$SOTTOVOCE_CACHE`, or `~/.cache/sottovoce`.
+    """Where decoded and synthesised sound is kept: `$SOTTOVOCE_CACHE`, or `~/.cache/sottovoce`; for its owner alone.
 
-    CorpusError where neither is known, as in a container whose user has no home.
+    CorpusError where neither is known, as in a container whose user has no home, or where others may write there.
     """
     chosen = os.environ.get("SOTTOVOCE_CACHE")
     try:
-        return Path(chosen) if chosen else Path.home() / ".cache" / "sottovoce"
+        folder = Path(chosen) if chosen else Path.home() / ".cache" / "sottovoce"
     except RuntimeError as error:
         raise CorpusError(
             "this user has no home folder, so there is no place for the cache; set SOTTOVOCE_CACHE to a folder."
         ) from error
+    private.private_folder(folder.resolve())  # the folder itself may be reached by a link
+    return folder
 
 
 def build_once(folder: Path, build: Callable[[Path], None], notes: list[str] | None = None) -> Path:
     """`folder`, filled by `build` unless it is there already; it appears complete or not at all.
 
     A folder that has lost a file, or part of one, is built again, and a sentence is added to `notes`. Two processes may
-    build at the same time; the first to finish wins. Raises CorpusError when it cannot be written.
+    build at the same time; the first to finish wins. Raises CorpusError when it cannot be written, or when others may
+    write what is there.
     """
-    # Every cache folder is opened here: what makes one untrustworthy is to be checked before anything in it is read.
+    private.private_folder(folder.parent)
     if folder.is_dir():
+        private.check_private(folder)
         reason = _damage(folder)
         if reason is None:
             return folder
         _discard(folder, reason, notes)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as scratch:
             unfinished = Path(scratch) / folder.name
             unfinished.mkdir()
             build(unfinished)
             (unfinished / _CONTENTS).write_text(json.dumps(_sizes(unfinished)), encoding="utf-8")
+            private.make_private(unfinished)
             if not folder.is_dir():
                 os.replace(unfinished, folder)
     except OSError as error:

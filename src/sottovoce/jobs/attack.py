@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sottovoce import __version__
+from sottovoce import __version__, private
 from sottovoce.audit import record, summary
 from sottovoce.audit.case import Case
 from sottovoce.audit.efforts import effort
 from sottovoce.audit.protocol import audit
+from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
 from sottovoce.audit.results import SCHEMA
 from sottovoce.audit.system import System, opened
-from sottovoce.corpora.cache import Sounds
+from sottovoce.audit.work import attacks_folder
+from sottovoce.corpora.cache import Sounds, cache_folder
 from sottovoce.corpora.fragments import PREFIX
-from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
+from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, file_sha256, split
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import corpus
 from sottovoce.models.checkpoint import CARD
 from sottovoce.models.target import Target, load_target
 from sottovoce.progress import Report
+from sottovoce.redaction import line, word
 from sottovoce.report.exhibits import exhibits
 from sottovoce.report.pages import write_report
 from sottovoce.runtime.export import target_place
@@ -59,6 +65,8 @@ class Ask:
     command: str = ""
     constant: int = 0  # blocks that the filter sends for every sound; 0: as many as it has
     int8: bool = False  # the filter as it is with 8-bit weights, which is written to `out`/filter-int8
+    names: bool = False  # show the names of people and files, which are pseudonyms otherwise
+    with_originals: bool = False  # put some recordings into the page, to see and to hear
 
 
 def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
@@ -66,6 +74,7 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
     began = time.monotonic()
     effort(ask.attackers)
     _check_place(ask)
+    attacks_folder()  # what is wrong with it shows before hours of work
     manifest, sounds = corpus.opened(ask.corpus, report)
     permit = tuple(dict.fromkeys(ask.permit))
     system = opened(_named(ask), manifest, sounds, ask.workers, report, permit, ask.constant)
@@ -73,6 +82,16 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
     attributes = case.chosen(ask.attributes)
     heard = ask.out / _HEARD
     gathered, hearings = audit(case, system, attributes, ask.attackers, ask.seed, heard, ask.workers, report)
+    names = _pseudonyms(ask, case, system, attributes)
+    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes]
+    shown, told = notes, [line(ask.command), word(case.manifest.spec), word(system.description["method"])]
+    if ask.names:
+        gathered = spelt_out(gathered)
+    else:
+        judged = {*attributes, *(target.task for target in case.targets)}
+        gathered = disguised(gathered, names, {task: case.classes(task) for task in judged})
+        shown, told = names.sentences(notes), [names.known(text) for text in told]
+    command, spec, method = told
     results = {
         "schema": SCHEMA,
         "sottovoce": __version__,
@@ -81,20 +100,51 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 1),
         "attackers": ask.attackers,
         "seed": ask.seed,
-        "command": ask.command,
-        "corpus": {**corpus.describe(case.manifest, case.split), "test_clips": len(case.split.test)},
-        "filter": {**system.description, "permit": list(case.permit)},
+        "date": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "command": command,
+        "names_shown": ask.names,
+        "corpus": {**corpus.describe(case.manifest, case.split), "spec": spec, "test_clips": len(case.split.test)},
+        "filter": {**system.description, "method": method, "permit": list(case.permit)},
         "targets": [{"digest": target.digest, "task": target.task} for target in case.targets],
-        "notes": [*case.manifest.notes, *case.not_attacked(attributes), *system.notes],
+        "notes": shown,
         "scores": record.write_scores(ask.out, gathered.arrays),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES}
         | {"python": platform.python_version()},
     }
     written = record.write_results(ask.out, results)
-    write_report(ask.out, written, exhibits(case, system, hearings))
+    write_report(
+        ask.out,
+        written,
+        exhibits(case, system, hearings, attributes, None if ask.names else names) if ask.with_originals else [],
+    )
     record.write_digests(ask.out)
     shutil.rmtree(heard, ignore_errors=True)
+    private.write_private(names_place(written), json.dumps({**names.told(), "notes": notes}, indent=1).encode())
     return written
+
+
+def names_place(results: dict[str, Any]) -> Path:
+    """The file, for its owner alone, that leads from the pseudonyms of an audit back to names; outside its record."""
+    return cache_folder() / "names" / f"{results['scores'][:32]}.json"
+
+
+def notes_with_names(results: dict[str, Any]) -> list[str]:
+    """The notes of an audit as they name files, for whoever made it; those alone that are not in its results."""
+    kept = json.loads(private.read_private(names_place(results)) or "{}")
+    return [note for note in kept.get("notes", ()) if note not in results["notes"]]
+
+
+def _pseudonyms(ask: Ask, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
+    """Pseudonyms that this audit gives again, wherever it is repeated, and that no other audit gives.
+
+    Their key comes from the content of all recordings: who lacks these cannot make it, and who has them can repeat the
+    audit, and so knows the names whatever is done.
+    """
+    contents = [(clip.id, clip.sha256 or file_sha256(clip.path)) for clip in case.manifest.clips]
+    described = [system.description[key] for key in ("digest", "permit", "constant_blocks")]
+    parts = ["pseudonyms", sorted(contents), described, ask.attackers, ask.seed, list(attributes)]
+    key = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return Pseudonyms(case.manifest, key, [*case.sounds.failed])
 
 
 def headline(results: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sottovoce.corpora.fragments import PREFIX, fragmented
 from sottovoce.corpora.manifest import Manifest, Split, split
 from sottovoce.errors import CorpusError
 from sottovoce.progress import Report
+from sottovoce.redaction import word
 
 
 def opened(spec: str, report: Report) -> tuple[Manifest, Sounds]:
@@ -79,7 +80,7 @@ def split_of(card: Mapping[str, Any] | None, manifest: Manifest) -> Split:
 def describe(manifest: Manifest, parts: Split) -> dict[str, Any]:
     """What cards and results say of a corpus and its split."""
     return {
-        "spec": manifest.spec,
+        "spec": word(manifest.spec),
         "name": manifest.name,
         "digest": manifest.digest,
         "split": parts.rule,

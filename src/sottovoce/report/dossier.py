@@ -19,6 +19,11 @@ _NOT_ASKED = (
     "the recordings have no labels for them that an attacker could learn, or this audit was not asked to attack them."
 )
 _NOBODY_ANSWERED = "no recogniser was there to answer it, so the floor is the best constant guess."
+_SHOWN = "people and files have their own names here"
+_HIDDEN = (
+    "people and other classes that may be names are numbered at random, and files are known by keyed hashes; the names "
+    "are with whoever made the audit. Another audit numbers the same people differently."
+)
 _DIARY = (
     "who knows when somebody spoke, from a diary, a camera or a telephone bill, can put a name to a recording by its "
     "time alone."
@@ -182,7 +187,9 @@ def provenance(results: Results) -> list[tuple[str, str]]:
     """(term, value) of everything that is needed to make the audit again, or to check that it is this one."""
     corpus, filter_ = results["corpus"], results["filter"]
     stated = [
+        ("Date", results["date"]),
         ("Command", results["command"]),
+        ("Names", _SHOWN if results["names_shown"] else _HIDDEN),
         ("Sottovoce", f"{results['sottovoce']} (results schema {results['schema']})"),
         ("Versions", ", ".join(f"{name} {version}" for name, version in results["versions"].items())),
         ("Seed", str(results["seed"])),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sottovoce.audio.level import normalise
@@ -10,6 +12,7 @@ from sottovoce.audio.spectrum import SEGMENT_SAMPLES, Wave, log_spectrum
 from sottovoce.audit.case import Case
 from sottovoce.audit.hearing import Hearing
 from sottovoce.audit.plan import Hearings
+from sottovoce.audit.pseudonyms import Pseudonyms
 from sottovoce.audit.system import System
 from sottovoce.report.pages import Exhibit, Panel
 from sottovoce.runtime.filter import Filter
@@ -18,14 +21,30 @@ _CLIPS = 3
 _LONGEST_SAMPLES = 4 * 16000  # of a clip shown: the report is one file
 
 
-def exhibits(case: Case, system: System, hearings: Hearings) -> list[Exhibit]:
-    """The first, middle and last clip of the test part, each heard in three ways."""
+def exhibits(
+    case: Case, system: System, hearings: Hearings, attributes: Sequence[str], names: Pseudonyms | None
+) -> list[Exhibit]:
+    """The first, middle and last clip of the test part, each in up to three forms.
+
+    Titles tell what is permitted and the private `attributes`, under `names` where there are any.
+    """
     chosen = np.linspace(0, len(case.split.test) - 1, _CLIPS).astype(int)
     filter_ = Filter.load(system.path) if system.path else None
-    return [_exhibit(case, filter_, hearings, int(utterance)) for utterance in dict.fromkeys(chosen)]
+    told = [task for task in (*case.permit, *attributes) if task in case.manifest.tasks]
+    found = []
+    for utterance in dict.fromkeys(chosen):
+        labels = case.manifest.clips[case.split.test[utterance]].labels
+        title = ", ".join(_label(task, labels[task], names) for task in dict.fromkeys(told) if task in labels)
+        found.append(_exhibit(case, filter_, hearings, int(utterance), title))
+    return found
 
 
-def _exhibit(case: Case, filter_: Filter | None, hearings: Hearings, utterance: int) -> Exhibit:
+def _label(task: str, label: str, names: Pseudonyms | None) -> str:
+    shown = names.shown(task, label) if names else label
+    return shown if shown.startswith(f"{task} ") else f"{task} {shown}"
+
+
+def _exhibit(case: Case, filter_: Filter | None, hearings: Hearings, utterance: int, title: str) -> Exhibit:
     clip = case.split.test[utterance]
     original = case.sounds.wave(clip)
     sounds = {"original": original}
@@ -36,8 +55,6 @@ def _exhibit(case: Case, filter_: Filter | None, hearings: Hearings, utterance: 
             sounds["restored by an attacker"] = _decoded(filter_, hearings.restored, utterance, len(original))
     elif hearings.sound is not None:
         sounds["obfuscated"] = np.array((hearings.sound.part("test").waves or [])[utterance])
-    labels = case.manifest.clips[clip].labels
-    title = ", ".join(f"{task} {labels[task]}" for task in sorted(labels))
     shown = {name: wav[:_LONGEST_SAMPLES] for name, wav in sounds.items()}
     return Exhibit(title, tuple(Panel(name, _spectrogram(wav), wav) for name, wav in shown.items()))
 

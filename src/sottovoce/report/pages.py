@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import wave
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,11 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, Spectrum, Wave, magnitude
 from sottovoce.models.checkpoint import write_file
+from sottovoce.redaction import visible
 from sottovoce.report import dossier, findings, maps, pictures, wording
 
 PAGE, CARD = "report.html", "report.md"
@@ -47,12 +50,31 @@ def write_report(folder: Path, results: Mapping[str, Any], exhibits: Sequence[Ex
     Each is written whole or not at all. Raises ModelError where a file cannot be written.
     """
     shown = [_exhibit(f"exhibit-{number}", exhibit) for number, exhibit in enumerate(exhibits, 1)]
-    page = environment(autoescape=True).get_template(f"{PAGE}.j2").render(results=results, exhibits=shown)
+    page = html(f"{PAGE}.j2", bool(shown), results=results, exhibits=shown)
     # Here, too, whatever a template is given is text; only what stands in the template is markup.
     card = environment(finalize=wording.markdown).get_template(f"{CARD}.j2").render(results=results)
     write_file(folder / CARD, card.encode())
     write_file(folder / PAGE, page.encode())
     return folder / PAGE
+
+
+def html(template: str, media: bool, **given: Any) -> str:
+    """A page from a template: whatever is `given` is text on it, and it can load and run nothing.
+
+    Pictures and sounds that it holds itself are shown where it has `media`; its one style sheet is allowed by its hash.
+    SVG has its styles as attributes, which can name no script.
+    """
+    style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src-elem 'sha256-{allowed}'; style-src-attr 'unsafe-inline'; "
+    policy += "img-src data:; media-src data:; " * media + "base-uri 'none'; form-action 'none'"
+    page = environment(autoescape=True, finalize=_text).get_template(template)
+    return page.render(style=Markup(style), policy=Markup(policy), **given)
+
+
+def _text(value: Any) -> Any:
+    """What a page shows of a value; markup stays as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def environment(**escaping: Any) -> jinja2.Environment:

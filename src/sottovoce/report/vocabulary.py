@@ -15,7 +15,7 @@ from sottovoce.errors import ConfigError
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codebook import Codebook
 from sottovoce.report import maps
-from sottovoce.report.pages import data_uri, environment
+from sottovoce.report.pages import data_uri, html
 from sottovoce.runtime.engine import CodebookEngine
 from sottovoce.runtime.filter import Filter
 
@@ -34,9 +34,8 @@ def write_vocabulary(filter_: Filter, out: Path) -> int:
     count = int(np.prod(book.words.shape[:-2]))
     if count > _MOST_WORDS:
         raise ConfigError(f"this filter has {count} words; expected at most {_MOST_WORDS} to show on one page.")
-    template = environment(autoescape=True).get_template("vocabulary.html.j2")
     facts = {"count": count, "word_s": SEGMENT_S, "rate": filter_.rate, "digest": filter_.digest}
-    write_file(out, template.render(groups=list(_groups(filter_, book)), **facts).encode())
+    write_file(out, html("vocabulary.html.j2", True, groups=list(_groups(filter_, book)), **facts).encode())
     return count
 
 

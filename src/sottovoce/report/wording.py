@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sottovoce.redaction import visible
+
 _SPACE, _DASH, _MINUS = "\u202f", "\u2013", "\u2212"  # thin no-break space, en dash, minus
 
 
@@ -67,6 +69,7 @@ def listed(names: Sequence[str], last: str = "and", most: int | None = None) -> 
 
 def short(label: str, longest: int) -> str:
     """A label of at most `longest` characters."""
+    label = visible(label)
     return label if len(label) <= longest else label[: longest - 1] + "\u2026"
 
 
@@ -76,5 +79,8 @@ def counted(count: int, noun: str) -> str:
 
 
 def markdown(value: object) -> str:
-    """Text that means itself in Markdown, on one line and inside the cell of a table."""
-    return re.sub(r"([\\`*_\[\]<>|&~$#])", r"\\\1", re.sub(r"\s+", " ", str(value)))
+    """Text that means itself in Markdown, on one line and inside the cell of a table; addresses are no links."""
+    text = re.sub(r"\s+", " ", visible(str(value)))
+    text = re.sub(r"([\\`*_\[\]<>|&~$#@])", r"\\\1", text)
+    text = re.sub(r"(?<=[A-Za-z]):(?=//)|(?<=www)\.", r"\\\g<0>", text, flags=re.IGNORECASE)
+    return re.sub(r"^( *(?:\d{1,9}(?=[.)] )|(?=[-+] |[-=]+$)))", r"\1\\", text)  # what would begin a list or a heading

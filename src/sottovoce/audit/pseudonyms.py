@@ -1,0 +1,235 @@
+"""People and files under other names, so that a report can be sent on.
+
+Classes of an attribute that may identify people are numbered at random, and files are known by keyed hashes. An order
+would give names away as well (a corpus lists its files by name, and so by person): recordings, classes, pairs and
+blocks are put in random orders. All depends on a key of this audit, so that nobody who lacks it can try names, and the
+reports of two audits number the same people differently.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import hmac
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce.audit.evidence import Evidence
+from sottovoce.corpora.manifest import Manifest
+from sottovoce.redaction import prose, visible
+
+# Attributes whose classes describe people or sounds and are nobody's name. Of any other, nobody knows what they say.
+DESCRIBING = frozenset({
+    "accent", "age", "age_group", "dialect", "digit", "digits", "emotion", "event", "fold", "gender", "intensity",
+    "language", "mood", "scene", "sex", "speech", "statement", "style", "subset", "word",
+})  # fmt: skip
+WITHHELD = "[name]"
+_SHORTEST = 3  # letters of a name that is looked for in a sentence
+_QUOTED = r"(?<!\w)(?:'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")(?!\w)"
+_LISTED = re.compile(rf" \({_QUOTED}(?:, (?:{_QUOTED}|\d+ more))*\)|: {_QUOTED}(?:, {_QUOTED})*(?: and \d+ more)?")
+_FILE = re.compile(
+    r"[^\s'\"(),;]*\.(?:aac|aiff?|amr|caf|csv|flac|gsm|json|m4a|mp[34]|npy|oga|ogg|opus|txt|wave?|webm|wma)\b",
+    re.IGNORECASE,
+)
+_LABELS_DIFFER = re.compile(r"(labels differ) \(.*\)")
+_SCORED = re.compile(
+    r"(?P<task>.+)/(?P<kind>labels|answers|floor|values|attackers/\d+|originals/\d+|obfuscated/\d+)/"
+    r"(?P<part>train|validation|test|original|obfuscated)",
+    re.DOTALL,
+)
+_LINKED = re.compile(r"(linkage/(?:linkers|originals)/\d+)/(similarity|same|first|second)")
+_CODES = re.compile(r"codes/(train|test)(/owner)?")
+_TRUE_LABELS = ("controls/idle", "controls/original")
+
+
+@dataclass(frozen=True, eq=False)
+class Pseudonyms:
+    """Other names for the people and files of a corpus, by a key of one audit; `left_out` are ids of further clips."""
+
+    manifest: Manifest
+    key: bytes
+    left_out: Sequence[str] = ()
+
+    @cached_property
+    def people(self) -> dict[str, dict[str, str]]:
+        """Of each attribute that may identify people, the pseudonym of each class."""
+        return {task: self._numbered(task) for task in self.manifest.tasks if task.lower() not in DESCRIBING}
+
+    def file(self, clip: str) -> str:
+        """What stands for the file name of a clip."""
+        return self._keyed("file", clip).hex()[:16]
+
+    def shown(self, task: str, name: str) -> str:
+        """A class as it may be shown."""
+        return self.people.get(task, {}).get(name, name)
+
+    def sentence(self, text: str) -> str:
+        """A sentence without the names of files and people that are quoted or known."""
+        return self.known(self._without_files(text))
+
+    def known(self, text: str) -> str:
+        """A text in which the names of people that the corpus tells of are exchanged for their pseudonyms."""
+        for names in self.people.values():
+            if 2 * len(names) > len(self.manifest.clips):  # these are no people, who would recur
+                continue
+            for name in sorted(names, key=len, reverse=True):
+                if sum(map(str.isalpha, name)) >= _SHORTEST and name.lower() in text.lower():
+                    whole = rf"(?<![^\W\d_]){re.escape(name)}(?![^\W\d_])"
+                    text = re.sub(whole, names[name].replace("\\", r"\\"), text, flags=re.IGNORECASE)
+        return text
+
+    def sentences(self, notes: Sequence[str]) -> list[str]:
+        """Notes without names; those that are then the same become one, with their number."""
+        counts = Counter(map(self._without_files, notes))
+        return [self.known(note if count == 1 else f"{count} times: {note}") for note, count in counts.items()]
+
+    def order(self, what: str, count: int) -> NDArray[np.int64]:
+        """A random order of `count` things, always the same of the same."""
+        return self._random(what).permutation(count)
+
+    def coins(self, what: str, count: int) -> NDArray[np.bool_]:
+        """Heads or tails for each of `count` things."""
+        return self._random(what).random(count) < 0.5
+
+    def told(self) -> dict[str, Any]:
+        """Everything that leads back to the names."""
+        files = {clip.id: self.file(clip.id) for clip in self.manifest.clips}
+        return {"key": self.key.hex(), "people": self.people, "files": files}
+
+    @cached_property
+    def _places(self) -> list[str]:
+        """Ids of clips that are not in the manifest, after the folder that they lie in, and without it."""
+        first = self.manifest.clips[0]
+        folder = str(first.path).removesuffix(first.id.partition("#")[0])
+        ids = [clip.partition("#")[0] for clip in self.left_out]
+        return [f"{folder}{clip}" for clip in ids] + ids
+
+    def _without_files(self, text: str) -> str:
+        for place in self._places:
+            if place in text:
+                text = text.replace(place, WITHHELD)
+        text = _LABELS_DIFFER.sub(r"\1", re.sub(_QUOTED, WITHHELD, _LISTED.sub("", text)))
+        return _FILE.sub(WITHHELD, prose(text))
+
+    def _numbered(self, task: str) -> dict[str, str]:
+        names = self.manifest.classes(task)
+        return {names[i]: f"{task} {number}" for number, i in enumerate(self.order(f"names of {task}", len(names)), 1)}
+
+    def _random(self, what: str) -> np.random.Generator:
+        return np.random.default_rng(int.from_bytes(self._keyed("order", what)))
+
+    def _keyed(self, *what: str) -> bytes:
+        return hmac.new(self.key, json.dumps(what).encode(), hashlib.sha256).digest()
+
+
+def disguised(evidence: Evidence, names: Pseudonyms, classes: Mapping[str, Sequence[str]]) -> Evidence:
+    """The same evidence under pseudonyms, in random orders; every number that is made of it stays as good.
+
+    `classes` are those of every task that scores or answers are about, in the order of their numbers.
+    """
+    return _Disguise(names, classes, evidence).evidence()
+
+
+def spelt_out(evidence: Evidence) -> Evidence:
+    """The same evidence under the names that there are, with what is no text in them written out."""
+    arrays = evidence.arrays.items()
+    written = {name: np.array([visible(text) for text in array]) for name, array in arrays if array.dtype.kind == "U"}
+    return Evidence(evidence.known, evidence.arrays | written)
+
+
+class _Disguise:
+    def __init__(self, names: Pseudonyms, classes: Mapping[str, Sequence[str]], evidence: Evidence) -> None:
+        self._names, self._found = names, evidence
+        # Positions of the classes before, in their order afterwards.
+        self._classes = {
+            task: np.argsort([int(names.people[task].get(name, f"{task} 0").rpartition(" ")[2]) for name in known])
+            for task, known in classes.items()
+            if task in names.people
+        }
+
+    def evidence(self) -> Evidence:
+        known = copy.deepcopy(self._found.known)
+        for section in ("private", "linkage"):
+            entries = known.get(section) or {}
+            for entry in entries.values() if section == "private" else [entries] * bool(entries):
+                for failure in entry["failed"]:
+                    failure["reason"] = self._names.sentence(failure["reason"])
+        for task, entry in known["private"].items():
+            order = self._classes.get(task, np.arange(len(entry["class_names"])))
+            entry["class_names"] = [self._names.shown(task, entry["class_names"][i]) for i in order]
+        return Evidence(known, {name: self._array(name, array) for name, array in self._found.arrays.items()})
+
+    def _array(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        if name == "clips/test":
+            return np.array([self._names.file(str(clip)) for clip in self._rows(array, "test")])
+        if name == "speakers/test":
+            return np.array([self._names.shown("speaker", str(who)) for who in self._rows(array, "test")])
+        if name.startswith("controls/"):
+            return self._control(name, array)
+        if name.endswith("/cluster"):
+            return _renumbered(self._rows(array, "test"))
+        if found := _LINKED.fullmatch(name):
+            return self._linked(found[1], found[2], array)
+        if found := _CODES.fullmatch(name):
+            return self._codes(found[1], bool(found[2]))
+        found = _SCORED.fullmatch(name)
+        if found is None:
+            raise AssertionError(f"{name}: nobody said how names are taken out of this")
+        part = found["part"] if found["part"] in ("train", "validation") else "test"
+        moved = self._rows(array, part, axis=1 if array.ndim == 3 else 0)
+        if found["kind"] in ("labels", "answers"):
+            return self._labels(found["task"], moved)
+        return moved if array.ndim == 1 else self._scores(found["task"], moved)  # estimates of numbers have no classes
+
+    def _rows(self, array: NDArray[Any], part: str, axis: int = 0) -> NDArray[Any]:
+        return np.take(array, self._names.order(f"recordings, {part}", array.shape[axis]), axis)
+
+    def _labels(self, task: str, labels: NDArray[Any]) -> NDArray[Any]:
+        return np.argsort(self._classes[task])[labels] if task in self._classes else labels
+
+    def _scores(self, task: str, scores: NDArray[Any]) -> NDArray[Any]:
+        return scores[..., self._classes[task]] if task in self._classes else scores
+
+    def _control(self, name: str, guesses: NDArray[Any]) -> NDArray[Any]:
+        """Guesses of true labels are moved as these are; those of random labels apart, or they would lead back.
+
+        The random labels follow from the seed, and their order from the recordings' that they were dealt to.
+        """
+        if name in _TRUE_LABELS:
+            return self._labels(self._found.known["control"], self._rows(guesses, "test"))
+        return self._rows(guesses, "test of random labels")
+
+    def _linked(self, place: str, what: str, array: NDArray[Any]) -> NDArray[Any]:
+        """Pairs in another order, each with its two recordings in a random order."""
+        order = self._names.order(place, len(array))
+        if what not in ("first", "second"):
+            return array[order]
+        other = self._found.arrays[f"{place}/{'second' if what == 'first' else 'first'}"]
+        people = np.where(self._names.coins(place, len(array)), array, other)[order]
+        return np.array([self._names.shown("speaker", str(who)) for who in people])
+
+    def _codes(self, part: str, owners: bool) -> NDArray[Any]:
+        """The codes of blocks, or whose they are, recording by recording in the new order."""
+        codes, owner = self._found.arrays[f"codes/{part}"], self._found.arrays[f"codes/{part}/owner"]
+        recordings = len(self._found.arrays[f"{next(iter(self._found.known['private']))}/labels/{part}"])
+        moved = np.argsort(self._names.order(f"recordings, {part}", recordings))[owner]
+        order = np.argsort(moved, kind="stable")
+        sizes = self._found.known["bound"]["codes"]
+        if self._classes.keys() & sizes.keys():  # a code is a class, so that their numbers would tell names
+            codes = self._names.order("codes", math.prod(sizes.values()))[codes]
+        return moved[order] if owners else codes[order]
+
+
+def _renumbered(cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The same clusters, numbered as they first appear."""
+    _, first, member = np.unique(cluster, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[member]

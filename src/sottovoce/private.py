@@ -1,0 +1,103 @@
+"""Private folders, such as the cache: what is kept there is believed, so nobody else may have put it there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from sottovoce.errors import CorpusError
+
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_KEY, _KEY_BYTES = "key", 32
+
+
+def private_folder(folder: Path) -> Path:
+    """Make `folder` for its owner alone (mode 0700) unless it is there; returns it.
+
+    CorpusError where it cannot be made, is a link, belongs to somebody else, or may be written by others.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise CorpusError(
+            f"the cache folder {folder} could not be written ({error.strerror}); "
+            "free some space or set SOTTOVOCE_CACHE to another folder."
+        ) from error
+    _check(folder, found)
+    return folder
+
+
+def check_private(folder: Path) -> None:
+    """CorpusError where `folder` or anything below it is a link, belongs to others or may be written by others."""
+    _check(folder, folder.lstat())
+    for place, folders, names in os.walk(folder):
+        for name in (*folders, *names):
+            path = Path(place, name)
+            with suppress(FileNotFoundError):  # what another process was writing is done
+                _check(path, path.lstat())
+
+
+def make_private(folder: Path) -> None:
+    """Take from everybody but the owner every right to `folder` and what is below it, whatever the umask gave them."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o700)
+
+
+def read_private(path: Path) -> bytes | None:
+    """The content of a file, None where there is none; CorpusError as for `check_private`."""
+    try:
+        _check(path, path.lstat())
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+            _check(path, os.fstat(file.fileno()))  # what was opened, in case it was exchanged in between
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that its owner alone may read (mode 0600), all or nothing; CorpusError where that fails."""
+    private_folder(path.parent)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
+            unfinished = Path(scratch) / path.name
+            unfinished.touch(mode=0o600)
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+    except OSError as error:
+        raise CorpusError(f"{path} could not be written ({error.strerror}); free some space.") from error
+
+
+def secret(folder: Path) -> bytes:
+    """The 32 random bytes of a private folder, made at the first use: who lacks them cannot seal what is kept there."""
+    place = private_folder(folder) / _KEY
+    found = read_private(place)
+    if found is None or len(found) != _KEY_BYTES:
+        write_private(place, secrets.token_bytes(_KEY_BYTES))
+        found = read_private(place)  # of two who make it at once, the later one wins
+    assert found is not None
+    return found
+
+
+def _check(path: Path, found: os.stat_result) -> None:
+    if not hasattr(os, "geteuid"):  # rights are not told by modes there
+        return
+    remedy = "or use another folder: set SOTTOVOCE_CACHE, or choose another --out"
+    if stat.S_ISLNK(found.st_mode):
+        raise CorpusError(f"{path} is a link, expected a file or folder of the cache itself; delete it, {remedy}.")
+    if found.st_uid not in (0, os.geteuid()):
+        raise CorpusError(
+            f"{path} belongs to another user (number {found.st_uid}), who can decide what is read there; "
+            f"expected it to be yours: delete it, {remedy}."
+        )
+    if found.st_mode & _OTHERS:
+        mend = f"`chmod -R go-w {shlex.quote(str(path))}`"
+        raise CorpusError(
+            f"{path} may be written by others (mode {stat.S_IMODE(found.st_mode):o}), who can decide what is read "
+            f"there; expected that only you may: delete it, or run {mend} if you trust them, {remedy}."
+        )

@@ -1,0 +1,131 @@
+"""What may be shown to others of command lines, addresses and paths, and text that only shows what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import unicodedata
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+REDACTED = "REDACTED"
+
+_COMMAND = "command:"
+_SECRET_NAME = (
+    r"[\w-]*(?:api.?key|auth|bearer|cookie|credential|key|pass|pwd|secret|session|signature|token|user)[\w-]*"
+)
+_SECRET_OPTION = re.compile(rf"-u|--?{_SECRET_NAME}", re.IGNORECASE)
+_SECRET_VALUE = re.compile(rf"({_SECRET_NAME}\s*[:=]\s*)\S.*", re.IGNORECASE | re.DOTALL)
+_ENVIRONMENT = re.compile(r"([A-Z_][A-Z0-9_]*=).+", re.DOTALL)
+# A comma may be part of an address; a comma before another address is not.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:(?!,[A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"<>])*")
+_USER = re.compile(r"[^\s/@,=]+@(?=[\w.-])")
+_SECRET_LOOKING = re.compile(
+    r"\beyJ[\w.-]{8,}|\b(?:sk|pk|hf|gh[a-z]|glpat|xox[a-z])[-_][\w-]{8,}|\bAKIA\w{12,}"
+    r"|\b(?=[A-Za-z]*\d)(?=\d*[A-Za-z])[A-Za-z0-9]{24,}\b"
+)
+_PATH_IN_PROSE = re.compile(r"(?<![\w.])(?:~\w*|\.{1,2})?/[^\s'\",;:()]+|\b[A-Za-z]:\\[^\s'\",;:()]+")
+_BEFORE_A_PATH = re.compile(r"((?:--?)?[\w.-]+=)?((?:[A-Za-z][\w+.-]+:)*)", re.DOTALL)
+
+_JOINERS = "\u200c\u200d"  # letters of some scripts need them
+
+
+def visible(text: str) -> str:
+    """Text whose control characters, directions and halves of characters are written out, and do nothing."""
+    if text.isprintable():
+        return text
+    return "".join(
+        " " if letter in "\t\n\r" else letter if _shows_itself(letter) else f"\\u{ord(letter):04x}" for letter in text
+    )
+
+
+def command(words: Sequence[str]) -> str:
+    """The words of a command line as one line, each as `word` shows it."""
+    return " ".join(map(_quoted, _shown(words)))
+
+
+def word(text: str, before: str = "") -> str:
+    """One word of a command line, which stands after the word `before`: an option, a path, an address, a system.
+
+    Of a path the last part stays, of an address the scheme, host and path. What follows the name of a secret, or is
+    assigned to a variable of the environment, is left out.
+    """
+    if _SECRET_OPTION.fullmatch(before) and not text.startswith("--"):
+        return REDACTED
+    if text.startswith(_COMMAND):
+        return _COMMAND + line(text.removeprefix(_COMMAND))
+    if before in ("-c", "-lc"):
+        return line(text)
+    for assignment in (_SECRET_VALUE, _ENVIRONMENT):
+        if found := assignment.fullmatch(text):
+            return found[1] + REDACTED
+    return _each(text, lambda rest: _without_secrets(",".join(map(_last_part, rest.split(",")))))
+
+
+def prose(text: str) -> str:
+    """A sentence, such as the message of an error, whose addresses and paths are shown as `word` shows them."""
+    return _each(text, lambda rest: _without_secrets(_PATH_IN_PROSE.sub(lambda path: _last_part(path[0]), rest)))
+
+
+def _shown(words: Sequence[str]) -> list[str]:
+    return [word(each, before) for before, each in zip(["", *words], words, strict=False)]
+
+
+def _shows_itself(letter: str) -> bool:
+    category = unicodedata.category(letter)
+    return letter in _JOINERS or (category[0] != "C" and category not in ("Zl", "Zp"))
+
+
+def line(text: str) -> str:
+    """A command line as `command` shows it; nothing of it where quotes are open, since its words are not known."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return REDACTED
+    return text if _shown(words) == words else command(words)
+
+
+def _quoted(text: str) -> str:
+    """As a shell reads it; the places {in} and {out} need no quotes."""
+    return text if shlex.quote(re.sub(r"[{}]", "", text) or "x") == re.sub(r"[{}]", "", text) else shlex.quote(text)
+
+
+def _each(text: str, change: Callable[[str], str]) -> str:
+    """The text with its addresses redacted, and what stands between them changed."""
+    parts, end = [], 0
+    for found in _ADDRESS.finditer(text):
+        parts += [change(text[end : found.start()]), _address(found[0])]
+        end = found.end()
+    return "".join([*parts, change(text[end:])])
+
+
+def _address(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    host, *path = re.split(r"(?=[/?#])", rest, maxsplit=1)
+    if "@" in "".join(path) and "@" not in host:  # a password with a slash in it, or an at sign in a path
+        return f"{scheme}://{REDACTED}"
+    way, *others = re.split("[?#]", "".join(path))[0].split(",")  # with others, it is one of a list
+    shown = ",".join([f"{scheme}://{host.rpartition('@')[2]}{way}", *map(_last_part, others)])
+    return _SECRET_LOOKING.sub(REDACTED, shown)
+
+
+def _last_part(text: str) -> str:
+    """A path, with whatever names its kind before it, reduced to its last part; the folder of a user to "~"."""
+    found = _BEFORE_A_PATH.match(text)
+    assert found, "it may match nothing"
+    path = text[found.end() :]
+    parts = [part for part in re.split(r"[/\\]", path) if part]
+    if (path.startswith("~") and len(parts) == 1) or parts[-2:-1] in (["home"], ["Users"]) or _is_home(path):
+        return f"{found[0]}~"
+    return found[0] + (parts[-1] if parts and ("/" in path or "\\" in path) else path)
+
+
+def _is_home(path: str) -> bool:
+    try:
+        return path.startswith("/") and Path(path) == Path.home()
+    except RuntimeError:  # there is none
+        return False
+
+
+def _without_secrets(text: str) -> str:
+    return _SECRET_LOOKING.sub(REDACTED, _USER.sub(f"{REDACTED}@", text))
