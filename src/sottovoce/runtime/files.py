@@ -17,6 +17,7 @@ from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import AudioError, ConfigError, SottovoceError
 from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.pacing import paced
 
 _WRITTEN_AS_READ = (".wav", ".flac", ".ogg")
 _BLOCK_BYTES = 1 << 16
@@ -89,7 +90,7 @@ def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate:
     no more.
     """
     samples = 0
-    for piece in permit.pieces(_pcm_blocks(source), sample_rate):
+    for piece in permit.pieces(paced(_pcm_blocks(source), permit.block_s, sample_rate), sample_rate):
         if not len(piece):
             continue
         coded = np.clip(np.rint(piece * 2.0**15), -(2**15), 2**15 - 1).astype("<i2")
