@@ -235,7 +235,7 @@ def test_a_token_lets_in_and_nothing_else_does():
             ):
                 with pytest.raises(exceptions.InvalidStatus, match="401"):
                     await client.connect(f"ws://{place}", additional_headers=header)
-            for value in ("Bearer größe", f"Bearer {TOKEN}\r\nAuthorization: Bearer {TOKEN}", f"bearer {TOKEN}"):
+            for value in ("Bearer größe", f"Bearer {TOKEN}\r\nAuthorization: Bearer {TOKEN}", f"Basic {TOKEN}"):
                 assert "401" in await asked(place, "/", f"Authorization: {value}")
             assert "401" in await asked(place, f"/?token={TOKEN}"), "addresses are logged"
             assert "200" in await asked(place, "/healthz")

@@ -73,7 +73,7 @@ def read_token(path: Path | None) -> str | None:
 
 def bears(token: str, authorization: Sequence[str], subprotocols: Sequence[str] = ()) -> bool:
     """Whether the headers Authorization and Sec-WebSocket-Protocol of a request bear `token`; takes constant time."""
-    given = [value.removeprefix("Bearer ") for value in authorization if value.startswith("Bearer ")]
+    given = [value[len("Bearer ") :] for value in authorization if value.lower().startswith("bearer ")]
     given += [unquote(name.removeprefix(_TOKEN_SUBPROTOCOL)) for name in token_subprotocols(subprotocols)]
     one = given[0] if len(given) == 1 else ""
     return hmac.compare_digest(one.encode(errors="surrogateescape"), token.encode())

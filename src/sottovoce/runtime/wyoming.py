@@ -90,6 +90,8 @@ class Station:
             async with asyncio.timeout(self.limits.total_s):
                 with self._paces.taken(who) as pace:
                     await _Talk(self, reader, writer, pace).run()
+        except asyncio.CancelledError:
+            ending = "stopped"
         except TimeoutError:
             ending, said = "timeout", "time is up"
         except SottovoceError as error:
