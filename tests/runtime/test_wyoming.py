@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sottovoce.errors import ConfigError
+from sottovoce.runtime.events import Event, KnownNames, read_event
 from sottovoce.runtime.service import Limits
 from sottovoce.runtime.wire import encode
-from sottovoce.runtime.events import Event, KnownNames, read_event
 from sottovoce.runtime.wyoming import Station, address
 
 FORM = {"rate": 16000, "width": 2, "channels": 1}
@@ -50,6 +50,17 @@ async def recognising(answer, heard=None):
         yield server.sockets[0].getsockname()
     finally:
         server.close()
+
+
+@contextlib.asynccontextmanager
+async def through(permit, answer, heard=None, limits=None):
+    """A client of a filter in front of a service behind."""
+    async with (
+        recognising(answer, heard) as forward,
+        standing(permit, limits, forward) as place,
+        connected(place) as client,
+    ):
+        yield client
 
 
 async def seven(writer, event) -> None:
@@ -129,11 +140,10 @@ def test_the_service_behind_hears_obfuscated_sound_and_its_answer_comes_back(tin
     heard: list[Event] = []
 
     async def talk():
-        async with recognising(seven, heard) as forward, standing(tiny, forward=forward) as place:
-            async with connected(place) as (reader, writer):
-                for event in (Event("transcribe", {"language": "en"}), *spoken(noise())):
-                    writer.write(event.encode())
-                assert await answered(reader) == Event("transcript", {"text": "seven"})
+        async with through(tiny, seven, heard) as (reader, writer):
+            for event in (Event("transcribe", {"language": "en"}), *spoken(noise())):
+                writer.write(event.encode())
+            assert await answered(reader) == Event("transcript", {"text": "seven"})
 
     run(talk())
     assert heard[:2] == [Event("transcribe", {"language": "en"}), Event("audio-start", FORM)]
@@ -171,12 +181,11 @@ def test_only_what_a_recogniser_needs_reaches_it(tiny):
     heard: list[Event] = []
 
     async def talk():
-        async with recognising(seven, heard) as forward, standing(tiny, forward=forward) as place:
-            async with connected(place) as (reader, writer):
-                for event in smuggled():
-                    writer.write(event.encode())
-                while (await answered(reader)).type != "transcript" or heard[-1].type != "audio-stop":
-                    pass
+        async with through(tiny, seven, heard) as (reader, writer):
+            for event in smuggled():
+                writer.write(event.encode())
+            while (await answered(reader)).type != "transcript" or heard[-1].type != "audio-stop":
+                pass
 
     run(talk())
     assert [event for event in heard if event.type != "audio-chunk"] == [
@@ -195,12 +204,11 @@ def test_a_recogniser_hears_one_rate_whatever_the_sender_chooses(tiny, rate):
     heard: list[Event] = []
 
     async def talk():
-        async with recognising(seven, heard) as forward, standing(tiny, forward=forward) as place:
-            async with connected(place) as (reader, writer):
-                form = {**FORM, "rate": rate}
-                for event in spoken(noise()):
-                    writer.write(Event(event.type, {**event.data, **form}, event.payload).encode())
-                await answered(reader)
+        async with through(tiny, seven, heard) as (reader, writer):
+            form = {**FORM, "rate": rate}
+            for event in spoken(noise()):
+                writer.write(Event(event.type, {**event.data, **form}, event.payload).encode())
+            await answered(reader)
 
     run(talk())
     assert all(event.data == FORM for event in heard if event.type != "audio-stop")
@@ -237,11 +245,10 @@ def test_answers_come_back_and_nothing_else_does(tiny):
         writer.write(Event("transcript", {"text": "é"}, b"payload").encode())
 
     async def talk():
-        async with recognising(answer) as forward, standing(tiny, forward=forward) as place:
-            async with connected(place) as (reader, writer):
-                for event in spoken(noise(4000)):
-                    writer.write(event.encode())
-                assert [await answered(reader) for _ in range(4)] == [*replies, Event("transcript", {"text": "é"})]
+        async with through(tiny, answer) as (reader, writer):
+            for event in spoken(noise(4000)):
+                writer.write(event.encode())
+            assert [await answered(reader) for _ in range(4)] == [*replies, Event("transcript", {"text": "é"})]
 
     run(talk())
 
@@ -252,12 +259,11 @@ def test_a_client_that_only_stops_sending_gets_its_answer(tiny):
         await seven(writer, event)
 
     async def talk():
-        async with recognising(late) as forward, standing(tiny, forward=forward) as place:
-            async with connected(place) as (reader, writer):
-                for event in spoken(noise(4000)):
-                    writer.write(event.encode())
-                writer.write_eof()
-                assert await all_of(reader) == [Event("transcript", {"text": "seven"})]
+        async with through(tiny, late) as (reader, writer):
+            for event in spoken(noise(4000)):
+                writer.write(event.encode())
+            writer.write_eof()
+            assert await all_of(reader) == [Event("transcript", {"text": "seven"})]
 
     run(talk())
 
@@ -270,15 +276,14 @@ def test_a_recogniser_may_take_longer_than_a_client_may_be_quiet(tiny, half_clos
 
     async def talk():
         limits = Limits(idle_s=0.4, answer_s=5.0)
-        async with recognising(slow) as forward, standing(tiny, limits, forward) as place:
-            async with connected(place) as (reader, writer):
-                for event in spoken(noise(4000)):
-                    writer.write(event.encode())
-                if half_closes:
-                    writer.write_eof()
-                assert await answered(reader) == Event("transcript", {"text": "seven"})
-                last = await all_of(reader)  # then the client is quiet, and is not kept
-                assert [event.type for event in last] == ([] if half_closes else ["error"])
+        async with through(tiny, slow, limits=limits) as (reader, writer):
+            for event in spoken(noise(4000)):
+                writer.write(event.encode())
+            if half_closes:
+                writer.write_eof()
+            assert await answered(reader) == Event("transcript", {"text": "seven"})
+            last = await all_of(reader)  # then the client is quiet, and is not kept
+            assert [event.type for event in last] == ([] if half_closes else ["error"])
 
     run(talk())
 
@@ -288,12 +293,11 @@ def test_a_recogniser_that_never_answers_is_given_up(tiny):
         await asyncio.sleep(30)
 
     async def talk():
-        async with recognising(never) as forward, standing(tiny, Limits(answer_s=0.5), forward) as place:
-            async with connected(place) as (reader, writer):
-                for event in spoken(noise(4000)):
-                    writer.write(event.encode())
-                (said,) = await all_of(reader)
-                assert said.type == "error" and "time" in said.data["text"]
+        async with through(tiny, never, limits=Limits(answer_s=0.5)) as (reader, writer):
+            for event in spoken(noise(4000)):
+                writer.write(event.encode())
+            (said,) = await all_of(reader)
+            assert said.type == "error" and "time" in said.data["text"]
 
     run(talk())
 
@@ -326,11 +330,10 @@ def test_a_second_start_without_a_stop_begins_a_new_sound(tiny):
     first, second = noise(30_000), noise()[::-1].copy()
 
     async def talk():
-        async with recognising(seven, heard) as forward, standing(tiny, forward=forward) as place:
-            async with connected(place) as (reader, writer):
-                for event in (*spoken(first)[:-1], *spoken(second)):
-                    writer.write(event.encode())
-                assert await answered(reader) == Event("transcript", {"text": "seven"})
+        async with through(tiny, seven, heard) as (reader, writer):
+            for event in (*spoken(first)[:-1], *spoken(second)):
+                writer.write(event.encode())
+            assert await answered(reader) == Event("transcript", {"text": "seven"})
 
     run(talk())
     assert sound(heard) == filtered(tiny, first) + filtered(tiny, second), "neither is in the other"
@@ -339,12 +342,11 @@ def test_a_second_start_without_a_stop_begins_a_new_sound(tiny):
 
 def test_a_ping_is_answered_and_keeps_a_client(tiny):
     async def talk():
-        async with recognising(seven) as forward, standing(tiny, Limits(idle_s=0.5), forward) as place:
-            async with connected(place) as (reader, writer):
-                for _ in range(6):
-                    writer.write(Event("ping", {"text": "x" * 1000}).encode())
-                    assert (await answered(reader)).type == "pong"
-                    await asyncio.sleep(0.2)
+        async with through(tiny, seven, limits=Limits(idle_s=0.5)) as (reader, writer):
+            for _ in range(6):
+                writer.write(Event("ping", {"text": "x" * 1000}).encode())
+                assert (await answered(reader)).type == "pong"
+                await asyncio.sleep(0.2)
 
     run(talk())
 
@@ -478,8 +480,8 @@ def test_too_many_and_too_quiet_connections_are_ended(tiny):
         limits = Limits(connections=1, idle_s=0.3)
         async with standing(tiny, limits) as place, connected(place) as (first, _):
             async with connected(place) as (second, _):
-                assert ["no connection is free"] == [event.data["text"] for event in await all_of(second)]
-            assert ["time is up"] == [event.data["text"] for event in await all_of(first)]
+                assert [event.data["text"] for event in await all_of(second)] == ["no connection is free"]
+            assert [event.data["text"] for event in await all_of(first)] == ["time is up"]
 
     run(talk())
 
