@@ -48,31 +48,29 @@ class Pace:
     def __init__(self, block_s: float, clock: Callable[[], float], gate: _Gate) -> None:
         self._block_s, self._clock, self._gate = block_s, clock, gate
         self._last = clock()
-        self._unpaid = 0.0  # until all blocks that have left are paid for
+        self._unpaid = 0.0  # until all blocks that have left are paid for; below zero: since then
         self._ahead = 0.0  # by which the sound is ahead of the clock; more than a block is forgotten
         self._filled = 0.0  # of the block that is not complete
         self._short = True  # no block of the sound is complete
 
     def feed(self, seconds: float) -> None:
-        """Sound came; each block that it completes leaves."""
-        while seconds > _EXACT_S:
-            piece = min(seconds, self._block_s)
-            seconds -= piece
-            self._pass(piece)
-            self._filled += piece
-            if self._filled > self._block_s - _EXACT_S:
-                self._filled, self._short = max(0.0, self._filled - self._block_s), False
-                self._unpaid += self._block_s
+        """Sound came, and each block that it completes leaves: now, or before, if its sound is ahead of the clock."""
+        ahead = self._pass(seconds)
+        self._filled += seconds
+        while self._filled > self._block_s - _EXACT_S:
+            self._filled, self._short = max(0.0, self._filled - self._block_s), False
+            self._unpaid = max(self._unpaid, -min(self._filled, ahead)) + self._block_s
 
     def wait_s(self) -> float:
         """How long the sound has to wait until it may end; 0: it may end now."""
         self._pass(0.0)
-        unpaid = self._unpaid - self._block_s
+        unpaid = self._unpaid - self._block_s if self._filled > _EXACT_S else 0.0
         return max(unpaid + self._ahead if unpaid > _EXACT_S else 0.0, self._gate.wait_s() if self._short else 0.0)
 
     def end(self) -> None:
         """The sound ends: what is left of it leaves as a block."""
-        self._unpaid += self._block_s if self._filled > _EXACT_S else 0.0
+        if self._filled > _EXACT_S:
+            self._unpaid = max(self._unpaid, 0.0) + self._block_s
         if self._short:
             self._gate.pass_()
         self.abandon()
@@ -86,13 +84,15 @@ class Pace:
         self._pass(0.0)
         return max(self._unpaid, self._ahead) < _EXACT_S
 
-    def _pass(self, sound_s: float) -> None:
-        """Let the time pass since the last call, or `sound_s` of sound where that is more."""
+    def _pass(self, sound_s: float) -> float:
+        """Let the time pass since the last call, or `sound_s` of sound where that is more -> how far it is ahead."""
         now = self._clock()
         passed, self._last = now - self._last, now
         moved = max(sound_s, passed - self._ahead)
-        self._ahead = min(self._block_s, self._ahead + moved - passed)
-        self._unpaid = max(0.0, self._unpaid - moved)
+        self._unpaid -= moved
+        ahead = self._ahead + moved - passed
+        self._ahead = min(self._block_s, ahead)
+        return ahead
 
 
 class Paces:
