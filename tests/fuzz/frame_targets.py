@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from sottovoce.errors import ConfigError, SottovoceError
+from sottovoce.errors import ConfigError
+from sottovoce.runtime.events import ANSWERS, Event, read_event
 from sottovoce.runtime.service import Limits, Service
 from sottovoce.runtime.wire import BYTES, decode, encode
-from sottovoce.runtime.wyoming import Event, _Listener, read_event
+from sottovoce.runtime.wyoming import Station
 
 VALUE = 0.25
 TEXT, SOUND = 0, 1
@@ -44,13 +45,21 @@ def _known(tasks: tuple[str, ...]) -> Any:
 
 
 FILTER: Any = SimpleNamespace(
-    permit=("word",), digest="d", rate_bits_per_s=1.0, permitting=_known, stream=lambda rate: _Constant()
+    permit=("word",),
+    digest="d",
+    rate_bits_per_s=1.0,
+    block_s=0.0005,  # so short that no end has to wait for long
+    permitting=_known,
+    stream=lambda rate, output_rate=None: _Constant(),
 )
 _SERVICE = Service(FILTER, Limits(idle_s=5.0))
+_STATION = Station(FILTER, Limits(message_bytes=1 << 16, idle_s=5.0))
 
 
 class _Connection:
     """Gives the messages that it was made of, then waits as a client that says no more; keeps what it is sent."""
+
+    remote_address = ("127.0.0.1", 1)
 
     def __init__(self, messages: list[str | bytes]) -> None:
         self._messages, self.sent, self.closed = messages, [], 0
@@ -110,23 +119,49 @@ def websocket(content: bytes) -> None:
             assert np.allclose(decode(message, agreed["encoding"]), VALUE, atol=0.01)
 
 
+class _Writer:
+    """Keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+
+    def write(self, content: bytes) -> None:
+        self.sent += content
+
+    async def drain(self) -> None: ...
+
+    def write_eof(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def get_extra_info(self, name: str) -> Any:
+        return ("127.0.0.1", 1)
+
+
+async def _conversed(content: bytes) -> list[Event]:
+    """All that comes back for what a client sends."""
+    reader, back, writer = asyncio.StreamReader(limit=4096), asyncio.StreamReader(), _Writer()
+    reader.feed_data(content)
+    reader.feed_eof()
+    await _STATION._session(reader, writer)  # type: ignore[arg-type]
+    back.feed_data(bytes(writer.sent))
+    back.feed_eof()
+    events = []
+    while (event := await read_event(back, 1 << 20)) is not None:
+        events.append(event)
+    return events
+
+
 def wyoming(content: bytes) -> None:
-    """Any bytes are events, the end, or refused; sound goes on as the stream's alone, and no other payload does."""
-
-    async def read() -> None:
-        reader, listener = asyncio.StreamReader(limit=4096), _Listener(FILTER)
-        reader.feed_data(content)
-        reader.feed_eof()
-        while (event := await read_event(reader, 1 << 16)) is not None:
-            for one in listener.heard(event):
-                assert not one.payload or one.type == "audio-chunk"
-                assert np.allclose(decode(one.payload, "s16le"), VALUE, atol=0.01)
-                one.encode()
-
-    try:
-        asyncio.run(read())
-    except SottovoceError:
-        return
+    """Any bytes are events, the end, or refused; the stream's sound alone comes back, and of all else a closed list."""
+    known = {"audio-start", "audio-chunk", "audio-stop", "transcribe", "detect", "describe", "pong", "error"}
+    for event in asyncio.run(_conversed(content)):
+        assert event.type in known - {*ANSWERS} | {"error"}
+        assert not event.payload or event.type == "audio-chunk"
+        assert np.allclose(decode(event.payload, "s16le"), VALUE, atol=0.01)
+        assert len(json.dumps(event.data)) < 600
+        if event.type == "error":
+            assert "filter failed" not in event.data["text"]
 
 
 FRAME_TARGETS = {"websocket": websocket, "wyoming": wyoming}
@@ -149,5 +184,6 @@ def first_seeds() -> dict[str, list[bytes]]:
             b"".join(event.encode() for event in spoken),
             b'{"type": "audio-chunk", "data": {"rate": 8000, "width": 2, "channels": 2}, "payload_length": 4}\nabcd',
             Event("transcribe", {"language": "en"}).encode() + Event("custom", {}, b"secret").encode(),
+            b"".join(event.encode() for event in (*spoken[:2], *spoken, Event("describe", {}), Event("ping", {}))),
         ],
     }

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 import warnings
 
 import numpy as np
@@ -84,6 +85,13 @@ def test_a_hello_says_what_is_wanted():
         '{"permit": "digit"}',
         '{"permit": [1]}',
         '{"other": 1}',
+        "[" * 4000,
+        '{"permit": ' + "[" * 40 + "]" * 40 + "}",
+        '{"sample_rate": NaN}',
+        '{"sample_rate": 1e999}',
+        '{"sample_rate": ' + "9" * 4000 + "}",
+        '{"sample_rate": 8000, "sample_rate": 8000}',
+        '{"permit": ["\\ud800"]}',
         json.dumps({"permit": ["x"] * 65}),
         json.dumps({"permit": ["x" * 5000]}),
     ],
@@ -92,6 +100,19 @@ def test_a_hello_that_makes_no_sense_is_refused_in_a_sentence(text):
     with pytest.raises(ConfigError) as caught:
         Hello.parse(text)
     assert len(str(caught.value)) < 300
+
+
+def test_brackets_within_a_string_are_letters():
+    assert parse_object(json.dumps({"a": '[{"\\' * 100})) == {"a": '[{"\\' * 100}
+    assert parse_object('{"a": "é"}'.encode(), 100) == {"a": "é"}
+
+
+@pytest.mark.parametrize("text", ['"\\"' * 60_000, '"' + '\\"' * 120_000, "[" * 250_000, '{"' * 120_000])
+def test_no_text_takes_long(text):
+    began = time.monotonic()
+    with pytest.raises(ConfigError):
+        parse_object(text, 1 << 18)
+    assert time.monotonic() - began < 2.0
 
 
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))

@@ -27,6 +27,9 @@ def serve(
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
     token_file: Annotated[Path | None, typer.Option(help="File with the token that clients must bear.")] = None,
+    metrics_token_file: Annotated[
+        Path | None, typer.Option(help="File with another token, which /metrics needs; without one it is off.")
+    ] = None,
     origin: Annotated[list[str] | None, typer.Option(help="A web page's origin that may connect; repeatable.")] = None,
     permit: Permit = None,
     memory: Annotated[
@@ -35,7 +38,8 @@ def serve(
     connections: Annotated[int, typer.Option(help="At once.", min=1)] = 50,
     message_bytes: Annotated[int, typer.Option(help="Of one message.", min=1)] = 1 << 18,
     queue_s: Annotated[float, typer.Option(help="Sound of a client that may wait.", min=0.1)] = 2.0,
-    idle_s: Annotated[float, typer.Option(help="Without a message.", min=0.1)] = 30.0,
+    idle_s: Annotated[float, typer.Option(help="Without a message or a ping.", min=0.1)] = 30.0,
+    answer_s: Annotated[float, typer.Option(help="Until the Wyoming service behind answers.", min=0.1)] = 300.0,
     total_s: Annotated[float, typer.Option(help="Of a connection.", min=0.1)] = 4 * 3600.0,
     drain_s: Annotated[float, typer.Option(help="For those who are there when it is to stop.", min=0.0)] = 10.0,
 ) -> None:
@@ -47,18 +51,20 @@ def serve(
     from sottovoce.runtime.service import Limits, Service
     from sottovoce.runtime.wyoming import Station, address
 
-    limits = Limits(connections, message_bytes, queue_s, idle_s, total_s, drain_s=drain_s)
-    tls, token = tls_context(tls_cert, tls_key), read_token(token_file)
+    limits = Limits(connections, message_bytes, queue_s, idle_s, total_s, drain_s=drain_s, answer_s=answer_s)
+    tls, token, metrics_token = tls_context(tls_cert, tls_key), read_token(token_file), read_token(metrics_token_file)
     loaded = chosen_filter(filter_, permit, 0).forgetting(memory)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("websockets").setLevel(logging.ERROR)
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # its tracebacks could quote what a client sent
     if protocol == "websocket":
         if forward is not None:
             raise ConfigError("--forward is for --protocol wyoming.")
-        asyncio.run(_served(Service(loaded, limits, token, tuple(origin or ())), host, port, tls))
+        asyncio.run(_served(Service(loaded, limits, token, tuple(origin or ()), metrics_token), host, port, tls))
     elif protocol == "wyoming":
-        if tls or token or origin:
-            raise ConfigError("the Wyoming protocol has no TLS, token or origin; leave them out, and use 127.0.0.1.")
+        if tls or token or metrics_token or origin:
+            raise ConfigError(
+                "the Wyoming protocol has no TLS, token, metrics or origin; leave them out, and use 127.0.0.1."
+            )
         asyncio.run(_served(Station(loaded, limits, address(forward)), host, port, None))
     else:
         raise ConfigError(f"unknown protocol {protocol!r}; expected websocket or wyoming.")

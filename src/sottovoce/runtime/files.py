@@ -20,6 +20,7 @@ from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import AudioError, ConfigError, SottovoceError
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.folders import SOUND_ENDINGS, Contents, contents
+from sottovoce.runtime.pacing import paced
 from sottovoce.runtime.receipts import Receipts, digest, receipt
 from sottovoce.runtime.renaming import renamed
 
@@ -113,7 +114,7 @@ def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate:
     no more, where `source` is a sound file and not raw, and, once all is out, where it ends within a sample.
     """
     samples, rest = 0, bytearray()
-    for piece in permit.pieces(_pcm_blocks(source, rest), sample_rate):
+    for piece in permit.pieces(paced(_pcm_blocks(source, rest), permit.block_s, sample_rate), sample_rate):
         if not len(piece):
             continue
         coded = np.clip(np.rint(piece * 2.0**15), -(2**15), 2**15 - 1).astype("<i2")

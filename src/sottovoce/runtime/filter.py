@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sottovoce.audio import level, segment
 from sottovoce.audio.level import limited
 from sottovoce.audio.sound import alone
-from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, Spectrum, Wave, magnitude
+from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_S, Spectrum, Wave, magnitude
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.models.codebook import Codebook
@@ -228,6 +228,11 @@ class Filter:
     def block_segments(self) -> int:
         """How many segments of 1.28 s the engine hears before it answers."""
         return self.engine.codebook.block_segments if isinstance(self.engine, CodebookEngine) else 1
+
+    @property
+    def block_s(self) -> float:
+        """Seconds of sound for which one code, or one segment, leaves."""
+        return self.rate.block_s if self.rate else SEGMENT_S
 
     def step(self, segments: Wave, state: State) -> tuple[Spectrum, State]:
         """The obfuscated spectra [S, 161, 128] of the next segments [S, 20480] of a sound, and the state after them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -21,6 +22,9 @@ PACES = ("live", "wait")
 _BIAS, _CLIP = 0x84, 32635  # of ITU-T G.711, mu-law
 _LONGEST_TEXT = 4096
 _MOST_TASKS = 64
+_DEEPEST = 32
+_MOST_DIGITS = 18
+_STRING = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)', re.DOTALL)  # an open one goes to the end: no text takes long
 
 
 def decode(content: bytes, encoding: Encoding) -> Wave:
@@ -88,7 +92,7 @@ class Hello:
         if strange := [name for name in content if name not in known]:
             raise ConfigError(f"the hello has {strange[0][:40]!r}; expected some of {', '.join(known)}.")
         rate = content.get("sample_rate", cls.sample_rate)
-        if not isinstance(rate, int) or isinstance(rate, bool):
+        if type(rate) is not int:
             raise ConfigError("sample_rate has to be a whole number of Hz.")
         check_rate(rate)
         return cls(
@@ -100,17 +104,54 @@ class Hello:
         )
 
 
-def parse_object(text: str) -> dict[str, Any]:
-    """A JSON object; ConfigError for anything else."""
+def parse_object(text: str | bytes, longest: int = _LONGEST_TEXT) -> dict[str, Any]:
+    """A JSON object of at most `longest` letters or bytes of UTF-8.
+
+    ConfigError for anything else, and for what programs read differently: names that occur twice, numbers that are not
+    finite or have many digits, halves of letters, more than a few levels.
+    """
     try:
-        content = json.loads(text) if len(text) <= _LONGEST_TEXT else None
-    except (ValueError, RecursionError):
+        if len(text) > longest:
+            raise ValueError
+        whole = text if isinstance(text, str) else text.decode()
+        if _depth(whole) > _DEEPEST:
+            raise ValueError
+        content = json.loads(whole, object_pairs_hook=_unique, parse_constant=_refused, parse_int=_whole_number)
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # 1e999 and half a letter cannot be written
+    except ValueError:
         content = None
     if not isinstance(content, dict):
         raise ConfigError(
-            f"got a text message that is no JSON object; expected one of at most {_LONGEST_TEXT} letters."
+            f"got a text message that is no JSON object; expected one of at most {longest} letters, {_DEEPEST} levels "
+            "and finite numbers, in which no name occurs twice."
         )
     return content
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at once at most, those within strings left out."""
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a name occurs twice")
+    return content
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError("a number has too many digits")
+    return int(digits)
+
+
+def _refused(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number")
 
 
 def parse_tasks(found: Any) -> tuple[str, ...]:

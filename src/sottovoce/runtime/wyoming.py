@@ -1,77 +1,34 @@
 """The filter as a station of the Wyoming protocol, by which smart homes pass sound between programs.
 
-An event is a line of JSON, {"type", "version", "data", "data_length", "payload_length"}, then `data_length` bytes of
-JSON that are added to its data, then `payload_length` bytes; sound is the payload of "audio-chunk", whose data are
-rate, width (bytes) and channels. As the protocol's own project publishes it (version 1.10).
-
-Whoever connects talks to the service behind (`forward`), a recogniser or wake word detector, through the filter: what
-it sends as sound is obfuscated, and any other event with a payload is dropped, as it could be sound. What the service
-answers comes back unchanged. Where there is no service behind, the obfuscated sound itself comes back.
+Whoever connects talks to the service behind (`forward`), a recogniser or wake word detector, through the filter. Only
+this reaches it: obfuscated sound, at one rate; where a sound begins and ends; and of "transcribe", "detect" and
+"describe" what `events` lets through. All of it is paced, so that a sender cannot tell more by how often it begins,
+ends or connects. The answers of a recogniser come back; any other event, in either direction, is dropped. Where there
+is no service behind, the obfuscated sound itself comes back.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from sottovoce import __version__
-from sottovoce.audio.io import check_rate
-from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ConfigError, SottovoceError
 from sottovoce.machine import usable_cores
-from sottovoce.runtime.door import check_place
+from sottovoce.runtime.door import check_place, is_loopback, listener
+from sottovoce.runtime.events import ANSWERS, Event, KnownNames, error_event, read_event
 from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.pacing import Pace, Paces
 from sottovoce.runtime.service import Limits
-from sottovoce.runtime.wire import decode, encode
+from sottovoce.runtime.spoken import Spoken, sound_form
 
 _LOG = logging.getLogger("sottovoce.wyoming")
-_LINE_BYTES = 1 << 16
-_WIDTH = 2  # bytes of a sample; the protocol's services use no other
-_MOST_CHANNELS = 8
-
-
-@dataclass(frozen=True)
-class Event:
-    """One event; `data` are its JSON, `payload` its bytes."""
-
-    type: str
-    data: Mapping[str, Any]
-    payload: bytes = b""
-
-    def encode(self) -> bytes:
-        """As it goes over the network."""
-        data = json.dumps(self.data).encode() if self.data else b""
-        header: dict[str, Any] = {"type": self.type, "version": __version__}
-        header |= {"data_length": len(data)} if data else {}
-        header |= {"payload_length": len(self.payload)} if self.payload else {}
-        return json.dumps(header).encode() + b"\n" + data + self.payload
-
-
-async def read_event(reader: asyncio.StreamReader, most_bytes: int) -> Event | None:
-    """The next event; None at the end. ConfigError for what is none, or has more than `most_bytes` in a part."""
-    try:
-        line = await reader.readline()
-        if not line:
-            return None
-        header = json.loads(line)
-        lengths = [header.get(name) or 0 for name in ("data_length", "payload_length")]
-        if not isinstance(header["type"], str) or not all(type(n) is int and 0 <= n <= most_bytes for n in lengths):
-            raise ValueError
-        data = header.get("data") or {}
-        data = {**data, **(json.loads(await reader.readexactly(lengths[0])) if lengths[0] else {})}
-        return Event(header["type"], data, await reader.readexactly(lengths[1]))
-    except asyncio.IncompleteReadError:
-        return None  # it hung up in the middle: of that nothing is used
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"got no event of the Wyoming protocol, or one of more than {most_bytes} bytes.") from error
+_RECOGNISER_HZ = 16_000  # at which a service behind hears, whatever rate a sender chooses
+_PONG_LETTERS = 64
+_GOODBYE_S, _GOODBYE_BYTES = 1.0, 1 << 16
 
 
 def address(text: str | None) -> tuple[str, int] | None:
@@ -79,24 +36,34 @@ def address(text: str | None) -> tuple[str, int] | None:
     if text is None:
         return None
     host, _, port = text.removeprefix("tcp://").rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not (port.isascii() and port.isdigit() and len(port) < 6) or not 0 < int(port) < 65536:
         raise ConfigError(f"{text!r} is no HOST:PORT of a service behind.")
     return host, int(port)
 
 
 class Station:
-    """A filter for whoever speaks Wyoming; `forward` is host and port of the service behind, or None."""
+    """A filter for whoever speaks Wyoming; `forward` is host and port of the service behind, or None.
+
+    ConfigError where that is another machine.
+    """
 
     def __init__(self, permit: Filter, limits: Limits | None = None, forward: tuple[str, int] | None = None) -> None:
-        self._permit, self._limits, self._forward = permit, limits or Limits(), forward
-        self._pool = ThreadPoolExecutor(usable_cores(), "filter")
+        if forward is not None and not is_loopback(forward[0]):
+            raise ConfigError(
+                f"{forward[0]} is another machine, and the Wyoming protocol has neither TLS nor token; forward to "
+                "127.0.0.1, where a tunnel to it (ssh -L, stunnel) listens."
+            )
+        self.permit, self.limits, self.forward = permit, limits or Limits(), forward
+        self.names, self.pool = KnownNames(), ThreadPoolExecutor(usable_cores(), "filter")
+        self._paces = Paces(permit.block_s)
         self._talks: set[asyncio.Task[Any]] = set()
 
     async def start(self, host: str, port: int) -> asyncio.Server:
         """Listen; the protocol has neither TLS nor token, so ConfigError for a place that other machines reach."""
         check_place(host, False, None)
         try:
-            return await asyncio.start_server(self._session, host, port, limit=_LINE_BYTES)
+            return await asyncio.start_server(self._session, host, port, limit=self.limits.message_bytes)
         except OSError as error:
             raise ConfigError(f"{host}:{port} cannot be listened at ({error.strerror}); choose another.") from error
 
@@ -104,118 +71,175 @@ class Station:
         """Take nobody new; give those who are there time to end, then close."""
         server.close()
         if self._talks:
-            await asyncio.wait(self._talks, timeout=self._limits.drain_s)
+            await asyncio.wait(self._talks, timeout=self.limits.drain_s)
         for talk in self._talks:
             talk.cancel()
-        self._pool.shutdown(cancel_futures=True)
+        self.pool.shutdown(cancel_futures=True)
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._talks) >= self._limits.connections:
-            writer.close()
+        if len(self._talks) >= self.limits.connections:
+            await _last_word(reader, writer, "no connection is free")
             return
         self._talks.add(task)
+        # A service behind hears all connections: who hangs up and comes back may not begin anew, whoever it was.
+        who = "behind" if self.forward else listener(writer.get_extra_info("peername"))
+        ending, said = "ended", ""
         try:
-            async with asyncio.timeout(self._limits.total_s):
-                await self._talk(reader, writer)
-        except (SottovoceError, OSError, TimeoutError) as error:
-            _LOG.info("connection ended: %s", type(error).__name__)
+            async with asyncio.timeout(self.limits.total_s):
+                with self._paces.taken(who) as pace:
+                    await _Talk(self, reader, writer, pace).run()
+        except asyncio.CancelledError:
+            ending = "stopped"
+        except TimeoutError:
+            ending, said = "timeout", "time is up"
+        except SottovoceError as error:
+            ending, said = type(error).__name__, str(error)
+        except OSError as error:
+            ending = type(error).__name__
+        except Exception as error:  # whatever it is, nothing is passed on, and a log must not have what it says
+            ending, said = type(error).__name__, "the filter failed; nothing was passed on"
         finally:
             self._talks.discard(task)
-            writer.close()
+            _LOG.info("connection %s", ending)
+            await _last_word(reader, writer, said)
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._forward is None:
-            await self._pass_on(reader, writer)
-            return
-        behind_reader, behind = await asyncio.open_connection(*self._forward, limit=_LINE_BYTES)
+
+class _Talk:
+    """One connection: the requests of a client to the service behind, and its answers to the client."""
+
+    def __init__(
+        self, station: Station, client: asyncio.StreamReader, to_client: asyncio.StreamWriter, pace: Pace
+    ) -> None:
+        self._limits, self._forward, self._pool = station.limits, station.forward, station.pool
+        self._client, self._to_client, self._pace, self._names = client, to_client, pace, station.names
+        self._spoken = Spoken(station.permit, _RECOGNISER_HZ if station.forward else None)
+        self._behind: asyncio.StreamWriter | None = None
+        self._answering: asyncio.Task[None] | None = None
+        self._unanswered = False
+        self._patience: asyncio.Timeout
+
+    async def run(self) -> None:
+        """Talk, until the client or the service behind hangs up; a client that only stops sending gets its answers."""
         try:
-            ways = {
-                asyncio.create_task(self._pass_on(reader, behind)),
-                asyncio.create_task(_copied(behind_reader, writer)),
-            }
-            done, pending = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
-            for task in done:
-                task.result()
+            async with asyncio.timeout(None) as self._patience:
+                while (event := await self._request()) is not None:
+                    await self._handle(event)
+                if self._behind is not None and self._answering is not None:
+                    with suppress(OSError):
+                        self._behind.write_eof()
+                    self._alive()
+                    await self._answering
         finally:
-            behind.close()
+            if self._answering is not None:
+                self._answering.cancel()
+                await asyncio.gather(self._answering, return_exceptions=True)
+            if self._behind is not None:
+                self._behind.close()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """The events of a client to `writer`, sound through a stream of its own."""
-        listener = _Listener(self._permit)
-        loop = asyncio.get_running_loop()
-        while True:
-            async with asyncio.timeout(self._limits.idle_s):
-                event = await read_event(reader, self._limits.message_bytes)
-            if event is None:
-                return
-            for one in await loop.run_in_executor(self._pool, listener.heard, event):
-                writer.write(one.encode())
-            async with asyncio.timeout(self._limits.send_s):
-                await writer.drain()
+    def _alive(self, wait_s: float = 0.0) -> None:
+        """Time for the next event: of the client, or, where an answer is due, of the service behind."""
+        limit_s = self._limits.answer_s if self._unanswered else self._limits.idle_s
+        if not self._patience.expired():
+            self._patience.reschedule(asyncio.get_running_loop().time() + wait_s + limit_s)
+
+    async def _request(self) -> Event | None:
+        """The next event of the client; None once it sends no more, or nobody is behind any more."""
+        self._alive()
+        reading = asyncio.create_task(read_event(self._client, self._limits.message_bytes))
+        answering = {self._answering} if self._answering is not None else set()
+        try:
+            done, _ = await asyncio.wait({reading, *answering}, return_when=asyncio.FIRST_COMPLETED)
+            return None if done & answering else reading.result()
+        finally:
+            reading.cancel()
+
+    async def _handle(self, event: Event) -> None:
+        """What goes on in the place of an event of the client."""
+        if event.type == "ping":
+            text = event.data.get("text")
+            await self._send(
+                self._to_client, Event("pong", {"text": text[:_PONG_LETTERS]} if type(text) is str else {})
+            )
+        elif event.type == "describe":
+            await self._paced()
+            await self._pass_on([Event("describe", {})])
+            self._unanswered = self._forward is not None
+        elif event.type == "audio-start":
+            await self._begin(event)
+        elif event.type == "audio-chunk":
+            samples, rate = self._spoken.samples(event)
+            if not self._spoken.open or rate != self._spoken.rate:
+                await self._begin(event)
+            self._pace.feed(len(samples) / rate)
+            await self._pass_on(await self._worked(self._spoken.feed, samples))
+        elif event.type == "audio-stop":
+            await self._end()
+            await self._pass_on([Event("audio-stop", {})])
+            self._unanswered = self._forward is not None
+        elif (request := self._names.request(event)) is not None:
+            self._spoken.ask(request)
+
+    async def _begin(self, event: Event) -> None:
+        """A sound begins; one that was not stopped is passed on to its end, and is forgotten."""
+        rate = sound_form(event)[0]
+        if self._spoken.open:
+            await self._end()
+        self._spoken.begin(rate)
+
+    async def _end(self) -> None:
+        await self._paced()
+        await self._pass_on(await self._worked(self._spoken.end))
+
+    async def _paced(self) -> None:
+        """Wait until a sound may end."""
+        while wait_s := self._pace.wait_s():
+            self._alive(wait_s)
+            await asyncio.sleep(wait_s)
+        self._pace.end()
+
+    async def _worked(self, work: Callable[..., list[Event]], *given: Any) -> list[Event]:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *given)
+
+    async def _pass_on(self, events: list[Event]) -> None:
+        """Events to the service behind, which is called when there is something for it, or back to the client."""
+        if events and self._forward is not None and self._behind is None:
+            try:
+                async with asyncio.timeout(self._limits.send_s):
+                    reader, self._behind = await asyncio.open_connection(
+                        *self._forward, limit=self._limits.message_bytes
+                    )
+            except (OSError, TimeoutError) as error:
+                raise ConfigError("the service behind does not answer; start it, or check --forward.") from error
+            self._answering = asyncio.create_task(self._answers(reader))
+        if events:
+            await self._send(self._behind or self._to_client, *events)
+
+    async def _answers(self, behind: asyncio.StreamReader) -> None:
+        """What the service behind answers, to the client, until it hangs up."""
+        while (event := await read_event(behind, self._limits.message_bytes)) is not None:
+            self._unanswered = False
+            self._alive()
+            if event.type in ANSWERS:
+                await self._send(self._to_client, Event(event.type, event.data))
+        if self._unanswered or self._spoken.open:
+            await self._send(self._to_client, error_event("the service behind hung up without an answer"))
+
+    async def _send(self, writer: asyncio.StreamWriter, *events: Event) -> None:
+        for event in events:
+            writer.write(event.encode())
+        async with asyncio.timeout(self._limits.send_s):
+            await writer.drain()
 
 
-async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """What the service behind answers, as it is."""
-    async for content in _contents(reader):
-        writer.write(content)
-        await writer.drain()
-
-
-async def _contents(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    with suppress(ConnectionError):
-        while content := await reader.read(_LINE_BYTES):
-            yield content
-
-
-class _Listener:
-    """The sound of one connection: events to those that may go on."""
-
-    def __init__(self, permit: Filter) -> None:
-        self._permit = permit
-        self._stream: Any = None
-        self._rate = 0
-
-    def heard(self, event: Event) -> list[Event]:
-        """What goes on in the place of an event; ConfigError for sound of another form than the protocol's."""
-        if event.type == "audio-chunk":
-            samples = self._samples(event)
-            return self._chunks(self._stream.feed(samples))
-        if event.type == "audio-stop":
-            rest = self._chunks(self._stream.flush()) if self._stream is not None else []
-            self._stream = None
-            return [*rest, Event(event.type, {})]
-        if event.type == "audio-start":
-            self._open(event.data)
-            return [Event(event.type, {"rate": self._rate, "width": _WIDTH, "channels": 1})]
-        return [] if event.payload else [event]
-
-    def _open(self, data: Mapping[str, Any]) -> None:
-        rate = data.get("rate")
-        if type(rate) is not int or data.get("width") != _WIDTH:
-            raise ConfigError(f"got sound of rate {rate!r} and width {data.get('width')!r}; expected Hz, and 2 bytes.")
-        check_rate(rate)
-        if self._stream is None or rate != self._rate:
-            self._stream, self._rate = self._permit.stream(rate), rate
-
-    def _samples(self, event: Event) -> Wave:
-        """The mean of the channels."""
-        self._open(event.data)
-        channels = event.data.get("channels")
-        if type(channels) is not int or not 0 < channels <= _MOST_CHANNELS:
-            raise ConfigError(f"got sound of {channels!r} channels; expected 1 to {_MOST_CHANNELS}.")
-        if len(event.payload) % (_WIDTH * channels):
-            raise ConfigError(f"got {len(event.payload)} bytes; expected {_WIDTH * channels} for each sample.")
-        mono: Wave = decode(event.payload, "s16le").reshape(-1, channels).mean(axis=1, dtype=np.float32)
-        return mono
-
-    def _chunks(self, wav: Wave) -> list[Event]:
-        """The sound as events of at most 100 ms."""
-        size = self._rate // 10
-        form = {"rate": self._rate, "width": _WIDTH, "channels": 1}
-        parts = [wav[start : start + size] for start in range(0, len(wav), size)]
-        return [Event("audio-chunk", form, encode(part, "s16le")) for part in parts]
+async def _last_word(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: str) -> None:
+    """Say why, where there is something to say, and close."""
+    with suppress(OSError, TimeoutError):
+        if text:
+            async with asyncio.timeout(_GOODBYE_S):
+                writer.write(error_event(text).encode())
+                writer.write_eof()
+                while await reader.read(_GOODBYE_BYTES):  # closing before all was read would take the last word back
+                    pass
+    writer.close()
