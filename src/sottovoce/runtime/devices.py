@@ -15,6 +15,7 @@ from sottovoce.audio import io
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audio.writer import Writer
 from sottovoce.errors import AudioError, MissingExtraError
+from sottovoce.runtime.pulse import ENVIRONMENT
 from sottovoce.runtime.wire import decode, encode
 
 BLOCK_S = 0.01
@@ -86,7 +87,12 @@ class Recorder:
     def _start(self) -> None:
         self._started, self._left = time.monotonic(), b""
         try:
-            self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                self._command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **ENVIRONMENT},
+            )
         except OSError as error:
             raise AudioError(
                 "there is no program `parec`, by which PulseAudio and PipeWire are heard; install pulseaudio-utils."
