@@ -228,7 +228,7 @@ def _judged(sound: np.ndarray, original: np.ndarray) -> dict[str, Any]:
     return found
 
 
-def until(found: Any, seconds: float = 60.0) -> Any:
+def until(found: Any, seconds: float = 30.0) -> Any:
     """What `found` gives as soon as it is something."""
     deadline = time.monotonic() + seconds
     while not (value := found()):

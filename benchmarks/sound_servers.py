@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +48,24 @@ class SoundServer:
         """Write the configuration with the room."""
         raise NotImplementedError
 
-    def commands(self) -> list[list[str]]:
-        """What the server consists of."""
+    def commands(self) -> list[tuple[list[str], str]]:
+        """What the server consists of: command, and the socket that the next one needs."""
         raise NotImplementedError
 
     def start(self) -> None:
         """Start it, and wait until it answers and the microphone is there."""
+        self._processes = []
         with open(self.folder / "server.log", "ab") as log:
-            self._processes = [self.run(*command, stdout=log, stderr=log) for command in self.commands()]
-        for _ in range(200):
-            if MICROPHONE in self.sources():
+            for command, needed in self.commands():
+                self._processes.append(self.run(*command, stdout=log, stderr=log))
+                self._wait(lambda path=needed: not path or _answers(self.folder / path))
+        self._wait(lambda: MICROPHONE in self.sources())
+
+    def _wait(self, done: Callable[[], bool]) -> None:
+        for _ in range(500):
+            if done():
                 return
-            time.sleep(0.05)
+            time.sleep(0.02)
         raise SystemExit(f"the sound server does not start: {(self.folder / 'server.log').read_text()[-2000:]}")
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -97,8 +105,9 @@ class PulseAudio(SoundServer):
         script = "".join(f"load-module {module}\n" for module in modules)
         (folder / "pulse" / "default.pa").write_text(script, encoding="utf-8")
 
-    def commands(self) -> list[list[str]]:
-        return [["pulseaudio", "--daemonize=no", "--exit-idle-time=-1", "--log-level=error", "--use-pid-file=no"]]
+    def commands(self) -> list[tuple[list[str], str]]:
+        command = ["pulseaudio", "--daemonize=no", "--exit-idle-time=-1", "--log-level=error", "--use-pid-file=no"]
+        return [(command, "")]
 
 
 class PipeWire(SoundServer):
@@ -112,13 +121,19 @@ class PipeWire(SoundServer):
         room = folder / "pipewire" / "pipewire-pulse.conf.d" / "room.conf"
         room.write_text(f"pulse.cmd = [\n{modules}]\n", encoding="utf-8")
 
-    def commands(self) -> list[list[str]]:
+    def commands(self) -> list[tuple[list[str], str]]:
         (self.folder / "bus").unlink(missing_ok=True)
         bus = ["dbus-daemon", "--session", "--nofork", f"--address={self.environment['DBUS_SESSION_BUS_ADDRESS']}"]
-        return [bus, ["pipewire"], ["wireplumber"], ["pipewire-pulse"]]
+        return [(bus, "bus"), (["pipewire"], "pipewire-0"), (["wireplumber"], ""), (["pipewire-pulse"], "")]
 
 
 SERVERS = {"pulseaudio": PulseAudio, "pipewire": PipeWire}
+
+
+def _answers(path: Path) -> bool:
+    """Whether somebody listens at a socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 class Program:
