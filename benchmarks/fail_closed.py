@@ -190,6 +190,7 @@ def _restarted(room: Room, listener: Program, heard: dict[str, np.ndarray]) -> l
         time.sleep(1.0)
         began, restarted = time.monotonic(), len(samples(listener))
         room.server.start()
+        room.programs[0].again()
         until(lambda start=restarted: samples(listener)[start:].any())
         waits.append(round(time.monotonic() - began, 1))
         time.sleep(1.0)
@@ -209,6 +210,7 @@ def _uninstalled(room: Room, listener: Program) -> np.ndarray:
     room.server.configure(room.server.folder / ".config")
     before = len(samples(listener))
     room.server.start()
+    room.programs[0].again()
     time.sleep(3.0)
     return samples(listener)[before:]
 

@@ -137,10 +137,13 @@ def _answers(path: Path) -> bool:
 
 
 class Program:
-    """A program that is started again as soon as it ends, until it is closed; each time it writes to a new file."""
+    """A program that is started again as soon as it ends, until it is closed; each time it writes to a new file.
 
-    def __init__(self, server: SoundServer, name: str, *command: str) -> None:
-        self._server, self._name, self._command = server, name, command
+    One that `writes` is ended where it writes nothing for 3 s: libpulse may wait 30 s for a server that just starts.
+    """
+
+    def __init__(self, server: SoundServer, name: str, *command: str, writes: bool = False) -> None:
+        self._server, self._name, self._command, self._writes = server, name, command, writes
         self._ending = threading.Event()
         self.starts = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -170,11 +173,22 @@ class Program:
             with open(self._file(self.starts), "wb") as file:
                 self._process = self._server.run(*self._command, stdout=file, stderr=subprocess.DEVNULL)
             self.starts += 1
-            self._process.wait()
+            self._wait(self._process, self._file(self.starts - 1))
             self._ending.wait(0.02)
+
+    def _wait(self, process: subprocess.Popen[bytes], file: Path) -> None:
+        size = 0
+        while True:
+            try:
+                process.wait(3)
+                return
+            except subprocess.TimeoutExpired:
+                if self._writes and file.stat().st_size == size:
+                    process.kill()
+                size = file.stat().st_size
 
 
 def recorder(server: SoundServer, name: str, source: str) -> Program:
     """A program that listens to `source`, raw PCM at `RATE`, and comes back whenever it is disconnected."""
     form = ["--raw", "--format=s16le", "--channels=1", f"--rate={RATE}", "--latency-msec=20"]
-    return Program(server, name, "parec", *form, f"--device={source}")
+    return Program(server, name, "parec", *form, f"--device={source}", writes=True)

@@ -85,6 +85,7 @@ context.modules = [
         media.class = Audio/Source
         device.string = "{pipe}"
         node.virtual = true
+        {" = ".join(map(str, virtual_microphone.PERIOD))}
       }}
     }}
   }}

@@ -23,6 +23,9 @@ from sottovoce.runtime.devices import Pipe
 
 _PIPE_BYTES = 8192  # a quarter of a second at 16 kHz, at most, waits for a program that hesitates
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
+# PipeWire (seen with 0.3.65) reads nothing more, for good, once its period becomes shorter than that of the pipe, which
+# any program with a low latency brings about. PulseAudio knows no such property.
+PERIOD = ("node.force-quantum", 1024)
 _APPEARS_S = 5.0  # PipeWire answers before the microphone is there
 _AGAIN_S = 0.1  # between attempts to make it again while the sound server is away
 
@@ -171,8 +174,8 @@ def checked(name: str) -> str:
 
 def arguments(name: str, pipe: Path, sample_rate: int) -> list[str]:
     """Those of the module that reads a microphone from `pipe`."""
-    settings = ["format=s16le", "channels=1", f"rate={sample_rate}", f"source_properties=device.description={name}"]
-    return [f"source_name={name}", f'file="{pipe}"', *settings]
+    properties = f'source_properties="device.description={name} {PERIOD[0]}={PERIOD[1]}"'
+    return [f"source_name={name}", f'file="{pipe}"', "format=s16le", "channels=1", f"rate={sample_rate}", properties]
 
 
 def lock(name: str) -> int:
