@@ -123,9 +123,12 @@ def _numbers(source: str) -> set[str]:
 def _listed(what: str) -> list[dict[str, Any]]:
     """Entries as text by key, but for `properties`; from JSON, else from text, which older servers' tools print."""
     try:
-        return [_plain(one) for one in json.loads(pactl("--format=json", "list", what), strict=False)]
+        entries = json.loads(pactl("--format=json", "list", what), strict=False)
+        if isinstance(entries, list):
+            return [_plain(one) for one in entries]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, AudioError):
-        return _parsed(pactl("list", what))
+        pass
+    return _parsed(pactl("list", what))
 
 
 def _plain(one: dict[str, Any]) -> dict[str, Any]:
