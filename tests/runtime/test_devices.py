@@ -10,8 +10,9 @@ import pytest
 import soundfile
 
 from sottovoce.errors import AudioError, ConfigError, MissingExtraError
-from sottovoce.runtime import devices, pulse
+from sottovoce.runtime import devices
 from sottovoce.runtime.devices import File, Loudspeaker, Pipe, Recorder, SoundCard
+from sottovoce.runtime.virtual_microphone import VirtualMicrophone
 from sottovoce.runtime.wire import decode
 
 RATE = 16000
@@ -132,18 +133,18 @@ def test_what_the_system_lacks_is_said(tmp_path, monkeypatch):
     with pytest.raises(AudioError, match="parec"):
         Recorder(None, RATE)
     with pytest.raises(AudioError, match="pactl"):
-        pulse.VirtualMicrophone("mic", RATE)
+        VirtualMicrophone("mic", RATE)
     program(tmp_path, "pactl", "echo no connection >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with pytest.raises(AudioError, match="is it running"):
-        pulse.VirtualMicrophone("mic", RATE)
+        VirtualMicrophone("mic", RATE)
     for name in ("", "a b", "a;b", "../x", "x" * 61):
         with pytest.raises(ConfigError, match="letters"):
-            pulse.VirtualMicrophone(name, RATE)
+            VirtualMicrophone(name, RATE)
 
 
 def test_a_folder_for_pipes_that_others_can_use_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "sottovoce").mkdir(mode=0o755)
     with pytest.raises(AudioError, match="others"):
-        pulse.VirtualMicrophone("mic", RATE)
+        VirtualMicrophone("mic", RATE)

@@ -6,10 +6,9 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -20,14 +19,13 @@ import typer
 from sottovoce import terminal
 from sottovoce.cli.running import chosen_filter
 from sottovoce.cli.shared import FilterName, Permit, app
-from sottovoce.errors import ConfigError, SottovoceError
+from sottovoce.errors import ConfigError
 
 if TYPE_CHECKING:
     from sottovoce.runtime.live import Live, Sink, Source
 
 _EVERY_S = 0.2  # between looks at the state on a terminal
 _EVERY_HEADLESS_S = 60.0
-_ASK_S = 2.0  # between questions who hears the microphone itself
 
 
 @app.command()
@@ -47,14 +45,25 @@ def live(
     memory: Annotated[float, typer.Option(help="How much a block counts in the next; 1: all the sound is one.")] = 0.5,
     headless: Annotated[bool, typer.Option("--headless", help="No keyboard, no meters: a line a minute.")] = False,
     devices: Annotated[bool, typer.Option("--devices", help="List the sound cards and stop.")] = False,
+    install_mic: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Have the sound server itself make a microphone; then stop.")
+    ] = None,
+    remove_mic: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Remove a virtual microphone and stop.")
+    ] = None,
 ) -> None:
     """Microphone to filter to virtual microphone; if anything fails, silence. Keys: 1-9 consent, space stop, q end."""
     from sottovoce.runtime import devices as cards
+    from sottovoce.runtime.core_dumps import forbid_core_dumps
     from sottovoce.runtime.live import Live, run
     from sottovoce.runtime.worker import Worker, open_filter
 
+    forbid_core_dumps()
     if devices:
         terminal.say("\n".join(cards.names()))
+        return
+    if install_mic is not None or remove_mic is not None:
+        _configured(install_mic, remove_mic, sample_rate)
         return
     loaded = chosen_filter(filter_, permit, 0)
     assert loaded.path is not None
@@ -80,6 +89,20 @@ def live(
         typer.echo(json.dumps(playing.report()), err=True)
 
 
+def _configured(install: str | None, remove: str | None, sample_rate: int) -> None:
+    """Add a microphone to the sound server's own configuration, or remove one."""
+    from sottovoce.runtime import installed_microphone
+
+    if remove is not None:
+        typer.echo(installed_microphone.remove(remove))
+    if install is not None:
+        path = installed_microphone.install(install, sample_rate)
+        typer.echo(
+            f"From its next start on, the sound server makes the microphone {install} before any program can ask for "
+            f"it ({path}). Until then, `live --virtual-mic {install}` does."
+        )
+
+
 def _microphone(device: str | None, simulate: Path | None, virtual_mic: str | None) -> str | None:
     """The source of PulseAudio that is the microphone, asked before there is a virtual one; None: it is another."""
     from sottovoce.runtime import pulse
@@ -89,38 +112,44 @@ def _microphone(device: str | None, simulate: Path | None, virtual_mic: str | No
     name = (device or "").partition(":")[2] or pulse.default_source()
     if name == virtual_mic:
         raise ConfigError(f"the microphone would be {name!r}, the virtual one itself; name one: --device pulse:NAME.")
+    known = [one.name for one in pulse.sources()] if virtual_mic else []
+    if known and name not in known:  # PipeWire would record another one without a word
+        raise ConfigError(f"there is no microphone {name!r}; expected one of {', '.join(known)}.")
     return name
 
 
 def _source(
     stack: ExitStack, name: str | None, device: str | None, simulate: Path | None, sample_rate: int
-) -> tuple[Source, Callable[[], bool]]:
-    """The microphone, and whether somebody hears it past the filter, asked now and then."""
+) -> tuple[Source, Callable[[], bool | None]]:
+    """The microphone, and whether a program listens to it past the filter, asked now and then."""
     from sottovoce.runtime import devices, pulse
+    from sottovoce.runtime.watcher import Watcher
 
     if simulate is not None:
         return devices.File(simulate, sample_rate), lambda: False
     if name is None:
-        return _until_end(stack, devices.SoundCard(device, sample_rate)), lambda: False
+        return _until_end(stack, devices.SoundCard(device, sample_rate)), lambda: None  # nobody can be asked
     recorder = _until_end(stack, devices.Recorder(name, sample_rate))
 
     def bypassed() -> bool:
         pulse.hold(name, recorder.pid)
         return bool(pulse.listeners(name, recorder.pid))
 
-    return recorder, _watched(bypassed)
+    return recorder, Watcher(bypassed).answer
 
 
 def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out: str | None, sample_rate: int) -> Sink:
     """Where obfuscated sound goes; one place."""
     from sottovoce.audio import writer
-    from sottovoce.runtime import devices, pulse
+    from sottovoce.runtime import devices
 
     if [virtual_mic, out_device, out].count(None) != 2:
         raise ConfigError("give one of --virtual-mic NAME, --out-device NAME and --out FILE: where the sound goes.")
     if virtual_mic is not None:
-        microphone = pulse.VirtualMicrophone(virtual_mic, sample_rate)
-        stack.callback(_removed, microphone)
+        from sottovoce.runtime.virtual_microphone import VirtualMicrophone
+
+        stack.callback(_stays, virtual_mic)
+        microphone: Sink = _until_end(stack, VirtualMicrophone(virtual_mic, sample_rate))
         return microphone
     if out_device is not None:
         loudspeaker: Sink = _until_end(stack, devices.Loudspeaker(out_device, sample_rate))
@@ -130,33 +159,18 @@ def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out
     return devices.Recording(stack.enter_context(writer.writing(Path(str(out)), sample_rate)))
 
 
-def _removed(microphone: Any) -> None:
-    """Take the virtual microphone away, or say why it stays."""
-    if left := microphone.close():
-        terminal.complain(
-            f"sottovoce: {', '.join(left)} still listens to {microphone.name}, so it stays there, silent; removed, it "
-            "would give way to the real microphone. Run the same command again to go on, or end that program first."
-        )
+def _stays(name: str) -> None:
+    """Say what is left behind, and why."""
+    terminal.complain(
+        f"sottovoce: the microphone {name} stays there, silent, so that no program is given the real one in its place; "
+        f"--remove-mic {name} removes it."
+    )
 
 
 def _until_end(stack: ExitStack, device: Any) -> Any:
     """The device, closed at the end."""
     stack.callback(device.close)
     return device
-
-
-def _watched(ask: Callable[[], bool]) -> Callable[[], bool]:
-    """What was last answered to a question that is asked again and again, in a thread of its own."""
-    told = [False]
-
-    def keep_asking() -> None:
-        while True:
-            with suppress(SottovoceError):
-                told[0] = ask()
-            time.sleep(_ASK_S)
-
-    threading.Thread(target=keep_asking, daemon=True).start()
-    return lambda: told[0]
 
 
 @contextmanager

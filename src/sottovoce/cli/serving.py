@@ -47,10 +47,12 @@ def serve(
     import asyncio
     import logging
 
+    from sottovoce.runtime.core_dumps import forbid_core_dumps
     from sottovoce.runtime.door import read_token, tls_context
     from sottovoce.runtime.service import Limits, Service
     from sottovoce.runtime.wyoming import Station, address
 
+    forbid_core_dumps()
     limits = Limits(connections, message_bytes, queue_s, idle_s, total_s, drain_s=drain_s, answer_s=answer_s)
     tls, token, metrics_token = tls_context(tls_cert, tls_key), read_token(token_file), read_token(metrics_token_file)
     loaded = chosen_filter(filter_, permit, 0).forgetting(memory)

@@ -140,7 +140,7 @@ class _Session:
             "pace": self._hello.pace,
             "permit": list(self._permit.permit),
             "latency_samples": self._stream.latency_samples,
-            "rate_bits_per_s": self._permit.rate_bits_per_s,
+            "bits_per_block": self._permit.rate.bits_per_block if self._permit.rate else None,
             "block_s": self._permit.block_s,
             "filter": self._permit.digest,
         }

@@ -15,9 +15,11 @@ from sottovoce.audio import io
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audio.writer import Writer
 from sottovoce.errors import AudioError, MissingExtraError
+from sottovoce.runtime.pulse import ENVIRONMENT
 from sottovoce.runtime.wire import decode, encode
 
 BLOCK_S = 0.01
+_MUTE_S = 3.0  # a recording program that gives nothing for so long waits for a server that does not answer
 _HELD_BLOCKS = 50  # of a sound card that was not read: half a second, then it is dropped
 
 
@@ -47,14 +49,15 @@ class File:
 class Recorder:
     """A microphone of PulseAudio or PipeWire, read by its own program `parec`; `source` None is the default one.
 
-    Where it is unplugged, nothing comes until it is there again.
+    Where it is unplugged, nothing comes until it is there again. The program is started again where it ends, and where
+    it gives nothing for a while, as it does when the sound server restarts at the wrong moment.
     """
 
     def __init__(self, source: str | None, sample_rate: int) -> None:
         self._command = ["parec", "--raw", "--format=s16le", "--channels=1", f"--rate={sample_rate}"]
         self._command += ["--latency-msec=10", "--client-name=sottovoce", *([f"--device={source}"] if source else [])]
         self._left = b""
-        self._started = 0.0
+        self._last = 0.0  # when it was started, or gave something
         self._start()
 
     @property
@@ -67,12 +70,15 @@ class Recorder:
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], timeout_s)
         content = os.read(self._process.stdout.fileno(), 1 << 16) if ready else b""
-        if ready and not content:  # the program ended: unplugged, or the sound server is gone
-            time.sleep(timeout_s)
-            if time.monotonic() - self._started > 1.0:
+        now = time.monotonic()
+        if not content:
+            if ready:  # the program ended: unplugged, or the sound server is gone
+                time.sleep(timeout_s)
+            if now - self._last > (1.0 if ready else _MUTE_S):
                 self.close()
                 self._start()
             return None
+        self._last = now
         content = self._left + content
         whole = len(content) - len(content) % 2
         self._left = content[whole:]
@@ -84,9 +90,14 @@ class Recorder:
         self._process.wait()
 
     def _start(self) -> None:
-        self._started, self._left = time.monotonic(), b""
+        self._last, self._left = time.monotonic(), b""
         try:
-            self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                self._command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, **ENVIRONMENT},
+            )
         except OSError as error:
             raise AudioError(
                 "there is no program `parec`, by which PulseAudio and PipeWire are heard; install pulseaudio-utils."

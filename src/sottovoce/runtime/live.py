@@ -21,7 +21,7 @@ from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ConfigError
 from sottovoce.runtime.worker import Worker
 
-State = Literal["clear", "obfuscated", "stopped"]
+State = Literal["clear", "obfuscated", "stopped", "unknown"]
 
 MARGIN_S = 0.08  # for the worker to do its work in
 _SLACK_S = 0.1  # by which the microphone may be ahead of the clock or behind it
@@ -59,8 +59,9 @@ class Counters:
 
 
 class Live:
-    """A microphone's sound through a worker to `sink`; `bypassed` says whether somebody hears the microphone itself.
+    """A microphone's sound through a worker to `sink`.
 
+    `bypassed` says whether a program listens to the microphone itself, None where that cannot be told;
     `latency_samples` is that of the worker's stream. Nothing leaves while `running` is False.
     """
 
@@ -71,7 +72,7 @@ class Live:
         latency_samples: int,
         margin_s: float = MARGIN_S,
         clock: Callable[[], float] = time.monotonic,
-        bypassed: Callable[[], bool] = lambda: False,
+        bypassed: Callable[[], bool | None] = lambda: False,
     ) -> None:
         self.counters = Counters()
         self.running = True
@@ -84,8 +85,14 @@ class Live:
 
     @property
     def state(self) -> State:
-        """What the application hears: "clear" where one hears the microphone itself, past the filter."""
-        if self._bypassed():
+        """What applications get: "clear" where one listens to the microphone itself, past the filter.
+
+        "unknown" where nobody can tell whether one does.
+        """
+        bypassed = self._bypassed()
+        if bypassed is None:
+            return "unknown"
+        if bypassed:
             return "clear"
         return "obfuscated" if self.running and self._whole else "stopped"
 

@@ -1,109 +1,105 @@
-"""A microphone that does not exist, for the programs of PulseAudio or PipeWire to choose, and who listens to what.
-
-The sound server reads it from a pipe. Where nothing is written, nothing is heard; and it stays, silent, when the
-process that made it is killed, so that no program falls back to the real microphone.
-"""
+"""What PulseAudio, or PipeWire in its place, says of its microphones and of who listens to them, by `pactl`."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
+import shlex
 import subprocess
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from sottovoce.errors import AudioError, ConfigError
-from sottovoce.runtime.devices import Pipe
+from sottovoce.errors import AudioError
 
-_PIPE_BYTES = 8192  # a quarter of a second at 16 kHz, at most, waits for a program that hesitates
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
-_MODULE = "module-pipe-source"
+# Numbers with decimal commas are no JSON, and translated listings cannot be read.
+ENVIRONMENT = {"LC_ALL": "C"}
+PIPE_MODULE = "module-pipe-source"
+_NO_MODULE = ("4294967295", "n/a", "None")
+_NUMBERED = re.compile(r"[A-Z][A-Za-z ]* #(\d+)")
+_PROPERTY = re.compile(r'\t\t([^\s=]+) = "(.*)"')
+_FIELD = re.compile(r"\t([A-Z][A-Za-z ]*): ?(.*)")
 
 
-class VirtualMicrophone(Pipe):
-    """A source called `name` at `sample_rate` Hz; one that was left behind is taken over.
+@dataclass(frozen=True)
+class Source:
+    """A microphone of the form "s16le 1ch 16000Hz", which `module` reads from `pipe`.
 
-    AudioError where the sound server cannot be reached or refuses it.
+    `module` is "" where no module made it, None where the server does not say.
     """
 
-    def __init__(self, name: str, sample_rate: int) -> None:
-        if not _NAME.fullmatch(name):
-            raise ConfigError(f"a virtual microphone is to be called {name!r}; use letters, digits, _ . and - alone.")
-        self.name = name
-        place = Path(os.environ.get("XDG_RUNTIME_DIR", f"/tmp/sottovoce-{os.getuid()}")) / "sottovoce"
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if place.stat().st_uid != os.getuid() or place.stat().st_mode & 0o077:
-            raise AudioError(f"{place} can be used by others; expected a folder of yours alone (mode 700).")
-        self._pipe = place / f"{name}.pipe"
-        self._module = _module_of(name) or _load(name, sample_rate, self._pipe)
-        try:
-            descriptor = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
-        except OSError as error:
-            _pactl("unload-module", self._module)
-            raise AudioError(f"{self._pipe} has no reader ({error.strerror}); try once more.") from error
-        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        super().__init__(descriptor)
+    index: str
+    name: str
+    form: str
+    module: str | None
+    pipe: str
 
-    def close(self) -> list[str]:
-        """Remove it, unless programs listen to it: the server would hand them the real microphone. Returns those."""
-        os.close(self._descriptor)
-        listening = listeners(self.name)
-        if not listening:
-            _pactl("unload-module", self._module)
-            self._pipe.unlink(missing_ok=True)
-        return listening
+
+def sources() -> list[Source]:
+    """All microphones, virtual ones too; AudioError where the server does not answer."""
+    return [
+        Source(
+            one["index"],
+            one["name"],
+            one.get("sample_specification", ""),
+            "" if (module := one.get("owner_module")) in _NO_MODULE else module,
+            one["properties"].get("device.string", ""),
+        )
+        for one in _listed("sources")
+        if "name" in one
+    ]
 
 
 def listeners(source: str, but_process: int = 0) -> list[str]:
-    """The programs that listen to a source now, but for one process."""
-    numbers = {one["index"] for one in _listed("sources") if one["name"] == source}
+    """The programs that listen to a source now, but for one process; AudioError where that cannot be told."""
+    numbers = _numbers(source)
     return sorted(
         f"{about.get('application.name', 'a program')} ({about.get('application.process.id', '?')})"
-        for about in (one["properties"] for one in _listed("source-outputs") if one["source"] in numbers)
+        for about in (one["properties"] for one in _listed("source-outputs") if one.get("source") in numbers)
         if about.get("application.process.id") != str(but_process)
     )
 
 
 def hold(source: str, process: int) -> None:
     """Keep a process that records at a source: a server moves it where the default changes, even to what it feeds."""
-    numbers = {one["index"] for one in _listed("sources") if one["name"] == source}
+    numbers = _numbers(source)
     for one in _listed("source-outputs"):
-        if one["properties"].get("application.process.id") == str(process) and one["source"] not in numbers:
-            _pactl("move-source-output", str(one["index"]), source)
+        if one["properties"].get("application.process.id") == str(process) and one.get("source") not in numbers:
+            pactl("move-source-output", one["index"], source)
 
 
 def default_source() -> str:
     """The name of the microphone that programs get when they do not choose."""
-    return _pactl("get-default-source").strip()
+    return pactl("get-default-source").strip()
 
 
-def _module_of(name: str) -> str | None:
-    """The number of the module that is a source of this name already."""
-    for line in _pactl("list", "short", "modules").splitlines():
-        number, kind, *rest = line.split("\t")
-        if kind == _MODULE and f"source_name={name} " in f"{' '.join(rest)} ":
-            return number
-    return None
+def is_pipewire() -> bool:
+    """Whether the server that answers is PipeWire."""
+    return "PipeWire" in pactl("info")
 
 
-def _load(name: str, sample_rate: int, pipe: Path) -> str:
-    pipe.unlink(missing_ok=True)
-    settings = ["format=s16le", "channels=1", f"rate={sample_rate}", f"source_properties=device.description={name}"]
-    return _pactl("load-module", _MODULE, f"source_name={name}", f"file={pipe}", *settings).strip()
+def pipe_modules() -> list[tuple[str, dict[str, str]]]:
+    """The number and the arguments of each module that reads a microphone from a pipe."""
+    # Other modules' arguments have several lines, and the JSON of modules lacks their numbers.
+    lines = re.findall(rf"^(\d+)\t{PIPE_MODULE}\t(.*)$", pactl("list", "short", "modules"), re.MULTILINE)
+    return [(number, dict(_assignments(arguments))) for number, arguments in lines]
 
 
-def _listed(what: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(_pactl("--format=json", "list", what))
-    return found
-
-
-def _pactl(*words: str) -> str:
-    """What the sound server's own tool prints."""
+def _assignments(arguments: str) -> list[tuple[str, str]]:
     try:
-        done = subprocess.run(["pactl", *words], capture_output=True, text=True, timeout=10, check=False)
-    except FileNotFoundError as error:
+        words = shlex.split(arguments)
+    except ValueError:  # an open quotation mark
+        words = arguments.split()
+    return [(key, value) for key, equal, value in (word.partition("=") for word in words) if equal]
+
+
+def pactl(*words: str) -> str:
+    """What the sound server's own tool prints; AudioError where it fails."""
+    try:
+        done = subprocess.run(
+            ["pactl", *words], capture_output=True, timeout=10, check=False, env={**os.environ, **ENVIRONMENT}
+        )
+    except OSError as error:
         raise AudioError(
             "there is no program `pactl`, by which PulseAudio and PipeWire are told of a virtual microphone; install "
             "pulseaudio-utils."
@@ -111,5 +107,44 @@ def _pactl(*words: str) -> str:
     except subprocess.TimeoutExpired as error:
         raise AudioError("the sound server does not answer within 10 s; start it again.") from error
     if done.returncode:
-        raise AudioError(f"the sound server refused '{' '.join(words[:2])}' ({done.stderr.strip()}); is it running?")
-    return done.stdout
+        said = " ".join(done.stderr.decode(errors="replace").split())
+        raise AudioError(f"the sound server refused '{' '.join(words[:2])}' ({said}); is it running?")
+    return done.stdout.decode(errors="replace")
+
+
+def _numbers(source: str) -> set[str]:
+    """The indices of the sources of this name, of which there are some."""
+    numbers = {one.index for one in sources() if one.name == source}
+    if not numbers:
+        raise AudioError(f"the sound server does not list a source {source!r}; see `pactl list short sources`.")
+    return numbers
+
+
+def _listed(what: str) -> list[dict[str, Any]]:
+    """Entries as text by key, but for `properties`; from JSON, else from text, which older servers' tools print."""
+    try:
+        entries = json.loads(pactl("--format=json", "list", what), strict=False)
+        if isinstance(entries, list):
+            return [_plain(one) for one in entries]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, AudioError):
+        pass
+    return _parsed(pactl("list", what))
+
+
+def _plain(one: dict[str, Any]) -> dict[str, Any]:
+    """An entry of `pactl`'s JSON, with numbers as text."""
+    properties = {key: str(value) for key, value in (one.get("properties") or {}).items()}
+    return {key: str(value) for key, value in one.items()} | {"index": str(one["index"]), "properties": properties}
+
+
+def _parsed(text: str) -> list[dict[str, Any]]:
+    """Entries of `pactl list` in English; what a program writes into its own properties changes no other line."""
+    entries: list[dict[str, Any]] = []
+    for line in text.splitlines():
+        if number := _NUMBERED.fullmatch(line):
+            entries.append({"index": number[1], "properties": {}})
+        elif entries and (about := _PROPERTY.fullmatch(line)):
+            entries[-1]["properties"].setdefault(about[1], about[2])
+        elif entries and (field := _FIELD.fullmatch(line)):
+            entries[-1].setdefault(field[1].lower().replace(" ", "_"), field[2])
+    return entries

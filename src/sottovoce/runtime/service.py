@@ -15,7 +15,6 @@ import asyncio
 import http
 import json
 import logging
-import os
 import ssl
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sottovoce.errors import ConfigError, MissingExtraError, ModelError, SottovoceError
+from sottovoce.machine import usable_cores
 from sottovoce.runtime.conversation import Conversation
 from sottovoce.runtime.door import SUBPROTOCOL, bears, check_place, listener, token_subprotocols
 from sottovoce.runtime.filter import Filter
@@ -83,7 +83,7 @@ class Service:
         self._token, self._origins, self._metrics_token = token, origins, metrics_token
         self._paces = Paces(permit.block_s)
         self._draining = False
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, "filter")
+        self._pool = ThreadPoolExecutor(usable_cores(), "filter")
 
     async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> Server:
         """Listen; ConfigError for a place that others reach without TLS and a token, or that cannot be had."""

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ModelError
+from sottovoce.runtime.core_dumps import forbid_core_dumps
 from sottovoce.runtime.ring import CONTEXT, Ring
 
 _HELD_S = 4.0  # of sound in each ring
@@ -61,6 +62,7 @@ def open_filter(folder: Path, sample_rate: int, permit: Sequence[str], memory: f
 
 def work(link: Link, opener: Opener) -> None:
     """Feed what is heard, as long as whoever started this process lives."""
+    forbid_core_dumps()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keyboard's reaches all processes; who started this one decides
     parent = multiprocessing.parent_process()
     stream = opener()
