@@ -47,7 +47,7 @@ def _known(tasks: tuple[str, ...]) -> Any:
 FILTER: Any = SimpleNamespace(
     permit=("word",),
     digest="d",
-    rate_bits_per_s=1.0,
+    rate=None,
     block_s=0.0005,  # so short that no end has to wait for long
     permitting=_known,
     stream=lambda rate, output_rate=None: _Constant(),

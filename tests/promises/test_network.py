@@ -39,7 +39,7 @@ ELSEWHERE = (
     "127.0.0.1 ",
     "::ffff:192.168.1.5",
 )
-FILTER = SimpleNamespace(permit=("word",), block_s=1.28, rate_bits_per_s=1.0, digest="d")
+FILTER = SimpleNamespace(permit=("word",), block_s=1.28, rate=None, digest="d")
 
 
 @pytest.mark.parametrize("host", HERE)

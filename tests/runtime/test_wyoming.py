@@ -456,7 +456,7 @@ def test_nothing_of_the_sound_is_logged(tiny, caplog, capfd):
     caplog.set_level(logging.DEBUG)
 
     class Broken:
-        permit, block_s, rate_bits_per_s = ("SECRET",), 0.1, 1.0
+        permit, block_s, rate = ("SECRET",), 0.1, None
 
         def stream(self, rate, output_rate):
             return self

@@ -36,6 +36,7 @@ class Idle:
     """An engine that changes nothing."""
 
     front_end = staticmethod(full_band)
+    rate = None
 
     def initial_state(self) -> State:
         """Nothing."""

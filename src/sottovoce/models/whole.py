@@ -51,7 +51,8 @@ class FrontEnd(nn.Module):
         """`audio.highpass.high_pass` of [B, 20480]."""
         cells = sound.reshape(-1, CELLS, KNOT_SAMPLES) @ self.pieces.T
         order = range(len(self.pieces))
-        products = sum(functional.pad(cells[:, :, k], (k, len(order) - 1 - k)) for k in order)
+        shifted = [functional.pad(cells[:, :, k], (k, len(order) - 1 - k)) for k in order]
+        products = torch.stack(shifted).sum(dim=0)
         weights = products @ self.inverse
         under = torch.stack([weights[:, k : k + CELLS] for k in order], dim=2)
         return sound - (under @ self.pieces).reshape(sound.shape)

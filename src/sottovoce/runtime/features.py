@@ -20,6 +20,7 @@ class FeatureStream:
 
     def __init__(self, filter_: Filter, sample_rate: int) -> None:
         self._filter, self._rate = filter_, sample_rate
+        self._ready: list[Spectrum] = []  # made when consent was given, and not yet handed out
         self.reset()
 
     @property
@@ -43,7 +44,7 @@ class FeatureStream:
     def reset(self) -> None:
         """Forget all that was fed; what is permitted stays so."""
         self._into, self._segments = Resampler(self._rate, SAMPLE_RATE), Segments(self._filter)
-        self._ready: list[Spectrum] = []  # made when consent was given, and not yet handed out
+        self._ready = []
 
     def permitting(self, tasks: Sequence[str]) -> None:
         """Consent for these tasks alone: what is revoked ends at once, consent begins with the next whole block."""
