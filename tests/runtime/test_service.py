@@ -19,7 +19,6 @@ import pytest
 from sottovoce.errors import ConfigError, MissingExtraError
 from sottovoce.runtime import service as service_module
 from sottovoce.runtime.door import read_token, tls_context
-from sottovoce.runtime.engine import Rate
 from sottovoce.runtime.service import Limits, Service
 from sottovoce.runtime.wire import decode, encode
 
@@ -59,7 +58,7 @@ class FakeStream:
 class FakeFilter:
     stream_like: dict[str, Any] = field(default_factory=dict)
     permit: tuple[str, ...] = ("word", "mood")
-    rate: Rate | None = Rate(1.0, 0.1)
+    rate: None = None
     block_s: float = 0.25
     digest: str = "d"
     opened: list[FakeStream] = field(default_factory=list)

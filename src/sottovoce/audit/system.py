@@ -53,7 +53,7 @@ class Channel:
 class System:
     """What stands between the microphone and the application.
 
-    `description` has the keys digest, method, preset, permit, bits_per_block, block_s and parameters. `listen` maps sound
+    `description` has the keys digest, method, preset, permit, bits_per_block, block_s, parameters. `listen` maps sound
     segments [S, 20480] to features [S, 161, 128], `sound` gives what arrives of clip i, [T] at 16 kHz; None where there
     is no such output. `notes` are what a reader of the report has to know, `path` is the filter folder whose weights a
     white-box attacker may use. Sound is read or made when it is asked for.

@@ -31,7 +31,7 @@ from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.table import named
 from sottovoce.errors import AudioError, CorpusError
 
-VERSION = 2  # of what is written below, and of how a clip is decoded
+VERSION = 3  # of what is written below, and of how a clip is decoded
 
 _FULL_SCALE = 32767
 _INDEX, _SAMPLES, _LENGTHS, _SCALES = "index.json", "samples.int16", "lengths.npy", "scales.npy"

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sottovoce.corpora.cache import cache_folder
+from sottovoce.errors import SottovoceError
 
 _MOST_BYTES = 1 << 26  # a million receipts; then they are begun anew
 
@@ -27,7 +28,7 @@ class Receipts:
         self._lock = threading.Lock()
         self._known: set[str] = set()
         self._path: Path | None = None
-        with suppress(OSError, UnicodeDecodeError, RuntimeError):  # there may be no home
+        with suppress(OSError, UnicodeDecodeError, SottovoceError):  # there may be no home
             self._path = cache_folder() / "protected" / place
             if self._path.stat().st_size > _MOST_BYTES:
                 self._path.unlink()
