@@ -197,9 +197,8 @@ def listed(tmp_path: Path, *rows: str) -> Manifest:
     return csv_file.read(table)
 
 
-@pytest.mark.parametrize("row", ["a/0.wav,yes,0.05,0.1", "a/0.wav,yes,0,", "../corpus/../x.wav,yes,,"])
+@pytest.mark.parametrize("row", ["a/0.wav,yes,0.05,0.1", "a/0.wav,yes,0,"])
 def test_what_is_no_whole_file_of_the_corpus_cannot_be_paired(manifest, protected, tmp_path, row):
-    write(tmp_path / "x.wav")
     with pytest.raises(CorpusError, match=r"no whole files of its folder.*audit the command"):
         of_folder(protected, listed(tmp_path, "b/2.wav,no,,", row))
 

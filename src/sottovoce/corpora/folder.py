@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from sottovoce.corpora.csv_file import default_rule, listed
 from sottovoce.corpora.doubts import gaps
-from sottovoce.corpora.layout import PARTS, Corpus, assemble, whole_file, whole_split
+from sottovoce.corpora.layout import PARTS, Corpus, assemble, entries, whole_file, whole_split
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.table import named
 from sottovoce.corpora.walk import skip_notes, walk
@@ -53,14 +53,10 @@ def _tables(root: Path, sounds: Iterable[Path]) -> tuple[list[Path], list[str]]:
     tables, notes = [], []
     folders = {root} | {folder for sound in sounds for folder in sound.parents if folder.is_relative_to(root)}
     for folder in sorted(folders):
-        here = sorted(path for path in _files(folder) if path.name.lower() in _TABLES)
+        here = [path for path in entries(folder) if path.name.lower() in _TABLES and path.is_file()]
         tables += here[:1]
         notes += [f"{path.relative_to(root).as_posix()!r} is not read, since {here[0].name!r} is" for path in here[1:]]
     return tables, notes
-
-
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
 
 
 def _by_tables(root: Path, tables: Sequence[Path], sounds: Iterable[Path]) -> tuple[list[Clip], list[str]]:

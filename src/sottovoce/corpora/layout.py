@@ -54,17 +54,18 @@ def sound_files(root: Path, endings: Collection[str] = ENDINGS) -> list[Path]:
 def table_near(root: Path, name: str) -> Path | None:
     """The file `name`, in any case, in `root`, the folder above it, or a folder in it; None if there is none."""
     for folder in (root, root.absolute().parent, *_folders(root)):
-        for path in _entries(folder):
+        for path in entries(folder):
             if path.name.lower() == name.lower() and path.is_file():
                 return path
     return None
 
 
 def _folders(root: Path) -> list[Path]:
-    return [path for path in _entries(root) if path.is_dir() and not path.name.startswith(".")]
+    return [path for path in entries(root) if path.is_dir() and not path.name.startswith(".")]
 
 
-def _entries(folder: Path) -> list[Path]:
+def entries(folder: Path) -> list[Path]:
+    """What a folder holds, sorted; nothing where it cannot be opened."""
     try:
         return sorted(folder.iterdir())
     except OSError:  # no folder, or one that may not be opened, which `walk` names
