@@ -171,6 +171,11 @@ def test_wav_that_claims_less_than_there_is_is_refused(tmp_path: Path, claimed: 
     refused(tmp_path / "a.wav", "neither sound nor a tag")
 
 
+def test_wav_with_two_chunks_of_sound_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(PCM, after=struct.pack("<4sI", b"data", len(PCM)) + PCM))
+    refused(tmp_path / "a.wav")
+
+
 def test_other_chunks_behind_the_sound_are_no_sound(tmp_path: Path) -> None:
     chunks = struct.pack("<4sI", b"LIST", 2000) + bytes(2000) + struct.pack("<4sI", b"id3 ", 5) + b"ID3\x03\0\0"
     (tmp_path / "a.wav").write_bytes(wav(PCM, after=chunks))
