@@ -190,6 +190,18 @@ def test_another_recording_under_the_same_name_is_refused(manifest, protected, s
         of_folder(protected, manifest)
 
 
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100])
+@pytest.mark.parametrize("blocks", [1, 8])
+def test_what_a_filter_gives_in_whole_blocks_is_accepted_however_short_the_original_was(
+    manifest, protected, rate, blocks
+):
+    for clip in manifest.clips:
+        path = (protected / clip.id).with_suffix(".flac" if clip.id == "a/1.wav" else ".wav")
+        soundfile.write(path, np.zeros(round(1.28 * blocks * rate)), rate)
+    (note,) = of_folder(protected, manifest).notes
+    assert note.startswith("7 of 7 recordings changed their duration")
+
+
 def listed(tmp_path: Path, *rows: str) -> Manifest:
     table = tmp_path / "corpus" / "clips.csv"
     with table.open("w", newline="") as file:

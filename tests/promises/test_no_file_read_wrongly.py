@@ -171,6 +171,11 @@ def test_wav_that_claims_less_than_there_is_is_refused(tmp_path: Path, claimed: 
     refused(tmp_path / "a.wav", "neither sound nor a tag")
 
 
+def test_wav_with_two_chunks_of_sound_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(wav(PCM, after=struct.pack("<4sI", b"data", len(PCM)) + PCM))
+    refused(tmp_path / "a.wav")
+
+
 def test_other_chunks_behind_the_sound_are_no_sound(tmp_path: Path) -> None:
     chunks = struct.pack("<4sI", b"LIST", 2000) + bytes(2000) + struct.pack("<4sI", b"id3 ", 5) + b"ID3\x03\0\0"
     (tmp_path / "a.wav").write_bytes(wav(PCM, after=chunks))
@@ -372,23 +377,46 @@ def test_everything_in_a_folder_is_protected_or_named(tree: Path) -> None:
     assert sorted(path for path in out.rglob("*") if path.is_file()) == sorted(out / name for name in SOUND)
 
 
-def test_the_command_names_what_it_left_and_its_status_tells(tree: Path) -> None:
-    def run(*words: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "sottovoce.cli", "protect", "digit", *map(str, words)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        )
+def run(*words: object, **more: object) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "sottovoce.cli", "protect", "digit", *map(str, words)]
+    done = subprocess.run(
+        command, capture_output=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}, **more
+    )
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    return done
 
+
+def test_the_command_names_what_it_left_and_its_status_tells(tree: Path) -> None:
     done = run(tree, tree.parent / "out", "--json")
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.returncode == 2
     for name in (*BAD, *ASIDE):
-        assert name in done.stderr, name
+        assert name in done.stderr.decode(), name
     found = json.loads(done.stdout)
     assert sorted(itertools.chain(*found["skipped"].values())) == sorted(ASIDE)
+    assert sorted(found["failed"]) == sorted(str(tree / name) for name in BAD)
     for name in BAD:
         (tree / name).unlink()
     assert run(tree, tree.parent / "out").returncode == 0
     assert run(tree / "notes.txt", tree.parent / "out.wav").returncode == 2
+
+
+def test_the_command_gives_outputs_names_rate_and_format(tree: Path) -> None:
+    for name in BAD:
+        (tree / name).unlink()
+    table = tree.parent / "names.csv"
+    done = run(tree, tree.parent / "out", "--rename", table, "--rate", 8000, "--format", "flac")
+    assert done.returncode == 0, done.stderr.decode()
+    made = list((tree.parent / "out").iterdir())
+    assert len(made) == len(SOUND) == len(table.read_text(errors="surrogateescape").splitlines()) - 1
+    assert {(soundfile.info(path).samplerate, path.suffix) for path in made} == {(8000, ".flac")}
+
+
+def test_a_pipe_that_is_no_raw_sound_is_told(tmp_path: Path) -> None:
+    assert run("-", "-", input=content(tmp_path, "wav", 1.0)).returncode == 2
+    half = run("-", "-", input=PCM + b"!")
+    assert half.returncode == 2 and len(half.stdout) >= len(PCM)
+    assert run("-", "-", preexec_fn=lambda: os.close(0)).returncode == 2  # as `<&-` does
+    assert run("-", "-", "--format", "wav", input=PCM).returncode == 2
 
 
 def test_renamed_outputs_of_such_a_folder_are_as_many(tree: Path) -> None:

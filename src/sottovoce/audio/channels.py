@@ -34,7 +34,7 @@ def mixed(read: Callable[[int], Iterable[Channels]], start: int, sample_rate: in
     before: NDArray[np.float32] | None = None
     for piece in _whole_blocks(read(first), block):
         if piece.shape[1] == 1:
-            wav: Wave = piece[:, 0]
+            wav: Wave = piece.mean(axis=1)
         else:
             weights = _weights(piece, block)
             faded = np.concatenate([weights[:1] if before is None else before, weights])

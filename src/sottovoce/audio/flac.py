@@ -17,6 +17,7 @@ from sottovoce.errors import AudioError
 _MOST_BLOCKS = 1000  # of metadata
 _STREAMINFO = 34  # bytes
 _TAIL = 1 << 16  # bytes before the end, where the last frame must begin unless frames may be longer
+_LONGEST_TAIL = 1 << 20
 _PIECE = 1 << 20
 _IGNORED_BYTES = 512  # after the last frame
 _CRC_WORDS = 32
@@ -73,7 +74,7 @@ def _next_file(handle: BinaryIO, position: int, size: int) -> int:
 def _last_frame(handle: BinaryIO, first: int, stop: int, info: bytes) -> tuple[int, int]:
     """How many samples there are, by the number that the last frame has, and where that frame ends."""
     longest = int.from_bytes(info[7:10], "big")
-    begin = max(first, stop - max(_TAIL, 2 * longest))
+    begin = max(first, stop - min(max(_TAIL, 2 * longest), _LONGEST_TAIL))
     tail = read_at(handle, begin, stop - begin)
     alike = read_at(handle, first, 4)
     at = tail.rfind(alike[:2])

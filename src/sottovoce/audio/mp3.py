@@ -19,6 +19,7 @@ _BITRATES = {  # kbit/s, by whether the version is 1, and by layer
 }
 _SEARCHED = 1441  # bytes between frames in which the next one is looked for: the longest frame of layer III
 _TAGS = (b"TAG", b"ID3", b"APE")
+_MOST_TAGS = 100  # one behind the other
 _TRIMMED = 9000  # samples at both ends, at most, of which an encoder says that it added them
 _HAS_FRAMES = 1
 _INFO_BITRATE = 9  # its number: large enough for the frame that tells the length
@@ -68,7 +69,7 @@ def begins(handle: BinaryIO, position: int) -> bool:
 
 def after_tags(handle: BinaryIO, position: int) -> int:
     """Where the tags that begin at `position` end."""
-    while True:
+    for _ in range(_MOST_TAGS):
         tag = read_at(handle, position, 32)
         if tag[:3] == b"ID3" and len(tag) >= 10:
             footer = 10 if tag[5] & 0x10 else 0
@@ -79,7 +80,8 @@ def after_tags(handle: BinaryIO, position: int) -> int:
         elif tag[:3] == b"TAG":
             position += 128
         else:
-            return position
+            break
+    return position
 
 
 def walk(handle: BinaryIO, start: int, size: int) -> tuple[list[Part], int]:

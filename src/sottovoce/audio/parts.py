@@ -17,7 +17,7 @@ from sottovoce.errors import AudioError
 _MOST_PARTS = 1000
 _MOST_CHUNKS = 1000  # of a WAV file, before and after its sound
 _IGNORED_BYTES = 512  # after the last part: tags and padding
-_FILES = (b"RIFF", b"RIFX", b"RF64", b"OggS", b"fLaC")  # no chunks, but files that follow
+_NOT_PASSED = (b"RIFF", b"RIFX", b"RF64", b"OggS", b"fLaC", b"data")  # files that follow, and more sound
 _MPEG_LAYER_3 = 0x55  # a WAV file's name for MP3
 _UNKNOWN = 0xFFFFFFFF
 
@@ -109,7 +109,7 @@ def _after_chunks(handle: BinaryIO, position: int, size: int) -> int:
         after = position + 8 + int.from_bytes(chunk[4:], "little")
         if len(chunk) < 8 or not (chunk[:4].isascii() and chunk[:4].decode().isprintable()) or after > size:
             return position
-        if chunk[:4] in _FILES:
+        if chunk[:4] in _NOT_PASSED:
             return position
         position = min(after + after % 2, size)
     return position
