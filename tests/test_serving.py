@@ -6,9 +6,11 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 
 import numpy as np
@@ -140,6 +142,46 @@ def test_a_service_says_where_it_is_and_drains():
             assert answer.read() == b"ok\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+def test_metrics_are_for_who_has_their_token_and_garbage_leaves_no_trace(tmp_path):
+    pytest.importorskip("websockets")
+    token = tmp_path / "token"
+    token.write_text("the-token-of-the-metrics\n")
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started("serve", FILTER, "--port", 0, "--metrics-token-file", token, **options) as process:
+        port = json.loads(process.stdout.readline())["port"]
+        place = f"http://127.0.0.1:{port}/metrics"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(place, timeout=5)
+        asked = urllib.request.Request(place, headers={"Authorization": "Bearer the-token-of-the-metrics"})
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            assert b"sottovoce_connections 0" in answer.read()
+        for content in (b"SECRET\r\n\r\n", bytes(range(256)), b"GET /?SECRET HTTP/1.1\r\n\r\n", b""):
+            with socket.create_connection(("127.0.0.1", port), 5) as garbage:
+                garbage.sendall(content)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        _, written = process.communicate(timeout=10)
+        assert process.returncode == 0
+        assert b"Traceback" not in written and b"SECRET" not in written
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--protocol", "wyoming", "--metrics-token-file", "TOKEN"), "no TLS, token, metrics or origin"),
+        (("--token-file", "TOKEN", "--metrics-token-file", "TOKEN"), "one of their own"),
+        (("--metrics-token-file", "none"), "no readable token"),
+        (("--forward", "127.0.0.1:1"), "--protocol wyoming"),
+        (("--protocol", "wyoming", "--forward", "127.0.0.1"), "no HOST:PORT"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_in_a_sentence(tmp_path, arguments, sentence):
+    token = tmp_path / "TOKEN"
+    token.write_text("a-token-of-some-length\n")
+    done = call("serve", FILTER, "--port", 0, *(token if one == "TOKEN" else one for one in arguments))
+    assert done.returncode == 2 and sentence in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
 
 
 def test_without_websockets_it_says_what_to_install():
