@@ -176,7 +176,14 @@ def checked(name: str) -> str:
 def arguments(name: str, pipe: Path, sample_rate: int) -> list[str]:
     """Those of the module that reads a microphone from `pipe`."""
     properties = f'source_properties="device.description={name} {PERIOD[0]}={PERIOD[1]}"'
-    return [f"source_name={name}", f"file={shlex.quote(str(pipe))}", "format=s16le", "channels=1", f"rate={sample_rate}", properties]
+    return [
+        f"source_name={name}",
+        f"file={shlex.quote(str(pipe))}",
+        "format=s16le",
+        "channels=1",
+        f"rate={sample_rate}",
+        properties,
+    ]
 
 
 def lock(name: str) -> int:
