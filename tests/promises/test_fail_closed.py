@@ -338,6 +338,14 @@ def test_live_never_says_obfuscated_where_nobody_knows_who_listens(fake, tmp_pat
     assert set(states) <= {"unknown", "clear"} and states[-1] == ("clear" if script == WHOLE else "unknown")
 
 
+def test_a_microphone_that_does_not_exist_is_one_sentence(fake):
+    fake(WHOLE)
+    command = [*COMMAND, "live", FILTER, "--device", "pulse:typo", "--out", "-", "--headless", "--seconds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "no microphone 'typo'" in done.stderr and "mic" in done.stderr
+
+
 def test_a_left_behind_microphone_is_not_removed_where_nobody_knows_who_listens(fake, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     modules = f"printf '7\\tmodule-pipe-source\\tsource_name={NAME} file=/gone format=s16le channels=1 rate={RATE}\\n'"
