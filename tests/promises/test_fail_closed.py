@@ -91,7 +91,7 @@ def made_by_hand(folder, *settings):
 
 
 def test_the_microphone_is_never_in_the_virtual_one_whoever_is_killed_or_restarted(kind):
-    found = fail_closed.measure(FILTER, 4, 1.0, kind)
+    found = fail_closed.measure(FILTER, 3, 0.5, kind)
     assert all(like > 0.9 for like in found["control"].values()), "the test hears the microphone where it is"
     for when, sound in found["heard"].items():
         assert not any(sound[name]["suspect"] for name in fail_closed.WINDOWS), when
