@@ -145,7 +145,7 @@ def _measured(room: Room, kills: int, seconds: float) -> dict[str, Any]:
     server.pactl("set-default-source", MICROPHONE)
     before = len(samples(listener))
     server.pactl("unload-module", "module-pipe-source")
-    time.sleep(2.0)
+    time.sleep(4.0)
     removed = samples(listener)[before:]
 
     restarts = _restarted(room, listener, heard)

@@ -139,7 +139,7 @@ def _answers(path: Path) -> bool:
 class Program:
     """A program that is started again as soon as it ends, until it is closed; each time it writes to a new file.
 
-    One that `writes` is ended where it writes nothing for 3 s: libpulse may wait 30 s for a server that just starts.
+    One that `writes` is ended where it writes nothing for 8 s: libpulse may wait 30 s for a server that just starts.
     """
 
     def __init__(self, server: SoundServer, name: str, *command: str, writes: bool = False) -> None:
@@ -180,7 +180,7 @@ class Program:
         size = 0
         while True:
             try:
-                process.wait(3)
+                process.wait(8)
                 return
             except subprocess.TimeoutExpired:
                 if self._writes and file.stat().st_size == size:

@@ -91,7 +91,7 @@ def made_by_hand(folder, *settings):
 
 
 def test_the_microphone_is_never_in_the_virtual_one_whoever_is_killed_or_restarted(kind):
-    found = fail_closed.measure(FILTER, 4, 1.0, kind)
+    found = fail_closed.measure(FILTER, 3, 0.5, kind)
     assert all(like > 0.9 for like in found["control"].values()), "the test hears the microphone where it is"
     for when, sound in found["heard"].items():
         assert not any(sound[name]["suspect"] for name in fail_closed.WINDOWS), when
@@ -336,6 +336,14 @@ def test_live_never_says_obfuscated_where_nobody_knows_who_listens(fake, tmp_pat
     states = [json.loads(line)["state"] for line in done.stderr.splitlines() if line.startswith(b"{")]
     assert done.returncode == 0 and states, done.stderr
     assert set(states) <= {"unknown", "clear"} and states[-1] == ("clear" if script == WHOLE else "unknown")
+
+
+def test_a_microphone_that_does_not_exist_is_one_sentence(fake):
+    fake(WHOLE)
+    command = [*COMMAND, "live", FILTER, "--device", "pulse:typo", "--out", "-", "--headless", "--seconds", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "no microphone 'typo'" in done.stderr and "mic" in done.stderr
 
 
 def test_a_left_behind_microphone_is_not_removed_where_nobody_knows_who_listens(fake, tmp_path, monkeypatch):

@@ -127,6 +127,18 @@ def test_a_recorder_whose_microphone_is_unplugged_waits_for_it(tmp_path, monkeyp
     assert 2 <= len(calls) <= 4 and "--device=mic" in calls[0], "it is asked for again, not without pause"
 
 
+def test_a_recorder_whose_program_hangs_starts_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(devices, "_MUTE_S", 0.3)
+    program(tmp_path, "parec", f'echo "$LC_ALL" >> {tmp_path}/calls; printf abcd; exec sleep 60')
+    recorder, deadline = Recorder("mic", RATE), time.monotonic() + 2.0
+    while time.monotonic() < deadline:
+        recorder.read(0.05)
+    recorder.close()
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert 3 <= len(calls) <= 8 and set(calls) == {"C"}
+
+
 def test_what_the_system_lacks_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))

@@ -194,6 +194,17 @@ def test_who_hears_the_microphone_itself_is_seen(by_hand):
     assert live.state == "clear" and live.report()["state"] == "clear"
 
 
+def test_where_nobody_knows_who_listens_the_state_is_unknown_whatever_is_played(by_hand):
+    live, link, clock = by_hand
+    link.drawn.write(np.full(100 * BLOCK, 0.3, np.float32))
+    hear(live, clock, 4)
+    assert live.state == "obfuscated"
+    live._bypassed = lambda: None
+    assert live.state == "unknown" and live.report()["state"] == "unknown"
+    live.running = False
+    assert live.state == "unknown"
+
+
 def test_consent_is_a_switch(by_hand):
     live, _, _ = by_hand
     assert live.permitted == ("word", "mood")

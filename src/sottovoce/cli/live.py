@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -19,7 +19,7 @@ import typer
 from sottovoce import terminal
 from sottovoce.cli.running import chosen_filter
 from sottovoce.cli.shared import FilterName, Permit, app
-from sottovoce.errors import ConfigError
+from sottovoce.errors import AudioError, ConfigError
 
 if TYPE_CHECKING:
     from sottovoce.runtime.live import Live, Sink, Source
@@ -112,7 +112,9 @@ def _microphone(device: str | None, simulate: Path | None, virtual_mic: str | No
     name = (device or "").partition(":")[2] or pulse.default_source()
     if name == virtual_mic:
         raise ConfigError(f"the microphone would be {name!r}, the virtual one itself; name one: --device pulse:NAME.")
-    known = [one.name for one in pulse.sources()] if virtual_mic else []
+    known: list[str] = []
+    with suppress(AudioError):  # then it is not known, and that is no reason to stop
+        known = [one.name for one in pulse.sources()]
     if known and name not in known:  # PipeWire would record another one without a word
         raise ConfigError(f"there is no microphone {name!r}; expected one of {', '.join(known)}.")
     return name
@@ -148,8 +150,9 @@ def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out
     if virtual_mic is not None:
         from sottovoce.runtime.virtual_microphone import VirtualMicrophone
 
+        microphone = VirtualMicrophone(virtual_mic, sample_rate)
         stack.callback(_stays, virtual_mic)
-        microphone: Sink = _until_end(stack, VirtualMicrophone(virtual_mic, sample_rate))
+        stack.callback(microphone.close)
         return microphone
     if out_device is not None:
         loudspeaker: Sink = _until_end(stack, devices.Loudspeaker(out_device, sample_rate))
