@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import io
+import json
 import re
 import wave
 from collections.abc import Iterator
@@ -401,6 +403,70 @@ def test_labels_are_text_in_markdown_and_on_a_terminal_too(tmp_path: Path) -> No
         assert not re.search(r"(?<!\\)[<`\[]", line.replace("`sottovoce verify DIR`", ""))
     assert "a\\|b \\# c \\`d\\` \\<b\\> \\[e\\](f)" in text
     assert not re.search(r"[\x1b\r]", table(hostile_results("\x1b[31mred\r\n")))
+
+
+HOSTILE = {
+    "a terminal's colours": "a\x1b[31mred\x9b1m",
+    "another direction": "leaks \u202eneddih\u202c \u2066x\u2069",
+    "half a character": "caf\udce9.wav",
+    "nothing and more": "nul\x00 bell\x07 back\x08 rub\x7f",
+    "lines of other kinds": "a\u2028b\u2029c\x85d\r\ne",
+    "invisible": "pay\u200bpal\ufeff\u00ad",
+    "the end of a style": "</style></title></svg><script>alert(1)</script>",
+    "a comment": "--><!-- x --!> <![CDATA[",
+    "an attribute": "x' onload='alert(1)' style=\"background:url(http://evil.example)\"",
+    "an entity": "&lt;script&gt; &#0; &#x202e;",
+    "a template": "{{ results }} {% include 'x' %} ${7*7} %s",
+    "an address": "http://evil.example/x www.evil.example mail@evil.example",
+    "a table": "a | b\n|---|---|\n| c | d |",
+    "a link": "[a](javascript:alert(1)) ![b](http://evil.example/b.png) <http://evil.example>",
+    "a heading": "# a\n===\n---\n> b\n- c\n1. d",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_whatever_a_label_holds_it_shows_and_does_nothing(tmp_path: Path, exhibit: Exhibit, kind: str) -> None:
+    hostile = HOSTILE[kind]
+    usual, results = sample(), hostile_results("usual")
+    written = json.dumps(results).replace('"usual"', json.dumps(hostile))
+    panels = tuple(Panel(hostile, panel.spectrogram, panel.wav) for panel in exhibit.panels)
+    html = write_report(tmp_path, json.loads(written), [Exhibit(hostile, panels)]).read_text(encoding="utf-8")
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    for text in (html, markdown):
+        letters = {letter for letter in text if not letter.isprintable()} - {"\n", "\u202f", "\u00a0", "\u2009"}
+        assert not letters, [hex(ord(letter)) for letter in letters]
+    found = Page(html)
+    assert found.open == [] and "script" not in {name for name, _ in found.elements}
+    for name, attributes in found.elements:
+        assert not [key for key in attributes if key.startswith("on") or key in ("action", "srcdoc", "formaction")], (
+            name
+        )
+    assert not re.search(r"(?:src|href)=.?(?!data:|#|\.)\w*:", "".join(re.findall(r"<[^>]*>", html)))
+    plain = card(tmp_path, hostile_results("usual"))
+    assert len(markdown.splitlines()) == len(plain.splitlines()), "a label stays on its line"
+    for line, other in zip(markdown.splitlines(), plain.splitlines(), strict=True):
+        assert line[:1] == other[:1] or other[:1] in ("u", "U")
+        assert not re.match(r"#|>|[-=]+$|[-+] (?!usual)|\d+[.)] ", line) or line[:2] == other[:2], "it begins nothing"
+        assert len(re.findall(r"(?<!\\)\|", line)) == len(re.findall(r"(?<!\\)\|", other))
+    outside = markdown.replace(usual["corpus"]["citation"], "")
+    assert "http://" not in outside and "www.e" not in outside and "l@e" not in outside, "no address becomes a link"
+
+
+def test_the_page_may_load_and_run_nothing(tmp_path: Path, results: dict[str, Any], exhibit: Exhibit) -> None:
+    for exhibits in ([], [exhibit]):
+        html = write_report(tmp_path, results, exhibits).read_text(encoding="utf-8")
+        metas = Page(html).all("meta")
+        (policy,) = (meta["content"] or "" for meta in metas if meta.get("http-equiv") == "Content-Security-Policy")
+        rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+        style = html[html.index("<style>") + 7 : html.index("</style>")]
+        allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        assert rules.pop("style-src-elem") == f"'sha256-{allowed}'"
+        assert rules.pop("style-src-attr") == "'unsafe-inline'", "the styles of pictures, which can load nothing"
+        if exhibits:
+            assert rules.pop("img-src") == rules.pop("media-src") == "data:"
+        assert rules == {"default-src": "'none'", "base-uri": "'none'", "form-action": "'none'"}
+        assert html.index("Content-Security-Policy") < html.index("<style>")
+        assert html.count("<style") == 1 and ("data:" in html) == bool(exhibits)
 
 
 def test_the_banner_stands_only_over_an_invalid_audit(tmp_path: Path, results: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sottovoce.redaction import visible
+
 # matplotlib must be given real colours: each of these stands for a variable of the style sheet, put in by `svg`.
 INK, ORIGINAL, IGNORANT, INFORMED, WHITE_BOX = "#010101", "#020202", "#030303", "#040404", "#050505"
 _VARIABLES = {
@@ -75,4 +77,4 @@ def svg(name: str, alt: str, figure: Figure) -> Markup:
     text = re.sub(r' (xmlns(:\w+)?|version)="[^"]*"', "", text)
     text = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", text)
     text = re.sub("|".join(_VARIABLES), lambda found: f"var({_VARIABLES[found[0]]})", text)
-    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1))
+    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{escape(visible(alt))}" ', 1))
