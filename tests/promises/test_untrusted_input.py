@@ -219,39 +219,30 @@ def test_a_command_that_is_audited_is_bounded(sound, tmp_path, monkeypatch, line
 # What is said
 
 
-HOSTILE = [
-    "na\x1b]0;OWNED\x07me",
-    "a\x1b[31mred",
-    "a\nsottovoce: fine",
-    "a\rb",
-    "a\u202egnp.exe",
-    "a\x9b2Jb",
-    "a\x7fb",
-    "a\u2028b",
-]
+HOSTILE = "na\x1b]0;OWNED\x07me\x1b[31m\nsottovoce: fine\r\u202egnp\x9b2J\x7f\u2028\ufeff"
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_no_name_commands_the_terminal(tmp_path, sound, name):
-    moving = {"\x1b", "\x07", "\r", "\u202e", "\x9b", "\x7f", "\u2028"}
+def test_no_name_commands_the_terminal(tmp_path, sound):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / f"{name}.wav").write_bytes(b"no sound")
-    (tmp_path / "clips.csv").write_text(f'path,speaker\nsound.wav,"{name}"\n', encoding="utf-8", newline="")
+    (tmp_path / "in" / f"{HOSTILE}.wav").write_bytes(b"no sound")
+    (tmp_path / "clips.csv").write_text(f'path,speaker\nsound.wav,"{HOSTILE}"\n', encoding="utf-8", newline="")
     for arguments in (
         ("protect", "digit", tmp_path / "in", tmp_path / "out"),
-        ("protect", "digit", tmp_path / f"{name}.wav", tmp_path / "o.wav"),
-        ("protect", name, sound, tmp_path / "o.wav"),
-        ("protect", f"--{name}", sound, tmp_path / "o.wav"),
+        ("protect", "digit", tmp_path / f"{HOSTILE}.wav", tmp_path / "o.wav"),
+        ("protect", HOSTILE, sound, tmp_path / "o.wav"),
+        ("protect", f"--{HOSTILE}", sound, tmp_path / "o.wav"),
         ("corpora", "check", f"csv:{tmp_path / 'clips.csv'}"),
-        ("corpora", "check", f"folder:{name}"),
-        ("experiment", name),
+        ("corpora", "check", f"folder:{HOSTILE}"),
     ):
-        done = sottovoce(*arguments)
+        done = sottovoce(*arguments, SOTTOVOCE_CACHE=str(tmp_path / "cache"))
         for said in (done.stdout.decode(), done.stderr.decode()):
-            assert not moving & set(said) and "Traceback" not in said, (arguments, said)
+            assert not {*"\x1b\x07\r\u202e\x9b\x7f\u2028\ufeff"} & {*said} and "Traceback" not in said, (
+                arguments,
+                said,
+            )
             assert "sottovoce: fine" not in [line.strip() for line in said.splitlines()], "nor says what was not said"
-    json_ = sottovoce("protect", "digit", tmp_path / "in", tmp_path / "out", "--json").stdout
-    assert list(json.loads(json_)["failed"]) == [str(tmp_path / "in" / f"{name}.wav")]
+    told = sottovoce("protect", "digit", tmp_path / "in", tmp_path / "out", "--json").stdout
+    assert list(json.loads(told)["failed"]) == [str(tmp_path / "in" / f"{HOSTILE}.wav")]
 
 
 # Where it runs
