@@ -82,7 +82,7 @@ def write(path: str | os.PathLike[str], wav: Wave, sample_rate: int = SAMPLE_RAT
 def comment_of(path: str | os.PathLike[str]) -> str:
     """The comment in a sound file, such as `writing` put there; empty where there is no such file or no comment."""
     try:
-        with soundfile.SoundFile(path) as sound:
+        with open(path, "rb") as file, soundfile.SoundFile(file) as sound:  # which takes names in UTF-8 alone
             return str(sound.comment)
     except (OSError, soundfile.LibsndfileError):
         return ""
