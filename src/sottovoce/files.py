@@ -24,7 +24,7 @@ def read_bytes(path: Path, largest_bytes: int) -> bytes:
             about = os.fstat(descriptor)
             if not stat.S_ISREG(about.st_mode):
                 raise ModelError(f"{path} is not an ordinary file; expected one: replace it.")
-            content = file.read(largest_bytes + 1) if about.st_size <= largest_bytes else None
+            content = file.read(about.st_size + 1) if about.st_size <= largest_bytes else None
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}); check that it is a file you may read.") from error
     except ValueError as error:  # a NUL in the name

@@ -8,8 +8,10 @@ import re
 import shutil
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -319,3 +321,28 @@ def test_the_table_of_releases_fits_the_readers() -> None:
 def test_the_record_holds_no_address(server, ravdess, tmp_path) -> None:
     fetch(server, tmp_path / "out")
     assert server.address not in json.dumps(json.loads((tmp_path / "out" / ".fetched.json").read_text()))
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(released, tmp_path, monkeypatch):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(BrokenPipeError):
+                for _ in range(100):
+                    self.wfile.write(b"x")
+                    time.sleep(0.02)
+
+    monkeypatch.setattr(transfer, "STALLED_S", 0.2)
+    monkeypatch.setattr(transfer, "RETRIES", 1)
+    released("ravdess", (Archive(RAVDESS, (File(RAVDESS, "", 0),)),))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(CorpusError, match=r"only .* bytes came"):
+            download.fetch("ravdess", tmp_path / "o", f"http://127.0.0.1:{running.server_port}/", lambda *_: None)
+        assert time.monotonic() - began < 1.5
+        running.shutdown()

@@ -8,44 +8,67 @@ import hashlib
 import io
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import soundfile
 
+from sottovoce import cli
 from sottovoce.audit import command
 from sottovoce.audit.system import of_command
 from sottovoce.corpora import csv_file
-from sottovoce.errors import ModelError, SottovoceError
-from sottovoce.runtime import shipped
+from sottovoce.errors import ModelError
+from sottovoce.runtime import golden, shipped
 from sottovoce.runtime.config import FilterConfig
 from sottovoce.runtime.filter import Filter
 
 DIGIT = shipped.PLACE / "digit"
 CLI = [sys.executable, "-m", "sottovoce.cli"]
-MOST_BYTES = 6 << 30  # of address space, most of which libraries take and do not use
 
 
-def sottovoce(*arguments, stdin=b"", limit_s=60, cwd=None, **environment):
-    """Run the command line as a process of bounded memory and time."""
-    return subprocess.run(
-        [*CLI, *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        timeout=limit_s,
-        cwd=cwd,
-        env={**os.environ, **environment},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES)),
-        check=False,
-    )
+@pytest.fixture
+def sottovoce(monkeypatch, capfd, tmp_path):
+    """Run the command line in this process, for 30 seconds at most."""
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    hooks = threading.excepthook, sys.unraisablehook
+
+    def late(*_):
+        raise AssertionError("it waits for ever")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sottovoce", *map(str, arguments)])
+        capfd.readouterr()
+        signal.signal(signal.SIGALRM, late)
+        signal.alarm(30)
+        try:
+            cli.main()
+        except SystemExit as stopped:
+            said = capfd.readouterr()
+            return Done(stopped.code or 0, said.out.encode(), said.err.encode())
+        finally:
+            signal.alarm(0)
+
+    yield run
+    threading.excepthook, sys.unraisablehook = hooks
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: bytes
+    stderr: bytes
 
 
 def sentence(done, status=2):
@@ -122,54 +145,59 @@ def test_a_byte_order_mark_does_no_harm(folder):
 
 
 @pytest.mark.parametrize("name", ["card.json", "config.json"])
-def test_a_deep_file_is_one_sentence_of_the_command(folder, sound, tmp_path, name):
+def test_a_deep_file_is_one_sentence_of_the_command(sottovoce, folder, sound, tmp_path, name):
     (folder / name).write_bytes(b"[" * 200_000)
     if name != "card.json":
         signed(folder)
     assert name in sentence(sottovoce("protect", folder, sound, tmp_path / "o.wav"))
 
 
-def test_what_a_file_of_words_unpacks_to_is_known_before_it_is_unpacked(folder, sound, tmp_path):
-    """Two files of less than 3 MB that unpack to 2 GB: a codebook, and golden vectors."""
+def test_what_golden_vectors_unpack_to_is_known_before_they_are_unpacked(folder):
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "|i2", "fortran_order": False, "shape": (1 << 30,)})
+    np.lib.format.write_array_header_1_0(header, {"descr": "|i2", "fortran_order": False, "shape": (1 << 27,)})
     with (
         zipfile.ZipFile(folder / "golden.npz", "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open("sound.npy", "w", force_zip64=True) as member,
     ):
         member.write(header.getvalue())
-        for _ in range(1 << 11):
+        for _ in range(1 << 8):
             member.write(bytes(1 << 20))
     (folder / "whole.onnx").write_bytes(b"")
-    assert (folder / "golden.npz").stat().st_size < 3 << 20
-    assert "golden vectors" in sentence(sottovoce("export", signed(folder), "--check"))
+    assert (folder / "golden.npz").stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=r"golden vectors.* unpack to 268435584 bytes"):
+            golden.check(signed(folder))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 26
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", ["card.json", "config.json", "codebook.npz", "filter.onnx", "more"])
-def test_nothing_waits_for_a_pipe_or_reads_a_device(folder, sound, tmp_path, name):
+def test_nothing_waits_for_a_pipe_or_reads_a_device(sottovoce, folder, sound, tmp_path, name):
     (folder / name).unlink(missing_ok=True)
     os.mkfifo(folder / name)
-    assert name in sentence(sottovoce("protect", folder, sound, tmp_path / "o.wav", limit_s=20))
+    assert name in sentence(sottovoce("protect", folder, sound, tmp_path / "o.wav"))
     (folder / name).unlink()
     (folder / name).symlink_to("/dev/zero")
-    assert name in sentence(sottovoce("protect", folder, sound, tmp_path / "o.wav", limit_s=20))
+    assert name in sentence(sottovoce("protect", folder, sound, tmp_path / "o.wav"))
 
 
 @pytest.mark.parametrize(
     "place", ["/dev/zero", "/dev/null", "PIPE", "/", "/dev/null/x", "x" * 300, "\udcff", "\x1b[31m"]
 )
-def test_nothing_else_is_taken_for_a_filter_or_a_sound_either(sound, tmp_path, place):
+def test_nothing_else_is_taken_for_a_filter_or_a_sound_either(sottovoce, sound, tmp_path, place):
     if place == "PIPE":
         place = tmp_path / "pipe"
         os.mkfifo(place)
-    sentence(sottovoce("protect", place, sound, tmp_path / "o.wav", limit_s=20))
+    sentence(sottovoce("protect", place, sound, tmp_path / "o.wav"))
     if place != "/":  # a folder like any
-        sentence(sottovoce("protect", "digit", place, tmp_path / "o.wav", limit_s=20))
-    sentence(sottovoce("verify", place, limit_s=20))
+        sentence(sottovoce("protect", "digit", place, tmp_path / "o.wav"))
+    sentence(sottovoce("verify", place))
     assert not (tmp_path / "o.wav").exists()
 
 
-def test_a_filter_folder_as_a_file_manager_leaves_it_is_used(folder, sound, tmp_path):
+def test_a_filter_folder_as_a_file_manager_leaves_it_is_used(sottovoce, folder, sound, tmp_path):
     for name in (".DS_Store", "._card.json", "Thumbs.db", "desktop.ini"):
         (folder / name).write_bytes(b"\0\1")
     done = sottovoce("protect", folder, sound, tmp_path / "o.wav")
@@ -178,14 +206,14 @@ def test_a_filter_folder_as_a_file_manager_leaves_it_is_used(folder, sound, tmp_
     assert "more.onnx" in sentence(sottovoce("protect", folder, sound, tmp_path / "o.wav"))
 
 
-def test_the_name_of_a_bundled_filter_is_never_that_of_another_in_silence(folder, sound, tmp_path):
-    here = tmp_path / "here"
-    (here / "digit").mkdir(parents=True)
-    assert sottovoce("protect", "digit", sound, "o.wav", cwd=here).returncode == 0
-    shutil.copytree(DIGIT, here / "digit", dirs_exist_ok=True)
-    assert "./digit" in sentence(sottovoce("protect", "digit", sound, "p.wav", cwd=here))
-    assert sottovoce("protect", "./digit", sound, "p.wav", cwd=here).returncode == 0
-    assert sottovoce("protect", "bundled:digit", sound, "q.wav", cwd=here).returncode == 0
+def test_the_name_of_a_bundled_filter_is_never_that_of_another_in_silence(sottovoce, sound, tmp_path, monkeypatch):
+    (tmp_path / "here" / "digit").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    assert sottovoce("protect", "digit", sound, "o.wav").returncode == 0
+    shutil.copytree(DIGIT, "digit", dirs_exist_ok=True)
+    assert "./digit" in sentence(sottovoce("protect", "digit", sound, "p.wav"))
+    assert sottovoce("protect", "./digit", sound, "p.wav").returncode == 0
+    assert sottovoce("protect", "bundled:digit", sound, "q.wav").returncode == 0
 
 
 # Other programs
@@ -219,39 +247,30 @@ def test_a_command_that_is_audited_is_bounded(sound, tmp_path, monkeypatch, line
 # What is said
 
 
-HOSTILE = [
-    "na\x1b]0;OWNED\x07me",
-    "a\x1b[31mred",
-    "a\nsottovoce: fine",
-    "a\rb",
-    "a\u202egnp.exe",
-    "a\x9b2Jb",
-    "a\x7fb",
-    "a\u2028b",
-]
+HOSTILE = "na\x1b]0;OWNED\x07me\x1b[31m\nsottovoce: fine\r\u202egnp\x9b2J\x7f\u2028\ufeff"
 
 
-@pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
-def test_no_name_commands_the_terminal(tmp_path, sound, name):
-    moving = {"\x1b", "\x07", "\r", "\u202e", "\x9b", "\x7f", "\u2028"}
+def test_no_name_commands_the_terminal(sottovoce, tmp_path, sound):
     (tmp_path / "in").mkdir()
-    (tmp_path / "in" / f"{name}.wav").write_bytes(b"no sound")
-    (tmp_path / "clips.csv").write_text(f'path,speaker\nsound.wav,"{name}"\n', encoding="utf-8", newline="")
+    (tmp_path / "in" / f"{HOSTILE}.wav").write_bytes(b"no sound")
+    (tmp_path / "clips.csv").write_text(f'path,speaker\nsound.wav,"{HOSTILE}"\n', encoding="utf-8", newline="")
     for arguments in (
         ("protect", "digit", tmp_path / "in", tmp_path / "out"),
-        ("protect", "digit", tmp_path / f"{name}.wav", tmp_path / "o.wav"),
-        ("protect", name, sound, tmp_path / "o.wav"),
-        ("protect", f"--{name}", sound, tmp_path / "o.wav"),
+        ("protect", "digit", tmp_path / f"{HOSTILE}.wav", tmp_path / "o.wav"),
+        ("protect", HOSTILE, sound, tmp_path / "o.wav"),
+        ("protect", f"--{HOSTILE}", sound, tmp_path / "o.wav"),
         ("corpora", "check", f"csv:{tmp_path / 'clips.csv'}"),
-        ("corpora", "check", f"folder:{name}"),
-        ("experiment", name),
+        ("corpora", "check", f"folder:{HOSTILE}"),
     ):
         done = sottovoce(*arguments)
         for said in (done.stdout.decode(), done.stderr.decode()):
-            assert not moving & set(said) and "Traceback" not in said, (arguments, said)
+            assert not {*"\x1b\x07\r\u202e\x9b\x7f\u2028\ufeff"} & {*said} and "Traceback" not in said, (
+                arguments,
+                said,
+            )
             assert "sottovoce: fine" not in [line.strip() for line in said.splitlines()], "nor says what was not said"
-    json_ = sottovoce("protect", "digit", tmp_path / "in", tmp_path / "out", "--json").stdout
-    assert list(json.loads(json_)["failed"]) == [str(tmp_path / "in" / f"{name}.wav")]
+    told = sottovoce("protect", "digit", tmp_path / "in", tmp_path / "out", "--json").stdout
+    assert list(json.loads(told)["failed"]) == [str(tmp_path / "in" / f"{HOSTILE}.wav")]
 
 
 # Where it runs
@@ -320,7 +339,7 @@ def test_labels_reach_consoles_that_cannot_show_them(sound, tmp_path, encoding):
     json.loads(done.stdout.decode(encoding))
 
 
-def test_names_that_are_not_utf_8_are_protected_and_resumed(sound, tmp_path):
+def test_names_that_are_not_utf_8_are_protected_and_resumed(sottovoce, sound, tmp_path):
     (tmp_path / "in").mkdir()
     shutil.copy(sound, os.fsencode(tmp_path) + b"/in/caf\xe9.wav")
     for text in ("1 files", "0 files (1 were finished before)"):
@@ -435,7 +454,3 @@ def test_a_finding_is_not_lost_with_the_reader(folder, tmp_path):
     (tmp_path / "clips.csv").write_text("path,speaker\ngood.wav,a\nbad.wav,b\n")
     done = shell("$SOTTOVOCE corpora check csv:clips.csv | true; exit ${PIPESTATUS[0]}", tmp_path)
     assert done.returncode == 1, done.stderr
-
-
-def test_every_error_of_the_package_is_a_sottovoce_error():
-    assert issubclass(ModelError, SottovoceError)

@@ -20,11 +20,13 @@ from sottovoce.errors import ParityError, SottovoceError
 
 _DEBUG = "SOTTOVOCE_DEBUG"
 _FAILED = 70  # EX_SOFTWARE of sysexits.h
+_signals: list[int] = []  # that told this process to stop
 
 
 def main() -> NoReturn:
     """Run the command line; a mistake of the caller is one sentence and exit status 2, a bad finding 1."""
     terminal.prepare()
+    _signals.clear()
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
@@ -57,6 +59,8 @@ def _explain(error: BaseException | None) -> int:
     """Say in one sentence what went wrong; returns the exit status."""
     if _DEBUG in os.environ:
         terminal.note(terminal.printable("".join(traceback.format_exception(error)), keep="\n"))
+    if _signals:  # a library may make another error of the end of the program
+        return 128 + _signals[0]
     if isinstance(error, SottovoceError):
         terminal.complain(f"sottovoce: {error}")
         return 1 if isinstance(error, ParityError) else 2
@@ -80,5 +84,6 @@ def _first_line(error: Any) -> str:
 
 
 def _stopped(number: int, frame: FrameType | None) -> NoReturn:
+    _signals.append(number)
     terminal.complain("sottovoce: stopped; repeat the command, and the work goes on where it was.")
     sys.exit(128 + number)

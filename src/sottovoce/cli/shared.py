@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -61,10 +63,12 @@ def run() -> int:
         status = app(prog_name="sottovoce", standalone_mode=False)
     except typer.Abort:
         raise ConfigError("nothing was done, since the question was not answered.") from None
-    except SystemExit as left:  # of the pages of help, when their reader leaves
-        if left.code == 1:
+    except SystemExit as left:
+        if left.code != 1:
+            raise
+        if "--help" in sys.argv:  # whose reader has left
             return 0
-        raise
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from None
     except _MISUSE as error:
         return _misused(error)
     return status if isinstance(status, int) else 0

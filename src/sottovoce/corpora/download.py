@@ -19,7 +19,8 @@ from sottovoce.corpora.catalogue import KNOWN
 from sottovoce.corpora.releases import RELEASES, Archive, File, Release
 from sottovoce.corpora.transfer import transfer
 from sottovoce.corpora.unpack import is_archive, unpack
-from sottovoce.errors import CorpusError
+from sottovoce.errors import CorpusError, ModelError
+from sottovoce.files import read_json
 
 _DONE = ".fetched.json"
 _SCRATCH = ".fetching"
@@ -148,12 +149,9 @@ def _merge(new: Path, place: Path) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise CorpusError(f"{path} is damaged ({error}); delete it and repeat the command.") from error
-    return dict(found)
+        return read_json(path) if path.is_file() else {}
+    except ModelError as error:
+        raise CorpusError(f"{path} is damaged; delete it and repeat the command: {error}") from error
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

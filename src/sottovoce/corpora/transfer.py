@@ -17,6 +17,7 @@ from sottovoce import __version__
 from sottovoce.errors import CorpusError
 
 STALLED_S = 60.0  # without a byte, after which a connection counts as cut
+LEAST_BYTES = 1 << 16  # in that time
 RETRIES = 5  # in a row that bring nothing
 PAUSE_S = 1.0  # before the first of them; twice as long before each further one
 MOST_BYTES = 200 << 30
@@ -27,6 +28,10 @@ _BUSY = {429, 500, 502, 503, 504}
 
 class _Cut(Exception):
     """The connection ended too early; the message is the reason."""
+
+
+class _Slow(_Cut):
+    """It was ended, since hardly anything came."""
 
 
 def transfer(url: str, path: Path, size: int, report: Callable[[int, int], None]) -> None:
@@ -44,7 +49,7 @@ def transfer(url: str, path: Path, size: int, report: Callable[[int, int], None]
             _continue(url, path, size, report)
             return
         except _Cut as cut:
-            fruitless = 0 if _length(path) > before else fruitless + 1
+            fruitless = fruitless + 1 if isinstance(cut, _Slow) or _length(path) <= before else 0
             if fruitless > RETRIES:
                 raise CorpusError(
                     f"{_place(url)} could not be fetched ({cut}), and {RETRIES} more attempts brought nothing; repeat "
@@ -122,12 +127,17 @@ def _receive(response: HTTPResponse, path: Path, start: int, total: int, report:
     with path.open("r+b" if path.is_file() else "wb") as file:
         file.truncate(start)
         file.seek(start)
-        while piece := response.read(_PIECE):
-            done += len(piece)
+        since, brought = time.monotonic(), 0
+        while piece := response.read1(_PIECE):
+            done, brought = done + len(piece), brought + len(piece)
             if done > most:
                 raise CorpusError(f"{path.name}: the server sends more than {most} bytes; try again later.")
             file.write(piece)
             report(done >> 20, max(total, done) >> 20)
+            if time.monotonic() - since > STALLED_S:  # a byte now and then would keep the connection for ever
+                if brought < LEAST_BYTES:
+                    raise _Slow(f"only {brought} bytes came in {STALLED_S:.0f} s")
+                since, brought = time.monotonic(), 0
     if done < total:
         raise _Cut(f"the connection ended after {done} of {total} bytes")
 

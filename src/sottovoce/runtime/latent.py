@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from reprlib import repr as short
 from urllib.parse import unquote
 
 import numpy as np
@@ -77,7 +78,7 @@ def heard(config: FilterConfig) -> tuple[str, tuple[int, int]]:
     for name, (least, most) in _LIMITS.items():
         value = config.settings.get(name)
         if not isinstance(value, int) or not least <= value <= most:
-            raise ModelError(f"config.json: {name} is {value!r}; expected {least} to {most}: train the filter again.")
+            raise ModelError(f"config.json: {name} is {short(value)}; expected {least} to {most}: train it again.")
     if config.architecture == ADR["x-vector"]:
         return INPUT, (BINS, SEGMENT_FRAMES)
     if config.architecture == ADR["pretrained"]:
