@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sottovoce.models.codewords import told
 from sottovoce.report.findings import label, linked, verdict
 from sottovoce.report.wording import counted, duration, interval, listed, opening, whole
 
@@ -41,6 +42,11 @@ def rate(results: Results) -> str:
         sent = results["bound"]["bits_per_block"]
         return f"Bound: at most {sent:.4g} bits for a whole sound pass this filter, whoever attacks it."
     return f"Bound: at most {bits:.4g} bits per second pass this filter, whoever attacks it."
+
+
+def codewords(results: Results) -> str:
+    """What the codewords of the filter are made of; empty for a system without codewords."""
+    return told(results["filter"])
 
 
 def codes(bound: Results) -> str:

@@ -12,10 +12,12 @@ import numpy as np
 from sottovoce.audio.sound import to_sound
 from sottovoce.audio.spectrum import SEGMENT_S, Spectrum, magnitude
 from sottovoce.errors import ConfigError
+from sottovoce.models import codewords
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codebook import Codebook
 from sottovoce.report import maps
 from sottovoce.report.pages import data_uri, environment
+from sottovoce.runtime.config import CODEBOOK
 from sottovoce.runtime.engine import CodebookEngine
 from sottovoce.runtime.filter import Filter
 
@@ -36,6 +38,7 @@ def write_vocabulary(filter_: Filter, out: Path) -> int:
         raise ConfigError(f"this filter has {count} words; expected at most {_MOST_WORDS} to show on one page.")
     template = environment(autoescape=True).get_template("vocabulary.html.j2")
     facts = {"count": count, "word_s": SEGMENT_S, "rate": filter_.rate_bits_per_s, "digest": filter_.digest}
+    facts["codewords"] = codewords.told({"method": CODEBOOK, **filter_.card})
     write_file(out, template.render(groups=list(_groups(filter_, book)), **facts).encode())
     return count
 
