@@ -22,9 +22,11 @@ from sottovoce.audio import io, writer
 from sottovoce.audio.level import normalise
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
 from sottovoce.corpora.manifest import split
+from sottovoce.jobs.codewords import of_recordings
 from sottovoce.jobs.corpus import describe, opened
 from sottovoce.jobs.make import loudness
 from sottovoce.models.codebook import pictures
+from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.target import from_callable
 from sottovoce.progress import Progress
 from sottovoce.runtime.config import CODEBOOK, FRONT_END, FilterConfig
@@ -96,8 +98,8 @@ def _laid_end_to_end(paths: list[Path]) -> Wave:
 def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
     """A filter by which YAMNet, which can only be asked, may hear which of ten events it is; returns its folder.
 
-    An encoder learns what YAMNet says of training sounds. The words are chosen among those sounds by what YAMNet says
-    when it hears them as the filter would play them, by its own front end.
+    An encoder learns what YAMNet says of training sounds. The codewords are recordings: those of these sounds are
+    chosen that YAMNet recognises best as the filter would play them, by its own front end.
     """
     if (out / "card.json").is_file():
         return out
@@ -107,17 +109,18 @@ def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
     sound = loudness(sounds, parts.train)
     network = Network(model)
     target = from_callable(as_target(network, None, GAIN), TASK, CLASSES)
-    settings = PRESETS["black-box"]
+    settings = replace(PRESETS["black-box"], codewords=RECORDINGS)
     run = Run(settings.student.steps, seed, Progress())
     few = replace(settings, drawing=replace(settings.drawing, candidates=64))
-    encoder, book = train_codebook(sounds, parts.train, [target], few, sound, run)
+    encoder, book, _ = train_codebook(sounds, parts.train, [target], few, sound, run)
     played = from_callable(_as_played(network, sound), TASK, CLASSES)
-    found = words.chosen(sounds, parts.train, [played], words.goals(book.centres), settings.drawing, seed)
+    found, sources = words.recordings(sounds, parts.train, [played], words.goals(book.centres), settings.drawing, seed)
     drawn, low, high = pictures(found.reshape(*book.words.shape[:2], *found.shape[1:]))
     book = replace(book, words=drawn, low=low, high=high)
     card = {
         "method": "codebook",
         "preset": "black-box",
+        "codewords": of_recordings(manifest, sources, Progress()),
         "permit": [TASK],
         "classes": {TASK: list(CLASSES)},
         "codes": dict(zip(book.tasks, book.sizes, strict=True)),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from sottovoce.audit import metrics
 from sottovoce.corpora.manifest import split
 from sottovoce.jobs.corpus import opened
 from sottovoce.jobs.make import loudness
+from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.target import from_callable, vote
 from sottovoce.progress import Progress
 from sottovoce.training.codebook import PRESETS, train_codebook
@@ -53,9 +55,9 @@ def main() -> None:
             f"{asked.corpus} has the folders {', '.join(names)}; expected those of ESC-10: 001 - Dog bark, ..."
         )
     target = from_callable(counted, TASK, names)
-    began, settings = time.monotonic(), PRESETS["black-box"]
+    began, settings = time.monotonic(), replace(PRESETS["black-box"], codewords=RECORDINGS)
     run = Run(settings.student.steps, asked.seed, Progress())
-    encoder, book = train_codebook(sounds, parts.train, [target], settings, sound, run)
+    encoder, book, _ = train_codebook(sounds, parts.train, [target], settings, sound, run)
     seconds, used = time.monotonic() - began, queries
 
     segments = [front_end(cut(sounds.wave(int(clip)))) for clip in parts.test]

@@ -1,5 +1,7 @@
 """Distillation alone: words that say what they stand for, no label, and of a black box nothing but answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -60,7 +62,7 @@ def test_goals_by_hand():
 
 
 def test_drawn_words_say_what_they_stand_for(shaped_once, train_clips, target):
-    _, book = trained(shaped_once, train_clips, [target])
+    _, book, _ = trained(shaped_once, train_clips, [target])
     codes = np.arange(4)
     late = np.full(4, len(SHARPNESS) - 1)
     logits = target.predict(book.draw(codes[:, None], late))
@@ -71,7 +73,7 @@ def test_drawn_words_say_what_they_stand_for(shaped_once, train_clips, target):
 
 def test_two_tasks_in_one_codebook_each_with_its_own_codes(shaped_once, train_clips, target):
     mood = from_module(Reader((60, 120)), "mood", ("low", "high"))
-    encoder, book = trained(shaped_once, train_clips, [target, mood])
+    encoder, book, _ = trained(shaped_once, train_clips, [target, mood])
     assert book.tasks == ("word", "mood")
     assert book.words.shape[:3] == (len(SHARPNESS), 4, 3)
     late = np.full(2, len(SHARPNESS) - 1)
@@ -82,7 +84,14 @@ def test_two_tasks_in_one_codebook_each_with_its_own_codes(shaped_once, train_cl
         assert torch.allclose(encoder(torch.randn(2, 161, 128))[:, :3].exp().sum(dim=1), torch.ones(2), atol=1e-5)
 
 
-def test_a_black_box_is_asked_within_its_budget_and_nothing_else(shaped_once, train_clips):
+ANSWERS = (
+    ("synthetic", 128 + 128 + 16 * 2),  # segments, blends, and the sound of two blends for each codeword
+    ("recordings", 128 + 64),  # segments, and mixtures of two
+)
+
+
+@pytest.mark.parametrize(("codewords", "queries"), ANSWERS)
+def test_a_black_box_is_asked_within_its_budget_and_nothing_else(shaped_once, train_clips, codewords, queries):
     asked = []
 
     def answer(spectra: np.ndarray) -> np.ndarray:
@@ -90,12 +99,31 @@ def test_a_black_box_is_asked_within_its_budget_and_nothing_else(shaped_once, tr
         return 5.0 * spectra[:, [10, 14, 18]].mean(axis=2)
 
     box = from_callable(answer, "word", WORDS)
-    encoder, book = trained(shaped_once, train_clips, [box])
-    words_asked = 128 + 64  # candidates, and mixtures of two
-    assert sum(asked) <= TINY.student.queries + words_asked
+    encoder, book, _ = trained(shaped_once, train_clips, [box], replace(TINY, codewords=codewords))
+    assert sum(asked) <= TINY.student.queries + queries
     late = np.full(3, len(SHARPNESS) - 1)
     assert box.predict(book.draw(np.array([[1], [2], [3]]), late)).argmax(axis=1).tolist() == [0, 1, 2]
     assert not any(parameter.requires_grad and parameter.grad is None for parameter in encoder.parameters())
+
+
+def test_a_black_box_of_two_tasks_has_a_codeword_for_each_combination(shaped_once, train_clips):
+    word = from_callable(lambda spectra: 5.0 * spectra[:, [10, 14, 18]].mean(axis=2), "word", WORDS)
+    band = from_callable(lambda spectra: 5.0 * spectra[:, [40, 64]].mean(axis=2), "band", ("low", "high"))
+    _, book, sources = trained(shaped_once, train_clips, [word, band])
+    assert book.words.shape[:3] == (len(SHARPNESS), 4, 3) and not len(sources)
+
+
+@pytest.mark.parametrize("settings", [TINY, replace(TINY, gradients=False)])
+def test_recordings_are_named_and_only_where_they_were_asked_for(shaped_once, train_clips, target, settings):
+    """Whether the target has gradients or not."""
+    _, _, none = trained(shaped_once, train_clips, [target], settings)
+    _, _, some = trained(shaped_once, train_clips, [target], replace(settings, codewords="recordings"))
+    assert not len(none) and len(some) and set(some) <= set(train_clips.tolist())
+
+
+def test_codewords_of_an_unknown_kind_are_refused(shaped_once, train_clips, target):
+    with pytest.raises(ConfigError, match="'borrowed'; expected synthetic or recordings"):
+        trained(shaped_once, train_clips, [target], replace(TINY, codewords="borrowed"))
 
 
 def test_a_student_learns_the_answers(shaped_once, train_clips, target):
@@ -116,7 +144,7 @@ def test_the_target_is_never_changed(shaped_once, train_clips, target):
 
 
 def test_fewer_codes_than_classes_are_groups_of_answers(shaped_once, train_clips, target):
-    _, book = trained(shaped_once, train_clips, [target], CodebookSettings(codes=2, drawing=WordSettings(steps=2)))
+    _, book, _ = trained(shaped_once, train_clips, [target], CodebookSettings(codes=2, drawing=WordSettings(steps=2)))
     assert book.sizes == (2,)
     assert np.allclose(book.centres[0].sum(axis=1), 1.0, atol=1e-5)
 

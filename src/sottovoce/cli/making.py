@@ -110,10 +110,15 @@ def train(
     codes: Annotated[int, typer.Option(help="Codes of each task; 0: one for each class.", min=0, max=256)] = 0,
     block: Annotated[int, typer.Option(help="Segments of 1.28 s to a block: 1, 2, 4, 8 or 16.")] = 1,
     hide: Annotated[str | None, typer.Option(help="What adr is told to hide, with commas; default: gender.")] = None,
+    codewords: Annotated[
+        str, typer.Option(help="synthetic, nobody's voice; or recordings, in which people can be recognised.")
+    ] = "synthetic",
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Train a filter that lets the permitted tasks through."""
+    from sottovoce.models.codewords import told
+
     with shared.needs("train"):
         from sottovoce.jobs.make import Wanted, make_filter
 
@@ -129,12 +134,13 @@ def train(
             seed,
             shared.command(),
             shared.names(hide),
+            codewords,
         )
         card = make_filter(wanted, shared.Progress())
     bits = card["bits_per_block"]
     rate = f", at most {bits:.3g} bits for each block of {card['block_s']:.3g} s" if bits is not None else ""
     text = f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters{rate}; wrote {out}"
-    shared.show(card, json_, lambda _: text)
+    shared.show(card, json_, lambda _: f"{text}\n{told(card)}".rstrip())
 
 
 @app.command()
@@ -153,6 +159,7 @@ def export(
     json_: Json = False,
 ) -> None:
     """Write a filter as one folder to take elsewhere: its graphs and golden vectors. Exit status 1 where it is off."""
+    from sottovoce.models.codewords import told
     from sottovoce.runtime import golden, shipped
 
     if to != "onnx":
@@ -170,11 +177,8 @@ def export(
 
         wanted = job.Wanted(folder, out, int8, corpus, attackers, shared.places(target), workers, shared.command())
         card = job.export(wanted, shared.Progress())
-    shared.show(
-        card,
-        json_,
-        lambda found: f"{len(found['files'])} files, off by at most {max(found['parity'].values()):.2g}; wrote {out}",
-    )
+    text = f"{len(card['files'])} files, off by at most {max(card['parity'].values()):.2g}; wrote {out}"
+    shared.show(card, json_, lambda _: f"{text}\n{told(card)}".rstrip())
 
 
 @app.command()

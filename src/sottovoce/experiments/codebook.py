@@ -19,6 +19,7 @@ from sottovoce.experiments.targets import kept_target
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter
 from sottovoce.models.checkpoint import write_file
+from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
 from sottovoce.progress import last_line
 
 
@@ -44,6 +45,7 @@ class Run(NamedTuple):
     consent: tuple[str, ...] = ()
     codes: int = 0
     block: int = 1
+    codewords: str = SYNTHETIC
 
 
 SINGLE = (
@@ -72,6 +74,7 @@ def runs() -> Iterator[Run]:
     for setting in SINGLE:
         yield Run(setting, "codebook, constant", "codebook", "compact", constant=CONSTANT_BLOCKS)
         yield Run(setting, "codebook, black box", "codebook", "black-box")
+        yield Run(setting, "codebook, black box, recordings", "codebook", "black-box", codewords=RECORDINGS)
     yield Run(UNHEARD, "codebook, unheard people", "codebook", "compact")
     for setting in SINGLE:
         yield from (Run(setting, "codebook", "codebook", "compact", seed) for seed in (1, 2))
@@ -108,6 +111,7 @@ def _made(each: Run, corpora: Path, out: Path) -> dict[str, Any]:
     spec, permit = f"{setting.corpus}:{corpora / setting.corpus}", ",".join(setting.permit)
     folder = _place(setting, out)
     name = f"{permit}-{each.method}-{each.preset}-{each.codes}-{each.block}-{each.seed}"
+    name += f"-{each.codewords}" if each.preset == "black-box" else ""
     filter_, place = (
         folder / name / "filter",
         folder / name / f"{each.attackers}-{each.constant}-{','.join(each.consent)}",
@@ -115,12 +119,23 @@ def _made(each: Run, corpora: Path, out: Path) -> dict[str, Any]:
     targets = tuple(folder / f"target-{task}" for task in setting.permit)
     train = f"sottovoce train --corpus {setting.corpus}:PATH --permit {permit} --method {each.method}"
     train += f" --target {','.join(target.name for target in targets)} --preset {each.preset} --seed {each.seed}"
+    train += f" --codewords {each.codewords}" if each.codewords != SYNTHETIC else ""
     train += (
         f" --codes {each.codes} --block {each.block} --out filter" if each.method == "codebook" else " --out filter"
     )
     if not filter_.is_dir():
         wanted = Wanted(
-            spec, setting.permit, targets, filter_, each.method, each.preset, each.codes, each.block, each.seed, train
+            spec,
+            setting.permit,
+            targets,
+            filter_,
+            each.method,
+            each.preset,
+            each.codes,
+            each.block,
+            each.seed,
+            train,
+            codewords=each.codewords,
         )
         make_filter(wanted, last_line)
     attack = tuple(task for task in setting.attack if task not in (each.consent or setting.permit))
@@ -147,6 +162,7 @@ def _kept(each: Run, results: dict[str, Any], card: dict[str, Any], commands: li
         "commands": commands,
         "corpus": corpus,
         "filter": results["filter"],
+        "codewords": card.get("codewords"),
         "train_seconds": card["seconds"],
         "valid": results["valid"],
         "permitted": results["permitted"],

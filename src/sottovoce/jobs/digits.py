@@ -23,6 +23,7 @@ from sottovoce.jobs import corpus
 from sottovoce.models import deepspeech2_ctc, digit_codes
 from sottovoce.models.architectures import build, restore
 from sottovoce.models.checkpoint import write_file
+from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.word_table import Pace, WordTable
@@ -63,6 +64,12 @@ def make_words(
     network = encoder(unfinished / "encoder.safetensors", ear, sounds, parts.train, ENCODER_STEPS, seed, report)
     words = table(unfinished / "words.safetensors", ear, recordings(spec.removeprefix("strings:"), report), TRIED, seed)
     card = {
+        "codewords": {
+            "source": RECORDINGS,
+            "recordings": len(words.spectra),
+            "corpus": manifest.name,
+            "licence": manifest.licence,
+        },
         "method": "words",
         "permit": [TASK],
         "block_s": BLOCK_S,

@@ -18,8 +18,10 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest, Split, SplitRule, check_task, split
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import adr, rdal
+from sottovoce.jobs.codewords import described, speakers
 from sottovoce.jobs.corpus import describe, opened, split_of
 from sottovoce.jobs.digits import make_words
+from sottovoce.models import codewords
 from sottovoce.models.checkpoint import check_place
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import LATENT
@@ -75,7 +77,7 @@ class Wanted:
     """A filter to train: the tasks that it permits, where the target of each is, and how.
 
     `codes` of each task, 0 for one per class, and segments to a block are for the method "codebook"; `hide`, the
-    declared attributes, is for "adr".
+    declared attributes, is for "adr"; `codewords`, which are "synthetic" or "recordings", for "codebook" and "words".
     """
 
     corpus: str
@@ -89,6 +91,7 @@ class Wanted:
     seed: int = 0
     command: str = ""
     hide: tuple[str, ...] = ()
+    codewords: str = codewords.SYNTHETIC
 
 
 def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
@@ -97,6 +100,7 @@ def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
         raise ConfigError(f"unknown method '{wanted.method}'; known: {', '.join(METHODS)}.")
     if wanted.hide and wanted.method != "adr":
         raise ConfigError(f"--hide is for the method adr, got '{wanted.method}': what it does not permit is private.")
+    _check_codewords(wanted)
     check_place(wanted.out, "filter")
     if wanted.method == "words":
         return make_words(wanted.corpus, wanted.permit, wanted.targets, wanted.out, wanted.seed, wanted.command, report)
@@ -124,6 +128,22 @@ def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
     for partial in wanted.out.resolve().parent.glob(f"{_partial(wanted.out).name}*"):
         partial.unlink()
     return written
+
+
+def _check_codewords(wanted: Wanted) -> None:
+    """ConfigError where the method cannot have the codewords that were asked for."""
+    if wanted.codewords not in codewords.SOURCES:
+        raise ConfigError(f"--codewords is '{wanted.codewords}'; expected {' or '.join(codewords.SOURCES)}.")
+    if wanted.codewords == codewords.RECORDINGS and wanted.method not in codewords.METHODS:
+        raise ConfigError(
+            f"--codewords {wanted.codewords} is for the methods {' and '.join(codewords.METHODS)}, got "
+            f"'{wanted.method}', which has no codewords."
+        )
+    if wanted.codewords != codewords.RECORDINGS and wanted.method == "words":
+        raise ConfigError(
+            "the method 'words' has no synthetic codewords: its ten words are training recordings, in which people can "
+            f"be recognised; add --codewords {codewords.RECORDINGS} if these people agree."
+        )
 
 
 def _targets(wanted: Wanted) -> list[Target]:
@@ -163,13 +183,16 @@ def _codebook(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[
     """What the card says of a codebook filter, and how to write it."""
     targets, manifest, sounds, parts, sound = made_of
     settings = _preset(codebook.PRESETS, wanted.preset)
-    settings = replace(settings, codes=wanted.codes, block_segments=wanted.block_segments)
+    settings = replace(settings, codes=wanted.codes, block_segments=wanted.block_segments, codewords=wanted.codewords)
     name = identity(
         settings=asdict(settings), corpus=manifest.digest, targets=[t.digest for t in targets], seed=wanted.seed
     )
     run = Run(settings.student.steps, wanted.seed, report, _partial(wanted.out), name)
-    encoder, book = codebook.train_codebook(sounds, parts.train, targets, settings, sound, run)
+    encoder, book, sources = codebook.train_codebook(
+        sounds, parts.train, targets, settings, sound, run, speakers(manifest, parts.train)
+    )
     card = {
+        "codewords": described(book, sources, manifest, sounds, parts.train, sound, wanted.seed, report),
         "settings": asdict(settings),
         "parameters": parameter_count(encoder),
         "codes": dict(zip(book.tasks, book.sizes, strict=True)),

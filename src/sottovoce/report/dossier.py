@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sottovoce.models.codewords import told
 from sottovoce.report.findings import label, linked, verdict
 from sottovoce.report.wording import counted, duration, interval, listed, opening, whole
 
@@ -50,6 +51,11 @@ def rate(results: Results) -> str:
         f"Bound: at most {bits:.4g} bits pass this filter with each block of {block_s:.4g} s, whoever attacks it. A "
         "shorter sound is a block all the same."
     )
+
+
+def codewords(results: Results) -> str:
+    """What the codewords of the filter are made of; empty for a system without codewords."""
+    return told(results["filter"])
 
 
 def codes(bound: Results) -> str:

@@ -12,10 +12,12 @@ import numpy as np
 from sottovoce.audio.sound import to_sound
 from sottovoce.audio.spectrum import SEGMENT_S, Spectrum, magnitude
 from sottovoce.errors import ConfigError
+from sottovoce.models import codewords
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codebook import Codebook
 from sottovoce.report import maps
 from sottovoce.report.pages import data_uri, html
+from sottovoce.runtime.config import CODEBOOK
 from sottovoce.runtime.engine import CodebookEngine
 from sottovoce.runtime.filter import Filter
 
@@ -35,6 +37,7 @@ def write_vocabulary(filter_: Filter, out: Path) -> int:
     if count > _MOST_WORDS:
         raise ConfigError(f"this filter has {count} words; expected at most {_MOST_WORDS} to show on one page.")
     facts = {"count": count, "word_s": SEGMENT_S, "rate": filter_.rate, "digest": filter_.digest}
+    facts["codewords"] = codewords.told({"method": CODEBOOK, **filter_.card})
     write_file(out, html("vocabulary.html.j2", True, groups=list(_groups(filter_, book)), **facts).encode())
     return count
 

@@ -20,6 +20,7 @@ from sottovoce.errors import ConfigError, ParityError
 from sottovoce.graphs import session
 from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.models.codebook import Codebook
+from sottovoce.models.codewords import told
 from sottovoce.models.digit_codes import BLOCK_FRAMES
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.onnx_graph import traced
@@ -176,6 +177,8 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
         last = compose.add_prefix(last, "last/", rename_inputs=False, rename_outputs=False)
         last.ir_version = joined.ir_version
         joined = compose.merge_models(joined, last, io_map=[(SCORES, "log_posteriors/whole")])
+    if said := told(loaded.card):  # the graph travels without its card
+        joined.metadata_props.add(key="codewords", value=said)
     return bytes(joined.SerializeToString())
 
 

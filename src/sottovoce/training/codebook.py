@@ -2,7 +2,9 @@
 
 1. An encoder learns what the target answers to training sounds and mixtures of them; a small target is its own encoder.
 2. Each code gets a centre in the space of the target's posteriors.
-3. The words are drawn: spectra on which the target says what their codes stand for, also after a way through sound.
+3. The codewords are made: spectra on which the target says what their codes stand for, also after a way through sound.
+   They are drawn by gradients through the target, or, where it can only be queried, blended from several people's
+   segments; both are nobody's voice. Where that is asked for, they are recordings.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from torch import Tensor, nn
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
 from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, pictures
+from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
 from sottovoce.models.target import Target
 from sottovoce.training import words
 from sottovoce.training.distillation import StudentSettings, distil
@@ -34,13 +37,14 @@ class CodebookSettings:
     """How a codebook filter is made.
 
     `encoder`: "target" is a copy of the target, which has to be a network; "student" a network that was taught its
-    answers, and which is always used where a target can only be asked. `codes` of each task, 0 for one per class.
-    `words`: "drawn" by gradients through the targets, or "chosen" among recordings by asking them alone, as is always
-    done where a target can only be asked.
+    answers, and which is always used where a target can only be queried. `codes` of each task, 0 for one per class.
+    `codewords`: "synthetic" ones are computed; "recordings" are chosen among training recordings. `gradients`: whether
+    those of the targets are used for synthetic codewords, where they have any; otherwise the targets are only queried.
     """
 
     encoder: Literal["target", "student"] = "target"
-    words: Literal["drawn", "chosen"] = "drawn"
+    codewords: str = SYNTHETIC
+    gradients: bool = True
     student: StudentSettings = field(default_factory=StudentSettings)
     drawing: WordSettings = field(default_factory=WordSettings)
     codes: int = 0
@@ -53,7 +57,7 @@ PRESETS: Mapping[str, CodebookSettings] = MappingProxyType(
     {
         "compact": _COMPACT,
         "student": replace(_COMPACT, encoder="student"),
-        "black-box": replace(_COMPACT, encoder="student", words="chosen"),
+        "black-box": replace(_COMPACT, encoder="student", gradients=False),
         "quick": replace(_COMPACT, drawing=WordSettings(steps=60)),
     }
 )
@@ -79,12 +83,17 @@ def train_codebook(
     settings: CodebookSettings,
     sound: tuple[float, float],
     run: Run,
-) -> tuple[Encoder, Codebook]:
-    """An encoder and a codebook for the tasks of `targets`, from the sound of `clips`; no label is looked at.
+    people: NDArray[np.str_] | None = None,
+) -> tuple[Encoder, Codebook, NDArray[np.int64]]:
+    """An encoder and a codebook for the tasks of `targets`, from the sound of `clips`; no label is learned from.
 
-    `sound` are the mean and deviation that the filter gives to its log spectra on the way back to sound. ConfigError
-    for more combinations of codes than can be drawn.
+    Also the positions of the recordings that are codewords: none where these are synthetic. `sound` are the mean and
+    deviation that the filter gives to its log spectra on the way back to sound. `people` says whose each of `clips` is,
+    so that no codeword is one person's; without it, each is taken for another's. ConfigError for codewords of an
+    unknown kind, and for more combinations of codes than can be drawn.
     """
+    if settings.codewords not in SOURCES:
+        raise ConfigError(f"the codewords are '{settings.codewords}'; expected {' or '.join(SOURCES)}.")
     if settings.block_segments not in BLOCKS:
         raise ConfigError(f"a block is {settings.block_segments} segments; expected one of {BLOCKS}.")
     centres = [_centres(sounds, clips, target, settings, run.seed) for target in targets]
@@ -96,13 +105,18 @@ def train_codebook(
         )
     encoder = Encoder([_encoder(sounds, clips, target, settings, run) for target in targets]).eval()
     goals = words.goals(centres)
-    if settings.words == "drawn" and all(isinstance(target.logits, nn.Module) for target in targets):
+    sources = np.zeros(0, np.int64)
+    if settings.codewords == RECORDINGS:
+        found, sources = words.recordings(sounds, clips, targets, goals, settings.drawing, run.seed)
+    elif settings.gradients and all(isinstance(target.logits, nn.Module) for target in targets):
         found = words.drawn(targets, goals, settings.drawing, sound, run)
     else:
-        found = words.chosen(sounds, clips, targets, goals, settings.drawing, run.seed)
+        people = clips.astype(np.str_) if people is None else people
+        found = words.blended(sounds, clips, people, targets, goals, settings.drawing, sound, run.seed)
     drawn, low, high = pictures(found.reshape(*shape, *found.shape[1:]))
     tasks = tuple(target.task for target in targets)
-    return encoder, Codebook(tasks, tuple(centres), drawn, low, high, settings.memory, settings.block_segments)
+    book = Codebook(tasks, tuple(centres), drawn, low, high, settings.memory, settings.block_segments)
+    return encoder, book, sources
 
 
 def _encoder(
