@@ -20,6 +20,7 @@ from yamnet import CLASSES, GAIN, TASK, Network, as_target, from_sound
 
 from sottovoce.audio import io, writer
 from sottovoce.audio.level import normalise
+from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
 from sottovoce.corpora.manifest import split
 from sottovoce.jobs.codewords import of_recordings
@@ -29,7 +30,7 @@ from sottovoce.models.codebook import pictures
 from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.target import from_callable
 from sottovoce.progress import Progress
-from sottovoce.runtime.config import CODEBOOK, FRONT_END, FilterConfig
+from sottovoce.runtime.config import CODEBOOK, FilterConfig
 from sottovoce.runtime.engine import State
 from sottovoce.runtime.export import save_codebook
 from sottovoce.runtime.filter import Filter

@@ -3,7 +3,7 @@
 import os
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # onnxruntime sends usage data unless this is set before it is imported: nothing of this package is imported earlier.
 _OFF = "ORT_DISABLE_TELEMETRY"

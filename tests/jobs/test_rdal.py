@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from sottovoce.audio.segment import FRONT_END
 from sottovoce.audit import efforts
 from sottovoce.audit.efforts import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError, ModelError, SottovoceError
 from sottovoce.jobs.attack import Ask, run_audit
 from sottovoce.jobs.make import Wanted, make_filter, make_target
-from sottovoce.runtime.config import FRONT_END
 from sottovoce.runtime.engine import Rate
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import rdal

@@ -100,9 +100,8 @@ def test_an_older_filter_is_said_to_leave_it_open(shaped, box, tmp_path, monkeyp
     trained(shaped, box, tmp_path / "filter", monkeypatch)
     card = read_folder(tmp_path / "filter", "filter")
     files = {name: (tmp_path / "filter" / name).read_bytes() for name in card["files"]}
-    kept = {
-        key: value for key, value in card.items() if key not in ("codewords", "files", "schema", "kind", "sottovoce")
-    }
+    added = ("codewords", "files", "schema", "kind", "sottovoce")
+    kept = {key: value for key, value in card.items() if key not in added}
     write_folder(tmp_path / "older", "filter", files, kept)
     write_vocabulary(Filter.load(tmp_path / "older"), tmp_path / "words.html")
     assert "is not recorded" in (tmp_path / "words.html").read_text(encoding="utf-8")

@@ -11,12 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sottovoce.audio.segment import SEGMENT_SAMPLES, front_end
+from sottovoce.audio.segment import FRONT_END, SEGMENT_SAMPLES, front_end
 from sottovoce.models.codebook import Codebook
 from sottovoce.models.digit_codes import BLANK, CODES
 from sottovoce.models.whole import Speaker
 from sottovoce.models.word_table import WordTable
-from sottovoce.runtime.config import FRONT_END, FilterConfig
+from sottovoce.runtime.config import FilterConfig
 from sottovoce.runtime.engine import CodebookEngine
 from sottovoce.runtime.features import FeatureStream
 from sottovoce.runtime.filter import Filter

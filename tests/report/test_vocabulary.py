@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.errors import ConfigError
 from sottovoce.models.codebook import Codebook
 from sottovoce.report.vocabulary import write_vocabulary
-from sottovoce.runtime.config import FRONT_END, FilterConfig
+from sottovoce.runtime.config import FilterConfig
 from sottovoce.runtime.engine import CodebookEngine
 from sottovoce.runtime.filter import Filter
 

@@ -10,12 +10,13 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
+from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import CARD, read_folder, write_folder
-from sottovoce.runtime.config import FRONT_END, FilterConfig
+from sottovoce.runtime.config import FilterConfig
 from sottovoce.runtime.engine import OnnxEngine
 from sottovoce.runtime.export import Dithered, check_parity, save_filter, target_place, to_onnx
 from sottovoce.runtime.filter import Filter

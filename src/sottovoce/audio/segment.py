@@ -16,6 +16,7 @@ from sottovoce.audio.highpass import high_pass
 from sottovoce.audio.level import normalise
 from sottovoce.audio.spectrum import HOP_SAMPLES, SEGMENT_FRAMES, SEGMENT_SAMPLES, Spectrum, Wave, log_spectrum
 
+FRONT_END = 2  # the version of `front_end`: targets and filters are bound to the one that they were trained with
 LEVEL_RMS = 1.0  # speech then has magnitudes around 10, where log1p is a logarithm
 _TILE = 8  # segments transformed at once: a batch that stays in the processor's cache is several times faster
 SILENT = 1e-5  # a deviation below this is silence, which stays zero

@@ -15,7 +15,7 @@ from sottovoce.attack import encoder
 from sottovoce.attack.attacker import Array
 from sottovoce.attack.inversion import invert
 from sottovoce.attack.restore import Restorer
-from sottovoce.audio.segment import front_end, full_band
+from sottovoce.audio.segment import FRONT_END, front_end, full_band
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.case import Case
 from sottovoce.audit.controls import Idle
@@ -26,7 +26,7 @@ from sottovoce.audit.system import System
 from sottovoce.models.architectures import restore
 from sottovoce.models.speaker_encoder import available
 from sottovoce.progress import Report
-from sottovoce.runtime.config import FRONT_END, FilterConfig
+from sottovoce.runtime.config import FilterConfig
 from sottovoce.runtime.filter import Filter
 
 _STEPS = 6

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audio.level import normalise
-from sottovoce.audio.segment import LEVEL_RMS, cut, front_end
+from sottovoce.audio.segment import FRONT_END, LEVEL_RMS, cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE, log_spectrum
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest, Split, SplitRule, check_task, split
@@ -27,7 +27,7 @@ from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import LATENT
 from sottovoce.models.target import Target, load_target, save_target, vote
 from sottovoce.progress import Report
-from sottovoce.runtime.config import ADR, FRONT_END, FilterConfig
+from sottovoce.runtime.config import ADR, FilterConfig
 from sottovoce.runtime.export import save_codebook, save_filter, save_latent
 from sottovoce.training import adr as adr_training
 from sottovoce.training import codebook, optin

@@ -9,7 +9,7 @@ SYNTHETIC, RECORDINGS = "synthetic", "recordings"
 SOURCES = (SYNTHETIC, RECORDINGS)
 METHODS = ("codebook", "words")  # whose filters have codewords
 
-_RECORDED_SINCE = "0.1.0"  # the first release whose cards say what codewords are made of
+_RECORDED_SINCE = "0.2.0"  # the first release whose cards say what codewords are made of
 _UNKNOWN = (
     "What the codewords of this filter are made of is not recorded. Filters of the preset black-box, and filters for "
     f"targets that can only be queried, hold training recordings as codewords if a version before {_RECORDED_SINCE} "

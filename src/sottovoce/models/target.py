@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
@@ -157,6 +158,10 @@ def load_target(place: Path | str) -> Target:
     try:
         config = read_json(path / "config.json")
         task, classes = _named(config["task"], config["classes"])
+        if (trained := config.get("front_end", 1)) != FRONT_END:
+            raise ModelError(
+                f"{path} was trained with front end {trained!r}, this version has {FRONT_END}; train the target again."
+            )
         weights = read_bytes(path / "weights.safetensors", MOST_BYTES)
         network = restore(config["architecture"], config["settings"], weights)
     except (KeyError, ValueError) as error:
@@ -175,7 +180,8 @@ def save_target(
     card: Mapping[str, Any],
 ) -> None:
     """Write a trained recogniser as a target folder, all or nothing."""
-    config = {"architecture": architecture, "settings": dict(settings), "task": task, "classes": list(classes)}
+    config = {"front_end": FRONT_END, "architecture": architecture, "settings": dict(settings)}
+    config |= {"task": task, "classes": list(classes)}
     weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
     files = {"config.json": json.dumps(config, indent=1).encode(), "weights.safetensors": weights}
     write_folder(folder, "target", files, {"task": task, "classes": list(classes), **card})

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from reprlib import repr as short
 
+from sottovoce.audio.segment import FRONT_END
 from sottovoce.errors import ModelError
 from sottovoce.files import read_json
 
@@ -13,7 +14,6 @@ CODEBOOK = "codebook"  # the architecture of filters that draw from codes
 WORDS = "words"  # and of those that say words where their codes come
 ADR = {"x-vector": "adr", "pretrained": "adr-pretrained"}  # those of embeddings, by what makes them
 LATENT = ("rdal", *ADR.values())  # those of filters whose features are latents
-FRONT_END = 2  # of `audio.segment`: a filter is bound to the one that it was trained with
 
 
 @dataclass(frozen=True)

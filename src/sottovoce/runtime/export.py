@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sottovoce.audio.segment import front_end
+from sottovoce.audio.segment import FRONT_END, front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError, ParityError
 from sottovoce.graphs import session
@@ -27,7 +27,7 @@ from sottovoce.models.onnx_graph import traced
 from sottovoce.models.whole import STATE, FrontEnd, Speaker
 from sottovoce.models.word_table import WordTable
 from sottovoce.runtime import latent
-from sottovoce.runtime.config import CODEBOOK, FRONT_END, WORDS, FilterConfig
+from sottovoce.runtime.config import CODEBOOK, WORDS, FilterConfig
 from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, CodebookEngine, Graph, OnnxEngine
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.word_filter import AFTER, BEFORE, BLOCK_CODES, BLOCK_INPUT
