@@ -7,7 +7,7 @@ import math
 import os
 import stat
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sottovoce.errors import ModelError
 
@@ -46,9 +46,7 @@ def read_json(source: Path | bytes | str, largest_bytes: int = LARGEST_JSON_BYTE
         raise ModelError(f"{name} has more than the {largest_bytes} bytes that it may have; replace it.")
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content.removeprefix("\ufeff")
-        found = json.loads(
-            text, object_pairs_hook=_table, parse_constant=_no_number, parse_int=_whole, parse_float=_real
-        )
+        found = json.loads(text, object_pairs_hook=_table, parse_int=_whole)
         _check(found)
     except UnicodeError as error:
         raise ModelError(f"{name} holds text that is not UTF-8; save it as UTF-8 or restore the file.") from error
@@ -66,22 +64,16 @@ def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"the key {next(name for name in table if names.count(name) > 1)[:80]!r} is there twice")
+    for name, value in pairs:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name[:80]} is {value}, not a finite number")
     return table
-
-
-def _no_number(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a finite number")
 
 
 def _whole(text: str) -> int:
     if len(text) > 20 or not -(1 << 63) <= int(text) < 1 << 64:
         raise ValueError(f"the whole number {text[:24]} does not fit 64 bits")
     return int(text)
-
-
-def _real(text: str) -> float:
-    number = float(text)
-    return number if math.isfinite(number) else _no_number(text[:24])
 
 
 def _check(found: Any) -> None:
@@ -92,6 +84,8 @@ def _check(found: Any) -> None:
         for value in level:
             if isinstance(value, str):
                 value.encode()
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{value} is not a finite number")
             elif isinstance(value, dict):
                 inner += [*value, *value.values()]
             elif isinstance(value, list):
