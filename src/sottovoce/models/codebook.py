@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sottovoce.arrays import read_arrays
 from sottovoce.audio.segment import standardise
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_S, Spectrum
 from sottovoce.errors import ConfigError, ModelError
@@ -26,7 +27,7 @@ Array = NDArray[np.float32]
 State = dict[str, NDArray[np.float64]]
 
 SHARPNESS = (0.4, 0.6, 0.8, 1.0)  # of the words of the first, second, ... block of a sound: a later block knows more
-_LARGEST_BYTES = 1 << 27
+_LARGEST_BYTES = 1 << 27  # unpacked
 BLOCKS = (1, 2, 4, 8, 16)  # segments to a block: what divides the 16 that a filter works on at once
 
 
@@ -139,20 +140,17 @@ class Codebook:
     @classmethod
     def from_bytes(cls, content: bytes) -> Codebook:
         """From the content of a file; ModelError says what is wrong with it."""
-        if len(content) > _LARGEST_BYTES:
-            raise ModelError(f"the codebook has {len(content)} bytes; expected at most {_LARGEST_BYTES}.")
+        held = read_arrays(content, _LARGEST_BYTES)
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                held: Mapping[str, NDArray[np.float32]] = {name: file[name] for name in file.files}
             tasks = tuple(map(str, held["tasks"]))
             low, high, memory, block_segments = map(float, held["numbers"])
             centres = tuple(held[f"centres/{task}"].astype(np.float32) for task in tasks)
-            words = np.asarray(held["words"], dtype=held["words"].dtype)
-        except Exception as error:  # numpy raises many kinds for a damaged file
+            words = held["words"]
+        except (KeyError, ValueError, TypeError) as error:
             raise ModelError(
-                f"the codebook cannot be read ({type(error).__name__}); train the filter again."
+                f"the codebook lacks a table or has a wrong one ({error}); train the filter again."
             ) from error
-        return cls(tasks, centres, words, low, high, memory, int(block_segments))  # type: ignore[arg-type]
+        return cls(tasks, centres, words, low, high, memory, int(block_segments))
 
     def _nearest(self, heard: NDArray[np.float64], permit: Sequence[str]) -> list[int]:
         """The code of each task: that of the centre nearest to the mean posterior, or 0 where it is not permitted."""
