@@ -140,16 +140,14 @@ class Codebook:
     @classmethod
     def from_bytes(cls, content: bytes) -> Codebook:
         """From the content of a file; ModelError says what is wrong with it."""
-        held = read_arrays(content, _LARGEST_BYTES)
         try:
+            held = read_arrays(content, _LARGEST_BYTES)
             tasks = tuple(map(str, held["tasks"]))
             low, high, memory, block_segments = map(float, held["numbers"])
             centres = tuple(held[f"centres/{task}"].astype(np.float32) for task in tasks)
             words = held["words"]
-        except (KeyError, ValueError, TypeError) as error:
-            raise ModelError(
-                f"the codebook lacks a table or has a wrong one ({error}); train the filter again."
-            ) from error
+        except (ModelError, KeyError, ValueError, TypeError) as error:
+            raise ModelError(f"the codebook cannot be read ({error}); train the filter again.") from error
         return cls(tasks, centres, words, low, high, memory, int(block_segments))
 
     def _nearest(self, heard: NDArray[np.float64], permit: Sequence[str]) -> list[int]:
