@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORPORA ?= ../shared/corpora
 
-.PHONY: install demo test check fuzz bench results clean
+.PHONY: install demo test check lowest fuzz bench results clean
 
 install: .venv/complete
 
@@ -27,6 +27,19 @@ check: install
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(MAKE) test
+
+# The lowest versions that pyproject.toml allows: what they run is the runtime, graphs, and a page.
+LOWEST := .venv-lowest/bin
+lowest: .venv-lowest/complete
+	PYTHONPATH=src $(LOWEST)/python -m pytest tests/test_graphs.py tests/test_architecture.py tests/runtime/test_export.py \
+	  tests/runtime/test_codebook_filter.py tests/runtime/test_golden.py tests/runtime/test_files.py \
+	  tests/audio/test_io.py tests/audit/test_record.py tests/report
+
+.venv-lowest/complete: lowest.txt requirements-torch.txt
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/pip install --quiet --no-deps -r requirements-torch.txt
+	$(LOWEST)/pip install --quiet -r lowest.txt
+	touch $@
 
 # With atheris (pip install atheris) guided by coverage, without it by mutations of the corpus.
 FUZZ_SECONDS ?= 120
@@ -57,4 +70,4 @@ results: install
 	$(BIN)/python benchmarks/third_party.py --corpora $(CORPORA) --out third-party
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-lowest demo

@@ -2,8 +2,8 @@
 
     .venv/bin/python .ci/lock.py
 
-Run it once the tests pass with newer versions. The index is asked by pip for the files of each platform named below. Left
-out is what requirements-torch.txt pins: those packages come in builds that no one index has.
+Run it once the tests pass with newer versions. pip asks the index for the files of each platform named below. What
+requirements-torch.txt pins is left out: those packages come in builds that no one index has.
 """
 
 import json

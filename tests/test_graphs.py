@@ -59,7 +59,8 @@ def scan() -> onnx.NodeProto:
 
 
 def branch(inner: list) -> onnx.NodeProto:
-    branches = {name: body(inner, [], ["z"]) for name in ("then_branch", "else_branch")}
+    other = [helper.make_node("Identity", ["x"], ["z"])]
+    branches = {"then_branch": body(inner, [], ["z"]), "else_branch": body(other, [], ["z"])}
     return helper.make_node("If", ["true"], ["y"], **branches)
 
 

@@ -54,7 +54,7 @@ def session(model: str | os.PathLike[str] | bytes, threads: int = 1, others: boo
     name = "the ONNX model" if isinstance(model, bytes) else str(model)
     try:
         if not isinstance(model, bytes) and Path(model).stat().st_size > LARGEST_BYTES:
-            raise ModelError(f"{name} is larger than 1 GiB; expected an ONNX graph of at most that.")
+            raise ModelError(f"{name} is not a file of at most 1 GiB; name an ONNX graph that is.")
         content = model if isinstance(model, bytes) else Path(model).read_bytes()
     except OSError as error:
         raise ModelError(f"{name} is not a usable ONNX graph ({type(error).__name__}); export it again.") from error
