@@ -140,7 +140,7 @@ class Live:
         self.counters.heard += len(block)
         self.level_in = float(rms(block))
         link = self._worker.link
-        link.heard.write(block if self.running else np.zeros_like(block))
+        link.put(block if self.running else np.zeros_like(block))
         drawn = link.drawn.read(link.heard.end - len(block) - self.delay, len(block))
         self._give(drawn if self.running else drawn[:0], len(block))
 

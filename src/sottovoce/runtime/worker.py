@@ -14,6 +14,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ModelError
 from sottovoce.runtime.core_dumps import forbid_core_dumps
@@ -47,10 +49,15 @@ class Link:
 
     def __init__(self, sample_rate: int, tasks: Sequence[str]) -> None:
         self.sample_rate, self.tasks = sample_rate, tuple(tasks)
-        self.heard, self.drawn = (Ring(round(_HELD_S * sample_rate)) for _ in range(2))
+        self.heard, self.drawn, self.consent = (Ring(round(_HELD_S * sample_rate)) for _ in range(3))
         self.permit = CONTEXT.RawValue("q", (1 << len(tasks)) - 1)  # a bit for each task
         self.position = CONTEXT.RawValue("q", -1)  # how far the worker has come; -1: it has not begun
         self.dropped = CONTEXT.RawValue("q", 0)  # samples that it was too slow for
+
+    def put(self, samples: Wave) -> None:
+        """Append sound of the microphone [n], and beside each sample the consent under which it came."""
+        self.consent.write(np.full(len(samples), self.permit.value, np.float32))  # first, so that it is there in time
+        self.heard.write(samples)
 
 
 def open_filter(folder: Path, sample_rate: int, permit: Sequence[str], memory: float) -> Streaming:
@@ -71,9 +78,6 @@ def work(link: Link, opener: Opener) -> None:
     allowed = (1 << len(link.tasks)) - 1
     link.position.value = position
     while parent is None or parent.is_alive():
-        if link.permit.value != allowed:
-            allowed = link.permit.value
-            stream.permitting([task for bit, task in enumerate(link.tasks) if allowed >> bit & 1])
         behind = link.heard.end - position
         if behind > _BEHIND_S * link.sample_rate:
             position += behind
@@ -83,8 +87,15 @@ def work(link: Link, opener: Opener) -> None:
         if not len(samples):
             time.sleep(_POLL_S)
             continue
+        consent = link.consent.read(position, len(samples)).astype(int)
+        consent = consent if len(consent) == len(samples) else np.zeros(len(samples), int)  # written over meanwhile
         position += len(samples)
-        link.drawn.write(stream.feed(samples))
+        for part in np.split(np.arange(len(consent)), np.flatnonzero(np.diff(consent)) + 1):
+            granted = int(consent[part[0]]) & link.permit.value  # what was revoked since then ends at once
+            if granted != allowed:
+                allowed = granted
+                stream.permitting([task for bit, task in enumerate(link.tasks) if allowed >> bit & 1])
+            link.drawn.write(stream.feed(samples[part]))
         link.position.value = position
 
 
