@@ -10,7 +10,7 @@ import pytest
 from sottovoce.attack.attacker import Heard
 from sottovoce.attack.families import FAMILIES, Family
 from sottovoce.attack.statistics import LinearOnStatistics
-from sottovoce.audio.segment import front_end
+from sottovoce.audio.segment import full_band
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_SAMPLES, log_spectrum, magnitude
 from sottovoce.audit import bouts, controls, evidence, gathering, tone
 from sottovoce.audit.hearing import hear_features
@@ -30,8 +30,8 @@ def checked(case, tmp_path, monkeypatch) -> Callable[..., Any]:
     """The controls of an audit of what `listen` makes of sound, and how faint a tone it finds."""
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
 
-    def run(listen: Callable[..., Any] = front_end, levels_db: tuple[float, ...] = (), **hears: Any) -> Any:
-        original = hear_features(case, hears.get("original", front_end), "original", "", 0, tmp_path)
+    def run(listen: Callable[..., Any] = full_band, levels_db: tuple[float, ...] = (), **hears: Any) -> Any:
+        original = hear_features(case, hears.get("original", full_band), "original", "", 0, tmp_path)
         features = hear_features(case, listen, "features", "s", 0, tmp_path)
         idle = gathering.hear_idle(case, 0, tmp_path)
         if "idle" in hears:
@@ -51,7 +51,7 @@ def failing(judged: dict[str, Any]) -> list[str]:
 
 
 def test_all_pass_where_nothing_or_everything_leaks(checked, wall):
-    for listen in (front_end, wall):
+    for listen in (full_band, wall):
         judged, _ = checked(listen)
         assert failing(judged) == []
         assert all(found["detail"] for found in judged.values())
@@ -66,7 +66,7 @@ def test_a_leak_can_be_planted_among_any_number_of_classes(case, tmp_path):
     """A label for every recording: more than there are bins for tones of their own."""
     clips = [replace(clip, labels={"who": f"{i:02}"}) for i, clip in enumerate(case.manifest.clips)]
     many = replace(case, manifest=replace(case.manifest, clips=tuple(clips)), targets=())
-    hearing = hear_features(many, front_end, "original", "", 0, tmp_path)
+    hearing = hear_features(many, full_band, "original", "", 0, tmp_path)
     planned = controls.bouts(many, ["who"], Hearings(hearing, hearing, None), hearing, (), 0)
     planted = planned["planted"]
     assert planted.classes <= 0.3 * BINS and planned["original"].classes == 75
@@ -101,7 +101,7 @@ def test_an_attacker_who_has_seen_the_test_labels_fails(checked, case, monkeypat
 
 @pytest.mark.parametrize("ear", ["idle", "original"])
 def test_an_identity_that_changes_something_fails(checked, ear):
-    assert failing(checked(**{ear: lambda segments: -front_end(segments)})[0]) == ["identity filter"]
+    assert failing(checked(**{ear: lambda segments: -full_band(segments)})[0]) == ["identity filter"]
 
 
 def test_a_control_whose_attacker_breaks_down_fails(checked, monkeypatch):

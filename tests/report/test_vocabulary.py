@@ -36,7 +36,7 @@ def test_every_word_has_a_picture_and_a_sound(words, tmp_path):
     page = (tmp_path / "words.html").read_text(encoding="utf-8")
     assert page.count("<svg") == page.count("data:audio/wav;base64,") == 6
     assert "mood: revoked".capitalize() in page and "&lt;happy&gt;" in page and "<happy>" not in page
-    assert "0.781 bits" in page  # log2(2) / 1.28 s
+    assert "At most 1 bits leave with each block of 1.28 s" in page  # log2(2)
     assert "abc123" in page and "http" not in page.replace("http-equiv", "")
 
 
