@@ -42,7 +42,10 @@ def model(nodes: list, constants: dict | None = None, shape: list | None = None,
 def body(nodes: list, takes: list, gives: list) -> onnx.GraphProto:
     kinds = {"i": TensorProto.INT64, "go": TensorProto.BOOL, "more": TensorProto.BOOL}
     given, made = (
-        [helper.make_tensor_value_info(name, kinds.get(name, TensorProto.FLOAT), None) for name in names]
+        [
+            helper.make_tensor_value_info(name, kinds.get(name, TensorProto.FLOAT), [] if name in kinds else None)
+            for name in names
+        ]
         for names in (takes, gives)
     )
     return helper.make_graph(nodes, "body", given, made)
