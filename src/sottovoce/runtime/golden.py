@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from sottovoce.graphs import session
 from sottovoce.runtime.filter import Filter
 
 VECTORS, WHOLE = "golden.npz", "whole.onnx"
+_MOST_STATE = 1 << 20  # numbers that a graph may take at once
 TOLERANCE = 0.02  # of spectra of unit deviation, kept in 16 bits, and of full scale
 _BLOCKS = 2
 _LARGEST_VECTORS, _LARGEST_WHOLE = 1 << 26, 1 << 29  # bytes
@@ -74,6 +76,9 @@ def heard(whole: bytes, wav: Wave, block_segments: int = 1) -> NDArray[np.float3
     """What the one graph of a filter gives for blocks of sound at 16 kHz: sound, without its delay, or spectra."""
     graph = session(whole)
     ports = {port.name: port for port in graph.get_inputs()}
+    for name, port in ports.items():
+        if not all(isinstance(size, int) for size in port.shape[1:]) or math.prod(port.shape[1:]) > _MOST_STATE:
+            raise ModelError(f"the graph takes {name} {port.shape}; expected fixed sizes: export the filter again.")
     state = {
         name: np.zeros(port.shape, np.int64 if port.type == "tensor(int64)" else np.float32)
         for name, port in ports.items()
