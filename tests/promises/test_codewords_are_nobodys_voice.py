@@ -7,7 +7,6 @@ is to the most similar recording of another person. Recordings fail this measure
 import json
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 import torch
@@ -100,19 +99,12 @@ def test_an_older_filter_is_said_to_leave_it_open(shaped, box, tmp_path, monkeyp
     trained(shaped, box, tmp_path / "filter", monkeypatch)
     card = read_folder(tmp_path / "filter", "filter")
     files = {name: (tmp_path / "filter" / name).read_bytes() for name in card["files"]}
-    kept = {key: value for key, value in card.items() if key not in ("codewords", "files", "schema", "kind", "sottovoce")}
+    kept = {
+        key: value for key, value in card.items() if key not in ("codewords", "files", "schema", "kind", "sottovoce")
+    }
     write_folder(tmp_path / "older", "filter", files, kept)
     write_vocabulary(Filter.load(tmp_path / "older"), tmp_path / "words.html")
     assert "is not recorded" in (tmp_path / "words.html").read_text(encoding="utf-8")
-
-
-def test_a_blend_is_of_several_people(shaped, box, tmp_path, monkeypatch):
-    """Also where one person has nearly all recordings that a class has."""
-    from sottovoce.training.words import _of_different
-
-    people = np.array(["ada"] * 20 + ["bea", "cyn", "dan"])
-    some = _of_different(people, np.arange(23), np.random.default_rng(0))
-    assert sorted(people[some]) == ["ada", "bea", "cyn", "dan"]
 
 
 @pytest.mark.parametrize(
