@@ -3,7 +3,7 @@
 1. For each goal, segments of different people that the targets put near to it are averaged; the targets choose a blend.
 2. Students, corrected by all that the targets have answered so far, give the gradients by which blends are changed. The
    targets are queried about the result, and so on for some rounds. A blend that is still too similar to a recording
-   counts for less in the next round.
+   counts for less in the next round, and for nothing in the last.
 3. Out of all rounds the targets choose, as template and as sound, among what is similar to nobody.
 """
 
@@ -79,7 +79,8 @@ def synthetic(
     limit = between_people(sounds, clips, people, run.seed) - _MARGIN
     rounds = [_blends(material, asked, goals, settings, rng)]
     gentle = replace(settings, steps=max(1, settings.steps // 5), rate=0.4 * settings.rate)
-    for number in range(min(_ROUNDS, settings.candidates // (_FORMS * len(rounds[0])))):
+    count = min(_ROUNDS, settings.candidates // (_FORMS * len(rounds[0])))
+    for number in range(count):
         seed = run.seed + number
         students = [
             corrected(student, lessons, 2 * gentle.steps, seed)
@@ -87,7 +88,8 @@ def synthetic(
         ]
         stand_ins = [replace(target, logits=student) for target, student in zip(targets, students, strict=True)]
         similar = highest(rounds[-1], sounds, clips).max(axis=1) > limit
-        base = rounds[-1] * np.where(similar, _LESS, 1.0).astype(np.float32)[:, None, None]
+        less = _LESS if number < count - 1 else 0.0
+        base = rounds[-1] * np.where(similar, less, 1.0).astype(np.float32)[:, None, None]
         rounds.append(drawn(stand_ins, goals, gentle, sound, run._replace(seed=seed), base))
         asked(_forms(rounds[-1], sound, rng))
     if len(rounds) == 1:  # too many codewords to ask about any once more
@@ -134,7 +136,7 @@ def _best(rounds: Array, limit: float, material: Material, asked: _Asked, goals:
     count = len(rounds)
     tried = rounds.swapaxes(0, 1).reshape(-1, *rounds.shape[2:])
     played = rendered(tried, SEGMENT_FRAMES // 3, material.sound, seed)
-    far = sum(_own(asked(torch.from_numpy(form)), goals, count) for form in (tried, played))
+    far = torch.stack([_own(asked(torch.from_numpy(form)), goals, count) for form in (tried, played)]).sum(dim=0)
     similar = np.maximum(*(highest(form, material.sounds, material.clips).max(axis=1) for form in (tried, played)))
     excess = torch.from_numpy(np.maximum(0.0, similar - limit).reshape(far.shape))
     best = (far + _FORBIDDEN * excess).argmin(dim=1).numpy()
