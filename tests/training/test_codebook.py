@@ -85,7 +85,7 @@ def test_two_tasks_in_one_codebook_each_with_its_own_codes(shaped_once, train_cl
 
 
 ANSWERS = (
-    ("synthetic", 128 + 128 + 2 * 4 * 16 + 2 * 3 * 16),  # segments, blends, two rounds in four forms, the choice
+    ("synthetic", 128 + 128 + 16 * 4 + 2 * 16 * 2),  # segments, blends, one round in four forms, the choice of two
     ("recordings", 128 + 64),  # segments, and mixtures of two
 )
 

@@ -31,7 +31,7 @@ from sottovoce.training.words import WordSettings, answers, divergence, drawn, r
 _BLENDED = 3  # segments: of two, one can be recognised; of more, targets recognise less
 _NEAREST = 24  # recordings that the blends for a goal are made of
 _ROUNDS = 4
-_FORMS = 4  # of each codeword that the targets are queried about in a round
+_QUERIES = 8  # for each codeword and round: 6 are asked, and two more for the blends, so that 6144 do for all there is
 _LESS = 0.25
 _MARGIN = 0.02  # of similarity, for what 8 bits and the way through sound change
 _FORBIDDEN = 1e6  # what similarity above the limit counts for, beside divergences
@@ -79,7 +79,7 @@ def synthetic(
     limit = between_people(sounds, clips, people, run.seed) - _MARGIN
     rounds = [_blends(material, asked, goals, settings, rng)]
     gentle = replace(settings, steps=max(1, settings.steps // 5), rate=0.4 * settings.rate)
-    count = min(_ROUNDS, settings.candidates // (_FORMS * len(rounds[0])))
+    count = min(_ROUNDS, settings.candidates // (_QUERIES * len(rounds[0])))
     for number in range(count):
         seed = run.seed + number
         students = [

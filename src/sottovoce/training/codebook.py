@@ -5,6 +5,8 @@
 3. The codewords are made: spectra on which the target says what their codes stand for, also after a way through sound.
    They are drawn by gradients through the target, or, where it can only be queried, by gradients through students of
    it, from blends of several people's segments on. Where that was asked for, they are recordings.
+
+Who speaks is looked at for one purpose: that a blend is of different people.
 """
 
 from __future__ import annotations
