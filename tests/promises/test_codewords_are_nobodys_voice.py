@@ -5,18 +5,23 @@ is to the most similar recording of another person. Recordings fail this measure
 """
 
 import json
+import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import numpy as np
 import onnx
 import pytest
 import torch
 from torch import nn
 
+from sottovoce import cli
+from sottovoce.audit.system import of_filter
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import export, make
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.onnx_graph import traced
+from sottovoce.progress import Report
+from sottovoce.report import dossier
 from sottovoce.report.vocabulary import write_vocabulary
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import codebook
@@ -24,9 +29,10 @@ from sottovoce.training.codebook import CodebookSettings
 from sottovoce.training.distillation import StudentSettings
 from sottovoce.training.words import WordSettings
 
+NAMES = ("ada", "bea", "cyn", "dan", "eli")  # who speaks in the corpus
 CLASSES = ("no", "stop", "yes")
 SMALL = CodebookSettings(
-    student=StudentSettings(steps=10, queries=160, batch=16), drawing=WordSettings(steps=30, candidates=512)
+    student=StudentSettings(steps=10, queries=160, batch=16), drawing=WordSettings(steps=10, candidates=160)
 )
 
 
@@ -52,68 +58,81 @@ def box(tmp_path_factory) -> Path:
     return path
 
 
-def trained(shaped, box, out, monkeypatch, report=silent, **asked):
-    presets = {name: SMALL for name in ("compact", "student", "black-box")}
-    monkeypatch.setattr(codebook, "PRESETS", presets)
-    return make.make_filter(make.Wanted(shaped.spec, ("word",), (box,), out, **asked), report)
+class Made(NamedTuple):
+    """A filter for a target that can only be queried, its card, and what was told while it was trained."""
+
+    folder: Path
+    card: dict[str, Any]
+    notes: list[str]
 
 
-@pytest.mark.parametrize("preset", ["compact", "student", "black-box"])
-def test_by_default_no_codeword_is_like_any_recording(shaped, box, tmp_path, monkeypatch, preset):
-    facts = trained(shaped, box, tmp_path / "filter", monkeypatch, preset=preset)["codewords"]
+def trained(spec: str, target: Path, out: Path, report: Report = silent, **asked: Any) -> dict[str, Any]:
+    return make.make_filter(make.Wanted(spec, ("word",), (target,), out, **asked), report)
+
+
+@pytest.fixture(scope="module")
+def made(shaped_once, box, tmp_path_factory) -> dict[str, Made]:
+    """Filters with codewords of both kinds, the first without having been asked for."""
+
+    def one(preset: str, **asked: str) -> Made:
+        notes: list[str] = []
+        folder = tmp_path_factory.mktemp(preset) / "filter"
+        card = trained(shaped_once.spec, box, folder, lambda _, __, note: notes.append(note), preset=preset, **asked)
+        return Made(folder, card, notes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codebook, "PRESETS", dict.fromkeys(("compact", "black-box"), SMALL))
+        patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
+        return {"synthetic": one("compact"), "recordings": one("black-box", codewords="recordings")}
+
+
+def test_by_default_no_codeword_is_like_any_recording(made):
+    facts = made["synthetic"].card["codewords"]
     assert facts["source"] == "synthetic"
     assert facts["highest_similarity"] <= facts["between_people"] < 0.9
 
 
-def test_recordings_are_asked_for_and_are_like_themselves(shaped, box, tmp_path, monkeypatch):
-    facts = trained(shaped, box, tmp_path / "filter", monkeypatch, codewords="recordings")["codewords"]
+def test_recordings_are_asked_for_and_are_like_themselves(made):
+    facts = made["recordings"].card["codewords"]
     assert facts["source"] == "recordings"
     assert facts["highest_similarity"] > 0.98 > facts["between_people"]
 
 
-def test_the_card_counts_people_and_only_the_log_names_them(shaped, box, tmp_path, monkeypatch):
-    told: list[str] = []
-    card = trained(
-        shaped, box, tmp_path / "f", monkeypatch, lambda _, __, note: told.append(note), codewords="recordings"
-    )
-    facts = card["codewords"]
-    assert 0 < facts["people"] <= 5 and facts["recordings"] >= facts["people"]
+def test_the_card_counts_people_and_only_the_log_names_them(made, shaped):
+    facts = made["recordings"].card["codewords"]
+    assert 0 < facts["people"] <= len(NAMES) and facts["recordings"] >= facts["people"]
     assert (facts["corpus"], facts["licence"]) == (shaped.manifest.name, shaped.manifest.licence)
-    named = [note for note in told if "the recordings" in note]
-    assert len(named) == 1 and any(name in named[0] for name in ("ada", "bea", "cyn", "dan", "eli"))
-    assert not any(name in json.dumps(facts) for name in ("ada", "bea", "cyn", "dan", "eli"))
+    assert not any(name in json.dumps(facts) for name in NAMES)
+    (named,) = [note for note in made["recordings"].notes if "the recordings" in note]
+    assert any(name in named for name in NAMES)
+    assert not any("the recordings" in note for note in made["synthetic"].notes)
 
 
-@pytest.mark.parametrize(("codewords", "said"), [("synthetic", "are synthetic"), ("recordings", "are recordings")])
-def test_card_page_and_what_is_exported_say_which_it_is(shaped, box, tmp_path, monkeypatch, codewords, said):
-    trained(shaped, box, tmp_path / "filter", monkeypatch, codewords=codewords)
-    assert read_folder(tmp_path / "filter", "filter")["codewords"]["source"] == codewords
-    write_vocabulary(Filter.load(tmp_path / "filter"), tmp_path / "words.html")
+@pytest.mark.parametrize("codewords", ["synthetic", "recordings"])
+def test_card_page_and_what_is_exported_say_which_it_is(made, tmp_path, codewords):
+    folder, said = made[codewords].folder, f"The codewords of this filter are {codewords}"
+    assert read_folder(folder, "filter")["codewords"]["source"] == codewords
+    write_vocabulary(Filter.load(folder), tmp_path / "words.html")
     assert said in (tmp_path / "words.html").read_text(encoding="utf-8")
-    card = export.export(export.Wanted(tmp_path / "filter", tmp_path / "out"), silent)
-    assert card["codewords"]["source"] == codewords
+    card = export.export(export.Wanted(folder, tmp_path / "out"), silent)
+    assert card["codewords"] == made[codewords].card["codewords"]
     whole = onnx.load(tmp_path / "out" / "whole.onnx")
     assert any(entry.key == "codewords" and said in entry.value for entry in whole.metadata_props)
 
 
-def test_an_older_filter_is_said_to_leave_it_open(shaped, box, tmp_path, monkeypatch):
-    trained(shaped, box, tmp_path / "filter", monkeypatch)
-    card = read_folder(tmp_path / "filter", "filter")
-    files = {name: (tmp_path / "filter" / name).read_bytes() for name in card["files"]}
-    added = ("codewords", "files", "schema", "kind", "sottovoce")
-    kept = {key: value for key, value in card.items() if key not in added}
-    write_folder(tmp_path / "older", "filter", files, kept)
+@pytest.mark.parametrize("codewords", ["synthetic", "recordings"])
+def test_an_audit_of_the_filter_says_which_it_is(made, shaped, codewords):
+    description = of_filter(Filter.load(made[codewords].folder), shaped.sounds).description
+    assert f"are {codewords}" in dossier.codewords({"filter": description})
+
+
+def test_an_older_filter_is_said_to_leave_it_open(made, tmp_path):
+    folder, card, _ = made["synthetic"]
+    files = {name: (folder / name).read_bytes() for name in card["files"]}
+    older = {key: value for key, value in card.items() if key not in ("codewords", "files", "schema", "kind")}
+    write_folder(tmp_path / "older", "filter", files, older)
     write_vocabulary(Filter.load(tmp_path / "older"), tmp_path / "words.html")
     assert "is not recorded" in (tmp_path / "words.html").read_text(encoding="utf-8")
-
-
-def test_a_blend_is_of_several_people(shaped, box, tmp_path, monkeypatch):
-    """Also where one person has nearly all recordings that a class has."""
-    from sottovoce.training.words import _of_different
-
-    people = np.array(["ada"] * 20 + ["bea", "cyn", "dan"])
-    some = _of_different(people, np.arange(23), np.random.default_rng(0))
-    assert sorted(people[some]) == ["ada", "bea", "cyn", "dan"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +145,27 @@ def test_a_blend_is_of_several_people(shaped, box, tmp_path, monkeypatch):
         ({"method": "words"}, "add --codewords recordings"),
     ],
 )
-def test_what_cannot_be_is_refused_before_any_work(shaped, box, tmp_path, monkeypatch, asked, why):
+def test_what_cannot_be_is_refused_before_any_work(shaped, box, tmp_path, asked, why):
     with pytest.raises(ConfigError, match=why):
-        trained(shaped, box, tmp_path / "filter", monkeypatch, **asked)
+        trained(shaped.spec, box, tmp_path / "filter", **asked)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        ((), 0, "The codewords of this filter are synthetic"),
+        (("--codewords", "recordings"), 0, "The codewords of this filter are recordings"),
+        (("--codewords", "voices"), 2, "expected synthetic or recordings"),
+    ],
+)
+def test_the_command_says_which_it_is(shaped, box, tmp_path, monkeypatch, capfd, options, status, said):
+    monkeypatch.setattr(codebook, "PRESETS", {"compact": SMALL})
+    train = ["sottovoce", "train", "--corpus", shaped.spec, "--permit", "word", "--target", str(box), *options]
+    monkeypatch.setattr(sys, "argv", [*train, "--out", str(tmp_path / "filter")])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    out, err = capfd.readouterr()
+    assert (stopped.value.code or 0) == status
+    assert said in (err if status else out)
+    assert (tmp_path / "filter").exists() == (status == 0)

@@ -12,7 +12,7 @@ from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError
 from sottovoce.models.codebook import SHARPNESS
 from sottovoce.models.target import Target, from_callable, from_module
-from sottovoce.training import words
+from sottovoce.training import blends, words
 from sottovoce.training.codebook import CodebookSettings, train_codebook
 from sottovoce.training.distillation import StudentSettings, distil
 from sottovoce.training.loop import Run
@@ -85,7 +85,7 @@ def test_two_tasks_in_one_codebook_each_with_its_own_codes(shaped_once, train_cl
 
 
 ANSWERS = (
-    ("synthetic", 128 + 128 + 16 * 2),  # segments, blends, and the sound of two blends for each codeword
+    ("synthetic", 128 + 128 + 16 * 4 + 2 * 16 * 2),  # segments, blends, one round in four forms, the choice of two
     ("recordings", 128 + 64),  # segments, and mixtures of two
 )
 
@@ -154,3 +154,10 @@ def test_more_combinations_than_can_be_drawn_are_refused(shaped_once, train_clip
     wide = [from_module(nn.Sequential(nn.Flatten(), nn.Linear(161 * 128, 20)), name, classes) for name in "abc"]
     with pytest.raises(ConfigError, match="combinations of codes are too many"):
         trained(shaped_once, train_clips, wide)
+
+
+def test_a_blend_is_of_different_people_as_far_as_there_are_any():
+    rng = np.random.default_rng(0)
+    people = np.array(["ada"] * 20 + ["bea", "cyn"])
+    assert sorted(people[blends._contributors(people, np.arange(22), rng)]) == ["ada", "bea", "cyn"]
+    assert len(set(blends._contributors(people, np.arange(20), rng))) == 3

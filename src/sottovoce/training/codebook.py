@@ -3,8 +3,10 @@
 1. An encoder learns what the target answers to training sounds and mixtures of them; a small target is its own encoder.
 2. Each code gets a centre in the space of the target's posteriors.
 3. The codewords are made: spectra on which the target says what their codes stand for, also after a way through sound.
-   They are drawn by gradients through the target, or, where it can only be queried, blended from several people's
-   segments; both are nobody's voice. Where that is asked for, they are recordings.
+   They are drawn by gradients through the target, or, where it can only be queried, by gradients through students of
+   it, from blends of several people's segments on. Where that was asked for, they are recordings.
+
+Who speaks is looked at for one purpose: that a blend is of different people.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, pictur
 from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
 from sottovoce.models.target import Target
 from sottovoce.training import words
+from sottovoce.training.blends import Material, synthetic
 from sottovoce.training.distillation import StudentSettings, distil
 from sottovoce.training.loop import Run, draw
 from sottovoce.training.words import WordSettings
@@ -112,7 +115,8 @@ def train_codebook(
         found = words.drawn(targets, goals, settings.drawing, sound, run)
     else:
         people = clips.astype(np.str_) if people is None else people
-        found = words.blended(sounds, clips, people, targets, goals, settings.drawing, sound, run.seed)
+        material = Material(sounds, clips, people, sound)
+        found = synthetic(material, targets, list(encoder.recognisers), goals, settings.drawing, run)
     drawn, low, high = pictures(found.reshape(*shape, *found.shape[1:]))
     tasks = tuple(target.task for target in targets)
     book = Codebook(tasks, tuple(centres), drawn, low, high, settings.memory, settings.block_segments)

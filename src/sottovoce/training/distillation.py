@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,8 @@ from sottovoce.models.architectures import build
 from sottovoce.models.layers import standardised
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
+
+_CORRECTING_RATE, _CORRECTING_DECAY, _CORRECTING_HALF = 3e-4, 0.05, 32
 
 
 @dataclass(frozen=True)
@@ -66,3 +69,26 @@ def distil(sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: S
     student.train()
     train(step, {"student": student, "optimiser": optimiser}, run.part(f"student-{target.task}", settings.steps))
     return student.eval().cpu()
+
+
+def corrected(student: nn.Module, lessons: Sequence[tuple[Tensor, Tensor]], steps: int, seed: int) -> nn.Module:
+    """A copy of a student that has also learned `lessons`: spectra [N, 161, 128], and their posteriors [N, C].
+
+    Half of each batch is from the last lesson, half from any of them.
+    """
+    torch.manual_seed(seed)
+    copied = copy.deepcopy(student).requires_grad_(True).train()
+    optimiser = torch.optim.AdamW(copied.parameters(), lr=_CORRECTING_RATE, weight_decay=_CORRECTING_DECAY)
+    for _ in range(steps):
+        halves = [_some(lessons[-1]), _some(lessons[int(torch.randint(len(lessons), ()))])]
+        spectra, answers = (torch.cat(parts) for parts in zip(*halves, strict=True))
+        loss = functional.kl_div(copied(spectra).log_softmax(dim=1), answers, reduction="batchmean")
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    return copied.eval()
+
+
+def _some(lesson: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    pick = torch.randint(len(lesson[0]), (_CORRECTING_HALF,))
+    return lesson[0][pick], lesson[1][pick]
