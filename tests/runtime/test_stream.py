@@ -196,6 +196,28 @@ def test_the_sound_of_a_word_is_made_once(codebook):
     assert all(filter_.words[key] is made[key] for key in made)
 
 
+def test_no_codeword_is_made_while_sound_passes(codebook):
+    """So the time that a block takes does not tell whether anybody has drawn its codeword before."""
+    filter_ = replace(codebook, words={})
+    stream = filter_.permitting(["word"]).stream()
+    made = len(filter_.words)
+    assert made == 3 * 2, "three positions, two codes of the task that is permitted"
+    run(stream, [noise(9 * SEGMENT_SAMPLES)])
+    assert len(filter_.words) == made
+    filter_.make_codewords(for_any_consent=True)
+    assert len(filter_.words) == 3 * 3 * 3
+    stream.permitting([])
+    stream.feed(noise(3 * SEGMENT_SAMPLES))
+    assert len(filter_.words) == 3 * 3 * 3
+
+
+def test_of_a_codebook_too_large_to_keep_every_codeword_is_made_anew(codebook, monkeypatch):
+    monkeypatch.setattr("sottovoce.runtime.filter._MOST_WORDS", 5)
+    filter_ = replace(codebook, words={})
+    wav = noise(4 * SEGMENT_SAMPLES)
+    assert np.array_equal(filter_.filter(wav), codebook.filter(wav)) and not filter_.words
+
+
 # What a stream is made of
 
 

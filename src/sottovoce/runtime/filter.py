@@ -214,13 +214,14 @@ class Filter:
         self.make_codewords()
         return WordVoice(self._word)
 
-    def make_codewords(self) -> None:
-        """Make the sound of every codeword that can be drawn while these tasks are permitted, unless it is made."""
+    def make_codewords(self, for_any_consent: bool = False) -> None:
+        """Make the sound of every codeword that can be drawn while these tasks are permitted, or any of them is not."""
         if not isinstance(self.engine, CodebookEngine) or not self._keeps_sounds:
             return
         book = self.engine.codebook
         tasks = zip(book.tasks, book.sizes, strict=True)
-        codes = [range(1, size + 1) if task in self.permit else (0,) for task, size in tasks]
+        least = 0 if for_any_consent else 1
+        codes = [range(least, size + 1) if task in self.permit else (0,) for task, size in tasks]
         for position, *joint in product(range(len(book.words)), *codes):
             self._word(book.draw(np.array([joint]), np.array([position]))[0])
 

@@ -64,7 +64,9 @@ def open_filter(folder: Path, sample_rate: int, permit: Sequence[str], memory: f
     """A stream of the filter in `folder`, see `Filter.permitting` and `Filter.forgetting`."""
     from sottovoce.runtime.filter import Filter
 
-    return Filter.load(folder).permitting(permit).forgetting(memory).stream(sample_rate)
+    filter_ = Filter.load(folder).permitting(permit).forgetting(memory)
+    filter_.make_codewords(for_any_consent=True)  # now, since a change of consent must not make the sound late
+    return filter_.stream(sample_rate)
 
 
 def work(link: Link, opener: Opener) -> None:
