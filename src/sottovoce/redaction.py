@@ -10,15 +10,21 @@ from pathlib import Path
 
 REDACTED = "REDACTED"
 
-_COMMAND = "command:"
+_COMMAND = re.compile(r"((?:--?[\w-]+=)?command:)(.*)", re.DOTALL)
+_PROGRAM = re.compile(r"[\w.+-]+")
+_OPTION = re.compile(r"--[A-Za-z][A-Za-z0-9-]*|-[A-Za-z]")
 _SECRET_NAME = (
     r"[\w-]*(?:api.?key|auth|bearer|cookie|credential|key|pass|pwd|secret|session|signature|token|user)[\w-]*"
 )
-_SECRET_OPTION = re.compile(rf"-u|--?{_SECRET_NAME}", re.IGNORECASE)
+_SECRET_OPTION = re.compile(rf"--?{_SECRET_NAME}", re.IGNORECASE)
 _SECRET_VALUE = re.compile(rf"({_SECRET_NAME}\s*[:=]\s*)\S.*", re.IGNORECASE | re.DOTALL)
 _ENVIRONMENT = re.compile(r"([A-Z_][A-Z0-9_]*=).+", re.DOTALL)
-# A comma may be part of an address; a comma before another address is not.
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:(?!,[A-Za-z][A-Za-z0-9+.-]*://)[^\s'\"<>])*")
+_SCHEME = r"(?:[A-Za-z][A-Za-z0-9+.-]*://|(?<![A-Za-z0-9])(?i:https?|ftps?|wss?):(?=\S)[/\\]{0,2})"
+# A comma may be part of an address; a comma before another address is not. In a word an address ends nowhere else, and
+# in a sentence at a space, but for the marks before it.
+_ADDRESS = re.compile(rf"{_SCHEME}(?:(?!,{_SCHEME}).)*", re.DOTALL)
+_ADDRESS_IN_PROSE = re.compile(rf"{_SCHEME}\S*?(?=['\"),.:;>]*(?:\s|$)|,{_SCHEME})")
+_HOST = re.compile(r"(?:\[[\da-fA-F:.]*\]|[\w.-]*)(?::\d+)?")
 _USER = re.compile(r"[^\s/@,=]+@(?=[\w.-])")
 _SECRET_LOOKING = re.compile(
     r"\beyJ[\w.-]{8,}|\b(?:sk|pk|hf|gh[a-z]|glpat|xox[a-z])[-_][\w-]{8,}|\bAKIA\w{12,}"
@@ -47,24 +53,41 @@ def command(words: Sequence[str]) -> str:
 def word(text: str, before: str = "") -> str:
     """One word of a command line, which stands after the word `before`: an option, a path, an address, a system.
 
-    Of a path the last part stays, of an address the scheme, host and path. What follows the name of a secret, or is
-    assigned to a variable of the environment, is left out.
+    Of a path the last part stays, of an address the scheme, host and port, and of a command of somebody else the
+    program, the names of options, {in} and {out}. What follows the name of a secret, or is assigned to a variable of
+    the environment, is left out.
     """
     if _SECRET_OPTION.fullmatch(before) and not text.startswith("--"):
         return REDACTED
-    if text.startswith(_COMMAND):
-        return _COMMAND + line(text.removeprefix(_COMMAND))
-    if before in ("-c", "-lc"):
-        return line(text)
+    if found := _COMMAND.fullmatch(text):
+        return found[1] + _outside(found[2])
     for assignment in (_SECRET_VALUE, _ENVIRONMENT):
         if found := assignment.fullmatch(text):
             return found[1] + REDACTED
-    return _each(text, lambda rest: _without_secrets(",".join(map(_last_part, rest.split(",")))))
+    return _each(_ADDRESS, text, lambda rest: _without_secrets(",".join(map(_last_part, rest.split(",")))))
 
 
 def prose(text: str) -> str:
     """A sentence, such as the message of an error, whose addresses and paths are shown as `word` shows them."""
-    return _each(text, lambda rest: _without_secrets(_PATH_IN_PROSE.sub(lambda path: _last_part(path[0]), rest)))
+    paths = lambda rest: _PATH_IN_PROSE.sub(lambda path: _last_part(path[0]), rest)
+    return _each(_ADDRESS_IN_PROSE, text, lambda rest: _without_secrets(paths(rest)))
+
+
+def is_address(text: str) -> bool:
+    """Whether text begins as an address does, of whatever scheme."""
+    return re.match(_SCHEME, text) is not None
+
+
+def address(text: str, with_path: bool = False) -> str:
+    """The scheme, host and port of an address, with its path if asked: no user, parameters, query and fragment."""
+    start = re.match(rf"(?:{_SCHEME}|//)?", text)
+    assert start, "it may match nothing"
+    authority, *after = re.split(r"(?=[/?#;\\\s])", text[start.end() :], maxsplit=1)
+    if "@" in "".join(after):  # a password with a slash in it, or an at sign in a path
+        return start[0] + REDACTED
+    host = _HOST.match(authority.rpartition("@")[2])
+    assert host, "it may match nothing"
+    return start[0] + host[0] + (re.split(r"[?#;\\\s]", "".join(after))[0] if with_path else "")
 
 
 def _shown(words: Sequence[str]) -> list[str]:
@@ -90,27 +113,40 @@ def _quoted(text: str) -> str:
     return text if shlex.quote(re.sub(r"[{}]", "", text) or "x") == re.sub(r"[{}]", "", text) else shlex.quote(text)
 
 
-def _each(text: str, change: Callable[[str], str]) -> str:
+def _outside(text: str) -> str:
+    """A command of somebody else: its program, the names of options without values, {in} and {out}, and no more."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return REDACTED
+    # Before the program stand variables of the environment, which may have been redacted already.
+    program = next((i for i, each in enumerate(words) if "=" not in each and each != REDACTED), len(words))
+    shown = [REDACTED] * len(words)
+    for i, each in enumerate(words):
+        if i == program and _PROGRAM.fullmatch(name := _last_part(each)):
+            shown[i] = _without_secrets(name)
+        elif i > program and (option := _OPTION.match(each)):
+            shown[i] = _without_secrets(option[0])
+        elif each in ("{in}", "{out}"):
+            shown[i] = each
+    return text if shown == words else " ".join(map(_quoted, shown))
+
+
+def _each(addresses: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
     """The text with its addresses redacted, and what stands between them changed."""
     parts, end = [], 0
-    for found in _ADDRESS.finditer(text):
-        parts += [change(text[end : found.start()]), _address(found[0])]
+    for found in addresses.finditer(text):
+        parts += [change(text[end : found.start()]), _SECRET_LOOKING.sub(REDACTED, address(found[0]))]
         end = found.end()
     return "".join([*parts, change(text[end:])])
 
 
-def _address(text: str) -> str:
-    scheme, _, rest = text.partition("://")
-    host, *path = re.split(r"(?=[/?#])", rest, maxsplit=1)
-    if "@" in "".join(path) and "@" not in host:  # a password with a slash in it, or an at sign in a path
-        return f"{scheme}://{REDACTED}"
-    way, *others = re.split("[?#]", "".join(path))[0].split(",")  # with others, it is one of a list
-    shown = ",".join([f"{scheme}://{host.rpartition('@')[2]}{way}", *map(_last_part, others)])
-    return _SECRET_LOOKING.sub(REDACTED, shown)
-
-
 def _last_part(text: str) -> str:
-    """A path, with whatever names its kind before it, reduced to its last part; the folder of a user to "~"."""
+    """A path, with whatever names its kind before it, reduced to its last part; the folder of a user to "~".
+
+    What stands after a question mark or a semicolon may belong to an address without a scheme, and is left out.
+    """
+    text = re.split("[?;]", text)[0]
     found = _BEFORE_A_PATH.match(text)
     assert found, "it may match nothing"
     path = text[found.end() :]

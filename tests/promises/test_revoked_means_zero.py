@@ -205,3 +205,30 @@ def test_what_was_permitted_before_may_still_count():
     engine = filter_.permitting(["word"]).engine
     _, state = engine.step(spectra[:1], engine.initial_state())
     assert state["heard"][4:].sum() > 0.5 and state["heard"][:4].sum() == 0.0
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 16001])
+@pytest.mark.parametrize("cuts", [[1], [1, 2, 3], [777, 30_000], [20_000] * 3])
+def test_a_change_of_consent_makes_no_block_more(rate, cuts):
+    """Where the resampler begins anew, parts are not rounded up one by one: a block's sound stays one block."""
+    whole = SEGMENT_SAMPLES * rate // 16000
+    stream, fed = codebook_filter().stream(rate), 0
+    for cut in cuts:
+        stream.feed(np.ones(cut, np.float32)[: whole - fed])
+        fed = min(whole, fed + cut)
+        stream.permitting([])
+        stream.permitting(TASKS)
+    given_out = len(stream.feed(np.ones(whole - fed, np.float32))) + len(stream.flush())
+    assert fed <= whole and abs(given_out - whole) <= 1
+
+
+@pytest.mark.parametrize("partly", [0.001, 0.5, 0.999, -1.0, float("nan")])
+def test_an_exported_graph_revokes_what_is_permitted_only_in_part(partly):
+    book = codebook_filter().engine.codebook
+    graph = Speaker(book, np.zeros((book.words[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
+    state, row = graph.initial_state(), torch.zeros(1, 7)
+    after = [
+        graph(row, torch.tensor([permit, 1.0]), state["heard_so_far"], state["blocks"], state["tail"])
+        for permit in (partly, 0.0)
+    ]
+    assert all(torch.equal(one, two) for one, two in zip(*after, strict=True))

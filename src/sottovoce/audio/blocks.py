@@ -57,9 +57,16 @@ class Resampler:
         return ready
 
     def flush(self) -> Wave:
-        """The rest; nothing can be fed afterwards."""
-        rest: Wave = _NOTHING if self._soxr is None else self._soxr.resample_chunk(_NOTHING, last=True)
-        return rest
+        """The rest, so that in all no more came out than belongs to what went in; nothing can be fed afterwards."""
+        if self._soxr is None:
+            return _NOTHING
+        rest: Wave = self._soxr.resample_chunk(_NOTHING, last=True)
+        return rest[: self._missing]
+
+    @property
+    def _missing(self) -> int:
+        """How many samples are still to come out of those that belong to what went in."""
+        return max(0, -(-self._fed * self._to_hz // self._from_hz) - self._given)
 
     def restarted(self) -> Wave:
         """The rest, as if the sound ended here; what is fed afterwards knows nothing of what was fed before.
@@ -68,8 +75,7 @@ class Resampler:
         """
         if self._soxr is None:
             return _NOTHING
-        missing = max(0, -(-self._fed * self._to_hz // self._from_hz) - self._given)
-        rest = self.flush()[:missing]
+        rest, missing = self.flush(), self._missing
         self._given += missing
         self._soxr = self._new()
         return np.pad(rest, (0, missing - len(rest)))

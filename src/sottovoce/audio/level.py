@@ -11,6 +11,7 @@ LEVEL_RMS = 0.1  # -20 dB of full scale: speech at this level does not clip
 MAX_GAIN = 1000.0  # 60 dB: what is fainter than that is noise, and stays faint
 KNEE = np.float32(0.5)  # of full scale: up to it `limited` leaves a sound as it is
 
+_SMALLEST = 1e-30  # 600 dB under full scale
 _FRAME_S = 0.02
 _LOUD_PERCENTILE = 95.0
 
@@ -34,6 +35,12 @@ def limited(wav: Wave) -> Wave:
     """`wav`, bent above half of full scale so that it never exceeds it: a fixed curve, whatever the level."""
     over = np.maximum(np.abs(wav) - KNEE, np.float32(0.0))
     return np.where(over > 0.0, np.copysign(KNEE + KNEE * np.tanh(over / KNEE), wav), wav)
+
+
+def audible(wav: Wave) -> Wave:
+    """`wav` with silence for samples that are not finite, or so small that a processor takes longer for them."""
+    known = np.isfinite(wav) & (np.abs(wav) > _SMALLEST)
+    return np.where(known, wav, np.float32(0.0))
 
 
 def trim_silence(wav: Wave, sample_rate: int = SAMPLE_RATE, threshold_db: float = 35.0, margin_s: float = 0.1) -> Wave:

@@ -24,6 +24,7 @@ from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
 from sottovoce.graphs import session
 from sottovoce.models.checkpoint import CARD
 from sottovoce.progress import Report
+from sottovoce.runtime import shipped
 from sottovoce.runtime.engine import BATCH, CodebookEngine
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.word_filter import WordEngine
@@ -87,14 +88,14 @@ def opened(
     A filter is switched to `permit`, if that names any tasks, and to a constant number of blocks; other systems are as
     they are.
     """
-    path = Path(text)
+    path = shipped.found(text)
     if text.startswith(_COMMAND):
         return of_command(text.removeprefix(_COMMAND), manifest, None, workers, report)
-    if os.path.isdir(text):  # unlike that of Path, this says no to what can be no name at all
+    if text and os.path.isdir(path):  # unlike that of Path, this says no to what can be no name at all
         if (path / CARD).is_file():
             return of_filter(Filter.load(path), sounds, permit, constant)
         return of_folder(path, manifest)
-    if os.path.isfile(text) and path.suffix.lower() == ".onnx":
+    if os.path.isfile(path) and path.suffix.lower() == ".onnx":
         return of_onnx(path, sounds)
     raise ConfigError(
         f"{text!r} cannot be audited; expected a filter's folder, a folder of protected recordings, a file *.onnx, or "

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,8 +107,18 @@ def names(text: str | None) -> tuple[str, ...]:
 
 
 def places(text: str | None) -> tuple[Path | str, ...]:
-    """Paths that were given with commas; an address stays text."""
-    return tuple(name if "://" in name else Path(name) for name in names(text))
+    """Paths that were given with commas; an address stays text.
+
+    ConfigError where a comma after an address may be part of its query or password.
+    """
+    found = tuple(name if redaction.is_address(name) else Path(name) for name in names(text))
+    after = list(itertools.dropwhile(lambda place: isinstance(place, Path), found))
+    if any(isinstance(place, Path) for place in after) and re.search("[?#;@]", ",".join(map(str, after))):
+        raise ConfigError(
+            "a comma follows an address with a query or a password; expected a path or another address after it: name "
+            "paths before addresses, and write a comma within an address as %2C."
+        )
+    return found
 
 
 def command() -> str:

@@ -37,6 +37,7 @@ from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import read_json
 from sottovoce.models.target import Target, from_callable
+from sottovoce.redaction import address
 
 Array = NDArray[np.float32]
 
@@ -63,23 +64,24 @@ def from_http(
 
     At most `budget` queries are sent, `per_second` segments a second, through the `proxy` if one is named. A request
     that meets no connection, no whole answer within `timeout_s` seconds, status 429 or 5xx is sent up to `attempts`
-    times, after pauses that grow, or that Retry-After asks for, of 30 s at most. The digest covers the address, the
-    task, the classes and the version, as far as the service names one: a recogniser that changes behind the same words
-    keeps its digest.
+    times, after pauses that grow, or that Retry-After asks for, of 30 s at most. The digest covers the address
+    as messages show it, the task, the classes and the version, as far as the service names one: a recogniser that
+    changes behind the same words keeps its digest, and no key in a query can be guessed from it.
 
     ConfigError for a setting outside its range; ModelError where the service does not answer, answers something else,
     or the budget is used up. Answers so far are kept then, and asking goes on from them.
     """
-    service = _Service(_checked(url), _Meter(budget, per_second), attempts, timeout_s, proxy)
+    url = _checked(url)
+    service = _Service(url, _Meter(budget, per_second), attempts, timeout_s, proxy)
     task, classes, version = service.description()
     recogniser = _Recogniser(service, len(classes))
     target = from_callable(recogniser.scores, task, classes)
-    identity = json.dumps([url, task, classes, version], ensure_ascii=True).encode()
+    identity = json.dumps([_shown(url), task, classes, version], ensure_ascii=True).encode()
     return Target(task, target.classes, False, target.logits, hashlib.sha256(identity).hexdigest())
 
 
 def _checked(url: str) -> str:
-    """`url`, if it is an address of the web, without a password: it would not be sent as one."""
+    """`url`, its scheme in small letters, if it is an address of the web without a password, which is never sent."""
     try:
         parts = urllib.parse.urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
@@ -87,16 +89,15 @@ def _checked(url: str) -> str:
         good = False
     if not good or any(letter <= " " or letter > "~" for letter in url):
         raise ConfigError(
-            f"{_shown(url)!r} is no address of a target; expected http://HOST/PATH or https://HOST/PATH, without a "
-            "password."
+            f"{_shown(url)!r} is no address of a target; expected http://HOST/PATH or https://HOST/PATH without a "
+            "password: write it so, or name a target folder or ONNX file that exists."
         )
-    return url
+    return parts.scheme + url[len(parts.scheme) :]
 
 
 def _shown(url: str) -> str:
-    """An address for a message, without what may be a password or a key."""
-    scheme, slashes, rest = url.partition("#")[0].partition("?")[0].partition("://")
-    return f"{scheme}{slashes}{rest.rpartition('@')[2]}"
+    """An address for a message and for the digest, without what may be a password or a key."""
+    return address(url, with_path=True)
 
 
 class _Meter:

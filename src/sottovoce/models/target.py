@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from sottovoce.graphs import session
 from sottovoce.machine import usable_cores
 from sottovoce.models.architectures import MOST_BYTES, restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
+from sottovoce.redaction import is_address
 
 Array = NDArray[np.float32]
 QUERIES = 20_000  # that `load_target` may ask of a recogniser that is not on this machine
@@ -145,13 +148,15 @@ def _named(task: Any, classes: Any) -> tuple[str, tuple[str, ...]]:
 def load_target(place: Path | str) -> Target:
     """A target from a folder that `sottovoce target` wrote, from an ONNX file, or from text that is an address.
 
-    What is behind http:// or https:// is asked at most `QUERIES` times. ModelError says what is wrong.
+    What is behind http:// or https:// is asked at most `QUERIES` times. ModelError says what is wrong, ConfigError that
+    an address is none of a target.
     """
-    if isinstance(place, str) and place.startswith(("http://", "https://")):
+    path, text = Path(place), str(place)
+    # Where nothing of that name exists, a query or a user belongs to an address without a scheme.
+    if is_address(text) or (re.search("[?@]", text) and not os.path.exists(path)):
         from sottovoce.models.remote import from_http  # which makes targets, and so imports this module
 
-        return from_http(place, QUERIES)
-    path = Path(place)
+        return from_http(text, QUERIES)
     if path.suffix == ".onnx" and path.is_file():
         return from_onnx(path)
     card = read_folder(path, "target")

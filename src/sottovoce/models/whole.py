@@ -104,7 +104,8 @@ class Speaker(nn.Module):
         self, log_posteriors: Tensor, permit: Tensor, heard: Tensor, blocks: Tensor, tail: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The sound [20480 B] and the state after it; what was kept of a task that is not permitted is forgotten."""
-        permitted = torch.cat([permit[t : t + 1].expand(c.shape[1]) for t, c in enumerate(self.book.centres)]) > 0
+        on = permit >= 1.0  # whatever is less is revoked, everywhere
+        permitted = torch.cat([on[t : t + 1].expand(c.shape[1]) for t, c in enumerate(self.book.centres)])
         heard = torch.where(permitted, heard, torch.zeros(()))
         for row in range(self.book.block_segments):
             heard = self.book.memory * heard + torch.where(permitted, log_posteriors[row].exp(), torch.zeros(()))
@@ -115,7 +116,7 @@ class Speaker(nn.Module):
             part = heard[first : first + centres.shape[1]]
             first += centres.shape[1]
             distance = (centres - part / part.sum().clamp(min=1e-12)).square().sum(dim=1)
-            code = (1 + distance.argmin(dim=0, keepdim=True)) * permit[number : number + 1].to(torch.int64)
+            code = (1 + distance.argmin(dim=0, keepdim=True)) * on[number : number + 1].to(torch.int64)
             word = word * (size + 1) + code
         margin = 2 * MARGIN_SAMPLES
         said: list[Tensor] = []

@@ -88,6 +88,9 @@ def listener(address: Any) -> str:
     """Whose pace a connection from a socket's `address` has: that of its machine, or of its network in IPv6."""
     try:
         host = ipaddress.ip_address(str(address[0]).partition("%")[0])
+        host = getattr(host, "ipv4_mapped", None) or host
     except (ValueError, TypeError, IndexError):
         return ""
+    if host.is_loopback:  # of which a machine has millions of addresses
+        return "loopback"
     return str(ipaddress.ip_network((host, _NETWORK_BITS), strict=False) if host.version == 6 else host)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sottovoce.audio.blocks import Resampler, lag_samples
+from sottovoce.audio.level import audible
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
 from sottovoce.runtime.segments import Segments
 
@@ -31,9 +32,8 @@ class FeatureStream:
 
     def feed(self, samples: Wave) -> Spectrum:
         """What is ready after the next samples [n], any n; often nothing, [161, 0]."""
-        finite = np.where(np.isfinite(samples), samples, 0.0).astype(np.float32)
         ready, self._ready = self._ready, []
-        return self._joined([*ready, *self._segments.feed(self._into.feed(finite))])
+        return self._joined([*ready, *self._segments.feed(self._into.feed(audible(np.asarray(samples, np.float32))))])
 
     def flush(self) -> Spectrum:
         """The rest; the next samples begin a new sound."""

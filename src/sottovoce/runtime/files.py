@@ -21,7 +21,7 @@ from sottovoce.errors import AudioError, ConfigError, SottovoceError
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.folders import SOUND_ENDINGS, Contents, contents
 from sottovoce.runtime.pacing import paced
-from sottovoce.runtime.receipts import Receipts, digest, receipt
+from sottovoce.runtime.receipts import Receipts, digest
 from sottovoce.runtime.renaming import renamed
 
 FORMATS = ("wav", "flac", "ogg")
@@ -81,11 +81,11 @@ def protect(
                 f"{str(sound)!r}: its output is that of {str(first[target])!r} too; rename one, or all by --rename."
             )
         original = _digest_of(sound) if receipts else ""
-        if receipts and _is_file(target) and receipts.has(receipt(original, target, settings)):
+        if receipts and _is_file(target) and receipts.has(original, target, settings):
             return None
         seconds = _protect_file(permit, sound, target, sample_rate)
         if receipts:
-            receipts.add(receipt(original, target, settings))
+            receipts.add(original, target, settings)
         return seconds
 
     with ThreadPoolExecutor(workers) as pool:
@@ -114,7 +114,8 @@ def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate:
     no more, where `source` is a sound file and not raw, and, once all is out, where it ends within a sample.
     """
     samples, rest = 0, bytearray()
-    for piece in permit.pieces(paced(_pcm_blocks(source, rest), permit.block_s, sample_rate), sample_rate):
+    block_s = permit.block_s * max(1, permit.constant_blocks)
+    for piece in permit.pieces(paced(_pcm_blocks(source, rest), block_s, sample_rate), sample_rate):
         if not len(piece):
             continue
         coded = np.clip(np.rint(piece * 2.0**15), -(2**15), 2**15 - 1).astype("<i2")

@@ -16,7 +16,7 @@ import numpy as np
 
 from sottovoce.audio.blocks import Held, Resampler, lag_samples
 from sottovoce.audio.io import check_rate
-from sottovoce.audio.level import limited
+from sottovoce.audio.level import audible, limited
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.errors import AudioError, ConfigError
 
@@ -83,7 +83,7 @@ class Stream:
             raise AudioError(f"got samples of shape {np.shape(samples)}; expected one channel, shape [T].")
         wav = np.asarray(samples, np.float32)
         self._taken += len(wav)
-        self._pass(self._core.feed(self._into.feed(np.where(np.isfinite(wav), wav, np.float32(0.0)))))
+        self._pass(self._core.feed(self._into.feed(audible(wav))))
         due = self._taken - self._latency if self._latency is not None else 0
         return self._given_out(due * self.output_rate // self.sample_rate)
 
