@@ -12,7 +12,7 @@ REDACTED = "REDACTED"
 
 _COMMAND = re.compile(r"((?:--?[\w-]+=)?command:)(.*)", re.DOTALL)
 _PROGRAM = re.compile(r"[\w.+-]+")
-_OPTION = re.compile(r"--[A-Za-z][A-Za-z0-9-]*|-[A-Za-z]")
+_OPTION = re.compile(r"--[A-Za-z][A-Za-z0-9_-]*|-[A-Za-z]")
 _SECRET_NAME = (
     r"[\w-]*(?:api.?key|auth|bearer|cookie|credential|key|pass|pwd|secret|session|signature|token|user)[\w-]*"
 )
@@ -69,8 +69,11 @@ def word(text: str, before: str = "") -> str:
 
 def prose(text: str) -> str:
     """A sentence, such as the message of an error, whose addresses and paths are shown as `word` shows them."""
-    paths = lambda rest: _PATH_IN_PROSE.sub(lambda path: _last_part(path[0]), rest)
-    return _each(_ADDRESS_IN_PROSE, text, lambda rest: _without_secrets(paths(rest)))
+    return _each(
+        _ADDRESS_IN_PROSE,
+        text,
+        lambda rest: _without_secrets(_PATH_IN_PROSE.sub(lambda path: _last_part(path[0]), rest)),
+    )
 
 
 def is_address(text: str) -> bool:

@@ -119,6 +119,21 @@ def test_text_that_is_an_address_is_loaded_from_there(service, monkeypatch):
     assert given == [QUERIES] == [20_000]
 
 
+def test_the_digest_says_nothing_of_a_key(service):
+    places = ["", "?token=1234", ";token=1234", "#1234"]
+    assert len({from_http(service.url + more, 1, FAST).digest for more in places}) == 1
+    assert from_http(service.url + "/2", 1, FAST).digest != from_http(service.url, 1, FAST).digest
+
+
+def test_a_scheme_may_be_in_capitals(service, monkeypatch):
+    assert from_http(service.url.replace("http", "HTTP"), 1, FAST).digest == from_http(service.url, 1, FAST).digest
+    contexts: list[bool] = []
+    monkeypatch.setattr(remote.ssl, "create_default_context", lambda: contexts.append(True) or False)
+    with pytest.raises(ModelError, match="did not answer"):
+        from_http("HTTPS://127.0.0.1:9/", 1, FAST, attempts=1)
+    assert contexts == [True], "certificates are checked"
+
+
 def test_many_segments_are_asked_in_batches(service):
     import torch
 
@@ -459,7 +474,18 @@ def test_where_nobody_listens_is_said(service):
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://host/x", "file:///etc/passwd", "host/x", "http://", "http://[", "http://h:99999", "http://a b/", ""]
+    "url",
+    [
+        "ftp://host/x",
+        "file:///etc/passwd",
+        "host/x",
+        "http:127.0.0.1/x",
+        "http://",
+        "http://[",
+        "http://h:99999",
+        "http://a b/",
+        "",
+    ],
 )
 def test_only_addresses_of_the_web_are_asked(url):
     with pytest.raises(ConfigError, match="expected http"):
@@ -475,6 +501,9 @@ def test_only_addresses_of_the_web_are_asked(url):
         "http://a b/?key=secret",
         "ftp://me:secret@host/?key=secret",
         "http://host:0/#secret",
+        "http://host:0/x;secret",
+        "me:secret@host/x",
+        "http://me:sec/secret@host/x",
     ],
 )
 def test_a_password_in_an_address_is_refused_and_not_repeated(url):
@@ -508,7 +537,7 @@ def test_segments_of_another_shape_are_not_sent(service):
 
 
 def test_the_digest_is_that_of_address_task_classes_and_version(service):
-    digests = [from_http(service.url, 100).digest, from_http(service.url + "?other", 100).digest]
+    digests = [from_http(service.url, 100).digest, from_http(service.url + "/other", 100).digest]
     for change in ({"task": "mood"}, {"classes": CLASSES[::-1]}, {"version": "2"}, {"version": 2.5}):
         service.description = {**DESCRIPTION, **change}
         digests.append(from_http(service.url, 100).digest)

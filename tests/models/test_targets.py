@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as arrays
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from sottovoce.errors import ModelError
+from sottovoce.cli.shared import places
+from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import write_folder
 from sottovoce.models.target import (
@@ -210,6 +211,46 @@ def test_a_file_that_is_no_onnx_model_is_refused(tmp_path):
         load_target(tmp_path / "t.onnx")
     with pytest.raises(ModelError):
         load_target(tmp_path / "nowhere.onnx")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "ftp://me:hidden@host/x;hidden?hidden",
+        "http:127.0.0.1/x?token=hidden",
+        "HTTP:/127.0.0.1/x?token=hidden",
+        "HTTP://me:hidden@host/x?token=hidden",
+        "localhost:8080/ask?token=hidden",
+        "me:hidden@host/ask",
+        Path("http://host/x?token=hidden"),
+    ],
+)
+def test_an_address_that_is_none_of_a_target_is_refused_without_its_keys(place):
+    with pytest.raises(ConfigError, match="is no address of a target; expected http") as error:
+        load_target(place)
+    assert "hidden" not in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a,b@c", (Path("a"), Path("b@c"))),
+        ("a,http://h/x?y=1,HTTP://i", (Path("a"), "http://h/x?y=1", "HTTP://i")),
+        ("http://h/x,runs/t", ("http://h/x", Path("runs/t"))),
+        ("ftp://h,http:h", ("ftp://h", "http:h")),
+    ],
+)
+def test_paths_and_addresses_are_given_with_commas(text, expected):
+    assert places(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["http://h/x?token=hid,hidden", "HTTP://me:hid,hidden@host", "http://h/;hid,hidden", "http://me:h,i,dden@h"]
+)
+def test_an_address_with_a_comma_is_not_cut(text):
+    with pytest.raises(ConfigError, match="%2C") as error:
+        places(text)
+    assert "hid" not in str(error.value)
 
 
 SIZES = {"maps": 2, "hidden": 4, "layers": 1, "classes": 3}

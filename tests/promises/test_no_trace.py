@@ -108,7 +108,8 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Au
         "labels": recorded(place / "home" / "berta" / "labels", labelled),
     }
     run = shlex.join([sys.executable, "-c", COPY])
-    system = f"command:{run} {{in}} {{out}} http://berta:geheim@localhost/?key=geheim --token geheim A=geheim"
+    secrets = "HTTP://berta:geheim@localhost/?key=geheim --token geheim A=geheim -uberta:geheim --pin=geheim geheim"
+    system = f"command:{run} {{in}} {{out}} {secrets}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOTTOVOCE_CACHE", str(place / "cache"))
         patch.setattr(efforts, "EFFORTS", {"quick": EFFORT})

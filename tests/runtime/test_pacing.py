@@ -190,7 +190,9 @@ def test_short_sounds_are_not_more_over_many_connections():
 
 @pytest.fixture(scope="module")
 def digit() -> Filter:
-    return Filter.load(shipped.found("digit"))
+    filter_ = Filter.load(shipped.found("digit"))
+    filter_.make_codewords(for_any_consent=True)  # as `serve` does before it listens
+    return filter_
 
 
 def noise(seconds: float) -> np.ndarray:
