@@ -301,6 +301,23 @@ def test_channels_of_opposite_phase_are_still_sound(tmp_path: Path, rate: int, w
         assert np.std(np.diff(mixed)[RATE:]) > 0.5 * np.std(np.diff(alone)[RATE:])
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_channels_that_are_opposite_in_the_low_part_of_speech_alone_keep_it(
+    tmp_path: Path, rate: int, swapped: bool
+) -> None:
+    def low(wav: np.ndarray, at: int) -> np.ndarray:
+        spectrum = np.fft.rfft(wav)
+        spectrum[np.fft.rfftfreq(len(wav), 1 / at) > 1000] = 0
+        return np.fft.irfft(spectrum, len(wav))
+
+    one = sound(2.0, rate)
+    channels = [one, one - 2 * low(one, rate)]
+    soundfile.write(tmp_path / "a.wav", np.stack(channels[::-1] if swapped else channels, 1), rate, subtype="FLOAT")
+    mixed = read(tmp_path / "a.wav", rate)
+    assert np.std(low(mixed, rate)) > 0.9 * np.std(low(one, rate))
+
+
 @pytest.mark.parametrize("weights", [(1, 1), (1, 0), (0, 1), (1, 0.5), (0, 0, 1, 0, 0, 0), (1, 1, 1, 1, 1, 1)])
 def test_other_channels_are_their_mean(tmp_path: Path, weights: tuple[float, ...]) -> None:
     channels = np.stack([weight * sound(2.0) for weight in weights], 1).astype(np.float32)

@@ -2,9 +2,10 @@
 
 A microphone with one wire crossed gives channels of opposite phase, whose mean is silence. So the sound is looked at in
 blocks of 50 ms, by their position in the file: where the mean has less than a tenth of the power that it would have if
-the channels had nothing to do with each other, the first of the strong channels takes its place. What lies below speech
-(hum, an offset) does not count. Each block's choice depends on that block alone, and one choice fades into the next
-over a block, so that neither the pieces in which a file is read nor where the reading starts change a sample.
+the channels had nothing to do with each other, the first of the strong channels takes its place. This is decided twice,
+on all of the sound, and on the low part of speech alone, since either may cancel without the other. What lies below
+speech (hum, an offset) does not count. Each block's choice depends on that block alone, and one choice fades into the
+next over a block, so that neither the pieces in which a file is read nor where the reading starts change a sample.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from sottovoce.audio.spectrum import Wave
 _BLOCK_S = 0.05
 _LEAST_SHARE = 0.1  # of the power that the mean of unrelated channels has
 _STRONG = 0.5  # of the power of the strongest channel
+_LOW_HZ = (120, 900)  # the low part of speech: above hum, and where vowels have most of their power
+_LEAST_LOW = 0.01  # of all power: where there is less of it, no voice is lost with it
 
 Channels = NDArray[np.float32]  # [T, C]
 
@@ -66,9 +69,24 @@ def _weights(piece: Channels, block: int) -> NDArray[np.float32]:
     power = np.einsum("btc,btc->bc", change, change)
     added = change @ np.ones(count, np.float32)  # `count` times the mean
     cancels = np.einsum("bt,bt->b", added, added) < _LEAST_SHARE * power.sum(axis=1)
+    low_power, low_cancels = _low(filled)
+    power = np.where((low_cancels & ~cancels)[:, None], low_power, power)
+    cancels |= low_cancels
     strong = (power >= _STRONG * power.max(axis=1, keepdims=True)).argmax(axis=1)
     alike = np.full((len(power), count), np.float32(1.0 / count))
     return np.where(cancels[:, None], np.eye(count, dtype=np.float32)[strong], alike)
+
+
+def _low(filled: Channels) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The power of the low part of speech in blocks [B, T, C], [B, C], and whether the mean loses it, [B]."""
+    window = np.hanning(filled.shape[1] + 1)[:-1].astype(np.float32)  # keeps hum from spreading into it
+    spectrum = np.fft.rfft(filled * window[:, None], axis=1)
+    first, last = (round(hz * _BLOCK_S) for hz in _LOW_HZ)
+    power = np.abs(spectrum[:, first:]) ** 2
+    low = power[:, : last + 1 - first].sum(axis=1)
+    added = (np.abs(spectrum[:, first : last + 1].sum(axis=2)) ** 2).sum(axis=1)
+    has_voice = low.sum(axis=1) > _LEAST_LOW * power.sum(axis=(1, 2))
+    return low, has_voice & (added < _LEAST_SHARE * low.sum(axis=1))
 
 
 def _faded(piece: Channels, weights: NDArray[np.float32], block: int) -> Wave:
