@@ -1,5 +1,6 @@
 """Decoded sound: the same at every load, whole or not there, bad files named, segments equal to slices."""
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -116,20 +117,81 @@ def flipped(path: Path) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("damage", [cut_short, Path.unlink, flipped, lambda path: path.write_bytes(b"")])
+def zeroed(path: Path) -> None:
+    path.write_bytes(b"\0" * path.stat().st_size)
+
+
+@pytest.mark.parametrize("damage", [cut_short, Path.unlink, flipped, zeroed, lambda path: path.write_bytes(b"")])
 @pytest.mark.parametrize("name", ["samples.int16", "lengths.npy", "scales.npy", "index.json", ".contents.json"])
 def test_a_damaged_cache_is_built_again_and_said(manifest: Manifest, place: Path, name: str, damage) -> None:
     before = [load(manifest, place)[1].wave(i) for i in range(6)]
     (path,) = place.rglob(name)
     damage(path)
     kept, sounds = load(manifest, place)
-    if not (name == "samples.int16" and damage is flipped):  # which would take the time to read all
-        for i in range(6):
-            np.testing.assert_array_equal(sounds.wave(i), before[i])
-    silent = (name, damage) in ((".contents.json", Path.unlink), ("samples.int16", flipped))
+    for i in range(6):
+        np.testing.assert_array_equal(sounds.wave(i), before[i])
+    silent = (name, damage) == (".contents.json", Path.unlink)
     assert any("damaged" in note for note in kept.notes) == (not silent)
     assert load(manifest, place)[0].notes == manifest.notes, "once mended it is whole"
     assert len(list((place / "sounds").iterdir())) == 1
+
+
+@pytest.mark.parametrize("damage", ["all", "second half", "first half"])
+def test_a_large_file_whose_content_never_reached_the_disk_is_damaged(tmp_path: Path, damage: str) -> None:
+    def build(folder: Path) -> None:
+        (folder / "large").write_bytes(np.random.default_rng(0).bytes(12 << 20))
+
+    place = build_once(tmp_path / "thing", build)
+    whole = (place / "large").read_bytes()
+    half, nothing = len(whole) // 2, bytes(len(whole) // 2)
+    torn = {"all": nothing * 2, "second half": whole[:half] + nothing, "first half": nothing + whole[half:]}
+    (place / "large").write_bytes(torn[damage])
+    notes: list[str] = []
+    assert (build_once(place, build, notes) / "large").read_bytes() == whole
+    assert "'large' is missing or altered" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("lengths.npy", lambda lengths: lengths.astype(float)),
+        ("lengths.npy", lambda lengths: lengths.reshape(-1, 1)),
+        ("lengths.npy", lambda lengths: lengths[::-1] - lengths),
+        ("lengths.npy", lambda lengths: lengths[:-1]),
+        ("scales.npy", lambda scales: scales * np.float32("nan")),
+        ("scales.npy", lambda scales: scales * np.float32("inf")),
+        ("scales.npy", lambda scales: -scales),
+        ("scales.npy", lambda scales: scales.astype(complex)),
+        ("scales.npy", lambda scales: scales.astype(float)),
+        ("scales.npy", lambda scales: scales.reshape(-1, 1)),
+    ],
+)
+def test_numbers_that_cannot_be_are_damage_even_where_the_digests_agree(
+    manifest: Manifest, place: Path, name: str, values
+) -> None:
+    before = load(manifest, place)[1]
+    (path,) = place.rglob(name)
+    np.save(path, values(np.load(path)))
+    (path.parent / ".contents.json").write_text(json.dumps(cache._contents(path.parent)))
+    kept, sounds = load(manifest, place)
+    np.testing.assert_array_equal(sounds.wave(5), before.wave(5))
+    assert any("damaged" in note for note in kept.notes)
+
+
+def test_every_file_is_on_the_disk_before_the_folder_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[bool] = []
+    monkeypatch.setattr(os, "fsync", lambda _: waited.append((tmp_path / "thing").exists()))
+    build_once(tmp_path / "thing", lambda folder: (folder / "whole").write_text("new") and None)
+    assert waited == [False, False], "the file and the list of the files"
+
+
+def test_a_folder_with_sizes_alone_is_replaced_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "thing").mkdir()
+    (tmp_path / "thing" / "half").write_text("old")
+    (tmp_path / "thing" / ".contents.json").write_text('{"half": 3}')
+    notes: list[str] = []
+    build_once(tmp_path / "thing", lambda folder: (folder / "whole").write_text("new") and None, notes)
+    assert [path.name for path in (tmp_path / "thing").glob("[a-z]*")] == ["whole"] and not notes
 
 
 def test_a_damaged_cache_that_may_not_be_replaced_is_refused(

@@ -10,6 +10,7 @@ of a program, so it is tried at every load.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -24,19 +25,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sottovoce import private
+from sottovoce.arrays import read_array
 from sottovoce.audio import io
 from sottovoce.audio.level import normalise, trim_silence
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.table import named
-from sottovoce.errors import AudioError, CorpusError
+from sottovoce.errors import AudioError, CorpusError, ModelError
 
 VERSION = 3  # of what is written below, and of how a clip is decoded
 
 _FULL_SCALE = 32767
 _INDEX, _SAMPLES, _LENGTHS, _SCALES = "index.json", "samples.int16", "lengths.npy", "scales.npy"
 _TRIES = 3  # to open a cache folder that others may be replacing at the same time
-_CONTENTS = ".contents.json"  # of a cache folder: the size of every file, so that damage shows
+_CONTENTS = ".contents.json"  # of a cache folder: size and digest of every file, so that damage shows
+_PIECE_BYTES = 1 << 16
+_PIECES = 64  # of a larger file, evenly spaced from its first byte to its last, that its digest covers
+_LARGEST_ARRAY_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +131,8 @@ def build_once(folder: Path, build: Callable[[Path], None], notes: list[str] | N
             unfinished = Path(scratch) / folder.name
             unfinished.mkdir()
             build(unfinished)
-            (unfinished / _CONTENTS).write_text(json.dumps(_sizes(unfinished)), encoding="utf-8")
+            (unfinished / _CONTENTS).write_text(json.dumps(_contents(unfinished)), encoding="utf-8")
+            _to_disk(unfinished)
             private.make_private(unfinished)
             if not folder.is_dir():
                 os.replace(unfinished, folder)
@@ -139,29 +145,56 @@ def build_once(folder: Path, build: Callable[[Path], None], notes: list[str] | N
     return folder
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    """The size in bytes of every file below a folder."""
+def _contents(folder: Path) -> dict[str, str]:
+    """Size and digest of every file below a folder."""
     return {
-        path.relative_to(folder).as_posix(): path.stat().st_size
+        path.relative_to(folder).as_posix(): _fingerprint(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != _CONTENTS
     }
 
 
-def _damage(folder: Path) -> str | None:
-    """What is wrong with a cache folder; None if all its files are there, each of the size that was written.
+def _fingerprint(path: Path) -> str:
+    """The size of a file and a SHA-256 in hex: of all of it, or of pieces where it is large.
 
-    "" for one without a list of its files, as earlier versions left them: it is replaced without a word.
+    The pieces of a large file are read in a moment, and show a write that stopped or never reached the disk.
+    """
+    digest = hashlib.sha256()
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _PIECES * _PIECE_BYTES:
+            digest.update(file.read())
+        else:
+            for piece in range(_PIECES):
+                file.seek(piece * (size - _PIECE_BYTES) // (_PIECES - 1))
+                digest.update(file.read(_PIECE_BYTES))
+    return f"{size}-{digest.hexdigest()}"
+
+
+def _to_disk(folder: Path) -> None:
+    """Wait until every file below a folder is on the disk: a power cut could leave its name without its content."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+
+
+def _damage(folder: Path) -> str | None:
+    """What is wrong with a cache folder; None if all its files are there and have the digests that were written.
+
+    "" for one without digests of its files, as earlier versions left them: it is replaced without a word.
     """
     try:
         written = json.loads((folder / _CONTENTS).read_text(encoding="utf-8"))
-        sizes = _sizes(folder)
-        changed = sorted(name for name, size in written.items() if sizes.get(name) != size)
+        if written and all(type(size) is int for size in written.values()):
+            return ""
+        found = _contents(folder)
+        changed = sorted(name for name, fingerprint in written.items() if found.get(name) != fingerprint)
     except FileNotFoundError:
         return ""
     except (OSError, ValueError, AttributeError, RecursionError):
         return "the list of its files cannot be read"
-    return f"{changed[0]!r} is missing or of another size" if changed else None
+    return f"{changed[0]!r} is missing or altered" if changed else None
 
 
 def _discard(folder: Path, reason: str = "", notes: list[str] | None = None) -> None:
@@ -285,13 +318,18 @@ def _opened(folder: Path, ids: Collection[str]) -> _Entry | str:
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         samples = np.asarray(np.memmap(folder / _SAMPLES, dtype=np.int16, mode="r"))
-        lengths = np.load(folder / _LENGTHS)
-        scales = np.load(folder / _SCALES)
+        lengths = read_array(folder / _LENGTHS, _LARGEST_ARRAY_BYTES)
+        scales = read_array(folder / _SCALES, _LARGEST_ARRAY_BYTES)
+        if (lengths.dtype, lengths.ndim, scales.dtype, scales.ndim) != (np.int64, 1, np.float32, 1):
+            return "lengths and scales are not lists of numbers"
+        if not (np.isfinite(scales) & (scales > 0.0)).all():
+            return "a scale is not above 0"
         rows = {clip: i for i, clip in enumerate(index["ids"])}
         fits = len(rows) == len(lengths) == len(scales) and rows.keys() <= set(ids)
-        if not fits or lengths.min() < 1 or len(samples) != lengths.sum():
+        # The largest is bounded, too: a sum of int64 can overflow.
+        if not fits or lengths.min() < 1 or lengths.max() > len(samples) or len(samples) != lengths.sum():
             return "its files do not fit together"
-    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ModelError, OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return str(error)
     return _Entry(rows, samples, lengths, scales)
 
