@@ -315,3 +315,27 @@ def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.delenv("SOTTOVOCE_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "sottovoce"
+    monkeypatch.setenv("SOTTOVOCE_CACHE", "~/sounds")
+    assert cache_folder() == tmp_path / "sounds"
+
+
+@pytest.mark.parametrize("home", ["", "home", "./home", "."])
+@pytest.mark.parametrize("chosen", ["", "~", "~/sounds"])
+def test_an_empty_or_relative_home_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: str, chosen: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", home)
+    monkeypatch.setenv("SOTTOVOCE_CACHE", chosen)
+    with pytest.raises(CorpusError, match=r"no home folder.*; set SOTTOVOCE_CACHE to the full path of a folder"):
+        cache_folder()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("chosen", ["sounds", "./sounds", "../sounds", ".", "~nobody-of-this-name/x"])
+def test_a_relative_cache_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, chosen: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOTTOVOCE_CACHE", chosen)
+    with pytest.raises(CorpusError, match=f"SOTTOVOCE_CACHE is '{chosen}'.*; set it to a full path"):
+        cache_folder()
+    assert list(tmp_path.iterdir()) == []

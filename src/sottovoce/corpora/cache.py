@@ -30,7 +30,7 @@ from sottovoce.audio import io
 from sottovoce.audio.level import normalise, trim_silence
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.corpora.manifest import Clip, Manifest
-from sottovoce.corpora.table import named
+from sottovoce.corpora.table import named, quoted
 from sottovoce.errors import AudioError, CorpusError, ModelError
 
 VERSION = 3  # of what is written below, and of how a clip is decoded
@@ -99,17 +99,33 @@ class Sounds:
 def cache_folder() -> Path:
     """Where decoded and synthesised sound is kept: `$SOTTOVOCE_CACHE`, or `~/.cache/sottovoce`; for its owner alone.
 
-    CorpusError where neither is known, as in a container whose user has no home, or where others may write there.
+    CorpusError where neither is known, as in a container whose user has no home, where the path is relative, or where
+    others may write there.
     """
     chosen = os.environ.get("SOTTOVOCE_CACHE")
-    try:
-        folder = Path(chosen) if chosen else Path.home() / ".cache" / "sottovoce"
-    except RuntimeError as error:
+    folder = Path(chosen or "~/.cache/sottovoce")
+    if folder.parts[:1] == ("~",):
+        folder = _home().joinpath(*folder.parts[1:])
+    if not folder.is_absolute():
         raise CorpusError(
-            "this user has no home folder, so there is no place for the cache; set SOTTOVOCE_CACHE to a folder."
-        ) from error
+            f"SOTTOVOCE_CACHE is {quoted(str(chosen))}, which is another folder for each place that a command is run "
+            "from; set it to a full path."
+        )
     private.private_folder(folder.resolve())  # the folder itself may be reached by a link
     return folder
+
+
+def _home() -> Path:
+    """The home folder of this user; CorpusError where there is none."""
+    with suppress(RuntimeError):
+        home = Path.home()
+        # With an empty HOME, Python takes the root of all files for the home.
+        if home.is_absolute() and os.environ.get("HOME") != "":
+            return home
+    raise CorpusError(
+        "this user has no home folder, so there is no place for the cache; set SOTTOVOCE_CACHE to the full path of a "
+        "folder."
+    )
 
 
 def build_once(folder: Path, build: Callable[[Path], None], notes: list[str] | None = None) -> Path:
@@ -320,7 +336,7 @@ def _opened(folder: Path, ids: Collection[str]) -> _Entry | str:
         samples = np.asarray(np.memmap(folder / _SAMPLES, dtype=np.int16, mode="r"))
         lengths = read_array(folder / _LENGTHS, _LARGEST_ARRAY_BYTES)
         scales = read_array(folder / _SCALES, _LARGEST_ARRAY_BYTES)
-        if (lengths.dtype, lengths.ndim, scales.dtype, scales.ndim) != (np.int64, 1, np.float32, 1):
+        if (lengths.dtype, lengths.ndim, scales.dtype, scales.ndim) != (np.dtype(np.int64), 1, np.dtype(np.float32), 1):
             return "lengths and scales are not lists of numbers"
         if not (np.isfinite(scales) & (scales > 0.0)).all():
             return "a scale is not above 0"
