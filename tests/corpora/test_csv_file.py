@@ -147,6 +147,13 @@ def test_the_rule_of_the_split_follows_from_the_columns(clips, rule: str) -> Non
         ("path,word,start_s,duration_s\na.wav,yes,0,nan\n", "line 2: duration_s is 'nan'"),
         ("path,word,start_s,duration_s\na.wav,yes,0,0\n", "line 2: duration_s is 0"),
         ("path,word,duration_s\na.wav,yes,1\n", "'duration_s' but none 'start_s'"),
+        ("path,word,end_s\na.wav,yes,1\n", "'end_s' but none 'start_s'"),
+        ("path,word,start_s,duration_s,end_s\na.wav,yes,0,1,1\n", "'duration_s' and 'end_s'; leave one"),
+        ("path,word,start_s,end_s\na.wav,yes,0.5,0.5\n", "line 2: end_s is 0.5; expected more than start_s"),
+        ("path,word,start_s,end_s\na.wav,yes,0.5,soon\n", "line 2: end_s is 'soon'"),
+        ("path,word,start_s\na.wav,yes,1_0\n", "line 2: start_s is '1_0'"),
+        ("path,word,start_s\na.wav,yes,\u0661\n", "line 2: start_s is '\u0661'"),
+        ("path,word,start_s\na.wav,yes,\uff11\n", "line 2: start_s is '\uff11'"),
         ("path,word,split\na.wav,yes,exam\n", "line 2: split is 'exam'"),
         ('path,word\n"a.wav,yes\n', "cannot be read as a table"),
         ("path,word\n", "holds no recording"),
@@ -155,6 +162,34 @@ def test_the_rule_of_the_split_follows_from_the_columns(clips, rule: str) -> Non
 def test_mistakes_are_named(table, text: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         csv_file.read(table(text))
+
+
+@pytest.mark.parametrize(("name", "end"), [("end_s", "0.3"), ("End_S", "0.30")])
+def test_the_end_of_a_slice_may_stand_for_its_length(table, name: str, end: str) -> None:
+    manifest = csv_file.read(table(f"path,word,start_s,{name}\na.wav,yes,0.1,{end}\ndeeper/b.wav,no,0.5,\n"))
+    assert [clip.id for clip in manifest.clips] == ["a.wav#0.1+0.2", "deeper/b.wav#0.5"]
+    assert manifest.tasks == ("word",)
+
+
+@pytest.mark.parametrize("name", ["start", "end", "onset", "offset", "Onset"])
+def test_seconds_under_another_name_are_refused_and_labels_of_that_name_are_kept(table, name: str) -> None:
+    with pytest.raises(CorpusError, match=f"'{name}' that looks like seconds; .*'start_s'.*'duration_s'"):
+        csv_file.read(table(f"path,word,{name}\na.wav,yes,0.5\ndeeper/b.wav,no,\n"))
+    with pytest.raises(CorpusError, match="looks like seconds"):
+        csv_file.read(table(f"path;word;{name}\na.wav;yes;0,5\n"))
+    assert name in csv_file.read(table(f"path,word,{name}\na.wav,yes,soft\ndeeper/b.wav,no,1\n")).tasks
+    assert name in csv_file.read(table(f"path,word,start_s,{name}\na.wav,yes,0,1\ndeeper/b.wav,no,0,2\n")).tasks
+
+
+@pytest.mark.parametrize("name", ["Unnamed: 0", "Unnamed: 0.1", "Unnamed: 0.1.1", "Unnamed: 0_level_1", "index"])
+def test_an_index_that_a_program_wrote_is_left_out_and_named(table, name: str) -> None:
+    manifest = csv_file.read(table(f"{name},path,word\n0,a.wav,yes\n1,deeper/b.wav,no\n"))
+    assert manifest.tasks == ("word",) and any("left out" in note and repr(name) in note for note in manifest.notes)
+
+
+def test_a_column_named_index_that_does_not_count_the_rows_is_a_label(table) -> None:
+    manifest = csv_file.read(table("index,path,word\n1,a.wav,yes\n2,deeper/b.wav,no\n"))
+    assert manifest.tasks == ("index", "word")
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

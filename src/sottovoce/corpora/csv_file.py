@@ -2,7 +2,7 @@
 
 Layout     a file with a header; columns `path` (relative to the CSV file, below its folder), any number of labels such
            as `speaker` and `gender`, and, where wanted, `start_s` and `duration_s` (one clip is a slice of a longer
-           recording) and `split` (train, validation or test)
+           recording) and `split` (train, validation or test); `end_s` may stand for `duration_s`
 Licence    yours to know
 Split      official where there is a column `split`; else by utterance, or by speaker where few recur
 An empty cell means that the clip has no such label. What else a table may look like: `table`.
@@ -37,7 +37,8 @@ CORPUS = Corpus(
     split_rule="utterance",
 )
 
-_NOT_LABELS = ("start_s", "duration_s", "split")
+_NOT_LABELS = ("start_s", "duration_s", "end_s", "split")
+_OTHER_TIMES = ("start", "end", "onset", "offset")  # what other programs call the bounds of a slice
 
 
 def read(path: Path) -> Manifest:
@@ -59,6 +60,9 @@ def default_rule(clips: Sequence[Clip]) -> SplitRule:
     return "speaker" if seldom else "utterance"
 
 
+Rows = Sequence[tuple[int, dict[str, str]]]  # each with its line number
+
+
 class Listed(NamedTuple):
     """What a table lists: its clips, the names of its labels, whether or not a clip has them, notes for the user."""
 
@@ -75,11 +79,13 @@ def listed(table: Path, path_column: str) -> Listed:
     """
     read_rows = read_json_lines if table.suffix.lower() == ".jsonl" else read_table
     columns, rows, notes, separator = read_rows(table, (path_column,), CORPUS.layout)
-    labels = [column for column in columns if column != path_column and column not in _NOT_LABELS]
+    counts = [column for column in columns if column.casefold() == "index" and _counts_rows(rows, column)]
+    if counts:
+        notes = (*notes, f"{table.name!r}: a column that only counts the rows, left out: {named(counts)}")
+    labels = [column for column in columns if column not in (path_column, *_NOT_LABELS, *counts)]
     if not labels:
         raise CorpusError(f"{table} has no column with a label; add one, such as 'speaker', beside {path_column!r}.")
-    if "duration_s" in columns and "start_s" not in columns:
-        raise CorpusError(f"{table} has a column 'duration_s' but none 'start_s'; add it.")
+    _check_times(table, columns, rows, decimal_comma=separator != ",")
     below = Below(table.parent)
     clips = [
         _clip(f"{table}, line {line}", row, path_column, labels, below, decimal_comma=separator != ",")
@@ -89,6 +95,29 @@ def listed(table: Path, path_column: str) -> Listed:
     if missing:
         raise CorpusError(f"{table} lists {len(missing)} files that are not there: {named(missing)}.")
     return Listed(clips, labels, list(notes))
+
+
+def _counts_rows(rows: Rows, column: str) -> bool:
+    """Whether a column holds 0, 1, 2 and so on, as an index that a program wrote."""
+    return bool(rows) and all(row.get(column) == str(i) for i, (_, row) in enumerate(rows))
+
+
+def _check_times(table: Path, columns: Sequence[str], rows: Rows, decimal_comma: bool) -> None:
+    """CorpusError where the columns of a slice are incomplete, contradict each other or have other names."""
+    for column in ("duration_s", "end_s"):
+        if column in columns and "start_s" not in columns:
+            raise CorpusError(f"{table} has a column {column!r} but none 'start_s'; add it.")
+    if "duration_s" in columns and "end_s" in columns:
+        raise CorpusError(f"{table} has the columns 'duration_s' and 'end_s'; leave one of them out.")
+    if "start_s" in columns:
+        return
+    for column in columns:
+        cells = [row[column] for _, row in rows if column in row] if column.casefold() in _OTHER_TIMES else []
+        if cells and all(_is_time(_number(cell, decimal_comma)) for cell in cells):
+            raise CorpusError(
+                f"{table} has a column {quoted(column)} that looks like seconds; name the start of a slice 'start_s' "
+                "and its length 'duration_s', or give the column another name if it is a label."
+            )
 
 
 def _clip(
@@ -104,6 +133,11 @@ def _clip(
         ) from reason
     start_s = _seconds(where, row, "start_s", decimal_comma)
     duration_s = _seconds(where, row, "duration_s", decimal_comma)
+    end_s = _seconds(where, row, "end_s", decimal_comma)
+    if end_s is not None:
+        duration_s = round(end_s - (start_s or 0.0), 9)  # 0.3 - 0.1 is meant as 0.2
+        if duration_s <= 0.0:
+            raise CorpusError(f"{where}: end_s is {end_s}; expected more than start_s, which is {start_s or 0.0}.")
     if duration_s == 0.0:
         raise CorpusError(f"{where}: duration_s is 0; expected seconds above 0, or nothing for 'to the end'.")
     part = row.get("split", "")
@@ -125,10 +159,21 @@ def _seconds(where: str, row: Mapping[str, str], column: str, decimal_comma: boo
     text = row.get(column, "")
     if not text:
         return None
-    try:
-        seconds = float(text.replace(",", ".") if decimal_comma else text) + 0.0  # -0.0 is 0.0
-    except ValueError:
-        seconds = math.nan
-    if not 0.0 <= seconds < math.inf:
+    seconds = _number(text, decimal_comma)
+    if not _is_time(seconds):
         raise CorpusError(f"{where}: {column} is {quoted(text)}; expected seconds, 0 or more.")
     return seconds
+
+
+def _is_time(seconds: float) -> bool:
+    return 0.0 <= seconds < math.inf
+
+
+def _number(text: str, decimal_comma: bool) -> float:
+    """The number that a cell holds; NaN if it holds none. Python alone would read 1_0, and digits of any script."""
+    if "_" in text or not text.isascii():
+        return math.nan
+    try:
+        return float(text.replace(",", ".") if decimal_comma else text) + 0.0  # -0.0 is 0.0
+    except ValueError:
+        return math.nan

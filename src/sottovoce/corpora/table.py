@@ -27,7 +27,7 @@ MOST_BYTES = 64 << 20
 MOST_ROWS = 1_000_000
 MOST_COLUMNS = 1000
 MOST_CELLS = 20_000_000  # rows times columns
-KNOWN_COLUMNS = ("path", "file_name", "split", "start_s", "duration_s", "speaker", "gender")  # in any case
+KNOWN_COLUMNS = ("path", "file_name", "split", "start_s", "duration_s", "end_s", "speaker", "gender")  # in any case
 
 _NAMED = 3  # how many of many a message names
 _SHOWN = 200  # characters of a name
@@ -41,7 +41,7 @@ _MARKS = (
 )
 _ZEROES = "holds zero bytes, so it is no text or has no byte order mark; save it as UTF-8."
 _INVISIBLE = "\ufeff\u200b"  # a byte order mark or zero-width space that a cell was copied with
-_NAMELESS = re.compile(r"(Unnamed: \d+)?")  # an index, as pandas writes it and as it reads it back
+_NAMELESS = re.compile(r"(Unnamed: \d+(_level_\d+)?(\.\d+)*)?")  # an index, as pandas writes it and reads it back
 
 
 class Table(NamedTuple):
@@ -109,6 +109,7 @@ def read_table(path: Path, required: Sequence[str], layout: str) -> Table:
         _, header = next(filled, (0, []))
         columns = _columns(path, header, required, layout)
         rows, more = _rows(path, columns, filled)
+        more += _nameless(path, header)
     except csv.Error as error:
         raise CorpusError(f"{path} cannot be read as a table ({error}); expected {layout}.") from error
     return Table(tuple(filter(None, columns)), tuple(rows), (*notes, *more), separator)
@@ -152,7 +153,7 @@ def read_json_lines(path: Path, required: Sequence[str], layout: str) -> Table:
     if left_out:
         notes.append(f"{path.name!r}: no labels, since they hold lists or objects: {named(sorted(left_out))}")
     kept = _columns(path, [name for name in columns if name not in left_out], required, layout)
-    return Table(tuple(filter(None, kept)), tuple(rows), tuple(notes))
+    return Table(tuple(filter(None, kept)), tuple(rows), (*notes, *_nameless(path, columns)))
 
 
 def _object(path: Path, line: int, content: str, required: Sequence[str]) -> dict[str, Any]:
@@ -216,6 +217,12 @@ def _columns(path: Path, header: Sequence[str], required: Sequence[str], layout:
     return columns
 
 
+def _nameless(path: Path, header: Iterable[str]) -> list[str]:
+    """A note that names the columns without a name of their own."""
+    names = [column for column in header if _NAMELESS.fullmatch(column)]
+    return [f"{path.name!r}: columns without a name, such as an index, left out: {named(names)}"] if names else []
+
+
 def _rows(
     path: Path, columns: Sequence[str], filled: Iterator[tuple[int, list[str]]]
 ) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
@@ -230,8 +237,6 @@ def _rows(
         rows.append((line, {column: cell for column, cell in zip(columns, cells, strict=False) if column and cell}))
         _check_size(path, len(rows), width)
     notes = []
-    if "" in columns:
-        notes.append(f"{path.name!r}: columns without a name, such as an index, left out: {columns.count('')}")
     if short:
         which = ", ".join(map(str, short[:_NAMED])) + (
             f" and {len(short) - _NAMED} more" if len(short) > _NAMED else ""
