@@ -4,6 +4,7 @@ Files are made by the libraries that the program itself uses, and joined, cut an
 more where it is installed.
 """
 
+import io
 import itertools
 import json
 import os
@@ -19,6 +20,7 @@ import pytest
 import soundfile
 
 from sottovoce.audio.io import blocks, info, read
+from sottovoce.audio.mp3 import begins
 from sottovoce.errors import AudioError
 from sottovoce.runtime.files import protect
 from sottovoce.runtime.filter import Filter
@@ -220,6 +222,25 @@ def test_mp3_with_a_hole_is_refused(tmp_path: Path) -> None:
         for filled in (bytes(6000), np.random.default_rng(0).bytes(6000).replace(b"\xff", b"\xfe")):
             (tmp_path / "a.mp3").write_bytes(made[:start] + filled + made[start + 6000 :])
             refused(tmp_path / "a.mp3")
+
+
+@pytest.mark.parametrize("change", [bytes, without_length])
+@pytest.mark.parametrize("size", [1, 30, 417, 1000, 1441])
+def test_mp3_with_a_small_hole_is_refused(tmp_path: Path, change: Callable[[bytes], bytes], size: int) -> None:
+    made = change(content(tmp_path, "mp3", 10.0, 44100))
+    for start in (len(made) // 4, 3 * len(made) // 4):
+        for filled in (b"", bytes(size), np.random.default_rng(0).bytes(size).replace(b"\xff", b"\xfe")):
+            at = next(at for at in range(start, len(made)) if begins(io.BytesIO(made), at))
+            (tmp_path / "a.mp3").write_bytes(made[:at] + filled + made[at + size :])
+            refused(tmp_path / "a.mp3")
+
+
+def test_bytes_before_mp3_and_zeros_behind_its_tags_cost_no_sound(tmp_path: Path) -> None:
+    made = without_length(content(tmp_path, "mp3", 2.0))
+    (tmp_path / "a.mp3").write_bytes(TAGS["id3v2"] + bytes(700) + made + TAGS["id3v2"] + bytes(700) + made)
+    assert len(read(tmp_path / "a.mp3")) / RATE == pytest.approx(4.0, abs=0.2)
+    (tmp_path / "a.mp3").write_bytes(made + b"LYRICSBEGIN" + TAGS["id3v1"] + made)
+    assert len(read(tmp_path / "a.mp3")) / RATE == pytest.approx(4.0, abs=0.2)
 
 
 @pytest.mark.parametrize("kind", KINDS)

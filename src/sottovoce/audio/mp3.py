@@ -87,15 +87,34 @@ def after_tags(handle: BinaryIO, position: int) -> int:
 def walk(handle: BinaryIO, start: int, size: int) -> tuple[list[Part], int]:
     """The runs of frames from `start` on, each a part that tells its true length, and where the last one ends."""
     found: list[Part] = []
+    end = start
     stop = after_tags(handle, start)
     while (padding := read_at(handle, stop, _SEARCHED)) and not padding.strip(b"\0"):  # some tags are too modest
         stop += len(padding)
     while (run := _found(handle, stop, size)) is not None:
-        part, stop = _run(handle, run, size)
+        if end > start:
+            _check_gap(handle, end, stop, run)
+        part, end = _run(handle, run, size)
         if part.stop > part.start:
             found.append(part)
-        stop = min(after_tags(handle, stop), size)
+        stop = min(after_tags(handle, end), size)
     return found, stop
+
+
+def _check_gap(handle: BinaryIO, end: int, stop: int, run: int) -> None:
+    """Refuse what lies between the frames up to `end`, the tags up to `stop`, and frames at `run`, if sound is lost.
+
+    Behind tags there may be zeros; and where files were joined, a tag or a frame that tells the length follows.
+    """
+    gap = read_at(handle, stop, run - stop)
+    if not gap or (stop > end and not gap.strip(b"\0")):
+        return
+    frame = _frame(read_at(handle, run, 4))
+    assert frame is not None, "a run begins with a frame"
+    if _claimed(read_at(handle, run, frame.info_offset + 12), frame) is not None:
+        return
+    if not any(gap[at : at + 3] in _TAGS and after_tags(handle, stop + at) == run for at in range(len(gap))):
+        raise AudioError(f"{len(gap)} bytes at {stop} are neither sound nor a tag; get or make the file again.")
 
 
 def _found(handle: BinaryIO, position: int, size: int) -> int | None:
