@@ -412,8 +412,8 @@ def test_a_label_that_is_not_attacked_is_named_with_the_reason(shaped, audited, 
     found = audited(copies, f"csv:{table}", attributes=("gender",))
     table.unlink()
     assert set(found["private"]) == {"gender"}
-    assert any("the label 'mood' was not attacked: 1 of 75 clips" in note for note in found["notes"])
-    assert any("the label 'speaker' was not attacked: it was not asked for" in note for note in found["notes"])
+    assert any("the label mood was not attacked: 1 of 75 clips" in note for note in found["notes"])
+    assert any("the label speaker was not attacked: it was not asked for" in note for note in found["notes"])
 
 
 # What is kept

@@ -32,7 +32,7 @@ from sottovoce.jobs import corpus
 from sottovoce.models.checkpoint import CARD
 from sottovoce.models.target import Target, load_target
 from sottovoce.progress import Report
-from sottovoce.redaction import line, word
+from sottovoce.redaction import line, prose, word
 from sottovoce.report.exhibits import exhibits
 from sottovoce.report.pages import write_report
 from sottovoce.runtime.export import target_place
