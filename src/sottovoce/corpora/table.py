@@ -159,7 +159,7 @@ def read_json_lines(path: Path, required: Sequence[str], layout: str) -> Table:
 def _object(path: Path, line: int, content: str, required: Sequence[str]) -> dict[str, Any]:
     """The JSON object that a line holds, by the names of its columns."""
     try:
-        fields = json.loads(content)
+        fields = json.loads(content, object_pairs_hook=_fields)
         json.dumps(fields, ensure_ascii=False).encode()  # fails for half of a pair of surrogates
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else error
@@ -170,6 +170,14 @@ def _object(path: Path, line: int, content: str, required: Sequence[str]) -> dic
     if len(known) < len(fields):
         raise CorpusError(f"{path}, line {line}: two fields have the same name in different letters; rename one.")
     return known
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {quoted(next(name for name in fields if names.count(name) > 1))} is there twice")
+    return fields
 
 
 def _cell(text: str) -> str:
