@@ -74,6 +74,8 @@ BOMBS = {
     "claims empty text": zipped([("words.npy", described("<U0", "(1099511627776,)"))]),
     "records": zipped([("words.npy", header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }"))]),
     "negative": zipped([("words.npy", described("|u1", "(-1,)"))]),
+    "a truth value as a length": zipped([("words.npy", described("|u1", "(True,)", b"1"))]),
+    "truth values as lengths": zipped([("words.npy", described("|u1", "(2, False)"))]),
     "dimensions": zipped([("words.npy", described("|u1", (1,) * 60, b"1"))]),
     "nested header": zipped([("words.npy", header("(" * 9000))]),
     "signs": zipped([("words.npy", header("-" * 9000 + "1"))]),

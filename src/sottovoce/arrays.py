@@ -70,7 +70,8 @@ def _array(file: IO[bytes], size: int) -> NDArray[Any]:
     except Exception as error:  # numpy parses it as Python, and raises many kinds
         raise ModelError(f"an array has no header that can be read ({type(error).__name__}); make it again.") from error
     shape, _, dtype = header
-    if dtype.kind not in _KINDS or len(shape) > _MOST_DIMENSIONS or min(shape, default=0) < 0:
+    lengths = all(type(length) is int and length >= 0 for length in shape)  # True is an int for numpy's own check
+    if dtype.kind not in _KINDS or len(shape) > _MOST_DIMENSIONS or not lengths:
         raise ModelError(f"an array is {str(dtype)[:80]} {str(shape)[:80]}; expected numbers or text: make it again.")
     # An empty array may not claim a length that would become memory later.
     expected, claimed = math.prod(shape) * dtype.itemsize, math.prod(max(1, length) for length in shape)
