@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from sottovoce.errors import ModelError
 
@@ -50,10 +51,23 @@ com.microsoft:QLinearReduceMean com.microsoft:QLinearSigmoid com.microsoft:QLine
 com.microsoft:QuantizeLinear com.microsoft:QuickGelu com.microsoft:SkipLayerNormalization
 com.microsoft:SkipSimplifiedLayerNormalization
 """
+# What is computed from constants when a graph is loaded may be these alone: each number of input and output costs one
+# step, unlike in a convolution or a product of matrices.
+_QUICK = """
+Cast Constant DequantizeLinear Gather Identity ReduceProd Reshape Shape Size Slice Squeeze Sub Transpose Unsqueeze
+"""
+_MOST_READ = 1 << 34  # bytes of the file, by all of these operators: seconds
 
 
-def check(content: bytes, name: str = "the ONNX model", others: bool = False) -> int:
-    """The number of operators of a graph that ends and stands in one file; ModelError where it is none.
+class Facts(NamedTuple):
+    """What is known of a graph before it is loaded."""
+
+    nodes: int
+    quick: bool  # all that depends on constants alone is of operators that are quick
+
+
+def check(content: bytes, name: str = "the ONNX model", others: bool = False) -> Facts:
+    """Facts of a graph that ends and stands in one file; ModelError where it is none.
 
     It is read before any of it is given to onnxruntime, which computes constants as soon as it loads a graph.
     """
@@ -70,7 +84,7 @@ def check(content: bytes, name: str = "the ONNX model", others: bool = False) ->
         ) from error
     except (ValueError, LookupError) as error:
         raise ModelError(f"{name} is not a usable ONNX graph (it cannot be read); export it again.") from error
-    return reader.nodes
+    return Facts(reader.nodes, reader.quick(len(content)))
 
 
 class _Refused(Exception):
@@ -79,11 +93,12 @@ class _Refused(Exception):
 
 # Messages of ONNX (onnx.proto3): what is in the fields of each that matter here. What is refused has a sentence.
 _Message = dict[int, "str | _Message"]
-_TENSOR: _Message = {1: "dims", 13: "data in another file", 14: "location"}
+_TENSOR: _Message = {1: "dims", 8: "constant", 13: "data in another file", 14: "location"}
 _GRAPH: _Message = {15: "sparse weights"}
 _ATTRIBUTE: _Message = {5: _TENSOR, 6: _GRAPH, 10: _TENSOR, 11: _GRAPH, 22: "sparse weights", 23: "sparse weights"}
-_NODE: _Message = {4: "operator", 5: _ATTRIBUTE, 7: "domain"}
-_GRAPH |= {1: _NODE, 5: _TENSOR}
+_NODE: _Message = {1: "takes", 2: "gives", 4: "operator", 5: _ATTRIBUTE, 7: "domain"}
+_INPUT: _Message = {1: "input"}
+_GRAPH |= {1: _NODE, 5: _TENSOR, 11: _INPUT}
 _MODEL: _Message = {7: _GRAPH, 20: "training steps", 25: "functions of its own"}
 
 
@@ -93,6 +108,9 @@ class _Reader:
     def __init__(self, operators: frozenset[str]) -> None:
         self.operators = operators
         self.nodes = self.fields = 0
+        self.inputs: set[str] = set()  # of the whole graph
+        self.constants: set[str] = set()
+        self.steps: list[tuple[list[str], list[str], list[str]]] = []  # operators, takes, gives
 
     def walk(self, message: memoryview, known: _Message, depth: int) -> None:
         if known is _GRAPH:
@@ -102,6 +120,8 @@ class _Reader:
         dims: list[int] = []
         operators: list[str] = []
         domains: list[str] = []
+        takes: list[str] = []
+        gives: list[str] = []
         for field, value in self._read(message):
             what = known.get(field)
             if isinstance(what, dict) and isinstance(value, memoryview):
@@ -117,12 +137,33 @@ class _Reader:
                 operators.append(_text(value))
             elif what == "domain":
                 domains.append(_text(value))
+            elif what in ("takes", "gives"):
+                (takes if what == "takes" else gives).append(_name(value))
+            elif what == "constant":
+                self.constants.add(_name(value))
+            elif what == "input":
+                if depth == 1:
+                    self.inputs.add(_name(value))
             elif isinstance(what, str):
                 raise _Refused(what)
         if known is _TENSOR and math.prod(dims) > 8 * len(message):
             raise _Refused(f"a tensor of more numbers than fit into its {len(message)} bytes")
         if known is _NODE:
             self._node(operators, domains)
+            self.steps.append((operators, takes, gives))
+
+    def quick(self, size: int) -> bool:
+        """Whether every operator that is not known to depend on the graph's inputs is quick, in a file of `size`."""
+        known, read = frozenset(_QUICK.split()), 0
+        depends = self.inputs - self.constants
+        for operators, takes, gives in self.steps:
+            if depends.isdisjoint(takes):
+                read += size
+                if not known.issuperset(operators) or read > _MOST_READ:
+                    return False
+            elif not {"Shape", "Size"} & {*operators}:  # what they tell of an input may be known before it comes
+                depends.update(gives)
+        return True
 
     def _node(self, operators: Sequence[str], domains: Sequence[str]) -> None:
         self.nodes += 1
@@ -182,3 +223,9 @@ def _text(value: int | memoryview) -> str:
     if isinstance(value, int):
         raise ValueError("a number where a name belongs")
     return bytes(value[:200]).decode("utf-8", "replace")
+
+
+def _name(value: int | memoryview) -> str:
+    if isinstance(value, int):
+        raise ValueError("a number where a name belongs")
+    return bytes(value).decode("utf-8", "surrogateescape")

@@ -388,6 +388,31 @@ def test_a_signal_while_it_starts_is_no_traceback():
         assert process.returncode in (143, -signal.SIGTERM, 0) and b"Traceback" not in said, said
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_that_computes_in_another_language(number):
+    """As onnxruntime and hashlib do: no handler of Python is called before the one call is over."""
+    code = """
+import hashlib, sys
+from sottovoce import cli
+from sottovoce.runtime import shipped
+def known(*_):
+    print("at work", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", (1 << 31) - 1)
+shipped.known = known
+cli._PATIENCE_S = 0.5
+sys.argv = ["sottovoce", "filters", "list"]
+cli.main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"at work\n"
+        process.send_signal(number)
+        said = process.communicate(timeout=10)[1].decode()
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number and said.startswith("sottovoce: stopped"), said
+
+
 def test_nohup_is_respected():
     code = """
 import signal, sys

@@ -6,10 +6,12 @@ stopped it, 128 and the number of the signal. A traceback is shown only where `S
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from contextlib import suppress
 from types import FrameType
@@ -20,17 +22,21 @@ from sottovoce.errors import ParityError, SottovoceError
 
 _DEBUG = "SOTTOVOCE_DEBUG"
 _FAILED = 70  # EX_SOFTWARE of sysexits.h
+_PATIENCE_S = 5.0  # after a signal, before the process is ended from outside the main thread
 _signals: list[int] = []  # that told this process to stop
 
 
 def main() -> NoReturn:
     """Run the command line; a mistake of the caller is one sentence and exit status 2, a bad finding 1."""
+    global _signals
     terminal.prepare()
-    _signals.clear()
+    _signals = []
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(number, _stopped)
+    if os.name == "posix":
+        _watch_signals()
     threading.excepthook = lambda failed: _explain(failed.exc_value)
     sys.unraisablehook = lambda failed: None if _DEBUG not in os.environ else sys.__unraisablehook__(failed)
     status = _run()
@@ -84,6 +90,33 @@ def _first_line(error: Any) -> str:
 
 
 def _stopped(number: int, frame: FrameType | None) -> NoReturn:
+    _say_stopped(number)
+    sys.exit(128 + number)
+
+
+def _say_stopped(number: int) -> None:
     _signals.append(number)
     terminal.complain("sottovoce: stopped; repeat the command, and the work goes on where it was.")
-    sys.exit(128 + number)
+
+
+@functools.cache
+def _watch_signals() -> None:
+    """Let a thread learn of signals: Python calls no handler while the main thread computes in another language."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))  # its signals are not those of this process
+    threading.Thread(target=_end_late, args=(reading,), name="signals", daemon=True).start()
+
+
+def _end_late(reading: int) -> None:
+    """End the process where it has not ended itself some seconds after a signal, unless a verb handles it."""
+    while number := os.read(reading, 1)[0]:
+        if signal.getsignal(number) is not _stopped:
+            continue
+        run = _signals
+        time.sleep(_PATIENCE_S)
+        if run is _signals and signal.getsignal(number) is _stopped:  # and not a later call of `main`
+            if not run:
+                _say_stopped(number)
+            os._exit(128 + number)
