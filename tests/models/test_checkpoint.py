@@ -85,6 +85,12 @@ LITTER = [
     ".ipynb_checkpoints/card.json",
     "__MACOSX/._card.json",
     "target/@eaDir/er.bin/SYNOINDEX",
+    "config.json:Zone.Identifier",
+    "target/deep/er.bin:Zone.Identifier",
+    "System Volume Information/WPSettings.dat",
+    "lost+found/x",
+    "#recycle/card.json",
+    "target/__pycache__/x.pyc",
 ]
 
 

@@ -26,7 +26,20 @@ SCHEMA = 1
 CARD = "card.json"
 _LARGEST_BYTES = 1 << 30
 _NAMED = 8  # of many names in a message
-_LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"}
+_LITTER = {
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "icon\r",
+    "__macosx",
+    "@eadir",
+    "#recycle",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "__pycache__",
+}
+_MARK_OF_A_DOWNLOAD = ":zone.identifier"  # what Windows keeps beside a file, as Linux shows it
 
 
 def write_folder(folder: Path, kind: str, files: Mapping[str, bytes], card: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +141,7 @@ def _present(folder: Path, expected: Collection[str]) -> set[str]:
 
 
 def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _LITTER
+    return name.startswith(".") or name.lower() in _LITTER or name.lower().endswith(_MARK_OF_A_DOWNLOAD)
 
 
 def _is_text_table(found: Any) -> bool:
