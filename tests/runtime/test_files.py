@@ -7,6 +7,7 @@ import re
 import resource
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ import soundfile
 from sottovoce.audio import io, segment
 from sottovoce.errors import AudioError, ConfigError
 from sottovoce.runtime.files import protect, protect_stream
+from sottovoce.runtime.renaming import renamed
 
 RATE = 16000
 
@@ -96,7 +98,17 @@ def test_two_files_of_one_output_are_not_mixed_up(tiny, tmp_path):
         record(tmp_path / "in" / name)
     outcome = protect(tiny, tmp_path / "in", tmp_path / "out")
     assert len(outcome.done) == 1
-    assert "rename one" in outcome.failed[tmp_path / "in" / "a.wav"]
+    assert "rename one" in outcome.failed[tmp_path / "in" / "a.mp3"]
+
+
+@pytest.mark.parametrize("good", ["a.wav", "a.flac", "a.mp3"])
+def test_an_original_that_cannot_be_read_does_not_block_another(tiny, tmp_path, good):
+    for name in ("a.caf", "a.mp3", "a.wav"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"nothing that could be read")
+    record(tmp_path / "in" / good)
+    outcome = protect(tiny, tmp_path / "in", tmp_path / "out")
+    assert [path.stem for path in outcome.done] == ["a"] and tmp_path / "in" / good not in outcome.failed
 
 
 @pytest.mark.parametrize("names", [("A.wav", "a.wav"), ("caf\u00e9.wav", "cafe\u0301.wav")])
@@ -249,11 +261,11 @@ def test_renamed_outputs_tell_neither_names_nor_folders_nor_order(tiny, tmp_path
     assert [path.name for path in outcome.done] == names(out), "made in the order of the new names"
     rows = list(csv.reader(table.open(newline="")))
     assert rows[0] == ["original", "output"] and table.stat().st_mode & 0o077 == 0
-    assert [row[0] for row in rows[1:]] == sorted(f"person {number}/angry.WAV" for number in range(12))
+    assert [row[0] for row in rows[1:]] == sorted(str(source / f"person {n}" / "angry.WAV") for n in range(12))
     assert [row[1] for row in rows[1:]] != sorted(row[1] for row in rows[1:])
     protect(tiny, source, tmp_path / "named")
     for original, name in rows[1:]:
-        assert (out / name).read_bytes() == (tmp_path / "named" / original).read_bytes()
+        assert (out / name).read_bytes() == (tmp_path / "named" / os.path.relpath(original, source)).read_bytes()
 
 
 def test_a_second_run_keeps_the_names_it_gave(tiny, tmp_path):
@@ -272,6 +284,43 @@ def test_a_table_that_is_not_ours_is_not_written_over(tiny, tmp_path, content):
     with pytest.raises(ConfigError, match="choose a new file"):
         protect(tiny, tmp_path / "in", tmp_path / "out", rename=tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_text() == content and not (tmp_path / "out").exists()
+
+
+def test_equal_names_in_two_folders_are_two_files(tiny, tmp_path):
+    out, table = tmp_path / "out", tmp_path / "t.csv"
+    for number, folder in enumerate(("one", "two")):
+        soundfile.write(record(tmp_path / folder / "a.wav"), noise(3000, number), RATE)
+        protect(tiny, tmp_path / folder, out, rename=table)
+    assert len(names(out)) == 2 and len(list(csv.reader(table.open(newline="")))) == 3
+    os.symlink(tmp_path / "two", tmp_path / "linked")
+    assert len(protect(tiny, tmp_path / "linked", out, rename=table).finished) == 1
+    protect(tiny, tmp_path / "two" / "a.wav", out, rename=table)
+    assert len(names(out)) == 2
+
+
+def test_runs_that_share_a_table_lose_no_name(tmp_path):
+    def add(number: int) -> None:
+        renamed(tmp_path / "t.csv", tmp_path / str(number), [("a", ".wav")], tmp_path / "out")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(60)))
+    assert len((tmp_path / "t.csv").read_text().splitlines()) == 61
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_a_table_that_is_no_file_is_refused_at_once(tiny, tmp_path, kind):
+    record(tmp_path / "in" / "a.wav")
+    table = tmp_path / "t.csv"
+    {"pipe": os.mkfifo, "folder": os.mkdir, "device": lambda path: os.symlink("/dev/null", path)}[kind](table)
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(protect, tiny, tmp_path / "in", tmp_path / "out", rename=table)
+        try:
+            with pytest.raises(ConfigError, match="choose a"):
+                work.result(timeout=10)
+        finally:
+            if kind == "pipe":
+                os.close(os.open(table, os.O_RDWR))  # lets a reader that waits go
+    assert os.path.lexists(table) and not table.is_file()
 
 
 def test_the_table_is_kept_apart(tiny, tmp_path):

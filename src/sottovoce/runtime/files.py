@@ -152,7 +152,8 @@ def _jobs(
     is_folder = source.is_dir()
     names = {sound: sound.relative_to(source) if is_folder else Path(source.name) for sound in found.sounds}
     if rename is not None:
-        table = renamed(rename, [(str(name), _ending(name, format_)) for name in names.values()], out)
+        folder = source if is_folder else source.parent
+        table = renamed(rename, folder, [(str(name), _ending(name, format_)) for name in names.values()], out)
         jobs = sorted(((sound, out / table[str(name)]) for sound, name in names.items()), key=lambda job: job[1])
     elif is_folder or out.is_dir():
         jobs = [(sound, out / _output_name(name, format_)) for sound, name in names.items()]
@@ -181,15 +182,37 @@ def _output_name(original: Path, format_: str | None) -> Path:
 
 
 def _first_of_each(jobs: list[tuple[Path, Path]], out: Path) -> dict[Path, Path]:
-    """The first sound of those that have the same output, for each output."""
+    """The sound of those that have the same output that is to be protected, for each output.
+
+    It is the first that can be opened, beginning with the one that has the output's name.
+    """
 
     def alike(target: Path) -> str:
         return unicodedata.normalize("NFC", str(target)).casefold()
 
-    same = {alike(target): sound for sound, target in reversed(jobs)}
-    if len(same) < len(jobs) and not _tells_names_apart(out):
-        return {target: same[alike(target)] for _, target in jobs}
-    return {target: sound for sound, target in reversed(jobs)}
+    key: Callable[[Path], str] = str
+    if len({alike(target) for _, target in jobs}) < len(jobs) and not _tells_names_apart(out):
+        key = alike
+    same: dict[str, list[tuple[Path, Path]]] = {}
+    for sound, target in jobs:
+        same.setdefault(key(target), []).append((sound, target))
+    chosen = {name: _first(rivals) for name, rivals in same.items()}
+    return {target: chosen[key(target)] for _, target in jobs}
+
+
+def _first(rivals: list[tuple[Path, Path]]) -> Path:
+    if len(rivals) == 1:
+        return rivals[0][0]
+    sounds = [sound for sound, _ in sorted(rivals, key=lambda job: job[0].name != job[1].name)]
+    return next((sound for sound in sounds if _opens(sound)), sounds[0])
+
+
+def _opens(sound: Path) -> bool:
+    try:
+        io.info(sound)
+    except AudioError:
+        return False
+    return True
 
 
 def _tells_names_apart(folder: Path) -> bool:

@@ -6,27 +6,37 @@ import csv
 import os
 import re
 import secrets
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sottovoce.errors import ConfigError
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs that share a table must not be started at once
+    fcntl = None  # type: ignore[assignment]
 
 _HEADER = ["original", "output"]
 _NAME = re.compile(r"[0-9a-f]{16}\.(wav|flac|ogg)")
 
 
-def renamed(table: Path, originals: Sequence[tuple[str, str]], out: Path) -> dict[str, str]:
-    """A random name in place of each of `originals`, (name, ending of its output); names that `table` has are kept.
+def renamed(table: Path, source: Path, originals: Sequence[tuple[str, str]], out: Path) -> dict[str, str]:
+    """A random name in place of each of `originals`, (name in the folder `source`, ending of its output).
 
-    `table` is a CSV file, readable by its owner alone, and is written, whole or not at all, before this returns.
-    ConfigError if it is inside `out`, is not such a table, or cannot be written.
+    Names that `table` has are kept. It is a CSV file, readable by its owner alone, of the whole paths of originals, and
+    is written, whole or not at all, before this returns. ConfigError if it is inside `out`, is not such a table, or
+    cannot be written.
     """
     if os.path.realpath(table).startswith(os.path.join(os.path.realpath(out), "")):
         raise ConfigError(f"{str(table)!r}: inside the folder of the outputs, which it would undo; keep it elsewhere.")
+    paths = {name: os.path.join(os.path.realpath(source), name) for name, _ in originals}
     try:
-        known = _read(table) if os.path.lexists(table) else {}
-        names = {name: f"{_stem(known, name)}{ending.lower()}" for name, ending in originals}
-        _write(table, known | names)
+        with _locked(table.parent):
+            known = _read(table) if os.path.lexists(table) else {}
+            names = {name: f"{_stem(known, paths[name])}{ending.lower()}" for name, ending in originals}
+            _write(table, known | {paths[name]: output for name, output in names.items()})
     except OSError as error:
         raise ConfigError(
             f"{str(table)!r}: cannot be read or written ({error.strerror}); choose another file."
@@ -34,12 +44,30 @@ def renamed(table: Path, originals: Sequence[tuple[str, str]], out: Path) -> dic
     return names
 
 
-def _stem(known: dict[str, str], name: str) -> str:
-    return Path(known[name]).stem if name in known else secrets.token_hex(8)
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let no other run change a table in `folder`: the table itself is replaced, and a lock on it with it."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _stem(known: dict[str, str], original: str) -> str:
+    return Path(known[original]).stem if original in known else secrets.token_hex(8)
 
 
 def _read(table: Path) -> dict[str, str]:
-    with open(table, encoding="utf-8", errors="surrogateescape", newline="") as file:  # for any name of a file
+    handle = os.open(table, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # opening a pipe would wait for ever
+    with open(handle, encoding="utf-8", errors="surrogateescape", newline="") as file:  # for any name of a file
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ConfigError(f"{str(table)!r}: a folder, pipe or device; choose a file.")
         try:
             rows = list(csv.reader(file, strict=True))
         except csv.Error as error:
