@@ -294,13 +294,47 @@ def test_what_another_program_decodes_is_read_whole_or_refused(tmp_path: Path, e
 @needs_ffmpeg
 @pytest.mark.parametrize(
     "asks",
-    [("-f", "wav"), ("-f", "wav", "-rf64", "always"), ("-f", "flac"), ("-f", "mp3"), ("-f", "ogg"), ("-f", "au")],
+    [
+        ("-f", "wav"),
+        ("-f", "wav", "-rf64", "always"),
+        ("-f", "flac"),
+        ("-f", "mp3"),
+        ("-f", "ogg"),
+        ("-f", "au"),
+        ("-f", "w64"),
+        ("-f", "aiff"),
+    ],
 )
 def test_what_came_through_a_pipe_is_read_whole(tmp_path: Path, asks: tuple[str, ...]) -> None:
     soundfile.write(tmp_path / "a.wav", sound(3.0), RATE)
     made = subprocess.run(["ffmpeg", "-v", "error", "-i", str(tmp_path / "a.wav"), *asks, "-"], stdout=subprocess.PIPE)
     (tmp_path / "b").write_bytes(made.stdout)
     whole(tmp_path / "b", 3.03 if "mp3" in asks else 3.0)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("ending", "width", "open_lengths"),
+    [("w64", 8, (0, 8, 2**63 - 1, 2**64 - 1)), ("aiff", 4, (0, 8, 2**31 - 1, 2**32 - 1))],
+)
+def test_lengths_that_tell_none_are_read_to_the_end(
+    tmp_path: Path, ending: str, width: int, open_lengths: tuple[int, ...]
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    soundfile.write(path, sound(3.0), RATE, format=ending.upper(), subtype="PCM_16")
+    made = path.read_bytes()
+    expected = whole(path, 3.0)
+    name, data = (16, made.index(b"data") + 16) if ending == "w64" else (4, made.index(b"SSND") + 4)
+    for length in open_lengths:
+        changed = bytearray(made)
+        for at in (name, data):
+            changed[at : at + width] = length.to_bytes(width, "little" if ending == "w64" else "big")
+        path.write_bytes(changed)
+        found = whole(path, 3.0)
+        np.testing.assert_array_equal(found[: len(expected)], expected)
+        for kept in (12, 20, data, data + 3, data + width):
+            path.write_bytes(changed[:kept])
+            refused(path)
 
 
 # Channels

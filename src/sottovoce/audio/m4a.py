@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from sottovoce.errors import AudioError
 
@@ -28,6 +28,8 @@ _BEGINNINGS = {
     b"\xff\xf1": "aac",
     b"\xff\xf9": "aac",
 }
+_OPEN = {"w64": (0, 8, 2**63 - 1, 2**64 - 1), "aiff": (0, 8, 2**31 - 1, 2**32 - 1)}  # lengths that tell none
+_MOST_CHUNKS = 100  # before the sound
 _PADDING = 8  # bytes that a length may leave out
 _MOST_MEMORY = 2 << 30  # bytes of the child's address space, where the system can limit it
 
@@ -53,8 +55,15 @@ def decoded(path: str | os.PathLike[str], name: str, container: str) -> Iterator
     if ffmpeg is None:
         kind = "M4A" if container == "mov" else container.upper()
         raise AudioError(f"{name}: {kind} sound, which needs ffmpeg: install it, or convert the file to WAV or FLAC.")
-    _check_length(path, name, container)
     with tempfile.TemporaryDirectory(prefix="sottovoce-") as scratch:
+        lengths = _open_lengths(path, container)
+        if lengths:  # which ffmpeg writes to a pipe and does not read
+            path = shutil.copyfile(path, Path(scratch) / "original")
+            with open(path, "r+b") as file:
+                for position, length in lengths.items():
+                    file.seek(position)
+                    file.write(length)
+        _check_length(path, name, container)
         wav = Path(scratch) / "decoded.wav"
         source = f"file:{os.path.abspath(path)}"
         takes = [
@@ -78,6 +87,34 @@ def decoded(path: str | os.PathLike[str], name: str, container: str) -> Iterator
         if wav.stat().st_size >= MOST_BYTES:
             raise AudioError(f"{name}: more than {MOST_BYTES >> 20} MiB of sound; cut it up.")
         yield wav
+
+
+def _open_lengths(path: str | os.PathLike[str], container: str) -> dict[int, bytes]:
+    """The lengths that a W64 or AIFF file left open, as it came through a pipe: where each stands -> what it is."""
+    if container not in _OPEN:
+        return {}
+    is_w64 = container == "w64"
+    name, width = (16, 8) if is_w64 else (4, 4)  # bytes of a chunk's name and length; W64 counts both in the length
+    order: Literal["little", "big"] = "little" if is_w64 else "big"
+    counted = 0 if is_w64 else name + width
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        position, found = 0, {}
+        for _ in range(_MOST_CHUNKS):
+            file.seek(min(position, size))
+            head = file.read(name + width)
+            length = int.from_bytes(head[name:], order)
+            is_sound = head[:4] in (b"data", b"SSND")
+            if position == 0 or is_sound:
+                if length not in _OPEN[container]:
+                    return {}
+                true = min(max(0, size - position - counted), 2 ** (8 * width) - 1)
+                found[position + name] = true.to_bytes(width, order)
+            if is_sound:
+                return found
+            step = counted + length + -length % (8 if is_w64 else 2)
+            position += max(step, name + width) if position else name + width + name
+    return {}
 
 
 def _check_length(path: str | os.PathLike[str], name: str, container: str) -> None:
