@@ -366,6 +366,20 @@ def test_a_full_disk_fails_the_file_and_leaves_nothing(tiny, tmp_path):
     assert names(tmp_path / "out") == ["short.wav"]
 
 
+def test_what_a_killed_run_left_is_removed_once_it_is_old(tiny, tmp_path):
+    record(tmp_path / "in" / "a.wav")
+    out = tmp_path / "out"
+    kept = [out / ".0123456789abcdef.tmp", out / "notes.tmp", out / ".0123.tmp", tmp_path / ".0123456789abcdef.tmp"]
+    left = [out / ".fedcba9876543210.tmp", out / "sub" / ".fedcba9876543210.tmp"]
+    (out / "sub").mkdir(parents=True)
+    for path in kept + left:
+        path.write_bytes(b"half")
+        if path != kept[0]:
+            os.utime(path, (0, 0))
+    protect(tiny, tmp_path / "in", out)
+    assert all(path.exists() for path in kept) and not any(path.exists() for path in left)
+
+
 def test_a_failing_engine_leaves_nothing(tiny, tmp_path):
     class Broken:
         front_end = staticmethod(segment.front_end)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,8 @@ from sottovoce.errors import AudioError
 _CODINGS = {".wav": ("WAV", "PCM_16"), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 _SERIAL = 1  # of every Ogg stream; the encoder draws it at random
 _ENCODED_SAMPLES = 2**16  # encoded at once: the Vorbis encoder keeps a whole write on its stack
+_SCRATCH = re.compile(r"\.[0-9a-f]{16}\.tmp")
+_ABANDONED_S = 3600.0  # without a write; a run that is at work writes many times a minute
 
 
 class Writer:
@@ -79,6 +84,18 @@ def write(path: str | os.PathLike[str], wav: Wave, sample_rate: int = SAMPLE_RAT
     """Write `wav` [T] at `sample_rate` Hz to `path`, as `writing` does."""
     with writing(path, sample_rate) as writer:
         writer.write(wav)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove from `folder`, and those in it, the unfinished files of runs that were killed more than an hour ago."""
+    oldest = time.time() - _ABANDONED_S
+    for place, _, names in os.walk(folder):
+        for name in filter(_SCRATCH.fullmatch, names):
+            path = os.path.join(place, name)
+            with suppress(OSError):  # another run may be removing it too
+                status = os.lstat(path)
+                if stat.S_ISREG(status.st_mode) and status.st_mtime < oldest:
+                    os.unlink(path)
 
 
 @contextmanager

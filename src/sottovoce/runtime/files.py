@@ -70,6 +70,8 @@ def protect(
     found = _found(source, out)
     jobs = _jobs(source, found, out, format_, rename)
     outcome = Outcome(failed=dict(found.failed), skipped=dict(found.skipped))
+    if source.is_dir():
+        writer.remove_abandoned(out)
     first = _first_of_each(jobs, out)
     receipts = Receipts(out) if source.is_dir() and permit.digest else None
     settings = json.dumps([__version__, permit.digest, *permit.permit, permit.constant_blocks, sample_rate])
