@@ -406,6 +406,7 @@ cli.main()
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"at work\n"
+        time.sleep(0.5)  # then it is within the call
         process.send_signal(number)
         said = process.communicate(timeout=10)[1].decode()
     finally:
