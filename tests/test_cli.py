@@ -290,7 +290,7 @@ def test_a_target_can_be_split_by_fragment(sottovoce, shaped, quick, tmp_path):
     said = sottovoce(*command, "--json")
     assert said.status == 0, said.err
     assert said.json["corpus"]["split"] == "fragment"
-    assert said.json["corpus"]["spec"] == f"fragments:{shaped.spec}"
+    assert said.json["corpus"]["spec"] == "fragments:csv:clips.csv"
 
 
 @pytest.mark.parametrize("method", ["optin", "raw", "codebook"])

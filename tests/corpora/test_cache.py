@@ -12,9 +12,10 @@ import soundfile
 
 from sottovoce.audio import io
 from sottovoce.audio.level import LEVEL_RMS, normalise, rms, trim_silence
-from sottovoce.corpora import cache, csv_file, folder
-from sottovoce.corpora.cache import build_once, cache_folder, load
+from sottovoce.corpora import cache, csv_file, folder, store
+from sottovoce.corpora.cache import load
 from sottovoce.corpora.manifest import Manifest
+from sottovoce.corpora.store import build_once, cache_folder
 from sottovoce.errors import AudioError, CorpusError
 
 
@@ -172,7 +173,7 @@ def test_numbers_that_cannot_be_are_damage_even_where_the_digests_agree(
     before = load(manifest, place)[1]
     (path,) = place.rglob(name)
     np.save(path, values(np.load(path)))
-    (path.parent / ".contents.json").write_text(json.dumps(cache._contents(path.parent)))
+    (path.parent / ".contents.json").write_text(json.dumps(store._contents(path.parent)))
     kept, sounds = load(manifest, place)
     np.testing.assert_array_equal(sounds.wave(5), before.wave(5))
     assert any("damaged" in note for note in kept.notes)
@@ -204,7 +205,7 @@ def test_a_damaged_cache_that_may_not_be_replaced_is_refused(
     def forbidden(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(cache.tempfile, "mkdtemp", forbidden)
+    monkeypatch.setattr(store.tempfile, "mkdtemp", forbidden)
     with pytest.raises(CorpusError, match=r"damaged .*Permission denied.*; delete it or set SOTTOVOCE_CACHE"):
         load(manifest, place)
 

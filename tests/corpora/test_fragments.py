@@ -31,7 +31,7 @@ def test_fragments_are_the_segments_of_their_clip_with_its_labels(whole) -> None
         mine = [j for j, other in enumerate(cut.clips) if origin(other.id) == clip.id]
         assert all(cut.clips[j].labels == clip.labels for j in mine)
         heard = pieces.segments(mine, np.zeros(len(mine), int), SEGMENT_SAMPLES)
-        np.testing.assert_array_equal(heard, segment.cut(sounds.wave(i)))
+        np.testing.assert_allclose(heard, segment.cut(sounds.wave(i)), atol=1e-3)  # which fills up with the mean
         if len(mine) > 1:
             np.testing.assert_array_equal(heard, np.stack([pieces.wave(j) for j in mine]))
 

@@ -89,9 +89,7 @@ class Case:
     def not_attacked(self, attributes: Sequence[str]) -> list[str]:
         """A sentence for each private label that is not among `attributes` and is no number: why it is not attacked."""
         left = [task for task in self.manifest.tasks if task not in (*self.permit, *attributes, *self.continuous())]
-        return [
-            f"the label {task} was not attacked: {self._why_not(task) or 'it was not asked for'}" for task in left
-        ]
+        return [f"the label {task} was not attacked: {self._why_not(task) or 'it was not asked for'}" for task in left]
 
     def chosen(self, attributes: Sequence[str] | None) -> list[str]:
         """`attributes`, or all that can be attacked; ConfigError where one cannot, or none."""

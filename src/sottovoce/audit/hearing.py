@@ -23,7 +23,7 @@ from sottovoce.audio.level import normalise, rms, trim_silence
 from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.audit.case import PARTS, Case, Part
-from sottovoce.corpora.cache import build_once
+from sottovoce.corpora.store import build_once
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import path_part
 from sottovoce.models.target import Target

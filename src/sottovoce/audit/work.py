@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from sottovoce import private
 from sottovoce.arrays import read_arrays
-from sottovoce.corpora.cache import cache_folder
+from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import ModelError
 from sottovoce.files import read_json
 from sottovoce.progress import Report

@@ -50,7 +50,7 @@ def _run() -> int:
         # Here, so that a signal meanwhile, and a broken installation, are answered like anything else.
         from sottovoce.cli import auditing, live, making, running, serving  # noqa: F401  # they make the verbs known
         from sottovoce.cli.shared import run
-        from sottovoce.corpora.cache import cache_folder
+        from sottovoce.corpora.store import cache_folder
 
         with suppress(SottovoceError):  # without a home folder, matplotlib takes a temporary one
             os.environ.setdefault(

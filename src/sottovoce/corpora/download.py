@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sottovoce.corpora.cache import cache_folder
 from sottovoce.corpora.catalogue import KNOWN
 from sottovoce.corpora.releases import RELEASES, Archive, File, Release
+from sottovoce.corpora.store import cache_folder
 from sottovoce.corpora.transfer import transfer
 from sottovoce.corpora.unpack import is_archive, unpack
 from sottovoce.errors import CorpusError, ModelError

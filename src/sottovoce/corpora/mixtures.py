@@ -29,10 +29,10 @@ from sottovoce.audio import io, writer
 from sottovoce.audio.level import rms
 from sottovoce.audio.spectrum import Wave
 from sottovoce.corpora import esc10, fsd50k, librispeech
-from sottovoce.corpora.cache import build_once, cache_folder
 from sottovoce.corpora.csv_file import listed
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Clip, Manifest, split
+from sottovoce.corpora.store import build_once, cache_folder
 from sottovoce.errors import CorpusError
 
 VERSION = 1  # of everything below that is heard

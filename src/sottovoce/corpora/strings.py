@@ -24,10 +24,10 @@ from sottovoce.audio import io, writer
 from sottovoce.audio.level import normalise
 from sottovoce.audio.spectrum import Wave
 from sottovoce.corpora import fsdd
-from sottovoce.corpora.cache import build_once, cache_folder
 from sottovoce.corpora.csv_file import listed
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.corpora.store import build_once, cache_folder
 from sottovoce.errors import CorpusError
 
 VERSION = 1  # of everything below that is heard

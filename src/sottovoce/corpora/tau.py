@@ -20,10 +20,10 @@ import numpy as np
 
 from sottovoce.arrays import read_array
 from sottovoce.audio import writer
-from sottovoce.corpora.cache import build_once, cache_folder
 from sottovoce.corpora.csv_file import listed
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Manifest, file_sha256
+from sottovoce.corpora.store import build_once, cache_folder
 from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError, ModelError
 

@@ -23,10 +23,10 @@ import soxr
 from sottovoce.audio import writer
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.corpora import espeak
-from sottovoce.corpora.cache import build_once, cache_folder
 from sottovoce.corpora.csv_file import listed
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Manifest
+from sottovoce.corpora.store import build_once, cache_folder
 from sottovoce.errors import CorpusError, MissingExtraError
 
 VERSION = 1  # of everything below that is heard

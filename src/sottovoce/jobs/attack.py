@@ -24,15 +24,16 @@ from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
 from sottovoce.audit.results import SCHEMA
 from sottovoce.audit.system import System, opened
 from sottovoce.audit.work import attacks_folder
-from sottovoce.corpora.cache import Sounds, cache_folder
+from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.fragments import PREFIX
 from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, file_sha256, split
+from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import corpus
 from sottovoce.models.checkpoint import CARD
 from sottovoce.models.target import Target, load_target
 from sottovoce.progress import Report
-from sottovoce.redaction import line, prose, word
+from sottovoce.redaction import line, word
 from sottovoce.report.exhibits import exhibits
 from sottovoce.report.pages import write_report
 from sottovoce.runtime.export import target_place

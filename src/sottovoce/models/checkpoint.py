@@ -150,7 +150,9 @@ def _is_text_table(found: Any) -> bool:
 
 def _is_corpus(found: Any) -> bool:
     kinds = {"digest": str, "split": str, "split_seed": int}
-    return isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in kinds.items())
+    return found is None or (
+        isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in kinds.items())
+    )
 
 
 def _is_texts(found: Any) -> bool:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sottovoce import private
-from sottovoce.corpora.cache import cache_folder
+from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import SottovoceError
 
 _MOST_BYTES = 1 << 26  # a million receipts; then they are begun anew
