@@ -307,7 +307,7 @@ def shell(line, tmp_path, **environment):
         ("$SOTTOVOCE protect digit - - <&-", 2),
         ("$SOTTOVOCE protect digit - - < sound.wav >&-", 2),
         ("$SOTTOVOCE protect digit - - < sound.wav > /dev/full", 2),
-        ("$SOTTOVOCE protect digit - - < sound.wav > /dev/null", 0),
+        ("$SOTTOVOCE protect digit - - < sound.wav > /dev/null", 2),
         ("head -c 3000000 /dev/zero | $SOTTOVOCE protect digit - - | head -c 9 >/dev/null; exit ${PIPESTATUS[1]}", 2),
         ("$SOTTOVOCE protect digit sound.wav /proc/o.wav", 2),
         ("$SOTTOVOCE protect digit sound.wav sound.wav/o.wav", 2),
