@@ -155,6 +155,7 @@ class WordCore:
 
     def __init__(self, engine: WordEngine) -> None:
         self._engine = engine
+        self._words = engine.table.words  # made now, so that none takes longer at its first use
         self._says = bool(engine.permit)  # in the block that is being filled
         self._codes = Codes(engine.encode, engine.initial_state())
         self._noise = np.random.default_rng(0)
@@ -190,7 +191,7 @@ class WordCore:
     def _said(self, code: int) -> Wave:
         """One block of sound, once its code is known."""
         if code != BLANK and self._says:
-            self._due = np.concatenate([self._due, self._engine.table.words[code]])
+            self._due = np.concatenate([self._due, self._words[code]])
         self._says = bool(self._engine.permit)
         wav = noise(self._noise, BLOCK_SAMPLES)
         said, self._due = self._due[:BLOCK_SAMPLES], self._due[BLOCK_SAMPLES:]
