@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import onnxruntime
@@ -57,8 +57,8 @@ def _start_watcher() -> None:
 
 
 def _watch() -> None:
-    while True:
-        time.sleep(1)
+    tick = Event()  # never set
+    while not tick.wait(1.0):
         for end, options in list(_running.values()):
             if time.monotonic() > end:
                 options.terminate = True
