@@ -17,12 +17,12 @@ from pathlib import Path
 import torch
 
 from sottovoce.attack.families import FAMILIES
-from sottovoce.audit.bouts import Bout
+from sottovoce.audit.budgets import EFFORTS, Effort
 from sottovoce.audit.case import PARTS, Case
-from sottovoce.audit.efforts import EFFORTS, Effort
 from sottovoce.audit.gathering import hear_original
+from sottovoce.audit.plan import Bout
+from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
-from sottovoce.jobs.corpus import opened
 
 SHARES = (0.25, 0.5, 1.0)
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from sottovoce.audio.segment import cut, front_end
+from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
-from sottovoce.jobs.corpus import opened
-from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.jobs.train import Wanted, make_filter, make_target
 from sottovoce.models.target import Target, load_target, vote
 from sottovoce.progress import Progress
 from sottovoce.runtime.filter import Filter

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from sottovoce.audio import io
+from sottovoce.audio.griffin_lim import Continued, Joined, alone, to_sound
 from sottovoce.audio.segment import front_end
-from sottovoce.audio.sound import Continued, Joined, alone, to_sound
 from sottovoce.audio.spectrum import (
     HOP_SAMPLES,
     SEGMENT_FRAMES,

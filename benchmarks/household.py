@@ -22,20 +22,19 @@ from sottovoce.audio import io, writer
 from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
+from sottovoce.corpora.corpus import describe, opened
 from sottovoce.corpora.manifest import split
-from sottovoce.jobs.codewords import of_recordings
-from sottovoce.jobs.corpus import describe, opened
-from sottovoce.jobs.make import loudness
+from sottovoce.jobs.train import loudness
+from sottovoce.methods.codebook import codewords
+from sottovoce.methods.codebook.similarity import of_recordings
+from sottovoce.methods.codebook.training import PRESETS, train_codebook
 from sottovoce.models.codebook import pictures
 from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.target import from_callable
 from sottovoce.progress import Progress
-from sottovoce.runtime.config import CODEBOOK, FilterConfig
-from sottovoce.runtime.engine import State
+from sottovoce.runtime.engine import CODEBOOK, FilterConfig, State
 from sottovoce.runtime.export import save_codebook
 from sottovoce.runtime.filter import Filter
-from sottovoce.training import words
-from sottovoce.training.codebook import PRESETS, train_codebook
 from sottovoce.training.loop import Run
 
 SAMPLES = 5 * SAMPLE_RATE
@@ -115,7 +114,9 @@ def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
     few = replace(settings, drawing=replace(settings.drawing, candidates=64))
     encoder, book, _ = train_codebook(sounds, parts.train, [target], few, sound, run)
     played = from_callable(_as_played(network, sound), TASK, CLASSES)
-    found, sources = words.recordings(sounds, parts.train, [played], words.goals(book.centres), settings.drawing, seed)
+    found, sources = codewords.recordings(
+        sounds, parts.train, [played], codewords.goals(book.centres), settings.drawing, seed
+    )
     drawn, low, high = pictures(found.reshape(*book.words.shape[:2], *found.shape[1:]))
     book = replace(book, words=drawn, low=low, high=high)
     card = {

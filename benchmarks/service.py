@@ -25,7 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S
 from sottovoce.runtime import shipped
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.wire import decode, encode
+from sottovoce.serve.wire import decode, encode
 
 CHUNK = SAMPLE_RATE // 50
 

@@ -27,12 +27,13 @@ import torch
 from torch import nn
 
 from sottovoce.audio import writer
+from sottovoce.audio.griffin_lim import ITERATIONS, Continued
 from sottovoce.audio.segment import cut, front_end
-from sottovoce.audio.sound import ITERATIONS, Continued
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, stft
 from sottovoce.corpora.cache import load
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.experiments.table1 import cost
+from sottovoce.methods.optin.game import PRESETS
 from sottovoce.models.architectures import build
 from sottovoce.runtime import shipped
 from sottovoce.runtime.engine import BATCH, OnnxEngine
@@ -40,7 +41,6 @@ from sottovoce.runtime.export import save_filter, to_onnx
 from sottovoce.runtime.export import whole as one_graph
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.golden import heard
-from sottovoce.training.optin import PRESETS
 
 COMPACT = (PRESETS["compact"].architecture, PRESETS["compact"].obfuscator)
 PAPER = ("cyclegan-vc2", {"bins": BINS, "blocks": 3, "divisor": 8})

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sottovoce.jobs.attack import Ask, run_audit
+from sottovoce.jobs.audit import Ask, run_audit
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import Progress
 

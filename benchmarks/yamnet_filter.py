@@ -20,13 +20,13 @@ from yamnet import CLASSES, TASK, load
 
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audit import metrics
+from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
-from sottovoce.jobs.corpus import opened
-from sottovoce.jobs.make import loudness
+from sottovoce.jobs.train import loudness
+from sottovoce.methods.codebook.training import PRESETS, train_codebook
 from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.target import from_callable, vote
 from sottovoce.progress import Progress
-from sottovoce.training.codebook import PRESETS, train_codebook
 from sottovoce.training.loop import Run
 
 

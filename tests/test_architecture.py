@@ -39,7 +39,7 @@ LAYERS = (
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 ON_A_DEVICE = {"numpy", "onnxruntime", "soundfile", "soxr"}
 # What a sound card and a network need beside that: optional, imported where they are used.
-OPTIONAL = {"sottovoce.runtime.devices": {"sounddevice"}, "sottovoce.runtime.service": {"websockets"}}
+OPTIONAL = {"sottovoce.live.devices": {"sounddevice"}, "sottovoce.serve.websocket": {"websockets"}}
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
@@ -76,7 +76,7 @@ def test_every_part_has_its_place_and_is_found_by_this_test():
     assert {part_of(name) for name in MODULES if name != "sottovoce"} <= set(HEIGHT)
     assert "sottovoce.audio.spectrum" in imports(ROOT / "audio" / "segment.py")
     assert "sottovoce.runtime.files" in imports(ROOT / "demo.py"), "`from sottovoce.runtime import files` counts"
-    assert "sottovoce.jobs.make" in imports(ROOT / "cli" / "making.py"), "imports inside functions count"
+    assert "sottovoce.jobs.train" in imports(ROOT / "cli" / "making.py"), "imports inside functions count"
     assert "torch" in imports(ROOT / "models" / "layers.py")
 
 

@@ -20,20 +20,22 @@ import soundfile
 from safetensors import SafetensorError
 
 from sottovoce import cli
-from sottovoce.audit import bouts, efforts
-from sottovoce.audit.efforts import Effort
+from sottovoce.audit import budgets, plan
+from sottovoce.audit.budgets import Effort
 from sottovoce.audit.results import Results
 from sottovoce.cli import shared
 from sottovoce.corpora.catalogue import KNOWN
+from sottovoce.methods.codebook import training as codebook
+from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.distillation import StudentSettings
+from sottovoce.methods.codebook.training import CodebookSettings
+from sottovoce.methods.optin import game as optin
+from sottovoce.methods.optin.game import OptinSettings
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.runtime.filter import Filter
-from sottovoce.training import codebook, loop, optin
+from sottovoce.training import loop
 from sottovoce.training import target as target_training
-from sottovoce.training.codebook import CodebookSettings
-from sottovoce.training.distillation import StudentSettings
-from sottovoce.training.optin import OptinSettings
 from sottovoce.training.target import TargetSettings
-from sottovoce.training.words import WordSettings
 
 TINY_TARGET = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=3, batch=4)
 TINY_CODEBOOK = CodebookSettings(
@@ -78,7 +80,7 @@ def small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(target_training, "PRESETS", {"compact": TINY_TARGET, "quick": TINY_TARGET})
     patch.setattr(optin, "PRESETS", {"compact": TINY_FILTER, "quick": replace(TINY_FILTER, steps=4)})
     patch.setattr(codebook, "PRESETS", {"compact": TINY_CODEBOOK, "quick": TINY_CODEBOOK})
-    patch.setattr(efforts, "EFFORTS", {"quick": TINY_AUDIT, "standard": TINY_AUDIT})
+    patch.setattr(budgets, "EFFORTS", {"quick": TINY_AUDIT, "standard": TINY_AUDIT})
 
 
 @pytest.fixture
@@ -98,15 +100,15 @@ class Made(NamedTuple):
 @pytest.fixture(scope="module")
 def made(shaped_once, tmp_path_factory) -> Iterator[Made]:
     """A target and a filter, trained for three steps; tests that change them take a copy."""
-    from sottovoce.jobs import make
+    from sottovoce.jobs import train
 
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
-        make.make_target(shaped_once.spec, "word", folder / "target", "quick", "utterance", 0, "test", _silent)
+        train.make_target(shaped_once.spec, "word", folder / "target", "quick", "utterance", 0, "test", _silent)
         places = (folder / "target",), folder / "filter"
-        make.make_filter(make.Wanted(shaped_once.spec, ("word",), *places, "optin", "quick"), _silent)
+        train.make_filter(train.Wanted(shaped_once.spec, ("word",), *places, "optin", "quick"), _silent)
         yield Made(folder / "target", folder / "filter")
 
 
@@ -345,7 +347,7 @@ def test_from_a_filter_to_a_report(sottovoce, shaped, made, quick, tmp_path):
 
 
 def test_an_audit_that_is_invalid_is_a_bad_finding(sottovoce, shaped, made, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(bouts, "plant", lambda heard, labels, classes, level_db: heard)
+    monkeypatch.setattr(plan, "plant", lambda heard, labels, classes, level_db: heard)
     said = sottovoce(*audit_of(made, shaped, tmp_path / "a"))
     assert said.status == 1
     assert "INVALID" in said.out and "planted leak" in said.out
@@ -354,7 +356,7 @@ def test_an_audit_that_is_invalid_is_a_bad_finding(sottovoce, shaped, made, quic
 def test_a_filter_is_attacked_in_every_way(sottovoce, shaped, made, quick, tmp_path, monkeypatch):
     """As features, as sound, restored, and inverted by its weights."""
     thorough = replace(TINY_AUDIT, on_sound=("linear",), inversion_steps=2)
-    monkeypatch.setitem(efforts.EFFORTS, "standard", thorough)
+    monkeypatch.setitem(budgets.EFFORTS, "standard", thorough)
     said = sottovoce(*audit_of(made, shaped, tmp_path / "a"), "--json")
     assert said.status == 0, said.err
     found = {(row["knowledge"], row["hears"]) for row in said.json["private"]["gender"]["attackers"]}
@@ -682,13 +684,13 @@ def test_what_a_folder_says_of_itself_is_true(made):
 @pytest.fixture(scope="module")
 def drawn(shaped_once, made, tmp_path_factory) -> Path:
     """A codebook filter for the target of `made`."""
-    from sottovoce.jobs import make
+    from sottovoce.jobs import train
 
     folder = tmp_path_factory.mktemp("drawn") / "filter"
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
-        make.make_filter(make.Wanted(shaped_once.spec, ("word",), (made.target,), folder), _silent)
+        train.make_filter(train.Wanted(shaped_once.spec, ("word",), (made.target,), folder), _silent)
     return folder
 
 

@@ -6,16 +6,16 @@ import os
 import pytest
 
 from sottovoce import demo
-from sottovoce.audit import efforts
-from sottovoce.audit.efforts import Effort
+from sottovoce.audit import budgets
+from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError
+from sottovoce.methods.codebook import training as codebook
+from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.models.checkpoint import read_folder
-from sottovoce.training import codebook
 from sottovoce.training import target as target_training
-from sottovoce.training.codebook import CodebookSettings
 from sottovoce.training.target import TargetSettings
-from sottovoce.training.words import WordSettings
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def small(shaped, monkeypatch, tmp_path_factory) -> None:
     monkeypatch.setattr(target_training, "PRESETS", {"quick": target})
     monkeypatch.setattr(codebook, "PRESETS", {"quick": filter_})
     effort = Effort(("linear",), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
-    monkeypatch.setattr(efforts, "EFFORTS", {"quick": effort})
+    monkeypatch.setattr(budgets, "EFFORTS", {"quick": effort})
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
 

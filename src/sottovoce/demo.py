@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError
-from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.corpus import opened
-from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.jobs.audit import Ask, run_audit
+from sottovoce.jobs.train import Wanted, make_filter, make_target
 from sottovoce.machine import usable_cores
 from sottovoce.progress import Report
 from sottovoce.report.table import table as audit_table

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from sottovoce.attack import encoder
+from sottovoce.attack import speaker_encoder
 from sottovoce.attack.attacker import Heard
-from sottovoce.attack.through_encoder import OnEmbedding, embeddings
-from sottovoce.audio import voice
+from sottovoce.attack.speaker_encoder import OnEmbedding, embeddings
+from sottovoce.audio import mel
 from sottovoce.audio.mel import to_hertz, to_mel
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.errors import ConfigError, MissingExtraError
-from sottovoce.models import speaker_encoder
+from sottovoce.models.speaker_encoder import available
 
-installed = pytest.mark.skipif(not speaker_encoder.available(), reason="the pretrained encoder is not installed")
+installed = pytest.mark.skipif(not available(), reason="the pretrained encoder is not installed")
 
 
 def tone(frequency_hz: float, seconds: float = 1.0, amplitude: float = 0.2) -> np.ndarray:
@@ -35,13 +35,13 @@ def buzz(frequency_hz: float, seed: int, seconds: float = 1.6) -> np.ndarray:
 def test_a_tone_is_loudest_in_its_band():
     middles = to_hertz(np.arange(1, 41) * to_mel(8000.0) / 41)
     for band in (5, 20, 38):
-        spectrum = voice.mels(tone(middles[band]))
+        spectrum = mel.mels(tone(middles[band]))
         assert spectrum.shape == (101, 40) and spectrum.dtype == np.float32
         assert (spectrum[5:-5].argmax(axis=1) == band).all()
 
 
 def test_faint_sound_is_made_louder_and_loud_sound_left_alone():
-    loud, faint, fainter = (voice.mels(tone(500.0, amplitude=a)) for a in (0.2, 0.02, 0.002))
+    loud, faint, fainter = (mel.mels(tone(500.0, amplitude=a)) for a in (0.2, 0.02, 0.002))
     np.testing.assert_allclose(faint, fainter, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(loud.sum(), faint.sum() * 0.02 / 1e-3, rtol=1e-2)  # powers: 0.2^2 / 2, and -30 dB
 
@@ -49,19 +49,19 @@ def test_faint_sound_is_made_louder_and_loud_sound_left_alone():
 @pytest.mark.parametrize(("seconds", "count"), [(0.001, 1), (1.59, 1), (1.6, 2), (2.39, 2), (2.4, 3), (5.0, 6)])
 def test_pieces_cover_the_whole_sound_and_overlap_by_half(seconds, count):
     wav = np.random.default_rng(0).standard_normal(round(seconds * SAMPLE_RATE)).astype(np.float32)
-    pieces, owner = encoder.partials([wav])
+    pieces, owner = speaker_encoder.partials([wav])
     assert pieces.shape == (count, 40, 160)
     assert owner.tolist() == [0] * count
-    mel = voice.mels(wav)
+    spectrum = mel.mels(wav)
     joined = np.concatenate([*(piece.T[:80] for piece in pieces), pieces[-1].T[80:]])
-    np.testing.assert_array_equal(joined[: len(mel)], mel)
-    assert not joined[len(mel) :].any()
+    np.testing.assert_array_equal(joined[: len(spectrum)], spectrum)
+    assert not joined[len(spectrum) :].any()
 
 
 @installed
 def test_one_voice_is_more_like_itself_than_like_another():
     waves = [buzz(hz, seed) for hz in (100.0, 230.0) for seed in (0, 1)]
-    found = encoder.embed(*encoder.voices(waves))
+    found = speaker_encoder.embed(*speaker_encoder.voices(waves))
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
     alike = found @ found.T
     assert min(alike[0, 1], alike[2, 3]) > alike[:2, 2:].max() + 0.1
@@ -71,7 +71,7 @@ def test_one_voice_is_more_like_itself_than_like_another():
 def test_embeddings_that_were_kept_are_as_good_as_the_sound():
     waves = [buzz(hz, seed=0, seconds=hz / 100.0) for hz in (100.0, 230.0, 330.0)]
     heard = Heard(np.zeros((3, 1, 1), np.float32), np.arange(3), np.ones((3, 1), np.float32), waves=waves)
-    kept = replace(heard, waves=None, voices=encoder.voices(waves))
+    kept = replace(heard, waves=None, voices=speaker_encoder.voices(waves))
     np.testing.assert_array_equal(embeddings(heard), embeddings(kept))
     np.testing.assert_allclose(embeddings(kept.pick(np.array([2]))), embeddings(heard)[2:], atol=1e-6)
 
@@ -86,7 +86,7 @@ def test_the_number_of_threads_is_what_it_was():
 
 def test_without_the_weights_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(speaker_encoder, "_place", lambda: None)
-    assert not speaker_encoder.available()
+    assert not available()
     with pytest.raises(MissingExtraError, match="Resemblyzer"):
         speaker_encoder.pretrained()
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from sottovoce.attack.inversion import invert
+from sottovoce.attack.reconstruction import invert
 from sottovoce.audio.segment import standardise
 
 SEGMENTS, BINS, FRAMES = 5, 40, 24

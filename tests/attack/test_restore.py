@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sottovoce.attack.restore import Restorer
+from sottovoce.attack.reconstruction import Restorer
 
 PAIRS, BINS, FRAMES = 60, 33, 24
 

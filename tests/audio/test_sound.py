@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sottovoce.audio.sound import ITERATIONS, MARGIN_SAMPLES, OVERLAP_FRAMES, Continued, Joined, alone, to_sound
+from sottovoce.audio.griffin_lim import ITERATIONS, MARGIN_SAMPLES, OVERLAP_FRAMES, Continued, Joined, alone, to_sound
 from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SAMPLE_RATE, stft
 
 

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from sottovoce.audio.segment import front_end
-from sottovoce.audit import efforts, summary
+from sottovoce.audit import budgets, summary
+from sottovoce.audit.budgets import Effort
 from sottovoce.audit.case import Case
-from sottovoce.audit.efforts import Effort
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.system import System
 from sottovoce.corpora import cache
@@ -63,7 +63,7 @@ def audited(case, tmp_path_factory) -> Callable[..., dict[str, Any]]:
     ) -> dict[str, Any]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SOTTOVOCE_CACHE", str(cache or tmp_path_factory.mktemp("cache")))
-            patch.setitem(efforts.EFFORTS, "little", effort)
+            patch.setitem(budgets.EFFORTS, "little", effort)
             system = System({"digest": listen.__name__, "permit": []}, None if sound else listen, sound)
             place = tmp_path_factory.mktemp("heard")
             found, _ = audit(case, system, attributes, "little", seed, place, 1, report)

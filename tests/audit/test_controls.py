@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from sottovoce.attack.attacker import Heard
+from sottovoce.attack.classical import LinearOnStatistics
 from sottovoce.attack.families import FAMILIES, Family
-from sottovoce.attack.statistics import LinearOnStatistics
 from sottovoce.audio.segment import full_band
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_SAMPLES, log_spectrum, magnitude
-from sottovoce.audit import bouts, controls, evidence, gathering, tone
-from sottovoce.audit.hearing import hear_features
+from sottovoce.audit import controls, evidence, gathering, plan
+from sottovoce.audit.controls import plant
+from sottovoce.audit.observations import hear_features
 from sottovoce.audit.plan import Hearings
-from sottovoce.audit.tone import plant
 from sottovoce.audit.work import done
 
 NAMES = ["planted leak", "shuffled labels", "identity filter"]
@@ -75,7 +75,7 @@ def test_a_leak_can_be_planted_among_any_number_of_classes(case, tmp_path):
 
 
 def test_an_attacker_who_overlooks_the_planted_leak_fails(checked, monkeypatch):
-    monkeypatch.setattr(bouts, "plant", lambda heard, labels, classes, level_db: heard)
+    monkeypatch.setattr(plan, "plant", lambda heard, labels, classes, level_db: heard)
     judged, faintest = checked(levels_db=(-10.0,))
     assert failing(judged) == ["planted leak"]
     assert faintest is None
@@ -118,7 +118,7 @@ def test_a_control_whose_attacker_breaks_down_fails(checked, monkeypatch):
 
 
 def test_a_failed_control_makes_the_audit_invalid(audited, monkeypatch):
-    monkeypatch.setattr(bouts, "plant", lambda heard, labels, classes, level_db: heard)
+    monkeypatch.setattr(plan, "plant", lambda heard, labels, classes, level_db: heard)
     found = audited(attributes=["gender"])
     assert failing(found["controls"]) == ["planted leak"]
     assert found["valid"] is False
@@ -146,12 +146,12 @@ def test_a_tone_counts_only_if_all_louder_ones_were_found():
 
 def test_a_planted_tone_has_the_level_that_it_says():
     """Against the reference: a sine added to noise before the spectrum is taken."""
-    level_db, bins = -10.0, np.linspace(tone._LOWEST_BIN, BINS - 2, 3).astype(int)
+    level_db, bins = -10.0, np.linspace(controls._LOWEST_BIN, BINS - 2, 3).astype(int)
     wav = np.random.default_rng(0).standard_normal(SEGMENT_SAMPLES)
     sine = np.sin(2 * np.pi * 50 * bins[1] * np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE)
     louder = wav + np.sqrt(2.0) * 10 ** (level_db / 20) * sine
     before, expected = (log_spectrum(sound.astype(np.float32)) for sound in (wav, louder))
-    heard = Heard((before[None] - tone._MEAN) / tone._DEVIATION, np.array([0]), np.ones((1, 1), np.float32))
+    heard = Heard((before[None] - controls._MEAN) / controls._DEVIATION, np.array([0]), np.ones((1, 1), np.float32))
     planted = plant(heard, np.array([1]), 3, level_db).spectra[0]
     slope, offset = np.polyfit(planted[20:60].ravel(), before[20:60].ravel(), 1)  # nothing was planted there
     np.testing.assert_allclose(slope * planted[110:150] + offset, before[110:150], atol=1e-3)

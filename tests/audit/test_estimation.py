@@ -14,7 +14,7 @@ from sottovoce.audio.segment import front_end
 from sottovoce.audit import estimation
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.estimation import PITCH, SEMITONES, Estimation, by_answer
-from sottovoce.audit.hearing import hear_features
+from sottovoce.audit.observations import hear_features
 from sottovoce.audit.plan import Hearings
 from sottovoce.audit.work import done
 from sottovoce.models.target import from_callable

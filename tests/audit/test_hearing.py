@@ -12,7 +12,7 @@ from sottovoce.audio.level import rms
 from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.audit.case import PARTS, Case
-from sottovoce.audit.hearing import Hearing, hear_changed, hear_features, hear_sound
+from sottovoce.audit.observations import Hearing, hear_changed, hear_features, hear_sound
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import ModelError
 from sottovoce.models.target import from_callable, vote

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sottovoce.audit.information import bits, fano
+from sottovoce.audit.metrics import bits, fano
 from sottovoce.errors import ConfigError
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray]  # scores, labels, clusters

@@ -10,10 +10,10 @@ import pytest
 
 from sottovoce.attack.attacker import Heard
 from sottovoce.audio.segment import front_end
-from sottovoce.audit import linkage, linking, verification
+from sottovoce.audit import linkage, verification
 from sottovoce.audit.case import PARTS
-from sottovoce.audit.hearing import hear_features, hear_sound
-from sottovoce.audit.linking import Linking, possible, speakers_of
+from sottovoce.audit.linkage import Linking, possible, speakers_of
+from sottovoce.audit.observations import hear_features, hear_sound
 from sottovoce.audit.plan import Hearings
 from sottovoce.audit.work import Found, done
 
@@ -131,7 +131,7 @@ class Noted:
 
 def test_no_pair_is_of_people_who_were_learnt_from(crowd, heard, monkeypatch):
     Noted.fits = []
-    monkeypatch.setitem(linking.BACK_ENDS, "cosine", Noted)
+    monkeypatch.setitem(linkage.BACK_ENDS, "cosine", Noted)
     hearing = heard().original
     found = Linking("statistics", "cosine", speakers_of(crowd), hearing, hearing, 0).run().arrays
     np.testing.assert_array_equal(found["same"], found["first"] == found["second"])
@@ -146,7 +146,7 @@ def test_no_pair_is_of_people_who_were_learnt_from(crowd, heard, monkeypatch):
 
 def test_recordings_of_nobody_are_neither_compared_nor_learnt_from(crowd, heard, monkeypatch):
     Noted.fits = []
-    monkeypatch.setitem(linking.BACK_ENDS, "cosine", Noted)
+    monkeypatch.setitem(linkage.BACK_ENDS, "cosine", Noted)
     names, hearing = speakers_of(crowd), heard().original
     names[names == "s3"] = ""
     found = Linking("statistics", "cosine", names, hearing, hearing, 0).run().arrays
@@ -160,7 +160,7 @@ class Broken(Noted):
 
 
 def test_a_linker_that_breaks_down_is_named_and_the_others_go_on(linked, monkeypatch):
-    monkeypatch.setitem(linking.BACK_ENDS, "cosine", Broken)
+    monkeypatch.setitem(linkage.BACK_ENDS, "cosine", Broken)
     entry = linked()
     assert [row["attacker"] for row in entry["linkers"]] == ["statistics, discriminant"]
     assert [failure["attacker"] for failure in entry["failed"]] == 2 * ["linkage: statistics, cosine"]
@@ -168,8 +168,8 @@ def test_a_linker_that_breaks_down_is_named_and_the_others_go_on(linked, monkeyp
 
 
 def test_where_all_break_down_there_is_no_entry(linked, monkeypatch):
-    for back in linking.BACK_ENDS:
-        monkeypatch.setitem(linking.BACK_ENDS, back, Broken)
+    for back in linkage.BACK_ENDS:
+        monkeypatch.setitem(linkage.BACK_ENDS, back, Broken)
     assert linked() is None
 
 
@@ -204,7 +204,7 @@ def test_pieces_are_the_same_in_shorter_utterances(counts, voices):
     size, owner = 4 if voices else 3, np.repeat(np.arange(len(counts)), counts)
     each = np.arange(len(owner), dtype=np.float32).reshape(-1, 1, 1)
     outline = np.arange(len(counts), dtype=np.float32)[:, None]
-    pieces, of = linking._pieces(Heard(each, owner, outline, voices=(each[:, :, 0], owner)), voices)
+    pieces, of = linkage._pieces(Heard(each, owner, outline, voices=(each[:, :, 0], owner)), voices)
     found, whose = (pieces.voices[0], pieces.voices[1]) if voices else (pieces.spectra, pieces.owner)
     assert found.ravel().tolist() == each.ravel().tolist()
     np.testing.assert_array_equal(of[whose], owner)

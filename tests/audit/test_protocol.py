@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from sottovoce.attack.attacker import Heard
+from sottovoce.attack.classical import LinearOnStatistics
 from sottovoce.attack.families import FAMILIES, Family
-from sottovoce.attack.statistics import LinearOnStatistics
 from sottovoce.audio.segment import front_end
+from sottovoce.audit.budgets import effort
 from sottovoce.audit.case import Case
-from sottovoce.audit.efforts import effort
 from sottovoce.audit.metrics import Interval
 from sottovoce.audit.summary import TOLERANCE, verdict
 from sottovoce.corpora.manifest import split

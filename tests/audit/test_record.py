@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sottovoce.audit import efforts, record, results
-from sottovoce.audit.efforts import Effort
+from sottovoce.audit import budgets, record, results
+from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError
-from sottovoce.jobs.attack import Ask, run_audit
+from sottovoce.jobs.audit import Ask, run_audit
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "results.schema.json"
 EFFORT = Effort(
@@ -44,7 +44,7 @@ def written(crowd, tmp_path_factory) -> Iterator[Path]:
         shutil.copy(clip.path, place / "protected")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOTTOVOCE_CACHE", str(place / "cache"))
-        patch.setitem(efforts.EFFORTS, "little", EFFORT)
+        patch.setitem(budgets.EFFORTS, "little", EFFORT)
         run_audit(Ask(str(place / "protected"), crowd.manifest.spec, place / "out", "little"), silent)
         yield place / "out"
 

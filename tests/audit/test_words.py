@@ -2,7 +2,7 @@
 
 import pytest
 
-from sottovoce.audit.words import added_error_rate, entropy_bits, word_error_rate, word_errors
+from sottovoce.audit.metrics import added_error_rate, entropy_bits, word_error_rate, word_errors
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from sottovoce.audio.segment import front_end
-from sottovoce.audit.bouts import Bout
-from sottovoce.audit.hearing import Hearing, hear_features, identity
+from sottovoce.audit.observations import Hearing, hear_features, identity
+from sottovoce.audit.plan import Bout
 from sottovoce.audit.work import Found, done
 from sottovoce.errors import CorpusError, ModelError
 

@@ -14,9 +14,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sottovoce.attack.attacker import Attacker, Heard, accuracy
+from sottovoce.attack.classical import LEAST, best, settled
 from sottovoce.attack.families import FAMILIES
 from sottovoce.attack.network import NetworkAttacker
-from sottovoce.attack.statistics import LEAST, best, settled
 from sottovoce.attack.through_target import FromAnswer, ThroughTarget, said
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE

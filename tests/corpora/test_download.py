@@ -20,8 +20,8 @@ import soundfile
 
 from sottovoce.corpora import download, transfer
 from sottovoce.corpora.catalogue import KNOWN, open_corpus
+from sottovoce.corpora.download import RELEASES, Archive, File, Release
 from sottovoce.corpora.librispeech import PAPER
-from sottovoce.corpora.releases import RELEASES, Archive, File, Release
 from sottovoce.errors import CorpusError
 
 RAVDESS = "Audio_Speech_Actors_01-24.zip"

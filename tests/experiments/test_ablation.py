@@ -8,10 +8,10 @@ import pytest
 
 from sottovoce.experiments import ablation
 from sottovoce.experiments.ablation import Variant
-from sottovoce.jobs.make import make_target
-from sottovoce.training import optin
+from sottovoce.jobs.train import make_target
+from sottovoce.methods.optin import game as optin
+from sottovoce.methods.optin.game import OptinSettings
 from sottovoce.training import target as target_training
-from sottovoce.training.optin import OptinSettings
 from sottovoce.training.target import TargetSettings
 
 GAME = OptinSettings("compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, 3, 4, "adam")
@@ -26,7 +26,7 @@ def little(shaped, monkeypatch: pytest.MonkeyPatch) -> None:
         return shaped.manifest, shaped.sounds
 
     monkeypatch.setattr(ablation, "opened", opened)
-    monkeypatch.setattr("sottovoce.jobs.make.opened", opened)
+    monkeypatch.setattr("sottovoce.jobs.train.opened", opened)
     monkeypatch.setattr(ablation, "PRESETS", {"compact": GAME})
     monkeypatch.setattr(target_training, "PRESETS", {"compact": WORDS})
     monkeypatch.setattr(ablation, "ATTACKERS", ("linear",))

@@ -8,8 +8,8 @@ import pytest
 
 from sottovoce.corpora.manifest import Clip
 from sottovoce.experiments import adr_games
-from sottovoce.training import adr
-from sottovoce.training.xvector import XVectorSettings
+from sottovoce.methods.adr import game as adr
+from sottovoce.methods.adr.xvector import XVectorSettings
 
 
 @pytest.fixture

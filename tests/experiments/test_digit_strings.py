@@ -9,7 +9,7 @@ import soundfile
 
 from sottovoce.corpora import strings
 from sottovoce.experiments import digit_strings
-from sottovoce.jobs import digits
+from sottovoce.methods.digits import method as digits
 
 SPEAKER = {
     "chance": 0.5,

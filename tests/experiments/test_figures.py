@@ -9,19 +9,21 @@ import numpy as np
 import pytest
 import soundfile
 
-from sottovoce.audit import efforts
-from sottovoce.audit.efforts import Effort
+from sottovoce.audit import budgets
+from sottovoce.audit.budgets import Effort
 from sottovoce.errors import ConfigError
 from sottovoce.experiments import figure3, figure4, figure_drawing, figure_runs, paper_run, targets
 from sottovoce.experiments.catalogue import run_experiment
 from sottovoce.experiments.figure_runs import Plan, Setting
-from sottovoce.training import adr, codebook, optin
+from sottovoce.methods.adr import game as adr
+from sottovoce.methods.adr.xvector import XVectorSettings
+from sottovoce.methods.codebook import training as codebook
+from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.training import CodebookSettings
+from sottovoce.methods.optin import game as optin
+from sottovoce.methods.optin.game import OptinSettings
 from sottovoce.training import target as target_training
-from sottovoce.training.codebook import CodebookSettings
-from sottovoce.training.optin import OptinSettings
 from sottovoce.training.target import TargetSettings
-from sottovoce.training.words import WordSettings
-from sottovoce.training.xvector import XVectorSettings
 
 RATE = 16000
 GAME = OptinSettings("compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, 2, 4, "adam")
@@ -37,7 +39,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(optin, "PRESETS", {"compact": GAME})
     monkeypatch.setattr(codebook, "PRESETS", {"compact": CodebookSettings(drawing=WordSettings(steps=2))})
     monkeypatch.setattr(target_training, "PRESETS", {"compact": WORDS})
-    monkeypatch.setattr(efforts, "EFFORTS", {"quick": LITTLE})
+    monkeypatch.setattr(budgets, "EFFORTS", {"quick": LITTLE})
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(figure_runs, "SEEDS", (0,))
     for module in (figure3, figure4):
@@ -91,7 +93,7 @@ def test_the_sizes_of_the_paper_are_a_preset_beside(corpora: Path, tmp_path: Pat
     monkeypatch.setattr(adr, "PRESETS", {"paper": adr.PRESETS["compact"]})
     monkeypatch.setattr(optin, "PRESETS", {"paper": GAME})
     monkeypatch.setattr(target_training, "PRESETS", {"paper": WORDS})
-    monkeypatch.setattr(efforts, "EFFORTS", {"standard": LITTLE})
+    monkeypatch.setattr(budgets, "EFFORTS", {"standard": LITTLE})
     run_experiment("figure3a", corpora, tmp_path / "out", 1, "paper")
     found = json.loads((tmp_path / "out" / "figure3a-paper.json").read_text())
     assert [(each["preset"], each["attackers"]) for each in found["runs"]] == [
@@ -145,7 +147,7 @@ def test_the_first_steps_go_on_where_they_were(shaped, monkeypatch: pytest.Monke
         return shaped.manifest, shaped.sounds
 
     monkeypatch.setattr(paper_run, "opened", opened)
-    monkeypatch.setattr("sottovoce.jobs.make.opened", opened)
+    monkeypatch.setattr("sottovoce.jobs.train.opened", opened)
     monkeypatch.setattr(paper_run, "PRESETS", {"paper": replace(GAME, optimiser="sgd", steps=7200)})
     monkeypatch.setattr(targets, "make_target", lambda spec, task, *rest: _target(shaped.spec, *rest))
     paper_run.run(tmp_path, tmp_path, 1, steps=2)
@@ -161,6 +163,6 @@ def test_the_first_steps_go_on_where_they_were(shaped, monkeypatch: pytest.Monke
 
 
 def _target(spec: str, *rest) -> None:
-    from sottovoce.jobs.make import make_target
+    from sottovoce.jobs.train import make_target
 
     make_target(spec, "word", *rest)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from sottovoce.errors import ConfigError
-from sottovoce.runtime.events import ANSWERS, Event, read_event
-from sottovoce.runtime.service import Limits, Service
-from sottovoce.runtime.wire import BYTES, decode, encode
-from sottovoce.runtime.wyoming import Station
+from sottovoce.serve.events import ANSWERS, Event, read_event
+from sottovoce.serve.websocket import Limits, Service
+from sottovoce.serve.wire import BYTES, decode, encode
+from sottovoce.serve.wyoming import Station
 
 VALUE = 0.25
 TEXT, SOUND = 0, 1

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from sottovoce.audio import voice
-from sottovoce.audit import efforts
-from sottovoce.audit.efforts import Effort
+from sottovoce.audio import mel
+from sottovoce.audit import budgets
+from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import MissingExtraError, SottovoceError
-from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.jobs.audit import Ask, run_audit
+from sottovoce.jobs.train import Wanted, make_filter, make_target
+from sottovoce.methods.adr import game as adr
+from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.models import speaker_encoder
 from sottovoce.runtime import latent
 from sottovoce.runtime.filter import Filter
-from sottovoce.training import adr
 from sottovoce.training import target as target_training
 from sottovoce.training.target import TargetSettings
-from sottovoce.training.xvector import XVectorSettings
 
 RATE = 16000
 TINY = {
@@ -44,7 +44,7 @@ def silent(done: int, total: int, note: str) -> None:
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     presets = {name: replace(settings, **TINY) for name, settings in adr.PRESETS.items()}
     monkeypatch.setattr(adr, "PRESETS", MappingProxyType(presets))
-    monkeypatch.setattr(efforts, "EFFORTS", {"quick": LITTLE})
+    monkeypatch.setattr(budgets, "EFFORTS", {"quick": LITTLE})
     words = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, 3, 4)
     monkeypatch.setattr(target_training, "PRESETS", {"compact": words})
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
@@ -56,11 +56,11 @@ def corpus(folder: Path, gender: bool = True) -> str:
     rows = [("path", "speaker", "mood", *(["gender"] if gender else []))]
     time = np.arange(RATE) / RATE
     for number in range(48):
-        voice, mood = number % 4, number // 4 % 2
-        wav = 0.1 * np.sin(2 * np.pi * (300 + 700 * voice) * time + rng.uniform(0, 6))
+        mel, mood = number % 4, number // 4 % 2
+        wav = 0.1 * np.sin(2 * np.pi * (300 + 700 * mel) * time + rng.uniform(0, 6))
         soundfile.write(folder / f"{number}.flac", wav + 0.02 * mood * rng.standard_normal(RATE), RATE)
-        said = ["female" if voice < 2 else "male"] if gender else []
-        rows.append((f"{number}.flac", f"voice-{voice}", ("calm", "loud")[mood], *said))
+        said = ["female" if mel < 2 else "male"] if gender else []
+        rows.append((f"{number}.flac", f"voice-{mel}", ("calm", "loud")[mood], *said))
     with (folder / "clips.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return f"csv:{folder / 'clips.csv'}"
@@ -98,7 +98,7 @@ def test_a_pretrained_encoder_hears_as_it_was_trained_to(tmp_path: Path) -> None
     made(corpus(tmp_path), tmp_path, "speaker", preset="pretrained")
     segments = 0.1 * np.random.default_rng(1).standard_normal((2, 20480)).astype(np.float32)
     mels = Filter.load(tmp_path / "filter").engine.front_end(segments)
-    np.testing.assert_array_equal(mels[1], voice.mels(segments[1]).T)
+    np.testing.assert_array_equal(mels[1], mel.mels(segments[1]).T)
 
 
 def test_without_the_pretrained_encoder_it_says_what_to_install(tmp_path: Path, monkeypatch) -> None:

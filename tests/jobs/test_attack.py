@@ -18,23 +18,24 @@ import torch
 from onnx import TensorProto, helper
 
 from sottovoce.attack.families import FAMILIES, Family
-from sottovoce.audit import efforts
-from sottovoce.audit.efforts import Effort
+from sottovoce.audit import budgets
+from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import SottovoceError
-from sottovoce.jobs import attack
-from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.jobs import audit
+from sottovoce.jobs.audit import Ask, run_audit
+from sottovoce.jobs.train import Wanted, make_filter, make_target
+from sottovoce.methods.codebook import training as codebook
+from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.training import CodebookSettings
+from sottovoce.methods.optin import game as optin
+from sottovoce.methods.optin.game import OptinSettings
 from sottovoce.models.architectures import build
 from sottovoce.models.target import load_target, save_target
 from sottovoce.runtime.export import save_filter
-from sottovoce.training import codebook, optin
 from sottovoce.training import target as target_training
-from sottovoce.training.codebook import CodebookSettings
-from sottovoce.training.optin import OptinSettings
 from sottovoce.training.target import TargetSettings
-from sottovoce.training.words import WordSettings
 
 RATE = 16_000
 LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
@@ -48,7 +49,7 @@ def silent(done: int, total: int, note: str) -> None:
 @pytest.fixture(autouse=True)
 def little(shaped, monkeypatch, tmp_path_factory) -> None:
     """Little work, none of which was done before."""
-    monkeypatch.setattr(efforts, "EFFORTS", {"quick": LITTLE, "full": FULL})
+    monkeypatch.setattr(budgets, "EFFORTS", {"quick": LITTLE, "full": FULL})
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -203,7 +204,7 @@ def test_a_filter_keeps_its_own_split_whoever_judges(shaped, tmp_path, monkeypat
         met.append(case)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(attack, "audit", audit)
+    monkeypatch.setattr(audit, "audit", audit)
     with pytest.raises(KeyboardInterrupt):
         run_audit(Ask(str(tmp_path / "f"), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), silent)
     assert met[0].split.seed == 7
@@ -461,7 +462,7 @@ def test_what_is_heard_meanwhile_is_for_the_owner_alone(shaped, tmp_path, monkey
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(attack.summary, "numbers", stop)
+    monkeypatch.setattr(audit.summary, "numbers", stop)
     copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
     ask = Ask(str(copies), shaped.spec, tmp_path / "out", attributes=("gender",))
     with pytest.raises(KeyboardInterrupt):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sottovoce.errors import ModelError
-from sottovoce.jobs import digits
+from sottovoce.methods.digits import method as digits
 from sottovoce.models.digit_codes import BLANK
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.word_table import WordTable

@@ -6,13 +6,13 @@ import torch
 
 from sottovoce.errors import ConfigError, ModelError, ParityError
 from sottovoce.jobs import export as job
+from sottovoce.methods.codebook.training import Encoder
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import read_folder
 from sottovoce.models.codebook import Codebook
 from sottovoce.runtime import golden
 from sottovoce.runtime.export import save_codebook
 from sottovoce.runtime.filter import Filter
-from sottovoce.training.codebook import Encoder
 
 
 def silent(done: int, total: int, note: str) -> None:

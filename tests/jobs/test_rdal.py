@@ -12,17 +12,17 @@ import pytest
 import soundfile
 
 from sottovoce.audio.segment import FRONT_END
-from sottovoce.audit import efforts
-from sottovoce.audit.efforts import Effort
+from sottovoce.audit import budgets
+from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError, ModelError, SottovoceError
-from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.jobs.audit import Ask, run_audit
+from sottovoce.jobs.train import Wanted, make_filter, make_target
+from sottovoce.methods.rdal import game as rdal
+from sottovoce.methods.rdal.mask import MaskSettings
 from sottovoce.runtime.engine import Rate
 from sottovoce.runtime.filter import Filter
-from sottovoce.training import rdal
 from sottovoce.training import target as target_training
-from sottovoce.training.event_mask import MaskSettings
 from sottovoce.training.target import TargetSettings
 
 RATE, EVENTS = 16000, ("bell", "drum")
@@ -38,7 +38,7 @@ def silent(done: int, total: int, note: str) -> None:
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     presets = {name: replace(settings, **TINY) for name, settings in rdal.PRESETS.items()}
     monkeypatch.setattr(rdal, "PRESETS", MappingProxyType(presets))
-    monkeypatch.setattr(efforts, "EFFORTS", {"quick": LITTLE})
+    monkeypatch.setattr(budgets, "EFFORTS", {"quick": LITTLE})
     monkeypatch.setattr(
         target_training,
         "PRESETS",
@@ -127,7 +127,7 @@ def test_clips_that_are_no_twins_are_paired_as_they_come(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(("name", "value"), [("latent", 0), ("latent", "64"), ("sample_rate", 10**9), ("codes", None)])
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, name: str, value: object) -> None:
-    from sottovoce.runtime.config import FilterConfig
+    from sottovoce.runtime.engine import FilterConfig
     from sottovoce.runtime.latent import heard
 
     settings = {"latent": 64, "classes": 2, "codes": 0, "sample_rate": 16000, name: value}

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sottovoce.models.deepspeech2_ctc import DeepSpeech2Ctc
+from sottovoce.models.deepspeech2 import DeepSpeech2Ctc
 from sottovoce.models.digit_codes import BLANK, CODES, labels, news, said, text
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.word_table import PAUSE_BLOCKS, SLOT_BLOCKS, WordTable, place

@@ -17,17 +17,17 @@ from torch import nn
 from sottovoce import cli
 from sottovoce.audit.system import of_filter
 from sottovoce.errors import ConfigError
-from sottovoce.jobs import export, make
+from sottovoce.jobs import export, train
+from sottovoce.methods.codebook import training as codebook
+from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.distillation import StudentSettings
+from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.onnx_graph import traced
 from sottovoce.progress import Report
 from sottovoce.report import dossier
 from sottovoce.report.vocabulary import write_vocabulary
 from sottovoce.runtime.filter import Filter
-from sottovoce.training import codebook
-from sottovoce.training.codebook import CodebookSettings
-from sottovoce.training.distillation import StudentSettings
-from sottovoce.training.words import WordSettings
 
 NAMES = ("ada", "bea", "cyn", "dan", "eli")  # who speaks in the corpus
 CLASSES = ("no", "stop", "yes")
@@ -67,7 +67,7 @@ class Made(NamedTuple):
 
 
 def trained(spec: str, target: Path, out: Path, report: Report = silent, **asked: Any) -> dict[str, Any]:
-    return make.make_filter(make.Wanted(spec, ("word",), (target,), out, **asked), report)
+    return train.make_filter(train.Wanted(spec, ("word",), (target,), out, **asked), report)
 
 
 @pytest.fixture(scope="module")

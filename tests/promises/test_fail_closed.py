@@ -18,9 +18,9 @@ import pytest
 import soundfile
 
 from sottovoce.errors import AudioError
-from sottovoce.runtime import installed_microphone, pulse
-from sottovoce.runtime.virtual_microphone import VirtualMicrophone
-from sottovoce.runtime.watcher import Watcher
+from sottovoce.live import installed_microphone, pulse
+from sottovoce.live.virtual_microphone import VirtualMicrophone
+from sottovoce.live.watcher import Watcher
 
 RATE = 16000
 FILTER = "digit"
@@ -394,7 +394,7 @@ DUMPABLE = "import ctypes, resource; print(ctypes.CDLL(None).prctl(3), *resource
 @pytest.mark.parametrize(
     "code",
     [
-        "from sottovoce.runtime.worker import Link, work\n"
+        "from sottovoce.live.worker import Link, work\n"
         "def opener():\n    raise SystemExit\n"
         "try:\n    work(Link(16000, ()), opener)\nexcept SystemExit:\n    pass\n",
         *(

@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import pytest
 
 from sottovoce.errors import ConfigError
-from sottovoce.runtime.door import check_place, tls_context
-from sottovoce.runtime.service import Service
-from sottovoce.runtime.wyoming import Station
+from sottovoce.serve.access import check_place, tls_context
+from sottovoce.serve.websocket import Service
+from sottovoce.serve.wyoming import Station
 
 pytest.importorskip("websockets", reason="needs the extra serve")
 

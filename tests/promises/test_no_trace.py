@@ -20,13 +20,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from sottovoce.audit import efforts
-from sottovoce.audit.efforts import Effort
+from sottovoce.audit import budgets
+from sottovoce.audit.budgets import Effort
 from sottovoce.audit.evidence import Evidence
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised
 from sottovoce.audit.record import verify
 from sottovoce.corpora.manifest import Clip, Manifest
-from sottovoce.jobs.attack import Ask, names_place, notes_with_names, run_audit
+from sottovoce.jobs.audit import Ask, names_place, notes_with_names, run_audit
 from sottovoce.report.dossier import provenance
 from sottovoce.report.table import table
 
@@ -112,7 +112,7 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Au
     system = f"command:{run} {{in}} {{out}} {secrets}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOTTOVOCE_CACHE", str(place / "cache"))
-        patch.setattr(efforts, "EFFORTS", {"quick": EFFORT})
+        patch.setattr(budgets, "EFFORTS", {"quick": EFFORT})
 
         def made(corpus: str = "speakers", **more: Any) -> Audit:
             out = place / f"out-{len(list(place.iterdir()))}"

@@ -26,14 +26,14 @@ ROOT = SOURCE.parents[1]
 SETTINGS = """
 from sottovoce import demo
 from sottovoce.audit import efforts
-from sottovoce.audit.efforts import Effort
+from sottovoce.audit.budgets import Effort
 from sottovoce.training import codebook, optin
 from sottovoce.training import target as target_training
-from sottovoce.training.codebook import CodebookSettings
-from sottovoce.training.distillation import StudentSettings
-from sottovoce.training.optin import OptinSettings
+from sottovoce.methods.codebook.training import CodebookSettings
+from sottovoce.methods.codebook.distillation import StudentSettings
+from sottovoce.methods.optin.game import OptinSettings
 from sottovoce.training.target import TargetSettings
-from sottovoce.training.words import WordSettings
+from sottovoce.methods.codebook.codewords import WordSettings
 
 target = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=2, batch=4)
 student = StudentSettings(steps=2, queries=64, batch=4)
@@ -248,7 +248,7 @@ FILTER = f"from sottovoce.runtime.filter import Filter; Filter.load({str(SOURCE 
 WORKERS = {
     "a program": FILTER,
     "a program that imports onnxruntime next": f"import sottovoce, onnxruntime; {FILTER}",
-    "a program that imports one room": "import sottovoce.runtime.worker, sottovoce.graphs",
+    "a program that imports one room": "import sottovoce.live.worker, sottovoce.graphs",
     "a child without the environment": (
         "import os, subprocess, sys, sottovoce\n"
         "env = {name: value for name, value in os.environ.items() if name != 'ORT_DISABLE_TELEMETRY'}\n"

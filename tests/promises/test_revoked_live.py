@@ -5,8 +5,8 @@ import threading
 import numpy as np
 import pytest
 
-from sottovoce.runtime import worker
-from sottovoce.runtime.worker import Link, work
+from sottovoce.live import worker
+from sottovoce.live.worker import Link, work
 
 TASKS = ("word", "mood")
 

@@ -16,10 +16,9 @@ from sottovoce.models.codebook import Codebook
 from sottovoce.models.digit_codes import BLANK, CODES
 from sottovoce.models.whole import Speaker
 from sottovoce.models.word_table import WordTable
-from sottovoce.runtime.config import FilterConfig
-from sottovoce.runtime.engine import CodebookEngine
-from sottovoce.runtime.features import FeatureStream
+from sottovoce.runtime.engine import CodebookEngine, FilterConfig
 from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.segments import FeatureStream
 from sottovoce.runtime.word_filter import WordEngine
 
 CLASSES = {"mood": 4, "word": 3}

@@ -14,8 +14,8 @@ import pytest
 
 from sottovoce.runtime import shipped
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.service import Limits, Service
-from sottovoce.runtime.wire import BYTES, encode
+from sottovoce.serve.websocket import Limits, Service
+from sottovoce.serve.wire import BYTES, encode
 
 client = pytest.importorskip("websockets.asyncio.client", reason="needs the extra serve")
 

@@ -24,12 +24,12 @@ import pytest
 import soundfile
 
 from sottovoce import cli
-from sottovoce.audit import command
+from sottovoce.audit import protected_files
 from sottovoce.audit.system import of_command
 from sottovoce.corpora import csv_file
 from sottovoce.errors import ModelError
 from sottovoce.runtime import golden, shipped
-from sottovoce.runtime.config import FilterConfig
+from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
 
 DIGIT = shipped.PLACE / "digit"
@@ -232,7 +232,7 @@ def test_the_name_of_a_bundled_filter_is_never_that_of_another_in_silence(sottov
     ],
 )
 def test_a_command_that_is_audited_is_bounded(sound, tmp_path, monkeypatch, line, reason):
-    monkeypatch.setattr(command, "_LARGEST_BYTES", 1 << 20)
+    monkeypatch.setattr(protected_files, "_LARGEST_BYTES", 1 << 20)
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\n{line}\n")
     program.chmod(0o755)

@@ -8,8 +8,7 @@ from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.errors import ConfigError
 from sottovoce.models.codebook import Codebook
 from sottovoce.report.vocabulary import write_vocabulary
-from sottovoce.runtime.config import FilterConfig
-from sottovoce.runtime.engine import CodebookEngine
+from sottovoce.runtime.engine import CodebookEngine, FilterConfig
 from sottovoce.runtime.filter import Filter
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from sottovoce.methods.codebook.training import Encoder
 from sottovoce.models.architectures import build
 from sottovoce.models.codebook import Codebook
 from sottovoce.runtime.export import save_codebook, save_filter
 from sottovoce.runtime.filter import Filter
-from sottovoce.training.codebook import Encoder
 
 BINS = {"no": 10, "yes": 18}
 SETTINGS = {"width": 4, "blocks": 1}

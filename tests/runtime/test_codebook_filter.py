@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError, ModelError
+from sottovoce.methods.codebook.training import Encoder
 from sottovoce.models.architectures import build
 from sottovoce.models.codebook import Codebook
 from sottovoce.runtime.export import save_codebook
 from sottovoce.runtime.filter import Filter
-from sottovoce.training.codebook import Encoder
 
 
 @pytest.fixture(scope="module")

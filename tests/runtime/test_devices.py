@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from sottovoce.errors import AudioError, ConfigError, MissingExtraError
-from sottovoce.runtime import devices
-from sottovoce.runtime.devices import File, Loudspeaker, Pipe, Recorder, SoundCard
-from sottovoce.runtime.virtual_microphone import VirtualMicrophone
-from sottovoce.runtime.wire import decode
+from sottovoce.live import devices
+from sottovoce.live.devices import File, Loudspeaker, Pipe, Recorder, SoundCard
+from sottovoce.live.virtual_microphone import VirtualMicrophone
+from sottovoce.serve.wire import decode
 
 RATE = 16000
 

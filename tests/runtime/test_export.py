@@ -16,8 +16,7 @@ from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import CARD, read_folder, write_folder
-from sottovoce.runtime.config import FilterConfig
-from sottovoce.runtime.engine import OnnxEngine
+from sottovoce.runtime.engine import FilterConfig, OnnxEngine
 from sottovoce.runtime.export import Dithered, check_parity, save_filter, target_place, to_onnx
 from sottovoce.runtime.filter import Filter
 

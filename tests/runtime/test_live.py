@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from sottovoce.errors import ConfigError, ModelError
-from sottovoce.runtime.live import Live, run
-from sottovoce.runtime.worker import Link, Worker
+from sottovoce.live.live import Live, run
+from sottovoce.live.worker import Link, Worker
 
 RATE = 16000
 BLOCK = 160

@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sottovoce.runtime import shipped
-from sottovoce.runtime.events import Event, read_event
 from sottovoce.runtime.files import protect_stream
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.pacing import Paces
-from sottovoce.runtime.service import Limits, Service
-from sottovoce.runtime.wire import encode
-from sottovoce.runtime.wyoming import Station
+from sottovoce.serve.events import Event, read_event
+from sottovoce.serve.websocket import Limits, Service
+from sottovoce.serve.wire import encode
+from sottovoce.serve.wyoming import Station
 
 B = 1.0  # seconds of a block
 SLACK = 1e-6

@@ -6,6 +6,7 @@ import torch
 
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError, ModelError
+from sottovoce.methods.codebook.training import Encoder
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import read_folder
 from sottovoce.models.codebook import Codebook
@@ -14,7 +15,6 @@ from sottovoce.runtime.engine import SCORES, Graph
 from sottovoce.runtime.export import encoder_to_onnx, save_codebook
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import quantise
-from sottovoce.training.codebook import Encoder
 
 
 def test_it_is_nearly_the_same_filter(filter_folder, tmp_path):

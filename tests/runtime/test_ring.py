@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sottovoce.runtime.ring import Ring
+from sottovoce.live.worker import Ring
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(-5, 60), st.integers(0, 40)), max_size=30))

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sottovoce.errors import ConfigError
-from sottovoce.runtime.events import Event, KnownNames, read_event
-from sottovoce.runtime.service import Limits
-from sottovoce.runtime.wire import encode
-from sottovoce.runtime.wyoming import Station, address
+from sottovoce.serve.events import Event, KnownNames, read_event
+from sottovoce.serve.websocket import Limits
+from sottovoce.serve.wire import encode
+from sottovoce.serve.wyoming import Station, address
 
 FORM = {"rate": 16000, "width": 2, "channels": 1}
 MOST = 1 << 18

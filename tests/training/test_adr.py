@@ -8,12 +8,12 @@ import torch
 
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import CorpusError
+from sottovoce.methods.adr.embeddings import embeddings
+from sottovoce.methods.adr.game import AdrSettings, AttributeAdversary, bce, deceived, train_adr, train_recogniser
+from sottovoce.methods.adr.xvector import Spoken, XVectorSettings, train_xvector
 from sottovoce.models.adr import CODE, AttributeReader
 from sottovoce.models.xvector import EMBEDDING, XVector
-from sottovoce.training.adr import AdrSettings, AttributeAdversary, bce, deceived, train_adr, train_recogniser
-from sottovoce.training.embeddings import embeddings
 from sottovoce.training.loop import Run
-from sottovoce.training.xvector import Spoken, XVectorSettings, train_xvector
 
 TINY = XVectorSettings({"width": 16, "pooled": 32}, steps=60, batch=32)
 LITTLE = AdrSettings(steps=1000, learning_rate=0.02, classifier_steps=200)

@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from sottovoce.methods.optin.adversary import Deobfuscator, adversarial_loss, latent_distance
 from sottovoce.models.compact import CompactAutoencoder
-from sottovoce.objectives import adversarial_loss, latent_distance
-from sottovoce.training.adversary import Deobfuscator
 
 
 @pytest.fixture

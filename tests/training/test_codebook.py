@@ -10,13 +10,13 @@ from torch import nn
 from sottovoce.audio.segment import front_end
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError
+from sottovoce.methods.codebook import blends, codewords
+from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.distillation import StudentSettings, distil
+from sottovoce.methods.codebook.training import CodebookSettings, train_codebook
 from sottovoce.models.codebook import SHARPNESS
 from sottovoce.models.target import Target, from_callable, from_module
-from sottovoce.training import blends, words
-from sottovoce.training.codebook import CodebookSettings, train_codebook
-from sottovoce.training.distillation import StudentSettings, distil
 from sottovoce.training.loop import Run
-from sottovoce.training.words import WordSettings
 
 SOUND = (0.65, 0.85)
 WORDS = ("no", "stop", "yes")
@@ -53,7 +53,7 @@ def trained(shaped_once, clips, targets, settings=TINY):
 
 
 def test_goals_by_hand():
-    first, second = words.goals([np.eye(2, dtype=np.float32), np.eye(3, dtype=np.float32)])
+    first, second = codewords.goals([np.eye(2, dtype=np.float32), np.eye(3, dtype=np.float32)])
     assert first.shape == (len(SHARPNESS) * 3 * 4, 2)
     assert first[0].tolist() == [0.5, 0.5]  # both revoked
     assert second[1].tolist() == pytest.approx([0.38 + 0.62 / 3, 0.62 / 3, 0.62 / 3])  # first block, 0.95 * 0.4

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from sottovoce.errors import CorpusError
+from sottovoce.methods.digits.ctc import CtcSettings, ctc_loss, padded, train_ctc
+from sottovoce.methods.digits.method import WORD_FRAMES, choose_words
 from sottovoce.models.digit_codes import CODES, hear, news, said
 from sottovoce.models.digit_encoder import DigitEncoder
-from sottovoce.training.ctc import CtcSettings, ctc_loss, padded, train_ctc
 from sottovoce.training.loop import Run
-from sottovoce.training.word_choice import WORD_FRAMES, choose_words
 
 
 def test_the_loss_is_the_sum_over_all_alignments():

@@ -9,10 +9,11 @@ from torch import nn
 
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError
+from sottovoce.methods.optin import game as optin
+from sottovoce.methods.optin.game import OptinSettings, train_optin
 from sottovoce.models.target import Target, from_module
-from sottovoce.training import loop, optin
+from sottovoce.training import loop
 from sottovoce.training.loop import Run
-from sottovoce.training.optin import OptinSettings, train_optin
 from sottovoce.training.target import TargetSettings, train_target
 
 TINY = OptinSettings(

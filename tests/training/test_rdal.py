@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
+from sottovoce.methods.rdal import game as rdal
+from sottovoce.methods.rdal.adversary import Discriminator, Kernel, Latents, Pool, verdict, verify
+from sottovoce.methods.rdal.game import PRESETS, Game, Half, RdalSettings, reversal_strength, train_rdal
+from sottovoce.methods.rdal.mask import MaskSettings, train_mask
 from sottovoce.models.rdal import GradientReversal, LogMel, MaskUnet, Sender, SpeechClassifier
-from sottovoce.training import rdal
-from sottovoce.training.event_mask import MaskSettings, train_mask
 from sottovoce.training.loop import Run
-from sottovoce.training.rdal import PRESETS, Game, Half, RdalSettings, reversal_strength, train_rdal
-from sottovoce.training.speech_adversary import Discriminator, Kernel, Latents, Pool, verdict, verify
 
 PAIRS, BINS, FRAMES, CLASSES = 24, 257, 20, 3
 SETTINGS = RdalSettings(width=2, batch=8, epochs=4, calm=0, ramp=2, replace_every=2, verifier_patience=2)

@@ -7,7 +7,7 @@ from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import LEVEL_RMS, front_end, standardise
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES, log_spectrum
 from sottovoce.corpora.cache import Sounds
-from sottovoce.training.similarity import between_people, highest
+from sottovoce.methods.codebook.similarity import between_people, highest
 
 RNG = np.random.default_rng(0)
 

@@ -9,16 +9,16 @@ import numpy as np
 from torch import nn
 
 from sottovoce.attack.attacker import Attacker, Heard
-from sottovoce.attack.network import NetworkAttacker, SeparableCnn
-from sottovoce.attack.outline import OutlineOnly
-from sottovoce.attack.statistics import (
+from sottovoce.attack.classical import (
     KernelMachine,
     LinearOnStatistics,
     NearestNeighbour,
+    OutlineOnly,
     TreesOnStatistics,
     statistics,
 )
-from sottovoce.attack.through_encoder import FineTuned, OnEmbedding
+from sottovoce.attack.network import NetworkAttacker, SeparableCnn
+from sottovoce.attack.speaker_encoder import FineTuned, OnEmbedding
 from sottovoce.attack.through_target import ThroughTarget
 from sottovoce.audio.spectrum import BINS
 from sottovoce.models.deepspeech2 import DeepSpeech2

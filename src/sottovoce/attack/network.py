@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.attack.attacker import Array, Heard, Labels
-from sottovoce.attack.statistics import LABELLED, LEAST, over_segments, standard_error
+from sottovoce.attack.classical import LABELLED, LEAST, over_segments, standard_error
 from sottovoce.models.layers import SpecAugment
 
 _BATCH = 32

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sottovoce.attack.attacker import Heard
-from sottovoce.attack.statistics import LABELLED, best, principal_components, statistics
+from sottovoce.attack.classical import LABELLED, best, principal_components, statistics
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 
 Values = NDArray[np.float64]

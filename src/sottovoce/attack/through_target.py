@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from sottovoce.attack.attacker import Array, Heard, Labels
-from sottovoce.attack.statistics import Chosen, log_posterior, over_segments
+from sottovoce.attack.classical import Chosen, log_posterior, over_segments
 from sottovoce.errors import ConfigError
 from sottovoce.models.target import vote
 

@@ -15,7 +15,7 @@ from sottovoce.attack.regression import ESTIMATORS, pitch
 from sottovoce.audit import metrics
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.evidence import Evidence
-from sottovoce.audit.hearing import Hearing, identity
+from sottovoce.audit.observations import Hearing, identity
 from sottovoce.audit.plan import Hearings
 from sottovoce.audit.work import Found
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from sottovoce.attack.attacker import Labels
 from sottovoce.attack.through_target import FromAnswer
 from sottovoce.audit import controls
-from sottovoce.audit.bouts import Bout
 from sottovoce.audit.case import PARTS, Case, Part
-from sottovoce.audit.hearing import Hearing
-from sottovoce.audit.plan import Hearings, Line
+from sottovoce.audit.observations import Hearing
+from sottovoce.audit.plan import Bout, Hearings, Line
 from sottovoce.audit.work import Found
 from sottovoce.errors import ModelError
 from sottovoce.models.target import vote

@@ -11,22 +11,21 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from sottovoce.attack import encoder
+from sottovoce.attack import speaker_encoder
 from sottovoce.attack.attacker import Array
-from sottovoce.attack.inversion import invert
-from sottovoce.attack.restore import Restorer
+from sottovoce.attack.reconstruction import Restorer, invert
 from sottovoce.audio.segment import FRONT_END, front_end, full_band
 from sottovoce.audio.spectrum import Wave
+from sottovoce.audit.budgets import Effort
 from sottovoce.audit.case import Case
 from sottovoce.audit.controls import Idle
-from sottovoce.audit.efforts import Effort
-from sottovoce.audit.hearing import Encode, Hearing, hear_changed, hear_features, hear_sound
+from sottovoce.audit.observations import Encode, Hearing, hear_changed, hear_features, hear_sound
 from sottovoce.audit.plan import Hearings
 from sottovoce.audit.system import System
 from sottovoce.models.architectures import restore
 from sottovoce.models.speaker_encoder import available
 from sottovoce.progress import Report
-from sottovoce.runtime.config import FilterConfig
+from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
 
 _STEPS = 6
@@ -86,7 +85,7 @@ def _encode(effort: Effort, workers: int) -> Encode | None:
     def encode(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
         count = min(workers, len(waves))
         bounds = [len(waves) * i // count for i in range(count + 1)]
-        found = Parallel(n_jobs=count)(delayed(encoder.voices)(waves[a:b]) for a, b in pairwise(bounds))
+        found = Parallel(n_jobs=count)(delayed(speaker_encoder.voices)(waves[a:b]) for a, b in pairwise(bounds))
         owners = [owner + start for (_, owner), start in zip(found, bounds, strict=False)]
         return np.concatenate([each for each, _ in found]), np.concatenate(owners)
 

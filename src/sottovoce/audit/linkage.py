@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.attack.attacker import Knowledge
+from sottovoce.attack.attacker import Array, Heard, Knowledge
+from sottovoce.attack.classical import statistics
+from sottovoce.attack.linkage import Cosine, Discriminant, Linker, pairs
+from sottovoce.attack.speaker_encoder import embeddings
 from sottovoce.audit import verification
-from sottovoce.audit.case import Case
+from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.evidence import Evidence
-from sottovoce.audit.hearing import Hearing
-from sottovoce.audit.linking import BACK_ENDS, Linking, speakers_of
+from sottovoce.audit.observations import Hearing, identity
 from sottovoce.audit.plan import Hearings
 from sottovoce.audit.work import Found
 
@@ -100,3 +104,121 @@ def _linker(facts: Mapping[str, Any], name: str, arrays: Mapping[str, NDArray[An
         "d_sys": verification.d_sys(similarity[same], similarity[~same]),
         "tpr": tpr._asdict(),
     }
+
+
+_FOLDS = 3
+_FEWEST = 6  # people with two recordings
+_SEGMENTS, _VOICES = 3, 4  # in a piece of some four seconds: a long recording is several examples of its speaker
+
+BACK_ENDS: dict[str, Callable[[], Linker]] = {"cosine": Cosine, "discriminant": Discriminant}
+FRONT_ENDS: dict[str, Callable[[Heard], Array]] = {
+    "statistics": statistics,
+    "encoder": embeddings,
+}
+_WORDS = {"statistics": "statistics", "encoder": "pretrained encoder"}
+
+
+def possible(case: Case) -> bool:
+    """Whether there are enough people with two recordings or more."""
+    return bool(len(_tested(speakers_of(case))) >= _FEWEST)
+
+
+@dataclass(frozen=True, eq=False)
+class Linking:
+    """One way to compare recordings: vectors of each, and how alike two vectors are.
+
+    `enrolled` is how the known recordings are heard, `hearing` how the others are. Found are "similarity" [P], "same"
+    [P] and the names of the two speakers, "first" and "second" [P].
+    """
+
+    front: str
+    back: str
+    speakers: NDArray[np.str_]  # of every utterance: training, validation, test
+    hearing: Hearing
+    enrolled: Hearing
+    seed: int
+
+    @cached_property
+    def digest(self) -> str:
+        """What the outcome depends on."""
+        hearings = [self.hearing.digest, self.enrolled.digest]
+        return identity("linking", self.front, self.back, self.speakers.tolist(), hearings, self.seed)
+
+    @property
+    def title(self) -> str:
+        """The words of a linker."""
+        return f"linkage: {_WORDS[self.front]}, {self.back}"
+
+    cost = 5
+
+    def run(self) -> Found:
+        """Learn from all folds but one, compare the recordings of that one; in turn."""
+        vector = FRONT_ENDS[self.front]
+        there = np.concatenate([vector(self.hearing.part(part)) for part in PARTS])
+        known = there
+        if self.enrolled is not self.hearing:
+            known = _aligned(np.concatenate([vector(self.enrolled.part(part)) for part in PARTS]), there)
+        examples, whose = self._examples(vector)
+        people = np.random.default_rng(self.seed).permutation(_tested(self.speakers))
+        found: dict[str, list[NDArray[Any]]] = {"similarity": [], "same": [], "first": [], "second": []}
+        for fold in range(_FOLDS):
+            unheard = np.isin(self.speakers, people[fold::_FOLDS])
+            learnt = (whose != "") & ~np.isin(whose, people[fold::_FOLDS])
+            linker = BACK_ENDS[self.back]().fit(examples[learnt], whose[learnt])
+            here = np.flatnonzero(unheard)
+            first, second, same = pairs(self.speakers[here])
+            found["similarity"].append(linker.similarity(known[here[first]], there[here[second]]))
+            found["same"].append(same)
+            found["first"].append(self.speakers[here[first]])
+            found["second"].append(self.speakers[here[second]])
+        facts = {"attacker": f"{_WORDS[self.front]}, {self.back}"}
+        return Found(facts, {name: np.concatenate(parts) for name, parts in found.items()})
+
+    def _examples(self, vector: Callable[[Heard], Array]) -> tuple[Array, NDArray[np.str_]]:
+        """Vectors of pieces of some four seconds, and who speaks in each."""
+        vectors, whose, before = [], [], 0
+        for part in PARTS:
+            heard = self.hearing.part(part)
+            cut, owner = _pieces(heard, self.front == "encoder")
+            vectors.append(vector(cut))
+            whose.append(self.speakers[before + owner])
+            before += len(heard)
+        return np.concatenate(vectors), np.concatenate(whose)
+
+
+def speakers_of(case: Case) -> NDArray[np.str_]:
+    """Who speaks in each utterance: those of training, validation, test."""
+    return np.array([name for part in PARTS for name in case.speakers(part)])
+
+
+def _tested(names: NDArray[np.str_]) -> NDArray[np.str_]:
+    people, counts = np.unique(names[names != ""], return_counts=True)
+    return people[counts > 1]
+
+
+def _aligned(vectors: Array, others: Array) -> Array:
+    """The vectors, moved and scaled so that each dimension is spread as among the others."""
+    deviation = np.maximum(vectors.std(axis=0), 1e-9)
+    moved: Array = (vectors - vectors.mean(axis=0)) / deviation * others.std(axis=0) + others.mean(axis=0)
+    return moved
+
+
+def _pieces(heard: Heard, voices: bool) -> tuple[Heard, NDArray[np.int64]]:
+    """The same as more, shorter utterances, by their segments or voices, and of which utterance each is [Q]."""
+    if voices and heard.voices is not None:
+        each, owner = heard.voices
+        piece, of = _grouped(owner, _VOICES)
+        return replace(heard, voices=(each, piece), outline=heard.outline[of]), of
+    piece, of = _grouped(heard.owner, _SEGMENTS)
+    return Heard(heard.spectra, piece, heard.outline[of]), of
+
+
+def _grouped(owner: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of groups of `size` neighbours with the same owner [S], and whose each group is [Q].
+
+    What is left over at the end of an owner's stays with the group before it.
+    """
+    first, count = np.searchsorted(owner, owner), np.bincount(owner)[owner]
+    within = np.minimum((np.arange(len(owner)) - first) // size, np.maximum(count // size, 1) - 1)
+    begins = np.concatenate([[True], (np.diff(owner) > 0) | (np.diff(within) > 0)])
+    return np.cumsum(begins) - 1, owner[begins]

@@ -6,11 +6,13 @@ section 4.2): plain percentiles of few clusters are too narrow, as a normal inte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
+from scipy.optimize import bisect
+from scipy.special import entr, log_softmax, softmax
 from scipy.stats import binomtest, norm, t
 
 from sottovoce.attack.attacker import Array, Labels
@@ -143,3 +145,110 @@ def binomial(hits: int, trials: int) -> Interval:
     """Share of hits with the exact interval of Clopper and Pearson."""
     exact = binomtest(hits, trials).proportion_ci(LEVEL)
     return Interval(hits / trials, float(exact.low), float(exact.high))
+
+
+Transcripts = Sequence[Sequence[int]]
+
+
+def word_errors(heard: Sequence[int], said: Sequence[int]) -> int:
+    """Fewest words to insert, delete or replace that make `said` of `heard` (Levenshtein 1966)."""
+    before = list(range(len(said) + 1))
+    for i, word in enumerate(heard, start=1):
+        row = [i]
+        for j, wanted in enumerate(said, start=1):
+            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (word != wanted)))
+        before = row
+    return before[-1]
+
+
+def word_error_rate(heard: Transcripts, said: Transcripts, seed: int = 0) -> Interval:
+    """Word errors per word said over utterances [U], with a 95 % interval resampled by utterance."""
+    return added_error_rate(said, heard, said, seed)
+
+
+def added_error_rate(before: Transcripts, after: Transcripts, said: Transcripts, seed: int = 0) -> Interval:
+    """Word error rate of `after` minus that of `before` on the same utterances [U], resampled together."""
+    errors = [
+        word_errors(new, true) - word_errors(old, true) for old, new, true in zip(before, after, said, strict=True)
+    ]
+    words = np.array([len(true) for true in said], np.float64)
+    return ratio(np.array(errors, np.float64), words, np.arange(len(words)), seed)
+
+
+def entropy_bits(codes: Transcripts) -> float:
+    """Entropy in bits per code of all `codes` as if each were drawn by itself: no less than what the stream carries."""
+    counts = np.bincount([code for stream in codes for code in stream])
+    share = counts[counts > 0] / counts.sum()
+    return float(-(share * np.log2(share)).sum())
+
+
+_TEMPERATURES = np.geomspace(1 / 16, 64, 21)
+_DOUBTS = 16  # values of the share of the prior in the mixture
+
+
+def bits(
+    scores: Array, labels: Labels, validation_scores: Array, validation_labels: Labels, cluster: Clusters, seed: int = 0
+) -> Interval:
+    """Lower bound on the mutual information of label and recording, in bits per recording, resampled by cluster [U].
+
+    For any guess q of the distribution of the label, I >= H(label) + E[log2 q(label | heard)] (Barber and Agakov 2003,
+    "The IM algorithm"). Here q mixes softmax(scores / T) with the class frequencies; T, the share of the mixture and
+    the frequencies come from validation scores [V, K] and labels [V], so q has not seen the labels [U] of `scores`
+    [U, K], and on average the bound never exceeds the truth. H is that of the labels [U]; it is not drawn anew, but
+    each recording's score is counted above the log frequency of its own label, which to first order is the same.
+
+    All are clipped at 0: where there is nothing to find, chance alone can then only be seen as a small number above 0.
+    """
+    classes = scores.shape[1]
+    if not len(validation_labels):
+        raise ConfigError("got no validation recordings; the bound on information is fitted on some.")
+    prior = (np.bincount(validation_labels, minlength=classes) + 1.0) / (len(validation_labels) + classes)
+    temperature, doubt = _fit(validation_scores, validation_labels, prior)
+    mixed = _mixture(_posterior(scores, labels, temperature), prior[labels], doubt)
+    frequency = np.bincount(labels, minlength=classes) / len(labels)
+    found = ratio(np.log2(mixed) - np.log2(frequency[labels]), np.ones(len(labels)), cluster, seed)
+    return Interval(*(max(0.0, end) for end in found))
+
+
+def fano(bits: float, classes: int) -> float:
+    """The best accuracy, 0..1, that so many bits allow anyone who guesses a uniform label of K classes.
+
+    Fano's inequality (Cover and Thomas 2006, section 2.10) solved for the error e:
+    log2 K - bits <= h(e) + e log2(K - 1). Raises ConfigError below 0 bits or 2 classes.
+    """
+    if classes < 2 or bits < 0.0:
+        raise ConfigError(f"got {bits:g} bits about {classes} classes; expected at least 0 bits and 2 classes.")
+    missing = np.log2(classes) - bits
+
+    def allowed(right: float) -> float:
+        wrong = 1.0 - right
+        uncertain = (entr(right) + entr(wrong)) / np.log(2.0) + wrong * np.log2(classes - 1)
+        return float(uncertain - missing)
+
+    if missing <= 0.0:
+        return 1.0
+    blind = 1.0 / classes
+    return float(bisect(allowed, blind, 1.0)) if allowed(blind) > 0.0 else blind
+
+
+def _fit(scores: Array, labels: Labels, prior: NDArray[np.float64]) -> tuple[float, float]:
+    """Temperature and share of the prior that make the labels likeliest; no surer than so many recordings can show."""
+    doubts = np.geomspace(1.0 / (len(labels) + 1), 1.0, _DOUBTS)
+    best, found = -np.inf, (1.0, 1.0)
+    for temperature in _TEMPERATURES:
+        posterior = _posterior(scores, labels, temperature)
+        for doubt in doubts:
+            likelihood = float(np.log2(_mixture(posterior, prior[labels], doubt)).mean())
+            if likelihood > best:
+                best, found = likelihood, (float(temperature), float(doubt))
+    return found
+
+
+def _posterior(scores: Array, labels: Labels, temperature: float) -> NDArray[np.float64]:
+    """What softmax(scores / T) says of the label that is true, [U]."""
+    probabilities: NDArray[np.float64] = softmax(scores.astype(np.float64) / temperature, axis=1)
+    return probabilities[np.arange(len(labels)), labels]
+
+
+def _mixture(posterior: NDArray[np.float64], prior: NDArray[np.float64], doubt: float) -> NDArray[np.float64]:
+    return (1.0 - doubt) * posterior + doubt * prior

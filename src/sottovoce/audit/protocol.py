@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from sottovoce.attack.through_target import said
-from sottovoce.audit import bound, controls, estimation, evidence, gathering, linkage, linking
+from sottovoce.audit import bound, controls, estimation, evidence, gathering, linkage
+from sottovoce.audit.budgets import effort
 from sottovoce.audit.case import PARTS, Case
-from sottovoce.audit.efforts import effort
 from sottovoce.audit.evidence import Evidence
 from sottovoce.audit.plan import Hearings, Line, lines
 from sottovoce.audit.system import System
@@ -39,7 +39,7 @@ def audit(
         case, attributes, hearings, gathering.hear_idle(case, seed, place), tried.sensitivity_db, seed
     )
     numbers = estimation.numbers(case, hearings) if tried.continuous else {}
-    linkers = linkage.lines(case, hearings, seed) if tried.linkage and linking.possible(case) else []
+    linkers = linkage.lines(case, hearings, seed) if tried.linkage and linkage.possible(case) else []
     first: list[Job] = [bout for found in planned.values() for line in found for bout in line.seeds + line.shares]
     first += [*checks.values(), *(line.job for line in linkers)]
     first += [job for number in numbers.values() for job in number.originals + number.obfuscated]

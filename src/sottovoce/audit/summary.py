@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audit import bound, controls, estimation, linkage, metrics
-from sottovoce.audit.information import bits
-from sottovoce.audit.metrics import Interval
+from sottovoce.audit.metrics import Interval, bits
 from sottovoce.audit.results import Verdict
 
 TOLERANCE = 0.02  # a leakage whose interval reaches down to this may be called hidden

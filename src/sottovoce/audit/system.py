@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sottovoce.audio import io
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, Spectrum, Wave
-from sottovoce.audit import command as protected
-from sottovoce.audit.command import LIMIT_S, some
+from sottovoce.audit import protected_files as protected
+from sottovoce.audit.protected_files import LIMIT_S, some
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest, file_sha256
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError

@@ -22,7 +22,7 @@ from sottovoce.cli.shared import FilterName, Permit, app
 from sottovoce.errors import AudioError, ConfigError
 
 if TYPE_CHECKING:
-    from sottovoce.runtime.live import Live, Sink, Source
+    from sottovoce.live.live import Live, Sink, Source
 
 _EVERY_S = 0.2  # between looks at the state on a terminal
 _EVERY_HEADLESS_S = 60.0
@@ -53,10 +53,10 @@ def live(
     ] = None,
 ) -> None:
     """Microphone to filter to virtual microphone; if anything fails, silence. Keys: 1-9 consent, space stop, q end."""
-    from sottovoce.runtime import devices as cards
-    from sottovoce.runtime.core_dumps import forbid_core_dumps
-    from sottovoce.runtime.live import Live, run
-    from sottovoce.runtime.worker import Worker, open_filter
+    from sottovoce.live import devices as cards
+    from sottovoce.live.live import Live, run
+    from sottovoce.live.worker import Worker, open_filter
+    from sottovoce.machine import forbid_core_dumps
 
     forbid_core_dumps()
     if devices:
@@ -91,7 +91,7 @@ def live(
 
 def _configured(install: str | None, remove: str | None, sample_rate: int) -> None:
     """Add a microphone to the sound server's own configuration, or remove one."""
-    from sottovoce.runtime import installed_microphone
+    from sottovoce.live import installed_microphone
 
     if remove is not None:
         typer.echo(installed_microphone.remove(remove))
@@ -105,7 +105,7 @@ def _configured(install: str | None, remove: str | None, sample_rate: int) -> No
 
 def _microphone(device: str | None, simulate: Path | None, virtual_mic: str | None) -> str | None:
     """The source of PulseAudio that is the microphone, asked before there is a virtual one; None: it is another."""
-    from sottovoce.runtime import pulse
+    from sottovoce.live import pulse
 
     if simulate is not None or not (device.startswith("pulse") if device else virtual_mic):
         return None
@@ -124,8 +124,8 @@ def _source(
     stack: ExitStack, name: str | None, device: str | None, simulate: Path | None, sample_rate: int
 ) -> tuple[Source, Callable[[], bool | None]]:
     """The microphone, and whether a program listens to it past the filter, asked now and then."""
-    from sottovoce.runtime import devices, pulse
-    from sottovoce.runtime.watcher import Watcher
+    from sottovoce.live import devices, pulse
+    from sottovoce.live.watcher import Watcher
 
     if simulate is not None:
         return devices.File(simulate, sample_rate), lambda: False
@@ -143,12 +143,12 @@ def _source(
 def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out: str | None, sample_rate: int) -> Sink:
     """Where obfuscated sound goes; one place."""
     from sottovoce.audio import writer
-    from sottovoce.runtime import devices
+    from sottovoce.live import devices
 
     if [virtual_mic, out_device, out].count(None) != 2:
         raise ConfigError("give one of --virtual-mic NAME, --out-device NAME and --out FILE: where the sound goes.")
     if virtual_mic is not None:
-        from sottovoce.runtime.virtual_microphone import VirtualMicrophone
+        from sottovoce.live.virtual_microphone import VirtualMicrophone
 
         microphone = VirtualMicrophone(virtual_mic, sample_rate)
         stack.callback(_stays, virtual_mic)

@@ -44,7 +44,7 @@ def corpora_list(json_: Json = False) -> None:
 @corpora.command("check")
 def corpora_check(spec: Annotated[str, typer.Argument(help="NAME:PATH or voices.")], json_: Json = False) -> None:
     """What a folder really holds: every file is decoded, defects are named. Exit status 1 if a clip is unusable."""
-    from sottovoce.jobs import corpus
+    from sottovoce.corpora import corpus
 
     with shared.needs("voices"):
         found, usable = corpus.check(spec, shared.Progress())
@@ -86,7 +86,7 @@ def target(
 ) -> None:
     """Train a target: the recogniser whose task will be permitted."""
     with shared.needs("train"):
-        from sottovoce.jobs.make import make_target
+        from sottovoce.jobs.train import make_target
 
         spec, rule = shared.cut(corpus, split), cast(Any, split)
         card = make_target(spec, task, out, preset, rule, seed, shared.command(), shared.Progress())
@@ -120,7 +120,7 @@ def train(
     from sottovoce.models.codewords import told
 
     with shared.needs("train"):
-        from sottovoce.jobs.make import Wanted, make_filter
+        from sottovoce.jobs.train import Wanted, make_filter
 
         wanted = Wanted(
             corpus,

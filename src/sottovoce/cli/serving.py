@@ -47,10 +47,10 @@ def serve(
     import asyncio
     import logging
 
-    from sottovoce.runtime.core_dumps import forbid_core_dumps
-    from sottovoce.runtime.door import read_token, tls_context
-    from sottovoce.runtime.service import Limits, Service
-    from sottovoce.runtime.wyoming import Station, address
+    from sottovoce.machine import forbid_core_dumps
+    from sottovoce.serve.access import read_token, tls_context
+    from sottovoce.serve.websocket import Limits, Service
+    from sottovoce.serve.wyoming import Station, address
 
     forbid_core_dumps()
     limits = Limits(connections, message_bytes, queue_s, idle_s, total_s, drain_s=drain_s, answer_s=answer_s)

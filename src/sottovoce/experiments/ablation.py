@@ -25,15 +25,15 @@ from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.case import Case
 from sottovoce.audit.evidence import answers
-from sottovoce.audit.hearing import Hearing, hear_features
+from sottovoce.audit.observations import Hearing, hear_features
+from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
 from sottovoce.experiments.targets import kept_target
-from sottovoce.jobs.corpus import opened
+from sottovoce.methods.optin.game import PRESETS, train_optin
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.target import load_target
 from sottovoce.progress import counted, silent
 from sottovoce.training.loop import Run
-from sottovoce.training.optin import PRESETS, train_optin
 
 SEEDS = (0, 1, 2)
 ATTACKED = ("speaker", "gender")

@@ -24,17 +24,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import Split, split
 from sottovoce.experiments.rdal_report import mean
-from sottovoce.jobs.corpus import opened
+from sottovoce.methods.adr.embeddings import Embedder, Vectors, embeddings
+from sottovoce.methods.adr.game import PRESETS, Game, train_adr, train_recogniser
+from sottovoce.methods.adr.xvector import Spoken, train_xvector
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.speaker_encoder import available, pretrained
 from sottovoce.models.target import vote
 from sottovoce.progress import counted, silent
-from sottovoce.training.adr import PRESETS, Game, train_adr, train_recogniser
-from sottovoce.training.embeddings import Embedder, Vectors, embeddings
 from sottovoce.training.loop import Run
-from sottovoce.training.xvector import Spoken, train_xvector
 
 SEEDS = (0, 1, 2)
 LABELS = ("speaker", "gender", "emotion")

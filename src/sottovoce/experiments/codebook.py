@@ -16,8 +16,8 @@ from joblib import Parallel, delayed
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.experiments.rate_curve import rate_curve
 from sottovoce.experiments.targets import kept_target
-from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import Wanted, make_filter
+from sottovoce.jobs.audit import Ask, run_audit
+from sottovoce.jobs.train import Wanted, make_filter
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
 from sottovoce.progress import last_line

@@ -18,12 +18,13 @@ from sklearn.ensemble import ExtraTreesClassifier
 from torch import nn
 
 from sottovoce.audio.spectrum import Wave
-from sottovoce.audit import metrics, summary, words
+from sottovoce.audit import metrics, summary
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.system import of_function
+from sottovoce.corpora import corpus
 from sottovoce.corpora.manifest import file_sha256, split
-from sottovoce.jobs import corpus, digits
+from sottovoce.methods.digits import method as digits
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.digit_codes import BLANK, DIGITS, labels, said
 from sottovoce.models.digit_encoder import LOOKAHEAD_FRAMES, DigitEncoder
@@ -99,17 +100,17 @@ def _measured(
     before: Streams = {part: digits.transcribe(ear, waves[part]) for part in PARTS}
     true = [labels(text) for text in case.values("digits", "test")]
     found: dict[str, Any] = {
-        "entropy_bits_per_block": words.entropy_bits(codes["test"]),
+        "entropy_bits_per_block": metrics.entropy_bits(codes["test"]),
         "floor": _read(case, _outlines(before, table, "even")),
-        "original": words.word_error_rate(before["test"], true)._asdict(),
-        "codes": words.word_error_rate([said(stream) for stream in codes["test"]], true)._asdict(),
+        "original": metrics.word_error_rate(before["test"], true)._asdict(),
+        "codes": metrics.word_error_rate([said(stream) for stream in codes["test"]], true)._asdict(),
     }
     for pace in PACES:
         function = digits.word_filter(encoder, table, pace).filter
         after = digits.transcribe(ear, [function(wav) for wav in waves["test"]])
         found[pace] = {
-            "obfuscated": words.word_error_rate(after, true)._asdict(),
-            "added": words.added_error_rate(before["test"], after, true)._asdict(),
+            "obfuscated": metrics.word_error_rate(after, true)._asdict(),
+            "added": metrics.added_error_rate(before["test"], after, true)._asdict(),
             "through_codes": _read(case, _outlines(codes, table, pace)),
             "audit": _audit(case, function, f"words, {pace}, seed {seed}", _effort(seed, pace), seed, heard_at),
         }

@@ -18,8 +18,8 @@ from sottovoce.attack.families import FAMILIES
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit import metrics
 from sottovoce.audit.case import Case
-from sottovoce.audit.hearing import Hearing, hear_features
-from sottovoce.jobs.corpus import opened, split_of
+from sottovoce.audit.observations import Hearing, hear_features
+from sottovoce.corpora.corpus import opened, split_of
 from sottovoce.progress import Report
 from sottovoce.runtime import latent
 from sottovoce.runtime.filter import Filter

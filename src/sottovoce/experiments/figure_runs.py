@@ -17,8 +17,8 @@ from joblib import Parallel, delayed
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.experiments.embeddings import read_embeddings
 from sottovoce.experiments.targets import kept_target
-from sottovoce.jobs.attack import Ask, run_audit
-from sottovoce.jobs.make import Wanted, make_filter
+from sottovoce.jobs.audit import Ask, run_audit
+from sottovoce.jobs.train import Wanted, make_filter
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import counted, silent
 

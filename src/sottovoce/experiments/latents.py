@@ -21,9 +21,9 @@ from sottovoce.attack.attacker import Array, Heard, Labels
 from sottovoce.attack.families import FAMILIES
 from sottovoce.attack.linkage import Cosine, Discriminant
 from sottovoce.audit import metrics
+from sottovoce.methods.rdal.adversary import Latents, verify
+from sottovoce.methods.rdal.game import Half
 from sottovoce.models.rdal import Sender
-from sottovoce.training.rdal import Half
-from sottovoce.training.speech_adversary import Latents, verify
 
 LADDER = {"nearest": 0, "linear": 0, "svm": 0, "mlp": 3, "trees": 0, "cnn": 2}
 SEQUENCE = 60  # latents of a second each

@@ -18,16 +18,16 @@ from typing import Any
 import torch
 from matplotlib.figure import Figure
 
+from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
 from sottovoce.experiments.drawing import svg
 from sottovoce.experiments.targets import kept_target
-from sottovoce.jobs.corpus import opened
+from sottovoce.methods.optin.game import PRESETS, train_optin
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import load_target
 from sottovoce.progress import silent
 from sottovoce.training.loop import Run, device, identity
-from sottovoce.training.optin import PRESETS, train_optin
 
 STEPS = 30
 _LOSSES = re.compile(r"L_t (\S+)  L_p (\S+)  L_a (\S+)")  # as the game reports them

@@ -20,13 +20,13 @@ from sottovoce.corpora import cache, mixtures
 from sottovoce.experiments import latents
 from sottovoce.experiments.latents import Clips
 from sottovoce.experiments.rdal_report import plane, table, verification_curve
+from sottovoce.methods.rdal.adversary import verdict
+from sottovoce.methods.rdal.game import PRESETS, Half, RdalSettings, train_rdal
+from sottovoce.methods.rdal.mask import train_mask
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.layers import parameter_count
 from sottovoce.progress import counted, silent
-from sottovoce.training.event_mask import train_mask
 from sottovoce.training.loop import Run, identity
-from sottovoce.training.rdal import PRESETS, Half, RdalSettings, train_rdal
-from sottovoce.training.speech_adversary import verdict
 
 METHODS = {  # its preset: what it is called in the table
     "no-privacy": "no privacy",

@@ -16,10 +16,10 @@ from joblib import Parallel, delayed
 from sottovoce.corpora.mixtures import Mixing
 from sottovoce.experiments import latents
 from sottovoce.experiments.rdal import heard
+from sottovoce.methods.rdal.game import PRESETS, train_rdal
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import silent
 from sottovoce.training.loop import Run
-from sottovoce.training.rdal import PRESETS, train_rdal
 
 RANGES_DB = ((-15.0, 0.0), (-10.0, 5.0), (-5.0, 10.0), (0.0, 15.0), (5.0, 20.0))
 PAPER = {"event": 0.753, "speech": 0.765, "speech AUC": 0.847, "gender": 0.636}

@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sottovoce.jobs.attack import Ask, headline, run_audit
-from sottovoce.jobs.make import Wanted, make_filter, make_target
+from sottovoce.jobs.audit import Ask, headline, run_audit
+from sottovoce.jobs.train import Wanted, make_filter, make_target
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.onnx_graph import packed
 from sottovoce.progress import Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sottovoce.corpora.manifest import SplitRule
-from sottovoce.jobs.make import make_target
+from sottovoce.jobs.train import make_target
 from sottovoce.progress import Report
 
 

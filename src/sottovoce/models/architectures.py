@@ -13,8 +13,7 @@ from torch import nn
 from sottovoce.errors import ModelError
 from sottovoce.models.compact import CompactAutoencoder, CompactRecogniser
 from sottovoce.models.cyclegan_vc2 import CycleGanVc2
-from sottovoce.models.deepspeech2 import DeepSpeech2
-from sottovoce.models.deepspeech2_ctc import DeepSpeech2Ctc
+from sottovoce.models.deepspeech2 import DeepSpeech2, DeepSpeech2Ctc
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.rdal import CompactExtractor, Extractor, MaskUnet
 from sottovoce.models.xvector import XVector

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sottovoce.audio import voice
+from sottovoce.audio import mel
 from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import MissingExtraError
 
@@ -27,11 +27,11 @@ EMBEDDING = 256  # dimensions
 class SpeakerEncoder(nn.Module):
     """Mel spectra [B, 40, N] to embeddings [B, 256] of length 1."""
 
-    hear = staticmethod(voice.front_end)
+    hear = staticmethod(mel.front_end)
 
     def __init__(self) -> None:
         super().__init__()
-        self.lstm = nn.LSTM(voice.BANDS, EMBEDDING, 3, batch_first=True)
+        self.lstm = nn.LSTM(mel.BANDS, EMBEDDING, 3, batch_first=True)
         self.linear = nn.Linear(EMBEDDING, EMBEDDING)
 
     def embed(self, mels: Tensor) -> Tensor:

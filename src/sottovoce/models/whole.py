@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sottovoce.audio.griffin_lim import MARGIN_SAMPLES
 from sottovoce.audio.highpass import CELLS, KNOT_SAMPLES, spline
 from sottovoce.audio.level import KNEE, MAX_GAIN
 from sottovoce.audio.segment import LEVEL_RMS, SILENT
-from sottovoce.audio.sound import MARGIN_SAMPLES
 from sottovoce.audio.spectrum import (
     BINS,
     HOP_SAMPLES,

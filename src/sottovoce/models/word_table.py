@@ -20,8 +20,8 @@ from typing import Literal
 import numpy as np
 
 from sottovoce.arrays import read_arrays
+from sottovoce.audio.griffin_lim import to_sound
 from sottovoce.audio.level import LEVEL_RMS
-from sottovoce.audio.sound import to_sound
 from sottovoce.audio.spectrum import BINS, Spectrum, Wave, magnitude
 from sottovoce.errors import ModelError
 from sottovoce.models.codebook import pictures

@@ -16,10 +16,18 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, Spectrum, Wave, magnitude
+from sottovoce.audio.level import normalise
+from sottovoce.audio.segment import LEVEL_RMS, join
+from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_SAMPLES, Spectrum, Wave, log_spectrum, magnitude
+from sottovoce.audit.case import Case
+from sottovoce.audit.observations import Hearing
+from sottovoce.audit.plan import Hearings
+from sottovoce.audit.pseudonyms import Pseudonyms
+from sottovoce.audit.system import System
 from sottovoce.models.checkpoint import write_file
 from sottovoce.redaction import visible
-from sottovoce.report import dossier, findings, maps, pictures, wording
+from sottovoce.report import dossier, findings, pictures, wording
+from sottovoce.runtime.filter import Filter
 
 PAGE, CARD = "report.html", "report.md"
 BANDS_HZ = (0, 1000, 4000, 8000)
@@ -49,7 +57,7 @@ def write_report(folder: Path, results: Mapping[str, Any], exhibits: Sequence[Ex
 
     Each is written whole or not at all. Raises ModelError where a file cannot be written.
     """
-    shown = [_exhibit(f"exhibit-{number}", exhibit) for number, exhibit in enumerate(exhibits, 1)]
+    shown = [_drawn(f"exhibit-{number}", exhibit) for number, exhibit in enumerate(exhibits, 1)]
     page = html(f"{PAGE}.j2", bool(shown), results=results, exhibits=shown)
     # Here, too, whatever a template is given is text; only what stands in the template is markup.
     card = environment(finalize=wording.markdown).get_template(f"{CARD}.j2").render(results=results)
@@ -99,11 +107,11 @@ def environment(**escaping: Any) -> jinja2.Environment:
         "counted",
     ):
         environment.filters[name] = getattr(wording, name)
-    environment.globals |= {"dossier": dossier, "findings": findings, "maps": maps, "pictures": pictures}
+    environment.globals |= {"dossier": dossier, "findings": findings, "maps": pictures, "pictures": pictures}
     return environment
 
 
-def _exhibit(name: str, exhibit: Exhibit) -> dict[str, Any]:
+def _drawn(name: str, exhibit: Exhibit) -> dict[str, Any]:
     """What the page shows of an exhibit: one colour scale and one time axis for all its panels."""
     brightest = max((float(panel.spectrogram.max()) for panel in exhibit.panels), default=0.0)
     longest = max((panel.spectrogram.shape[1] for panel in exhibit.panels), default=0)
@@ -113,7 +121,7 @@ def _exhibit(name: str, exhibit: Exhibit) -> dict[str, Any]:
         "panels": [
             {
                 "name": panel.name,
-                "picture": maps.spectrogram(
+                "picture": pictures.spectrogram(
                     f"{name}-{number}", f"Spectrogram, {panel.name}", panel.spectrogram, brightest, longest
                 ),
                 "sound": data_uri(panel.wav),
@@ -151,3 +159,56 @@ def data_uri(wav: Wave) -> str:
         file.setframerate(SAMPLE_RATE)
         file.writeframes(np.round(quiet * 32767).astype("<i2").tobytes())
     return "data:audio/wav;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+_CLIPS = 3
+_LONGEST_SAMPLES = 4 * 16000  # of a clip shown: the report is one file
+
+
+def exhibits(
+    case: Case, system: System, hearings: Hearings, attributes: Sequence[str], names: Pseudonyms | None
+) -> list[Exhibit]:
+    """The first, middle and last clip of the test part, each in up to three forms.
+
+    Titles tell what is permitted and the private `attributes`, under `names` where there are any.
+    """
+    chosen = np.linspace(0, len(case.split.test) - 1, _CLIPS).astype(int)
+    filter_ = Filter.load(system.path) if system.path else None
+    told = [task for task in (*case.permit, *attributes) if task in case.manifest.tasks]
+    found = []
+    for utterance in dict.fromkeys(chosen):
+        labels = case.manifest.clips[case.split.test[utterance]].labels
+        title = ", ".join(_label(task, labels[task], names) for task in dict.fromkeys(told) if task in labels)
+        found.append(_exhibit(case, filter_, hearings, int(utterance), title))
+    return found
+
+
+def _label(task: str, label: str, names: Pseudonyms | None) -> str:
+    shown = names.shown(task, label) if names else label
+    return shown if shown.startswith(f"{task} ") else f"{task} {shown}"
+
+
+def _exhibit(case: Case, filter_: Filter | None, hearings: Hearings, utterance: int, title: str) -> Exhibit:
+    clip = case.split.test[utterance]
+    original = case.sounds.wave(clip)
+    sounds = {"original": original}
+    if filter_ is not None and hearings.features is not None:
+        if filter_.sounds:
+            sounds["obfuscated"] = _decoded(filter_, hearings.features, utterance, len(original))
+        if hearings.restored is not None:
+            sounds["restored by an attacker"] = _decoded(filter_, hearings.restored, utterance, len(original))
+    elif hearings.sound is not None:
+        sounds["obfuscated"] = np.array((hearings.sound.part("test").waves or [])[utterance])
+    shown = {name: wav[:_LONGEST_SAMPLES] for name, wav in sounds.items()}
+    return Exhibit(title, tuple(Panel(name, _spectrogram(wav), wav) for name, wav in shown.items()))
+
+
+def _decoded(filter_: Filter, hearing: Hearing, utterance: int, samples: int) -> Wave:
+    """The sound of an utterance's segments."""
+    heard = hearing.part("test")
+    segments = np.array(heard.spectra[heard.first[utterance] : heard.first[utterance + 1]])
+    return filter_.sound(join(segments, len(segments) * SEGMENT_SAMPLES if filter_.whole_segments else samples))
+
+
+def _spectrogram(wav: Wave) -> Wave:
+    return log_spectrum(normalise(wav, LEVEL_RMS))

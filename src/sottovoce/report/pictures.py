@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import re
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
-from markupsafe import Markup
+import matplotlib
+import numpy as np
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
-from sottovoce.report.canvas import INK, MARKS, mark, reference_lines, style, svg
+from sottovoce.audio.spectrum import HOP_SAMPLES, SAMPLE_RATE, Spectrum
+from sottovoce.redaction import visible
 from sottovoce.report.findings import label
 from sottovoce.report.wording import short
 
@@ -126,3 +136,114 @@ def _doubling(axes: Axes, amounts: Sequence[int]) -> None:
             ticks.append(amount)
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
+
+
+# matplotlib must be given real colours: each of these stands for a variable of the style sheet, put in by `svg`.
+INK, ORIGINAL, IGNORANT, INFORMED, WHITE_BOX = "#010101", "#020202", "#030303", "#040404", "#050505"
+_VARIABLES = {
+    INK: "--soft", ORIGINAL: "--original", IGNORANT: "--ignorant", INFORMED: "--informed", WHITE_BOX: "--white-box",
+}  # fmt: skip
+MARKS = {  # shape, colour and size of what is known by its knowledge, or attacks originals
+    "original": ("o", ORIGINAL, 6), "ignorant": ("s", IGNORANT, 5), "informed": ("*", INFORMED, 9),
+    "white-box": ("D", WHITE_BOX, 5),
+}  # fmt: skip
+
+_STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: it can be searched, scaled and read aloud
+    "svg.hashsalt": "sottovoce",  # the same results give the same bytes
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.5,
+    "ytick.major.width": 0.5,
+}
+
+
+def style() -> AbstractContextManager[None]:
+    """Figures are made, and turned into SVG, inside of this."""
+    return matplotlib.rc_context(_STYLE)
+
+
+def mark(axes: Axes, x: float, y: float, name: str, converged: bool = True) -> None:
+    """One score; hollow where the attacker had not converged."""
+    shape, colour, size = MARKS[name]
+    axes.plot(x, y, shape, color=colour, ms=size, mfc=colour if converged else "none", mew=1, clip_on=False, zorder=3)
+
+
+def reference_lines(axes: Axes, references: Mapping[str, Any]) -> None:
+    """Vertical lines, each named on a line of its own above the axes: what they mark often coincides."""
+    for height, (name, reference) in enumerate(references.items()):
+        x = 100 * (reference if name == "chance" else reference["score"])
+        axes.axvline(x, color=INK, lw=0.8, ls={"chance": "--", "floor": ":", "ceiling": "-"}[name])
+        axes.annotate(
+            name, (x, 1), xycoords=("data", "axes fraction"), xytext=(0, 3 + 9 * height), textcoords="offset points",
+            ha="center", fontsize=7,
+        )  # fmt: skip
+
+
+def svg(name: str, alt: str, figure: Figure) -> Markup:
+    """The figure as an SVG element of an HTML page: ids beginning with `name`, colours of the page, read as `alt`."""
+    buffer = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # text stays text: whoever reads the page has the letters
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r' (xmlns(:\w+)?|version)="[^"]*"', "", text)
+    text = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{name}-", text)
+    text = re.sub("|".join(_VARIABLES), lambda found: f"var({_VARIABLES[found[0]]})", text)
+    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{escape(visible(alt))}" ', 1))
+
+
+MOST_CLASSES = 24  # whose names can be read along two sides of a picture
+FEW_CLASSES = 8  # with room for a number in each field
+_LONGEST_LABEL = 12
+_FAINTEST, _STRONGEST = 0.08, 0.6  # opacity of a field; text on it stays readable on a light and a dark page
+
+
+def spectrogram(name: str, alt: str, spectrum: Spectrum, brightest: float, longest_frames: int) -> Markup:
+    """A log spectrum [161, N]; `brightest` (the top of the colour scale) and `longest_frames` are one exhibit's."""
+    per_frame = HOP_SAMPLES / SAMPLE_RATE
+    extent = (0.0, spectrum.shape[1] * per_frame, 0.0, SAMPLE_RATE / 2000)
+    with style():
+        figure = Figure(figsize=(2.9, 2.0), layout="constrained")
+        axes = figure.subplots()
+        scale: Any = {"cmap": "magma", "vmin": 0.0, "vmax": brightest}
+        axes.imshow(spectrum, origin="lower", aspect="auto", extent=extent, interpolation="none", **scale)
+        axes.set(xlim=(0, longest_frames * per_frame), xlabel="s", ylabel="kHz", yticks=np.arange(0, 9, 2))
+        return svg(name, alt, figure)
+
+
+def confusion(name: str, attribute: Mapping[str, Any]) -> Markup:
+    """Of the recordings of each class (row), the share that the worst attacker takes for each class (column)."""
+    counts = np.array(attribute["confusion"], dtype=np.float64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+    classes = len(counts)
+    few = classes <= FEW_CLASSES
+    labels = [short(label, _LONGEST_LABEL) for label in attribute["class_names"]]
+    fields = [(row, column) for row in range(classes) for column in range(classes) if shares[row, column] > 0]
+    with style():
+        figure = Figure(figsize=(2.9, 2.7) if few else (4.4, 4.2), layout="constrained")
+        axes = figure.subplots()
+        opacity = [_FAINTEST + (_STRONGEST - _FAINTEST) * shares[field] for field in fields]
+        squares = [Rectangle((column - 0.46, row - 0.46), 0.92, 0.92) for row, column in fields]
+        axes.add_collection(PatchCollection(squares, facecolors=[to_rgba(INFORMED, alpha) for alpha in opacity], lw=0))
+        if few:
+            for row, column in fields:
+                share = f"{100 * shares[row, column]:.0f}"
+                axes.text(column, row, share, color=ORIGINAL, ha="center", va="center", fontsize=7)
+        axes.set(
+            xlim=(-0.5, classes - 0.5), ylim=(classes - 0.5, -0.5), xlabel="taken for", ylabel="is", aspect="equal"
+        )
+        size = 8 if few else 6.5
+        axes.set_xticks(range(classes), labels, rotation=90, fontsize=size, parse_math=False)
+        axes.set_yticks(range(classes), labels, fontsize=size, parse_math=False)
+        axes.tick_params(length=0)
+        return svg(name, "Which class the worst attacker takes for which; the table has the values.", figure)

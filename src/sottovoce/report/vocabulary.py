@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from sottovoce.audio.sound import to_sound
+from sottovoce.audio.griffin_lim import to_sound
 from sottovoce.audio.spectrum import SEGMENT_S, Spectrum, magnitude
 from sottovoce.errors import ConfigError
 from sottovoce.models import codewords
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codebook import Codebook
-from sottovoce.report import maps
+from sottovoce.report import pictures
 from sottovoce.report.pages import data_uri, html
-from sottovoce.runtime.config import CODEBOOK
-from sottovoce.runtime.engine import CodebookEngine
+from sottovoce.runtime.engine import CODEBOOK, CodebookEngine
 from sottovoce.runtime.filter import Filter
 
 _MOST_WORDS = 512  # on a page
@@ -68,5 +67,5 @@ def _shown(filter_: Filter, word: Spectrum, name: str, block: int) -> dict[str, 
     """A word as a picture and a sound."""
     mean, deviation = np.float32(filter_.config.sound_mean), np.float32(filter_.config.sound_std)
     log = np.maximum(word * deviation + mean, np.float32(0.0))
-    picture = maps.spectrogram(name, f"Spectrogram of block {block}", log, float(log.max()), log.shape[1])
+    picture = pictures.spectrogram(name, f"Spectrogram of block {block}", log, float(log.max()), log.shape[1])
     return {"block": block, "picture": picture, "sound": data_uri(_QUIET * to_sound(magnitude(log)))}

@@ -27,8 +27,17 @@ from sottovoce.models.onnx_graph import traced
 from sottovoce.models.whole import STATE, FrontEnd, Speaker
 from sottovoce.models.word_table import WordTable
 from sottovoce.runtime import latent
-from sottovoce.runtime.config import CODEBOOK, WORDS, FilterConfig
-from sottovoce.runtime.engine import INPUT, OUTPUT, SCORES, CodebookEngine, Graph, OnnxEngine
+from sottovoce.runtime.engine import (
+    CODEBOOK,
+    INPUT,
+    OUTPUT,
+    SCORES,
+    WORDS,
+    CodebookEngine,
+    FilterConfig,
+    Graph,
+    OnnxEngine,
+)
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.word_filter import AFTER, BEFORE, BLOCK_CODES, BLOCK_INPUT
 

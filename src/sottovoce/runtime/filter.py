@@ -21,14 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audio import level, segment
+from sottovoce.audio.griffin_lim import alone
 from sottovoce.audio.level import limited
-from sottovoce.audio.sound import alone
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_S, Spectrum, Wave, magnitude
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.models.codebook import Codebook
-from sottovoce.runtime.config import CODEBOOK, LATENT, WORDS, FilterConfig
-from sottovoce.runtime.engine import SCORES, CodebookEngine, Engine, Graph, OnnxEngine, Rate, State
+from sottovoce.runtime.engine import (
+    CODEBOOK,
+    LATENT,
+    SCORES,
+    WORDS,
+    CodebookEngine,
+    Engine,
+    FilterConfig,
+    Graph,
+    OnnxEngine,
+    Rate,
+    State,
+)
 from sottovoce.runtime.latent import LatentEngine
 from sottovoce.runtime.segments import FreeVoice, SegmentCore, Segments, Voice, WordVoice, in_segments
 from sottovoce.runtime.stream import Core, Stream

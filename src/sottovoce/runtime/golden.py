@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.arrays import read_arrays
-from sottovoce.audio.sound import MARGIN_SAMPLES
+from sottovoce.audio.griffin_lim import MARGIN_SAMPLES
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ModelError, ParityError
 from sottovoce.files import read_bytes

@@ -15,12 +15,11 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from sottovoce.audio import mel, segment, voice
+from sottovoce.audio import mel, segment
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import path_part
-from sottovoce.runtime.config import ADR, FilterConfig
-from sottovoce.runtime.engine import INPUT, SCORES, Graph, Rate, State
+from sottovoce.runtime.engine import ADR, INPUT, SCORES, FilterConfig, Graph, Rate, State
 
 LATENT = "latent"
 MAGNITUDES = "magnitudes"
@@ -54,7 +53,7 @@ class LatentEngine:
         if self.config.architecture == ADR["x-vector"]:
             return segment.front_end(segments)
         if self.config.architecture == ADR["pretrained"]:
-            return voice.front_end(segments)
+            return mel.front_end(segments)
         rate = self.config.settings["sample_rate"]
         if rate != SAMPLE_RATE:
             segments = soxr.resample(segments.T, SAMPLE_RATE, rate).T
@@ -82,7 +81,7 @@ def heard(config: FilterConfig) -> tuple[str, tuple[int, int]]:
     if config.architecture == ADR["x-vector"]:
         return INPUT, (BINS, SEGMENT_FRAMES)
     if config.architecture == ADR["pretrained"]:
-        return MELS, (voice.BANDS, voice.SEGMENT_FRAMES)
+        return MELS, (mel.BANDS, mel.SEGMENT_FRAMES)
     rate = config.settings["sample_rate"]
     samples = round(SEGMENT_SAMPLES * rate / SAMPLE_RATE)
     return MAGNITUDES, (mel.window_samples(rate) // 2 + 1, 1 + samples // (rate // 100))

@@ -1,0 +1,119 @@
+"""Attackers that bring a pretrained speaker encoder, and listen to sound through it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sottovoce.attack.attacker import Array, Heard, Labels
+from sottovoce.attack.classical import Chosen, logistic
+from sottovoce.attack.network import NetworkAttacker
+from sottovoce.audio.mel import mels
+from sottovoce.audio.spectrum import Wave
+from sottovoce.errors import ConfigError
+from sottovoce.models.speaker_encoder import EMBEDDING, one_thread, pretrained
+
+_NEEDS = "a public speaker encoder, and labelled recordings as the application receives them"
+_PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse strengths
+_HEAD_SCALE = 30.0
+
+
+class OnEmbedding(Chosen):
+    """Logistic regression on embeddings of the encoder as it is, its penalty chosen."""
+
+    name = "pretrained encoder, linear"
+    needs = _NEEDS
+
+    def features(self, heard: Heard) -> Array:
+        return embeddings(heard)
+
+    def candidates(self, utterances: int) -> list[Any]:
+        return logistic(_PENALTIES)
+
+
+class FineTuned(NetworkAttacker):
+    """The encoder, trained on with a head of its own."""
+
+    needs = _NEEDS
+
+    def __init__(self, cycles: int, seed: int, first_cycle: int = 20) -> None:
+        super().__init__("pretrained encoder, fine-tuned", _Tuned, first_cycle, cycles, seed, 3e-4, _as_partials)
+
+    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+        with one_thread():
+            return super().fit(train, labels, validation, validation_labels, classes)
+
+    def scores(self, heard: Heard) -> Array:
+        with one_thread():
+            return super().scores(heard)
+
+
+class _Tuned(nn.Module):
+    """The pretrained encoder and a linear layer: [B, 40, 160] -> [B, K]."""
+
+    def __init__(self, classes: int, bins: int, frames: int) -> None:
+        super().__init__()
+        self.encoder = pretrained()
+        self.norm = nn.BatchNorm1d(EMBEDDING)
+        self.output = nn.Linear(EMBEDDING, classes)
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, mels: Tensor) -> Tensor:
+        # Scaled, the new layer learns at the pace that it needs while the encoder keeps to the slow one that suits it.
+        logits: Tensor = _HEAD_SCALE * self.output(self.norm(self.encoder(mels)))
+        return logits
+
+
+def _as_partials(heard: Heard) -> Heard:
+    return Heard(*partials(_sound(heard)), heard.outline)
+
+
+def embeddings(heard: Heard) -> Array:
+    """What the encoder makes of each utterance, [U, 256]; ConfigError where no sound was heard."""
+    return embed(*(heard.voices or voices(_sound(heard))))
+
+
+def _sound(heard: Heard) -> Sequence[Wave]:
+    if heard.waves is None:
+        raise ConfigError("a speaker encoder listens to sound, but only features were heard; let it hear sound.")
+    return heard.waves
+
+
+_PARTIAL_FRAMES = 160  # 1.6 s, which the encoder was trained on
+_READ_AT_ONCE = 64
+_TINY = 1e-9
+
+
+def partials(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
+    """Mel spectra of 1.6 s that overlap by half [S, 40, 160], the last padded with silence, and whose each is [S]."""
+    cut = [_overlapping(mels(wav)) for wav in waves]
+    return np.concatenate(cut), np.repeat(np.arange(len(cut)), [len(part) for part in cut])
+
+
+def _overlapping(mel: Array) -> Array:
+    step = _PARTIAL_FRAMES // 2
+    count = 1 + max(0, -(-(len(mel) - _PARTIAL_FRAMES) // step))
+    padded = np.pad(mel, ((0, max(0, (count + 1) * step - len(mel))), (0, 0)))
+    return np.stack([padded[i * step : i * step + _PARTIAL_FRAMES].T for i in range(count)])
+
+
+def voices(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
+    """Embeddings [P, 256] of length 1 of pieces of 1.6 s of sounds [T] at 16 kHz, and whose each is [P]."""
+    spectra, owner = partials(waves)
+    encoder = pretrained()
+    with one_thread(), torch.no_grad():
+        each = [encoder(part) for part in torch.split(torch.from_numpy(spectra), _READ_AT_ONCE)]
+    return torch.cat(each).numpy(), owner
+
+
+def embed(voices: Array, owner: NDArray[np.int64]) -> Array:
+    """One embedding [U, 256] of length 1 for each owner of `voices` [P, 256]; owners [P] ascend from 0 to U - 1."""
+    total = np.add.reduceat(voices, np.searchsorted(owner, np.arange(owner[-1] + 1)))
+    embeddings: Array = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), _TINY)
+    return embeddings

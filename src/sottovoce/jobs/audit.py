@@ -1,0 +1,237 @@
+"""The job behind `sottovoce audit`."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sottovoce import __version__, private
+from sottovoce.audit import record, summary
+from sottovoce.audit.budgets import effort
+from sottovoce.audit.case import Case
+from sottovoce.audit.protocol import audit
+from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
+from sottovoce.audit.results import SCHEMA
+from sottovoce.audit.system import System, opened
+from sottovoce.audit.work import attacks_folder
+from sottovoce.corpora import corpus
+from sottovoce.corpora.cache import Sounds
+from sottovoce.corpora.fragments import PREFIX
+from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, file_sha256, split
+from sottovoce.corpora.store import cache_folder
+from sottovoce.errors import ConfigError
+from sottovoce.models.checkpoint import CARD
+from sottovoce.models.target import Target, load_target
+from sottovoce.progress import Report
+from sottovoce.redaction import line, word
+from sottovoce.report.pages import exhibits, write_report
+from sottovoce.runtime.export import target_place
+from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.quantise import quantise
+
+_LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
+_HEARD = ".heard"  # what attackers hear, while an audit runs
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What to audit and how. `system` is a filter's folder, a folder of protected sound, command:... or an ONNX file.
+
+    For a filter `permit` says which of the tasks that it can permit are permitted in this audit, all if none is named;
+    what is not is attacked. For other systems it says what is permitted besides the tasks of the targets. `targets` are
+    paths of targets that judge, one for a task; a filter has its own.
+    """
+
+    system: str
+    corpus: str
+    out: Path
+    attackers: str = "quick"
+    attributes: tuple[str, ...] = ()
+    permit: tuple[str, ...] = ()
+    targets: tuple[Path | str, ...] = ()
+    rule: SplitRule | None = None
+    seed: int = 0
+    workers: int = 1
+    command: str = ""
+    constant: int = 0  # blocks that the filter sends for every sound; 0: as many as it has
+    int8: bool = False  # the filter as it is with 8-bit weights, which is written to `out`/filter-int8
+    names: bool = False  # show the names of people and files, which are pseudonyms otherwise
+    with_originals: bool = False  # put some recordings into the page, to see and to hear
+
+
+def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
+    """Attack a system; writes the record of the audit to its folder and returns what results.json holds."""
+    began = time.monotonic()
+    effort(ask.attackers)
+    _check_place(ask)
+    attacks_folder()  # what is wrong with it shows before hours of work
+    manifest, sounds = corpus.opened(ask.corpus, report)
+    permit = tuple(dict.fromkeys(ask.permit))
+    system = opened(_named(ask), manifest, sounds, ask.workers, report, permit, ask.constant)
+    case = _case(ask, system, manifest, sounds)
+    attributes = case.chosen(ask.attributes)
+    heard = ask.out / _HEARD
+    gathered, hearings = audit(case, system, attributes, ask.attackers, ask.seed, heard, ask.workers, report)
+    names = _pseudonyms(ask, case, system, attributes)
+    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes]
+    shown, told = notes, [line(ask.command), word(case.manifest.spec), word(system.description["method"])]
+    if ask.names:
+        gathered = spelt_out(gathered)
+    else:
+        judged = {*attributes, *(target.task for target in case.targets)}
+        gathered = disguised(gathered, names, {task: case.classes(task) for task in judged})
+        shown, told = names.sentences(notes), [names.known(text) for text in told]
+    command, spec, method = told
+    results = {
+        "schema": SCHEMA,
+        "sottovoce": __version__,
+        **gathered.known,
+        **summary.numbers(gathered.known, gathered.arrays),
+        "seconds": round(time.monotonic() - began, 1),
+        "attackers": ask.attackers,
+        "seed": ask.seed,
+        "date": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "command": command,
+        "names_shown": ask.names,
+        "corpus": {**corpus.describe(case.manifest, case.split), "spec": spec, "test_clips": len(case.split.test)},
+        "filter": {**system.description, "method": method, "permit": list(case.permit)},
+        "targets": [{"digest": target.digest, "task": target.task} for target in case.targets],
+        "notes": shown,
+        "scores": record.write_scores(ask.out, gathered.arrays),
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES}
+        | {"python": platform.python_version()},
+    }
+    written = record.write_results(ask.out, results)
+    write_report(
+        ask.out,
+        written,
+        exhibits(case, system, hearings, attributes, None if ask.names else names) if ask.with_originals else [],
+    )
+    record.write_digests(ask.out)
+    shutil.rmtree(heard, ignore_errors=True)
+    private.write_private(names_place(written), json.dumps({**names.told(), "notes": notes}, indent=1).encode())
+    return written
+
+
+def names_place(results: dict[str, Any]) -> Path:
+    """The file, for its owner alone, that leads from the pseudonyms of an audit back to names; outside its record."""
+    return cache_folder() / "names" / f"{results['scores'][:32]}.json"
+
+
+def notes_with_names(results: dict[str, Any]) -> list[str]:
+    """The notes of an audit as they name files, for whoever made it; those alone that are not in its results."""
+    kept = json.loads(private.read_private(names_place(results)) or "{}")
+    return [note for note in kept.get("notes", ()) if note not in results["notes"]]
+
+
+def _pseudonyms(ask: Ask, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
+    """Pseudonyms that this audit gives again, wherever it is repeated, and that no other audit gives.
+
+    Their key comes from the content of all recordings: who lacks these cannot make it, and who has them can repeat the
+    audit, and so knows the names whatever is done.
+    """
+    contents = [(clip.id, clip.sha256 or file_sha256(clip.path)) for clip in case.manifest.clips]
+    described = [system.description[key] for key in ("digest", "permit", "constant_blocks")]
+    parts = ["pseudonyms", sorted(contents), described, ask.attackers, ask.seed, list(attributes)]
+    key = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return Pseudonyms(case.manifest, key, [*case.sounds.failed])
+
+
+def headline(results: dict[str, Any]) -> dict[str, Any]:
+    """What an audit found, in a few numbers."""
+    return {
+        "valid": results["valid"],
+        "attackers": results["attackers"],
+        "filter": results["filter"]["digest"],
+        "permitted": results["permitted"],
+        "private": {
+            task: {
+                **{key: entry[key] for key in ("chance", "floor", "leakage", "verdict")},
+                "worst": {key: entry["worst"][key] for key in ("score", "low", "high", "attacker", "converged")},
+            }
+            for task, entry in results["private"].items()
+        },
+        "bits_per_block": results["filter"]["bits_per_block"],
+    }
+
+
+def _named(ask: Ask) -> str:
+    """The system that is audited, in 8 bits where that is asked for."""
+    if not ask.int8:
+        return ask.system
+    small = ask.out / "filter-int8"
+    quantise(Path(ask.system), small)
+    return str(small)
+
+
+def _check_place(ask: Ask) -> None:
+    """ConfigError where the record would be added to a folder that nothing may be added to."""
+    out, system = ask.out.resolve(), Path(ask.system)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{ask.out} is a file; expected a folder: choose another --out.")
+    if os.path.isdir(ask.system) and system.resolve() in (out, *out.parents):
+        raise ConfigError(f"{ask.out} lies in the folder that is audited; choose another --out.")
+    if ask.corpus.startswith(PREFIX) and not (system / CARD).is_file():
+        raise ConfigError(f"{ask.system} is not a filter, and nothing else can be audited by fragment.")
+
+
+def _case(ask: Ask, system: System, manifest: Manifest, sounds: Sounds) -> Case:
+    """What the system is audited against: for a filter its own targets, and the split that it was trained with."""
+    targets, card = _filter_targets(ask, system.path, system.description["permit"]) if system.path else _asked(ask)
+    for target in targets:
+        check_task(manifest, target.task)
+    named = [] if system.path else ask.permit  # a filter was switched to it
+    permit = tuple(dict.fromkeys([*(target.task for target in targets), *named, *system.description["permit"]]))
+    for task in permit:
+        manifest.classes(task)
+    parts = corpus.split_of(card, manifest) if ask.rule is None else split(manifest, ask.rule)
+    case = Case(manifest, sounds, parts, targets, permit)
+    for target in targets:
+        case.labels(target.task, "test")  # a class that it does not know shows before hours of work
+    return case
+
+
+def _asked(ask: Ask) -> tuple[tuple[Target, ...], Any]:
+    """The targets that were named, and the card of the first that has one: it says which split it was trained with."""
+    targets = tuple(load_target(path) for path in ask.targets)
+    by_task: dict[str, Path | str] = {}
+    for target, path in zip(targets, ask.targets, strict=True):
+        if target.task in by_task:
+            raise ConfigError(
+                f"the targets in {by_task[target.task]} and {path} both recognise '{target.task}'; name one of them."
+            )
+        by_task[target.task] = path
+    return targets, next((target.card for target in targets if target.card), None)
+
+
+def _filter_targets(ask: Ask, folder: Path, permit: Sequence[str]) -> tuple[tuple[Target, ...], Any]:
+    """A target for each task that a filter permits in this audit, its own unless another is named, and its card.
+
+    A target of a task that was revoked says nothing to the application, and is left out.
+    """
+    card = Filter.load(folder).card
+    named = {target.task: target for target in _asked(ask)[0]}
+    unknown = sorted({*named} - {*card.get("permit", [])})
+    if unknown:
+        can = ", ".join(card.get("permit", [])) or "nothing"
+        raise ConfigError(f"--target recognises '{unknown[0]}', which the filter cannot permit; it permits {can}.")
+    return tuple(named[task] if task in named else _own_target(folder, task) for task in permit), card
+
+
+def _own_target(folder: Path, task: str) -> Target:
+    """The target of a permitted task that a filter folder holds."""
+    place = folder / target_place(task)
+    if not place.is_dir():
+        raise ConfigError(f"{folder} holds no target of '{task}' to audit against; name one with --target.")
+    graph = place / "target.onnx"
+    return load_target(graph if graph.is_file() else place)

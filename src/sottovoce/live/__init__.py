@@ -1,0 +1,1 @@
+"""A filter between a microphone and an application, as sound comes in."""

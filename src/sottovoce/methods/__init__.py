@@ -1,0 +1,1 @@
+"""The protection methods, one folder each: how a filter is trained."""

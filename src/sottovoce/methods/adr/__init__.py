@@ -1,0 +1,1 @@
+"""ADR (Noé et al. 2021): filters whose features are embeddings without a declared attribute."""

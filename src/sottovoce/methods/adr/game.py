@@ -1,0 +1,204 @@
+"""Training ADR (Noé et al. 2021): an autoencoder of x-vectors against an adversary that reads the declared attribute.
+
+Two games are called ADR. The article's: the autoencoder minimises 1 - cosine + BCE(1 - p, y), p being the adversary's
+posterior: it has the adversary take the attribute for another. The released code's: gradients are cleared once, before
+the adversary's backward pass, and so the encoder also gets those of the adversary's own loss, BCE(p, y). The sum,
+-log p - log(1 - p), does not depend on the label and is smallest where the adversary is undecided: a confusion loss.
+(The release takes p from before the adversary's step and its gradient from after it; here both are from after it.)
+
+With more than two classes p is a softmax, and both losses are means over classes, which for two classes they equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from sottovoce.methods.adr.embeddings import Embedder
+from sottovoce.methods.adr.xvector import PRESETS as XVECTORS
+from sottovoce.methods.adr.xvector import XVectorSettings
+from sottovoce.models.adr import CODE, Adr, AttributeReader, EmbeddingRecogniser
+from sottovoce.training.loop import Run, train
+
+Game = Literal["released", "text"]
+Voices = Literal["x-vector", "pretrained"]
+
+_FRESH_RATE = 3e-3
+
+
+@dataclass(frozen=True)
+class AdrSettings:
+    """How ADR is trained, on which embeddings of `voices`; `game` says by which of the two losses.
+
+    `xvector` is how an x-vector network is trained, where that makes the embeddings.
+    """
+
+    game: Game = "released"
+    voices: Voices = "x-vector"
+    steps: int = 12_000  # of 1e-2: as far as the release's 1.2 million steps of 1e-4
+    batch: int = 64
+    learning_rate: float = 1e-2
+    momentum: float = 0.9
+    hidden: int = CODE  # of the adversary
+    classifier_steps: int = 2000
+    adversary_weight: float = 1.0
+    crops: int = 8  # random segments of each training clip, besides those it is cut into
+    xvector: XVectorSettings = XVECTORS["compact"]
+
+
+_COMPACT = AdrSettings()
+PRESETS: Mapping[str, AdrSettings] = MappingProxyType(
+    {
+        "compact": _COMPACT,
+        "text": replace(_COMPACT, game="text"),
+        "pretrained": replace(_COMPACT, voices="pretrained"),
+        "quick": replace(_COMPACT, steps=2000, classifier_steps=500, crops=2, xvector=XVECTORS["quick"]),
+        # 100 epochs of 786 k x-vectors, as the logs of the release count them
+        "paper": AdrSettings(steps=1_228_000, learning_rate=1e-4, classifier_steps=184_000, xvector=XVECTORS["paper"]),
+    }
+)
+
+
+def bce(log_posterior: Tensor, labels: Tensor) -> Tensor:
+    """BCE(p, y): binary cross-entropy of posteriors, given as logarithms [B, K], to labels [B], mean over classes."""
+    wanted = functional.one_hot(labels, log_posterior.shape[1]).bool()
+    return -torch.where(wanted, log_posterior, _log_others(log_posterior)).mean()
+
+
+def deceived(log_posterior: Tensor, labels: Tensor) -> Tensor:
+    """BCE(1 - p, y): what the article has the autoencoder minimise."""
+    wanted = functional.one_hot(labels, log_posterior.shape[1]).bool()
+    return -torch.where(wanted, _log_others(log_posterior), log_posterior).mean()
+
+
+def _log_others(log_posterior: Tensor) -> Tensor:
+    """log(1 - p) [B, K], as the sum over the other classes, which also has a gradient where p is almost 1."""
+    classes = log_posterior.shape[1]
+    itself = torch.eye(classes, dtype=torch.bool, device=log_posterior.device)
+    others = log_posterior.unsqueeze(1).expand(-1, classes, -1)
+    return others.masked_fill(itself, -torch.inf).logsumexp(dim=2)
+
+
+class AttributeAdversary:
+    """Learns to read the declared attribute [B] from codes [B, 128], and says what the encoder has to increase."""
+
+    def __init__(self, network: AttributeReader, optimiser: Optimizer, game: Game) -> None:
+        self.network = network
+        self.optimiser = optimiser
+        self.game = game
+
+    def improve(self, code: Tensor, labels: Tensor) -> float:
+        """One step on BCE(p, y); returns it. Never touches the encoder's gradients."""
+        loss = bce(self.network(code.detach()), labels)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return loss.item()
+
+    def pressure(self, code: Tensor, labels: Tensor) -> Tensor:
+        """What the encoder has to increase, by the game that is played. Never changes the adversary."""
+        self.network.requires_grad_(False)
+        try:
+            read = self.network(code)
+        finally:
+            self.network.requires_grad_(True)
+        unwanted = deceived(read, labels)
+        return -(unwanted + bce(read, labels)) if self.game == "released" else -unwanted
+
+    def replace(self, fresh: AttributeReader, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Continue with the weights of `fresh`, trained on (code, labels) `pairs` from nothing."""
+        newcomer = AttributeAdversary(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.game)
+        for code, labels in pairs:
+            newcomer.improve(code, labels)
+        self.network.load_state_dict(fresh.state_dict())
+
+
+def train_adr(
+    embedder: Embedder, vectors: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run
+) -> Adr:
+    """ADR against one declared attribute, from embeddings [M, D] and their classes [M]; in evaluation mode."""
+    torch.manual_seed(run.seed)
+    deviation = vectors.std(dim=0).clamp(min=1e-3 * vectors.std().item())  # some are always 0 behind a ReLU
+    adr = Adr(embedder, vectors.mean(dim=0), deviation, classes)
+    heard = adr.normalised(vectors)
+    classifier = _classifier(heard, labels, classes, settings, run)
+    with torch.no_grad():
+        posteriors = classifier(heard).exp()
+    network = AttributeReader(CODE, classes, settings.hidden)
+    autoencoder = nn.ModuleList([adr.encoder, adr.decoder])
+    optimiser, other = (
+        torch.optim.SGD(player.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+        for player in (autoencoder, network)
+    )
+    adversary = AttributeAdversary(network, other, settings.game)
+
+    def step(number: int, rng: np.random.Generator) -> str:
+        rows = torch.from_numpy(rng.integers(len(heard), size=settings.batch))
+        code = adr.encoder(heard[rows])
+        decoded = adr.decoder(code, posteriors[rows])
+        read = adversary.improve(code, labels[rows])
+        reconstruction = (1.0 - functional.cosine_similarity(decoded, heard[rows])).mean()
+        pressure = adversary.pressure(code, labels[rows])
+        optimiser.zero_grad()
+        (reconstruction - settings.adversary_weight * pressure).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return f"ADR: 1 - cosine {reconstruction.item():.3f}  adversary {read:.3f}  pressure {pressure.item():.3f}"
+
+    autoencoder.train()
+    parts: dict[str, nn.Module | Optimizer] = {
+        "autoencoder": autoencoder,
+        "adversary": network,
+        "optimiser": optimiser,
+        "other": other,
+    }
+    train(step, parts, run._replace(steps=settings.steps))
+    return adr.eval()
+
+
+def _classifier(heard: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run) -> AttributeReader:
+    """The reader whose posterior the decoder is told: logistic regression, trained beforehand."""
+    reader = AttributeReader(heard.shape[1], classes)
+    rate = 10.0 * settings.learning_rate  # as in the release
+    optimiser = torch.optim.SGD(reader.parameters(), lr=rate, momentum=settings.momentum)
+    _fit(reader, bce, optimiser, heard, labels, settings, run.part("attribute", settings.classifier_steps))
+    return reader
+
+
+def train_recogniser(
+    embeddings: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run
+) -> EmbeddingRecogniser:
+    """The target of ADR: a recogniser of a permitted task [M] on embeddings [M, D], in evaluation mode."""
+    torch.manual_seed(run.seed)
+    recogniser = EmbeddingRecogniser(embeddings.shape[1], classes)
+    optimiser = torch.optim.AdamW(recogniser.parameters(), lr=1e-3, weight_decay=0.05)
+    _fit(recogniser, functional.cross_entropy, optimiser, embeddings, labels, settings, run)
+    return recogniser.eval()
+
+
+def _fit(
+    network: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    optimiser: Optimizer,
+    vectors: Tensor,
+    labels: Tensor,
+    settings: AdrSettings,
+    run: Run,
+) -> None:
+    def step(number: int, rng: np.random.Generator) -> str:
+        rows = torch.from_numpy(rng.integers(len(vectors), size=settings.batch))
+        found = loss(network(vectors[rows]), labels[rows])
+        optimiser.zero_grad()
+        found.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return f"reader of embeddings: loss {found.item():.3f}"
+
+    network.train()
+    train(step, {"network": network, "optimiser": optimiser}, run)

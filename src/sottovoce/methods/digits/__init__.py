@@ -1,0 +1,1 @@
+"""Digit strings: a filter that lets through which digits were said."""

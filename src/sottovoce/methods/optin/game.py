@@ -1,0 +1,129 @@
+"""The opt-in game (Wang et al. 2022): an obfuscator and a deobfuscator, trained jointly against a frozen target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sottovoce.audio.spectrum import BINS
+from sottovoce.corpora.cache import Sounds
+from sottovoce.errors import ConfigError
+from sottovoce.methods.optin.adversary import Deobfuscator, target_loss
+from sottovoce.models.architectures import build
+from sottovoce.models.layers import parameter_count
+from sottovoce.models.target import Target
+from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
+
+
+@dataclass(frozen=True)
+class OptinSettings:
+    """The two players and the weights of their losses, which the paper does not publish."""
+
+    architecture: str
+    obfuscator: Mapping[str, int]
+    deobfuscator: Mapping[str, int]
+    steps: int
+    batch: int
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = 1e-2  # of the paper; the peak of one cycle with adam
+    momentum: float = 0.9
+    target_weight: float = 1.0
+    privacy_weight: float = 1.0
+    replace_every: int = 0  # steps, after which a deobfuscator trained from nothing takes over; 0: never
+    replace_steps: int = 60  # of its training
+
+
+_COMPACT = OptinSettings(
+    "compact-autoencoder",
+    {"width": 16, "blocks": 2},
+    {"width": 24, "blocks": 2},
+    steps=600,
+    batch=16,
+    optimiser="adam",
+    learning_rate=3e-3,
+    target_weight=3.0,  # 1 and 10 do no better beyond noise: see RESULTS.md
+)
+PRESETS: Mapping[str, OptinSettings] = MappingProxyType(
+    {
+        "compact": _COMPACT,
+        "quick": replace(_COMPACT, steps=300),
+        "paper": OptinSettings(
+            "cyclegan-vc2",
+            {"bins": BINS, "blocks": 3, "divisor": 8},
+            {"bins": BINS, "blocks": 6},
+            steps=100_000,
+            batch=16,
+        ),
+        "replaced": replace(_COMPACT, replace_every=100),
+    }
+)
+
+
+def train_optin(
+    sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: OptinSettings, raw: bool, run: Run
+) -> tuple[nn.Module, nn.Module]:
+    """An obfuscator for `target` and the deobfuscator it played against, trained on `clips`.
+
+    The obfuscator minimises  w_t L_t - w_p L_p; with `raw`, L_a stands for L_p. Raises ConfigError for a target
+    through which no gradient flows.
+    """
+    if not target.differentiable:
+        raise ConfigError(f"the opt-in game needs gradients through the target of '{target.task}', which gives none.")
+    torch.manual_seed(run.seed)
+    obfuscator = build(settings.architecture, settings.obfuscator).to(device())
+    deobfuscator = build(settings.architecture, settings.deobfuscator).to(device())
+    if isinstance(target.logits, nn.Module):
+        target.logits.to(device())
+    sizes = f"{parameter_count(obfuscator):,} and {parameter_count(deobfuscator):,}"
+    run.report(0, run.steps, f"obfuscator and deobfuscator have {sizes} parameters (the paper: 0.759 M and 6.847 M)")
+    optimiser = _optimiser(obfuscator, settings)
+    adversary = Deobfuscator(deobfuscator, _optimiser(deobfuscator, settings), raw)
+
+    def pairs(count: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(count):
+            original, _ = draw(sounds, clips, settings.batch, rng)
+            with torch.no_grad():
+                obfuscated = obfuscator(original)
+            yield obfuscated, original  # outside: within, nothing could be learnt from it
+
+    def step(number: int, rng: np.random.Generator) -> str:
+        if settings.optimiser == "adam":
+            for player in (optimiser, adversary.optimiser):
+                set_learning_rate(player, one_cycle(number, run.steps, settings.learning_rate))
+        if settings.replace_every and number and number % settings.replace_every == 0:
+            fresh = build(settings.architecture, settings.deobfuscator).to(device())
+            adversary.replace(fresh, pairs(settings.replace_steps, rng))
+        original, _ = draw(sounds, clips, settings.batch, rng)
+        obfuscated = obfuscator(original)
+        restored_error = adversary.improve(obfuscated, original)
+        task = target_loss(target.logits(obfuscated), target.logits(original))
+        privacy = adversary.pressure(obfuscated, original)
+        loss = settings.target_weight * task - settings.privacy_weight * privacy
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        return f"L_t {task.item():.3f}  L_p {privacy.item():.3f}  L_a {restored_error:.3f}"
+
+    parts: dict[str, nn.Module | torch.optim.Optimizer] = {
+        "obfuscator": obfuscator,
+        "deobfuscator": deobfuscator,
+        "optimiser": optimiser,
+        "adversary": adversary.optimiser,
+    }
+    train(step, parts, run)
+    if isinstance(target.logits, nn.Module):
+        target.logits.cpu()
+    return obfuscator.eval().cpu(), deobfuscator.eval().cpu()
+
+
+def _optimiser(player: nn.Module, settings: OptinSettings) -> torch.optim.Optimizer:
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(player.parameters(), lr=settings.learning_rate)
+    return torch.optim.SGD(player.parameters(), lr=settings.learning_rate, momentum=settings.momentum)

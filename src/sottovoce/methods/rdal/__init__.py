@@ -1,0 +1,1 @@
+"""RDAL (Gharib et al. 2024) and its relatives: filters whose features are latents."""

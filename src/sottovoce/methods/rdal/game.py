@@ -1,0 +1,271 @@
+"""RDAL and its relatives: an extractor whose latents tell the event and not whether somebody speaks.
+
+    min over F, C   cross-entropy(C(F(x)), event) + cross-entropy(D(reversed F(x)), speech)
+    every P epochs  D continues with the weights of D^tau, trained from nothing on F's latents
+
+Gharib et al., IEEE OJ Signal Processing 5, 2024; with a mask in front of F: Luong et al., WASPAA 2023. Without an
+adversary it is the case of no privacy, with one that is never replaced the prior adversarial method.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sottovoce.methods.rdal.adversary import Discriminator, Kernel, Latents, Pool, verdict, verify
+from sottovoce.methods.rdal.history import Diary
+from sottovoce.methods.rdal.mask import MaskSettings
+from sottovoce.models.architectures import build
+from sottovoce.models.rdal import LATENT, Codes, LogMel, MaskUnet, Sender
+from sottovoce.training.loop import Run, one_cycle, set_learning_rate, train
+
+_FULL = 0.99  # the strength of the reversal from which on checkpoints count
+_AT_ONCE = 128
+_POOL = 3  # discriminators beside the kernel
+_KERNEL_WEIGHT = 10.0
+
+
+@dataclass(frozen=True)
+class RdalSettings:
+    """A method and its schedule.
+
+    The strength of the reversal is 0 for `calm` epochs, then 2 / (1 + exp(-100 p)) - 1 with p from 0 to 1 over `ramp`
+    more. With `replace_every` > 0 epochs, the checkpoint whose verification has the highest loss is kept, and
+    `patience` verifications without a higher one end the run; without, `patience` epochs of the adversary's own loss.
+    `patience` 0: all `epochs`, and the last is kept. `codes`: one code per event leaves in the place of the latent.
+    """
+
+    extractor: Literal["rdal-compact", "rdal"] = "rdal-compact"
+    width: int = 16
+    mask: Literal["none", "frozen", "learnable"] = "none"
+    masking: MaskSettings = field(default_factory=MaskSettings)
+    adversary: Literal["none", "discriminator", "pool"] = "discriminator"
+    codes: bool = False
+    sample_rate: int = 16000
+    samples: int = 20480  # of a clip, padded with silence
+    epochs: int = 1000
+    optimiser: Literal["sgd", "adam"] = "sgd"
+    learning_rate: float = 1e-2  # the peak of one cycle with adam
+    batch: int = 32  # pairs
+    calm: int = 6
+    ramp: int = 1058
+    replace_every: int = 0
+    verifier_patience: int = 20
+    patience: int = 10
+    rolls: bool = True  # each batch is turned by a random time
+
+
+_ADAM = RdalSettings(optimiser="adam", learning_rate=3e-3, epochs=40, patience=0, calm=4, ramp=800)
+_RDAL = RdalSettings(replace_every=11)  # a tenth of the paper's schedule, counted in steps
+_PAPER = RdalSettings(
+    "rdal",
+    64,
+    sample_rate=44100,
+    samples=44100,
+    epochs=5000,
+    calm=30,
+    ramp=4970,
+    masking=MaskSettings(16, 60, learning_rate=1e-3),
+    replace_every=50,
+    verifier_patience=50,
+    rolls=False,
+)
+PRESETS: Mapping[str, RdalSettings] = MappingProxyType(
+    {
+        "no-privacy": replace(_ADAM, adversary="none"),
+        "reversal": RdalSettings(patience=40),
+        "compact": _RDAL,
+        "masked": replace(_RDAL, mask="frozen", replace_every=15),
+        "learnable": replace(_RDAL, mask="learnable", replace_every=15),
+        "pool": replace(_ADAM, mask="frozen", adversary="pool", replace_every=1, verifier_patience=10),
+        "codes": replace(_ADAM, mask="frozen", adversary="none", codes=True),
+        "paper": _PAPER,
+        "paper-masked": replace(_PAPER, mask="frozen", replace_every=70),
+    }
+)
+
+
+class Half(NamedTuple):
+    """Pairs without and with speech of one part: magnitudes [P, 2, F, N], and the number of each event [P, 2]."""
+
+    magnitudes: NDArray[np.float32]
+    events: NDArray[np.int64]
+
+
+class Trained(NamedTuple):
+    """What is sent, who reads it, the adversary in the loop, and a row for each epoch as `Diary` has them."""
+
+    sender: Sender
+    reader: nn.Linear
+    in_loop: nn.Module | None
+    rows: NDArray[np.float64]
+
+
+def reversal_strength(epoch: int, settings: RdalSettings) -> float:
+    """How strongly gradients are reversed in an epoch, 0 to 1."""
+    if settings.adversary == "none" or epoch < settings.calm:
+        return 0.0
+    return 2.0 / (1.0 + math.exp(-100.0 * (epoch - settings.calm) / max(1, settings.ramp - 1))) - 1.0
+
+
+def train_rdal(
+    pairs: Half, validation: Half, classes: int, settings: RdalSettings, mask: MaskUnet | None, run: Run
+) -> Trained:
+    """A sender and the reader of its latents, from pairs of clips; `mask` is None, or trained by `train_mask`."""
+    torch.manual_seed(run.seed)
+    game = Game(copy.deepcopy(mask), pairs, validation, classes, settings)
+    train(game.epoch, game.parts, run.part("game", settings.epochs), game.finished)
+    game.keep_best()
+    game.sender.eval().requires_grad_(False)
+    if settings.codes:
+        game.sender.codes = Codes(game.reader, game.centres())
+    return Trained(game.sender, game.reader, game.adversary.last, game.diary.told)
+
+
+class Game:
+    """The players of a method, and what they hear."""
+
+    def __init__(
+        self, mask: nn.Module | None, pairs: Half, validation: Half, classes: int, settings: RdalSettings
+    ) -> None:
+        sizes = {"width": settings.width, "latent": LATENT}
+        self.settings = settings
+        self.sender = Sender(mask, LogMel(settings.sample_rate), build(settings.extractor, sizes), None)
+        self.reader = nn.Linear(LATENT, classes)
+        if settings.mask == "learnable" and self.sender.mask is not None:
+            self.sender.mask.requires_grad_(True)
+        self.optimiser = _optimiser([self.sender, self.reader], settings)
+        self.adversary = _pool(settings)
+        self.players = nn.ModuleList([self.sender, self.reader, self.adversary.last or nn.Identity()])
+        self.best = copy.deepcopy(self.players)
+        self.diary = Diary(settings.epochs)
+        self.pairs, self.validation = _Heard(self.sender, pairs, settings), _Heard(self.sender, validation, settings)
+        self.parts: dict[str, nn.Module | torch.optim.Optimizer] = {
+            "players": self.players,
+            "best": self.best,
+            "optimiser": self.optimiser,
+            "diary": self.diary,
+        }
+        for number, member in enumerate(self.adversary.members):
+            if isinstance(member, Discriminator):
+                self.parts |= {f"adversary {number}": member.network, f"its optimiser {number}": member.optimiser}
+
+    def epoch(self, number: int, rng: np.random.Generator) -> str:
+        """Once over all pairs, and then, when it is time to, verification and replacement."""
+        batch, order = self.settings.batch, rng.permutation(len(self.pairs.events))
+        batches = len(order) // batch
+        strength = reversal_strength(number, self.settings)
+        self.sender.extractor.train()
+        losses = []
+        for place, rows in enumerate(order[: batches * batch].reshape(batches, batch)):
+            if self.settings.optimiser == "adam":
+                done, total = number * batches + place, self.settings.epochs * batches
+                set_learning_rate(self.optimiser, one_cycle(done, total, self.settings.learning_rate))
+            losses.append(self.step(rows, rng, strength))
+        self.sender.extractor.eval()
+        event_loss, found = np.mean(losses, axis=0)
+        return f"events {event_loss:.3f}  adversary {found:.3f}" + self.judge(number, event_loss, found, strength)
+
+    def step(self, rows: NDArray[np.int64], rng: np.random.Generator, strength: float) -> tuple[float, float]:
+        """One batch: the extractor learns the events and bears the pressure, the adversary improves."""
+        level, event, speech = self.pairs.batch(rows, rng)
+        heard = Latents(self.sender.extractor(level), speech)
+        event_loss = functional.cross_entropy(self.reader(heard.latent), event)
+        loss = event_loss + self.adversary.pressure(heard, strength)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        found = self.adversary.improve(heard)
+        self.optimiser.step()
+        return event_loss.item(), found
+
+    def judge(self, number: int, event_loss: float, found: float, strength: float) -> str:
+        """Note how the epoch went; verify and replace when it is time to, and keep what hides speech best."""
+        held_out, in_loop = self.validation.latents(), self.adversary.last
+        verified, found_there = (math.nan, math.nan), (math.nan, math.nan)
+        every = self.settings.replace_every
+        if every and (number + 1) % every == 0:
+            latents = self.pairs.latents()
+            verifier = verify(latents, held_out, self.settings.verifier_patience)
+            verified = verdict(verifier, held_out)
+            if strength > 0.0:
+                self.adversary.replace(verifier, number // every)
+        if in_loop is not None:
+            found_there = verdict(in_loop, held_out)
+        self.diary.tell(number, event_loss, found, found_there[1], *verified)
+        judged = verified[0] if every else found_there[0]
+        if self.settings.patience and strength >= _FULL and not math.isnan(judged) and self.diary.judge(judged):
+            self.best.load_state_dict(self.players.state_dict())
+        return f"  D^tau {verified[1]:.1%}" if every and not math.isnan(judged) else ""
+
+    def finished(self) -> bool:
+        """Whether patience is at its end."""
+        return 0 < self.settings.patience < self.diary.since
+
+    def keep_best(self) -> None:
+        """Put what was best in the place of what was last, if anything was judged."""
+        if self.diary.judged:
+            self.players.load_state_dict(self.best.state_dict())
+
+    def centres(self) -> Tensor:
+        """For each event the latent that stands for it, [K, 64]: of those it is called for, the surest."""
+        latent = self.pairs.latents().latent
+        with torch.no_grad():
+            return latent[self.reader(latent).log_softmax(dim=1).argmax(dim=0)]
+
+
+class _Heard:
+    """Pairs as the extractor hears them: levels that are worked out once, unless the mask in front still learns."""
+
+    def __init__(self, sender: Sender, half: Half, settings: RdalSettings) -> None:
+        self.sender, self.settings = sender, settings
+        self.events = half.events
+        self.magnitudes = torch.from_numpy(half.magnitudes)
+        with torch.no_grad():
+            learns = settings.mask == "learnable"
+            sender.eval()
+            self.levels = None if learns else torch.cat([sender.heard(pair)[None] for pair in self.magnitudes])
+
+    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Levels [2 B, 64, N], events [2 B] and whether somebody speaks [2 B] of the pairs `rows` [B]."""
+        level = self._levels(torch.from_numpy(rows))
+        if self.settings.rolls:
+            level = level.roll(int(rng.integers(level.shape[2])), dims=2)
+        event = torch.from_numpy(self.events[rows].reshape(-1))
+        return level, event, torch.tensor([0.0, 1.0]).repeat(len(rows))
+
+    def latents(self) -> Latents:
+        """What is sent for all pairs [2 P, 64], and whether somebody speaks."""
+        with torch.no_grad():
+            rows, starts = torch.arange(len(self.events)), range(0, len(self.events), _AT_ONCE)
+            latent = torch.cat([self.sender.extractor(self._levels(rows[i : i + _AT_ONCE])) for i in starts])
+        return Latents(latent, torch.tensor([0.0, 1.0]).repeat(len(self.events)))
+
+    def _levels(self, rows: Tensor) -> Tensor:
+        levels = self.sender.heard(self.magnitudes[rows].flatten(0, 1)) if self.levels is None else self.levels[rows]
+        return levels.reshape(2 * len(rows), *levels.shape[-2:])
+
+
+def _pool(settings: RdalSettings) -> Pool:
+    """Who plays against the extractor; nobody in the case of no privacy."""
+    if settings.adversary == "none":
+        return Pool(())
+    if settings.adversary == "discriminator":
+        return Pool((Discriminator(settings.learning_rate),))
+    return Pool((Kernel(_KERNEL_WEIGHT), *(Discriminator() for _ in range(_POOL))))
+
+
+def _optimiser(players: Sequence[nn.Module], settings: RdalSettings) -> torch.optim.Optimizer:
+    parameters = [each for player in players for each in player.parameters() if each.requires_grad]
+    if settings.optimiser == "adam":
+        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.05)
+    return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9)
