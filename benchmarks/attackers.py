@@ -19,8 +19,8 @@ import torch
 from sottovoce.attack.families import FAMILIES
 from sottovoce.audit.budgets import EFFORTS, Effort
 from sottovoce.audit.case import PARTS, Case
-from sottovoce.audit.gathering import hear_original
-from sottovoce.audit.plan import Bout
+from sottovoce.audit.gathering import observe_original
+from sottovoce.audit.plan import AttackRun
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
 
@@ -41,18 +41,20 @@ def main() -> None:
     print(f"{manifest.name} {manifest.digest[:16]}, {asked.task}, training recordings: {counts}; seconds (MB at most)")
     print("| attacker | " + " | ".join(map(str, counts)) + " | 4x / 1x |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
-        heard = hear_original(case, effort, 0, Path(place), 2)
+        heard = observe_original(case, effort, 0, Path(place), 2)
         for family in FAMILIES:
             if family == "target" or (FAMILIES[family].needs_sound and not heard.voices):
                 continue
             cycles = (
                 EFFORTS["thorough"].cycles.get(family, 0) if family == "fine-tuned" else effort.cycles.get(family, 0)
             )
-            bouts = [
-                Bout(family, asked.task, labels, len(case.classes(asked.task)), heard, (heard,), cycles, share=share)
+            attack_runs = [
+                AttackRun(
+                    family, asked.task, labels, len(case.classes(asked.task)), heard, (heard,), cycles, share=share
+                )
                 for share in SHARES
             ]
-            cells = [_measured(bout) for bout in bouts]
+            cells = [_measured(attack_run) for attack_run in attack_runs]
             ratio = cells[-1][0] / cells[0][0]
             print(
                 f"| {family} | " + " | ".join(f"{s:.1f} ({mb:.0f})" for s, mb in cells) + f" | {ratio:.1f} |",
@@ -60,20 +62,20 @@ def main() -> None:
             )
 
 
-def _measured(bout: Bout) -> tuple[float, float]:
+def _measured(attack_run: AttackRun) -> tuple[float, float]:
     """Seconds and the most memory in MB, in a fresh process."""
     here, there = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_timed, args=(bout, there))
+    process = multiprocessing.get_context("spawn").Process(target=_timed, args=(attack_run, there))
     process.start()
     found: tuple[float, float] = here.recv()
     process.join()
     return found
 
 
-def _timed(bout: Bout, answer: Connection) -> None:
+def _timed(attack_run: AttackRun, answer: Connection) -> None:
     torch.set_num_threads(1)
     began = time.monotonic()
-    bout.run()
+    attack_run.run()
     answer.send((time.monotonic() - began, _most_mb()))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
-from sottovoce.jobs.train import Wanted, make_filter, make_target
+from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.models.target import Target, load_target, vote
 from sottovoce.progress import Progress
 from sottovoce.runtime.filter import Filter
@@ -48,7 +48,7 @@ def measured(corpus: str, task: str, corpora: Path, out: Path) -> dict[str, Any]
         place = out / source
         if not place.is_dir():
             make_filter(
-                Wanted(spec, (task,), (out / "target-0",), place, preset="black-box", codewords=source), Progress()
+                TrainConfig(spec, (task,), (out / "target-0",), place, preset="black-box", codewords=source), Progress()
             )
         filter_ = Filter.load(place)
         features = [filter_.obfuscate(cut(wave)) for wave in waves]

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from sottovoce.audio import io
-from sottovoce.audio.griffin_lim import Continued, Joined, alone, to_sound
+from sottovoce.audio.griffin_lim import Crossfade, PhaseContinuation, griffin_lim, to_sound
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import (
     HOP_SAMPLES,
@@ -43,16 +43,16 @@ _QUIET = 1e-4  # of the loudest: below that phases are left at random
 
 def in_pieces(magnitude: Spectrum, iterations: int, frames: int = SEGMENT_FRAMES) -> Wave:
     """Fast Griffin-Lim piece by piece, each taking up the phase of the last: by segments in filters without words."""
-    voice = Continued(iterations)
+    voice = PhaseContinuation(iterations)
     pieces = [voice.feed(magnitude[:, i : i + frames]) for i in range(0, magnitude.shape[1], frames)]
     return np.concatenate([*pieces, voice.flush()])
 
 
 def separately(magnitude: Spectrum, iterations: int) -> Wave:
     """Each segment by itself, and joined: codebook filters, whose words are then made but once."""
-    voice = Joined()
+    voice = Crossfade()
     starts = range(0, magnitude.shape[1], SEGMENT_FRAMES)
-    pieces = [voice.feed(alone(magnitude[:, i : i + SEGMENT_FRAMES], iterations)) for i in starts]
+    pieces = [voice.feed(griffin_lim(magnitude[:, i : i + SEGMENT_FRAMES], iterations)) for i in starts]
     return np.concatenate([*pieces, voice.flush()])
 
 

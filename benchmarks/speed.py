@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from sottovoce.audio import writer
-from sottovoce.audio.griffin_lim import ITERATIONS, Continued
+from sottovoce.audio.griffin_lim import ITERATIONS, PhaseContinuation
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, stft
 from sottovoce.corpora.cache import load
@@ -112,7 +112,7 @@ def measure(folder: Path | None) -> dict[str, Any]:
             "compact obfuscator, eager torch": few_s / fastest(lambda: eager(compact)),
             "paper's obfuscator, engine": few_s / fastest(lambda: paper_engine.run(spectra[:BATCH])),
             "paper's obfuscator, eager torch": few_s / fastest(lambda: eager(paper)),
-            f"sound, {ITERATIONS} steps": SOUND_S / fastest(lambda: list(map(Continued().feed, magnitudes))),
+            f"sound, {ITERATIONS} steps": SOUND_S / fastest(lambda: list(map(PhaseContinuation().feed, magnitudes))),
             "codebook filter, one graph from sound to sound": SOUND_S / fastest(lambda: heard(graph, wav)),
             "codebook filter, to features": SOUND_S / fastest(lambda: codebook.features(wav)),
             "codebook filter, to sound": SOUND_S / fastest(lambda: codebook.filter(wav)),

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sottovoce.jobs.audit import Ask, run_audit
+from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import Progress
 
@@ -55,7 +55,7 @@ def _judged(corpus: str, method: str, corpora: Path, out: Path, attackers: str, 
             unfinished.rename(place / "protected")
         said = f"sottovoce audit protected --corpus {corpus}:PATH --attack gender --attackers {attackers} --out audit"
         run_audit(
-            Ask(
+            AuditConfig(
                 str(place / "protected"),
                 f"{corpus}:{corpora / corpus}",
                 place / "audit",
@@ -73,24 +73,24 @@ def _judged(corpus: str, method: str, corpora: Path, out: Path, attackers: str, 
 def table(found: list[dict[str, Any]]) -> str:
     """One line for each system and corpus."""
     lines = [
-        "| corpus | system | EER, originals | EER, worst linker | by | D_sys | TPR at 1 % FPR | gender, ceiling "
-        "| gender, worst | by | published EER |",
+        "| corpus | system | EER, originals | EER, strongest linker | by | D_sys | TPR at 1 % FPR | gender, ceiling "
+        "| gender, strongest | by | published EER |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for results in found:
         linkage, gender = results["linkage"], results["private"]["gender"]
-        worst = linkage["worst"]
+        strongest = linkage["strongest"]
         cells = [
             results["corpus"]["name"],
             results["system"],
             _percent(linkage["ceiling"]["eer"]),
-            _percent(worst["eer"]),
-            f"{worst['attacker']}, {worst['hears']} ({worst['knowledge']})",
-            f"{worst['d_sys']:.2f}",
-            _percent(worst["tpr"]),
+            _percent(strongest["eer"]),
+            f"{strongest['attacker']}, {strongest['hears']} ({strongest['knowledge']})",
+            f"{strongest['d_sys']:.2f}",
+            _percent(strongest["tpr"]),
             _percent(gender["ceiling"]),
-            ("" if gender["worst"]["converged"] else "at least ") + _percent(gender["worst"]),
-            gender["worst"]["attacker"],
+            ("" if gender["strongest"]["converged"] else "at least ") + _percent(gender["strongest"]),
+            gender["strongest"]["attacker"],
             PUBLISHED.get((results["corpus"]["name"], results["system"]), "none"),
         ]
         lines.append(f"| {' | '.join(cells)} |")

@@ -26,7 +26,7 @@ from sottovoce.audit.results import Results
 from sottovoce.cli import shared
 from sottovoce.corpora.catalogue import KNOWN
 from sottovoce.methods.codebook import training as codebook
-from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings
 from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.methods.optin import game as optin
@@ -39,7 +39,7 @@ from sottovoce.training.target import TargetSettings
 
 TINY_TARGET = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=3, batch=4)
 TINY_CODEBOOK = CodebookSettings(
-    student=StudentSettings(steps=3, queries=64, batch=4), drawing=WordSettings(steps=3, candidates=64)
+    student=StudentSettings(steps=3, queries=64, batch=4), drawing=CodewordSettings(steps=3, candidates=64)
 )
 TINY_FILTER = OptinSettings(
     "compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, steps=3, batch=4, optimiser="adam"
@@ -108,7 +108,7 @@ def made(shaped_once, tmp_path_factory) -> Iterator[Made]:
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
         train.make_target(shaped_once.spec, "word", folder / "target", "quick", "utterance", 0, "test", _silent)
         places = (folder / "target",), folder / "filter"
-        train.make_filter(train.Wanted(shaped_once.spec, ("word",), *places, "optin", "quick"), _silent)
+        train.make_filter(train.TrainConfig(shaped_once.spec, ("word",), *places, "optin", "quick"), _silent)
         yield Made(folder / "target", folder / "filter")
 
 
@@ -363,8 +363,8 @@ def test_a_filter_is_attacked_in_every_way(sottovoce, shaped, made, quick, tmp_p
     assert found == {
         ("informed", "features"),
         ("informed", "sound"),
-        ("ignorant", "features"),
-        ("ignorant", "sound"),
+        ("uninformed", "features"),
+        ("uninformed", "sound"),
         ("informed", "restored"),
         ("white-box", "inverted"),
     }
@@ -690,7 +690,7 @@ def drawn(shaped_once, made, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
-        train.make_filter(train.Wanted(shaped_once.spec, ("word",), (made.target,), folder), _silent)
+        train.make_filter(train.TrainConfig(shaped_once.spec, ("word",), (made.target,), folder), _silent)
     return folder
 
 

@@ -11,7 +11,7 @@ from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook import training as codebook
-from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.models.checkpoint import read_folder
 from sottovoce.training import target as target_training
@@ -28,7 +28,7 @@ def small(shaped, monkeypatch, tmp_path_factory) -> None:
     table.write_text("\n".join([f"{lines[0]},split", *rows]))
     monkeypatch.setattr(demo, "CORPUS", f"csv:{table}")
     target = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=2, batch=4)
-    filter_ = CodebookSettings(drawing=WordSettings(steps=2))
+    filter_ = CodebookSettings(drawing=CodewordSettings(steps=2))
     monkeypatch.setattr(target_training, "PRESETS", {"quick": target})
     monkeypatch.setattr(codebook, "PRESETS", {"quick": filter_})
     effort = Effort(("linear",), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)

@@ -10,8 +10,8 @@ from typing import Any
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError
-from sottovoce.jobs.audit import Ask, run_audit
-from sottovoce.jobs.train import Wanted, make_filter, make_target
+from sottovoce.jobs.audit import AuditConfig, run_audit
+from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.machine import usable_cores
 from sottovoce.progress import Report
 from sottovoce.report.table import table as audit_table
@@ -33,10 +33,12 @@ def run(out: Path, report: Report) -> dict[str, Any]:
         return lambda done, total, note: report(done, total, f"{what}: {note}")
 
     make_target(CORPUS, PERMIT, out / "target", "quick", None, 0, command, said("training the target"))
-    wanted = Wanted(CORPUS, (PERMIT,), (out / "target",), out / "filter", "codebook", "quick", command=command)
+    wanted = TrainConfig(CORPUS, (PERMIT,), (out / "target",), out / "filter", "codebook", "quick", command=command)
     make_filter(wanted, said("training the filter"))
     # Its sounds may be in the report: the voices of this corpus are synthetic, and nobody's.
-    ask = Ask(str(out / "filter"), CORPUS, out, "quick", workers=usable_cores(), command=command, with_originals=True)
+    ask = AuditConfig(
+        str(out / "filter"), CORPUS, out, "quick", workers=usable_cores(), command=command, with_originals=True
+    )
     results = run_audit(ask, said("attacking the filter"))
     originals = out / "originals"
     originals.mkdir(exist_ok=True)

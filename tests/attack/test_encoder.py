@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sottovoce.attack import speaker_encoder
-from sottovoce.attack.attacker import Heard
+from sottovoce.attack.attacker import Observations
 from sottovoce.attack.speaker_encoder import OnEmbedding, embeddings
 from sottovoce.audio import mel
 from sottovoce.audio.mel import to_hertz, to_mel
@@ -70,7 +70,7 @@ def test_one_voice_is_more_like_itself_than_like_another():
 @installed
 def test_embeddings_that_were_kept_are_as_good_as_the_sound():
     waves = [buzz(hz, seed=0, seconds=hz / 100.0) for hz in (100.0, 230.0, 330.0)]
-    heard = Heard(np.zeros((3, 1, 1), np.float32), np.arange(3), np.ones((3, 1), np.float32), waves=waves)
+    heard = Observations(np.zeros((3, 1, 1), np.float32), np.arange(3), np.ones((3, 1), np.float32), waves=waves)
     kept = replace(heard, waves=None, voices=speaker_encoder.voices(waves))
     np.testing.assert_array_equal(embeddings(heard), embeddings(kept))
     np.testing.assert_allclose(embeddings(kept.pick(np.array([2]))), embeddings(heard)[2:], atol=1e-6)
@@ -99,6 +99,6 @@ def test_weights_of_another_content_are_not_used(tmp_path, monkeypatch):
 
 
 def test_it_needs_sound():
-    features = Heard(np.zeros((2, 3, 4), np.float32), np.arange(2), np.ones((2, 1), np.float32))
+    features = Observations(np.zeros((2, 3, 4), np.float32), np.arange(2), np.ones((2, 1), np.float32))
     with pytest.raises(ConfigError, match="sound"):
         OnEmbedding().fit(features, np.array([0, 1]), features, np.array([0, 1]), 2)

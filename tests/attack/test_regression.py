@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 
-from sottovoce.attack.attacker import Heard
+from sottovoce.attack.attacker import Observations
 from sottovoce.attack.regression import ESTIMATORS, pitch
 from sottovoce.audio.spectrum import SAMPLE_RATE
 
 UTTERANCES, BINS, FRAMES = 120, 30, 12
 
 
-def heard(leak: float, seed: int) -> tuple[Heard, np.ndarray]:
+def heard(leak: float, seed: int) -> tuple[Observations, np.ndarray]:
     """Noise in which three bins rise with the number."""
     rng = np.random.default_rng(seed)
     values = rng.uniform(20.0, 60.0, UTTERANCES)
     owner = np.repeat(np.arange(UTTERANCES), rng.integers(1, 3, UTTERANCES))
     spectra = rng.standard_normal((len(owner), BINS, FRAMES), dtype=np.float32)
     spectra[:, 5:8] += (leak * (values[owner] - 40.0) / 20.0)[:, None, None]
-    return Heard(spectra, owner, np.ones((UTTERANCES, 1), np.float32)), values
+    return Observations(spectra, owner, np.ones((UTTERANCES, 1), np.float32)), values
 
 
 def explained(name: str, leak: float) -> float:

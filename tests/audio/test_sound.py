@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from sottovoce.audio.griffin_lim import ITERATIONS, MARGIN_SAMPLES, OVERLAP_FRAMES, Continued, Joined, alone, to_sound
+from sottovoce.audio.griffin_lim import (
+    ITERATIONS,
+    MARGIN_SAMPLES,
+    OVERLAP_FRAMES,
+    Crossfade,
+    PhaseContinuation,
+    griffin_lim,
+    to_sound,
+)
 from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SAMPLE_RATE, stft
 
 
@@ -21,7 +29,7 @@ def convergence_db(wav: np.ndarray, magnitude: np.ndarray) -> float:
 
 
 def in_pieces(magnitudes: list[np.ndarray], iterations: int = ITERATIONS) -> np.ndarray:
-    voice = Continued(iterations)
+    voice = PhaseContinuation(iterations)
     return np.concatenate([np.zeros(0, np.float32), *map(voice.feed, magnitudes), voice.flush()])
 
 
@@ -100,14 +108,14 @@ def test_seams_cannot_be_heard():
 
 
 def joined(magnitudes: list[np.ndarray]) -> np.ndarray:
-    voice = Joined()
-    return np.concatenate([np.zeros(0, np.float32), *(voice.feed(alone(m)) for m in magnitudes), voice.flush()])
+    voice = Crossfade()
+    return np.concatenate([np.zeros(0, np.float32), *(voice.feed(griffin_lim(m)) for m in magnitudes), voice.flush()])
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 128])
 def test_sounds_made_alone_have_margins_and_join_to_the_whole_length(frames):
     magnitude = np.ones((BINS, frames), np.float32)
-    assert len(alone(magnitude, 1)) == frames * HOP_SAMPLES + 2 * MARGIN_SAMPLES
+    assert len(griffin_lim(magnitude, 1)) == frames * HOP_SAMPLES + 2 * MARGIN_SAMPLES
     assert len(joined([magnitude] * 3)) == 3 * frames * HOP_SAMPLES
     assert len(joined([magnitude])) == frames * HOP_SAMPLES
     assert len(joined([])) == 0

@@ -7,21 +7,21 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from sottovoce.attack.attacker import Heard
+from sottovoce.attack.attacker import Observations
 from sottovoce.attack.classical import LinearOnStatistics
 from sottovoce.attack.families import FAMILIES, Family
 from sottovoce.audio.segment import full_band
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_SAMPLES, log_spectrum, magnitude
-from sottovoce.audit import controls, evidence, gathering, plan
-from sottovoce.audit.controls import plant
-from sottovoce.audit.observations import hear_features
-from sottovoce.audit.plan import Hearings
-from sottovoce.audit.work import done
+from sottovoce.audit import controls, evidence, gathering, plan, planted
+from sottovoce.audit.observations import observe_features
+from sottovoce.audit.plan import Views
+from sottovoce.audit.planted import plant
+from sottovoce.audit.work import run_jobs
 
 NAMES = ["planted leak", "shuffled labels", "identity filter"]
 
 
-def silent(done: int, total: int, note: str) -> None:
+def silent(run_jobs: int, total: int, note: str) -> None:
     pass
 
 
@@ -31,14 +31,14 @@ def checked(case, tmp_path, monkeypatch) -> Callable[..., Any]:
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
 
     def run(listen: Callable[..., Any] = full_band, levels_db: tuple[float, ...] = (), **hears: Any) -> Any:
-        original = hear_features(case, hears.get("original", full_band), "original", "", 0, tmp_path)
-        features = hear_features(case, listen, "features", "s", 0, tmp_path)
-        idle = gathering.hear_idle(case, 0, tmp_path)
+        original = observe_features(case, hears.get("original", full_band), "original", "", 0, tmp_path)
+        features = observe_features(case, listen, "features", "s", 0, tmp_path)
+        idle = gathering.observe_idle(case, 0, tmp_path)
         if "idle" in hears:
-            idle = hear_features(case, hears["idle"], "idle", "not", 0, tmp_path)
+            idle = observe_features(case, hears["idle"], "idle", "not", 0, tmp_path)
         names = ["gender", "speaker"]
-        planned = controls.bouts(case, names, Hearings(original, features, None), idle, levels_db, 0)
-        found = dict(zip([b.digest for b in planned.values()], done([*planned.values()], 1, silent), strict=True))
+        planned = controls.attack_runs(case, names, Views(original, features, None), idle, levels_db, 0)
+        found = dict(zip([b.digest for b in planned.values()], run_jobs([*planned.values()], 1, silent), strict=True))
         arrays = evidence.controlled(case, names, planned, found, levels_db, 0).arrays
         return controls.judged("speaker", arrays), controls.sensitivity_db(levels_db, arrays)
 
@@ -66,8 +66,8 @@ def test_a_leak_can_be_planted_among_any_number_of_classes(case, tmp_path):
     """A label for every recording: more than there are bins for tones of their own."""
     clips = [replace(clip, labels={"who": f"{i:02}"}) for i, clip in enumerate(case.manifest.clips)]
     many = replace(case, manifest=replace(case.manifest, clips=tuple(clips)), targets=())
-    hearing = hear_features(many, full_band, "original", "", 0, tmp_path)
-    planned = controls.bouts(many, ["who"], Hearings(hearing, hearing, None), hearing, (), 0)
+    view = observe_features(many, full_band, "original", "", 0, tmp_path)
+    planned = controls.attack_runs(many, ["who"], Views(view, view, None), view, (), 0)
     planted = planned["planted"]
     assert planted.classes <= 0.3 * BINS and planned["original"].classes == 75
     assert max(labels.max() for labels in planted.labels.values()) < planted.classes
@@ -91,7 +91,7 @@ def test_an_attacker_who_has_seen_the_test_labels_fails(checked, case, monkeypat
     dealt = controls.shuffled(case, "speaker", 0)["test"]
 
     class Peeking(LinearOnStatistics):
-        def scores(self, heard: Heard) -> np.ndarray:
+        def scores(self, heard: Observations) -> np.ndarray:
             scores = super().scores(heard)
             return np.eye(5, dtype=np.float32)[dealt] if len(heard) == len(dealt) else scores
 
@@ -151,8 +151,10 @@ def test_a_planted_tone_has_the_level_that_it_says():
     sine = np.sin(2 * np.pi * 50 * bins[1] * np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE)
     louder = wav + np.sqrt(2.0) * 10 ** (level_db / 20) * sine
     before, expected = (log_spectrum(sound.astype(np.float32)) for sound in (wav, louder))
-    heard = Heard((before[None] - controls._MEAN) / controls._DEVIATION, np.array([0]), np.ones((1, 1), np.float32))
-    planted = plant(heard, np.array([1]), 3, level_db).spectra[0]
+    heard = Observations(
+        (before[None] - planted._MEAN) / planted._DEVIATION, np.array([0]), np.ones((1, 1), np.float32)
+    )
+    leaked = plant(heard, np.array([1]), 3, level_db).spectra[0]
     slope, offset = np.polyfit(planted[20:60].ravel(), before[20:60].ravel(), 1)  # nothing was planted there
     np.testing.assert_allclose(slope * planted[110:150] + offset, before[110:150], atol=1e-3)
     here = slice(bins[1] - 1, bins[1] + 2)
@@ -163,7 +165,9 @@ def test_a_planted_tone_has_the_level_that_it_says():
 
 def test_each_class_has_a_tone_of_its_own_and_the_input_stays_as_it_was():
     rng = np.random.default_rng(0)
-    heard = Heard(rng.standard_normal((5, 161, 128)).astype(np.float32), np.arange(5), np.ones((5, 1), np.float32))
+    heard = Observations(
+        rng.standard_normal((5, 161, 128)).astype(np.float32), np.arange(5), np.ones((5, 1), np.float32)
+    )
     before = heard.spectra.copy()
     planted = plant(heard, np.arange(5), 5, 0.0)
     np.testing.assert_array_equal(heard.spectra, before)

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from sottovoce.attack import regression
-from sottovoce.attack.attacker import Heard
+from sottovoce.attack.attacker import Observations
 from sottovoce.attack.regression import ESTIMATORS
 from sottovoce.audio.segment import front_end
 from sottovoce.audit import estimation
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.estimation import PITCH, SEMITONES, Estimation, by_answer
-from sottovoce.audit.observations import hear_features
-from sottovoce.audit.plan import Hearings
-from sottovoce.audit.work import done
+from sottovoce.audit.observations import observe_features
+from sottovoce.audit.plan import Views
+from sottovoce.audit.work import run_jobs
 from sottovoce.models.target import from_callable
 
 
-def silent(done: int, total: int, note: str) -> None:
+def silent(run_jobs: int, total: int, note: str) -> None:
     pass
 
 
@@ -30,12 +30,12 @@ def estimated(crowd, tmp_path, monkeypatch) -> Callable[..., dict[str, Any]]:
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
 
     def run(listen: Callable[..., Any] = front_end, case: Case = crowd) -> dict[str, Any]:
-        original = hear_features(case, front_end, "original", "", 0, tmp_path)
-        features = hear_features(case, listen, "features", listen.__name__, 0, tmp_path)
+        original = observe_features(case, front_end, "original", "", 0, tmp_path)
+        features = observe_features(case, listen, "features", listen.__name__, 0, tmp_path)
         found = {}
-        for task, number in estimation.numbers(case, Hearings(original, features, None)).items():
+        for task, number in estimation.numbers(case, Views(original, features, None)).items():
             jobs = {job.digest: job for job in number.originals + number.obfuscated}
-            results = dict(zip(jobs, done([*jobs.values()], 1, silent), strict=True))
+            results = dict(zip(jobs, run_jobs([*jobs.values()], 1, silent), strict=True))
             gathered = estimation.evidence(case, task, number, results, None)
             for name, known in gathered.known.get("continuous", {}).items():
                 found[name] = estimation.summary(name, known, gathered.arrays)
@@ -48,8 +48,8 @@ def test_what_is_heard_is_estimated(estimated):
     found = estimated()
     assert {*found} == {"hertz", PITCH}
     for entry in found.values():
-        assert entry["worst"]["score"] > 0.8
-        assert entry["worst"] == entry["ceiling"], "a filter that does nothing"
+        assert entry["strongest"]["score"] > 0.8
+        assert entry["strongest"] == entry["ceiling"], "a filter that does nothing"
         assert entry["error"] < 0.5 * entry["constant_error"]
         assert entry["estimator"] in entry["estimators"] and len(entry["estimators"]) == len(ESTIMATORS)
         assert entry["floor"] == 0.0
@@ -58,7 +58,7 @@ def test_what_is_heard_is_estimated(estimated):
 
 def test_behind_a_wall_nothing_can_be_estimated(estimated, wall):
     for entry in estimated(wall).values():
-        assert entry["worst"]["score"] <= 0.0
+        assert entry["strongest"]["score"] <= 0.0
         assert entry["ceiling"]["score"] > 0.8, "the originals still tell"
         assert entry["error"] > 0.8 * entry["constant_error"]
 
@@ -76,7 +76,7 @@ def test_recordings_without_a_value_are_left_out(estimated, crowd, monkeypatch):
 
     monkeypatch.setattr(estimation, "pitch", pitch)
     entry = estimated()[PITCH]
-    assert entry["worst"]["score"] > 0.7 and np.isfinite([entry["error"], entry["constant_error"]]).all()
+    assert entry["strongest"]["score"] > 0.7 and np.isfinite([entry["error"], entry["constant_error"]]).all()
 
 
 @pytest.mark.parametrize("part", ["validation", "test"])
@@ -101,7 +101,7 @@ class Senseless(Broken):
     def fit(self, *_: object) -> Self:
         return self
 
-    def values(self, heard: Heard) -> np.ndarray:
+    def values(self, heard: Observations) -> np.ndarray:
         return np.full(len(heard), np.nan)
 
 
@@ -132,7 +132,7 @@ def test_the_estimator_is_chosen_on_validation_and_scored_on_test(crowd):
     spread = true["test"] - true["test"].mean()
     assert entry["estimator"] == "second"
     assert entry["error"] == pytest.approx(0.3)
-    assert entry["worst"]["score"] == pytest.approx(1.0 - 0.3**2 / np.square(spread).mean())
+    assert entry["strongest"]["score"] == pytest.approx(1.0 - 0.3**2 / np.square(spread).mean())
 
 
 def test_the_floor_is_the_mean_behind_each_answer():
@@ -150,7 +150,7 @@ def test_a_number_that_the_permitted_answer_tells_has_a_high_floor(audited, crow
         crowd.manifest.speakers,
     )
     permitted = replace(crowd, targets=(target,), permit=("speaker",))
-    tried = replace(little, informed=("nearest",), ignorant=("nearest",), continuous=True)
+    tried = replace(little, informed=("nearest",), uninformed=("nearest",), continuous=True)
     found = audited(attributes=["gender"], effort=tried, case=permitted)
     assert found["permitted"]["speaker"]["original"]["score"] == 1.0
     assert found["continuous"]["hertz"]["floor"] > 0.9
@@ -158,8 +158,8 @@ def test_a_number_that_the_permitted_answer_tells_has_a_high_floor(audited, crow
 
 
 def test_digests_tell_estimations_apart(crowd, tmp_path):
-    hearing = hear_features(crowd, front_end, "original", "", 0, tmp_path)
+    view = observe_features(crowd, front_end, "original", "", 0, tmp_path)
     (_, values) = estimation.values(crowd)["hertz"]
     other = {**values, "train": values["train"] + 1.0}
-    jobs = [Estimation(key, "hertz", v, hearing) for key in ESTIMATORS for v in (values, other)]
+    jobs = [Estimation(key, "hertz", v, view) for key in ESTIMATORS for v in (values, other)]
     assert len({job.digest for job in jobs}) == 4

@@ -12,7 +12,7 @@ from sottovoce.audio.level import rms
 from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.audit.case import PARTS, Case
-from sottovoce.audit.observations import Hearing, hear_changed, hear_features, hear_sound
+from sottovoce.audit.observations import View, observe_changed, observe_features, observe_sound
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import ModelError
 from sottovoce.models.target import from_callable, vote
@@ -21,9 +21,9 @@ SECOND = 16_000
 
 
 @pytest.fixture
-def features(case, tmp_path) -> Callable[..., Hearing]:
-    def hear(listen: Callable[..., Any] = front_end, case: Case = case, seed: int = 3, **more: Any) -> Hearing:
-        return hear_features(case, listen, "features", more.pop("source", "s"), seed, tmp_path, **more)
+def features(case, tmp_path) -> Callable[..., View]:
+    def hear(listen: Callable[..., Any] = front_end, case: Case = case, seed: int = 3, **more: Any) -> View:
+        return observe_features(case, listen, "features", more.pop("source", "s"), seed, tmp_path, **more)
 
     return hear
 
@@ -74,7 +74,7 @@ def within(crop: np.ndarray, wav: np.ndarray) -> bool:
 def longer(case) -> Case:
     """The same with every clip joined to its neighbours: 3.6 s, three segments."""
 
-    class Joined:
+    class Crossfade:
         def wave(self, i: int) -> np.ndarray:
             return np.concatenate([case.sounds.wave((int(i) + step) % 75) for step in range(3)])
 
@@ -88,7 +88,7 @@ def longer(case) -> Case:
             pieces = [self.wave(i)[start : start + length] for i, start in zip(clips, starts, strict=True)]
             return np.array(pieces, np.float32).reshape(-1, length)
 
-    return replace(case, sounds=Joined())
+    return replace(case, sounds=Crossfade())
 
 
 def test_where_whole_segments_leave_the_outline_is_their_number(features, longer):
@@ -130,10 +130,10 @@ def test_answers_are_those_of_the_target(features, case):
 def test_every_target_is_heard_to_answer(features, case):
     (word,) = case.targets
     mood = from_callable(lambda spectra: spectra[:, :2].mean(axis=2), "a/b .mood", ("x", "y"))
-    hearings = [features(case=replace(case, targets=both)) for both in ((word, mood), (mood, word))]
-    assert hearings[0] == hearings[1] != features(), "whatever the order in which they are named"
+    views = [features(case=replace(case, targets=both)) for both in ((word, mood), (mood, word))]
+    assert views[0] == views[1] != features(), "whatever the order in which they are named"
     for part in PARTS:
-        heard = hearings[0].part(part)
+        heard = views[0].part(part)
         assert {*heard.answers} == {"word", "a/b .mood"}
         for target in (word, mood):
             expected = target.predict(np.array(heard.spectra))
@@ -151,9 +151,9 @@ def halves(waves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_with_an_encoder_sound_and_voices_are_heard(features, case, tmp_path):
-    for hearing in (features(encode=halves), hear_sound(case, case.sounds.wave, "s", 0, tmp_path, halves)):
+    for view in (features(encode=halves), observe_sound(case, case.sounds.wave, "s", 0, tmp_path, halves)):
         for part in PARTS:
-            heard = hearing.part(part)
+            heard = view.part(part)
             assert len(heard.waves) == len(heard) == len(case.clips(part))
             for mine, again in zip(heard.voices, halves(heard.waves), strict=True):
                 np.testing.assert_array_equal(mine, again)
@@ -227,7 +227,7 @@ def test_sound_is_heard_at_one_level_without_the_silence_around_it(case, tmp_pat
     def sound(i: int) -> np.ndarray:
         return np.pad(0.01 * (1 + i % 3) * case.sounds.wave(i), (SECOND // 2, SECOND))
 
-    heard = hear_sound(case, sound, "s", 0, tmp_path).part("test")
+    heard = observe_sound(case, sound, "s", 0, tmp_path).part("test")
     for row, clip in enumerate(case.split.test):
         trimmed, whole, level_db = heard.outline[row]
         assert whole == pytest.approx(len(sound(clip)) / SECOND)
@@ -242,7 +242,7 @@ def test_sound_is_heard_at_one_level_without_the_silence_around_it(case, tmp_pat
 
 @pytest.mark.parametrize("samples", [1, 100, 20_479, 20_480, 50_000])
 def test_silence_of_any_length_is_heard_as_silence(case, tmp_path, samples):
-    heard = hear_sound(case, lambda i: np.zeros(samples, np.float32), "s", 0, tmp_path)
+    heard = observe_sound(case, lambda i: np.zeros(samples, np.float32), "s", 0, tmp_path)
     for part in PARTS:
         found = heard.part(part)
         assert not found.spectra.any()
@@ -261,20 +261,21 @@ def test_a_changed_hearing_has_validation_and_test_and_keeps_its_facts(features,
         order.append(len(spectra))
         return 2.0 * spectra
 
-    changed = hear_changed(before, louder, "restored", "twice", tmp_path, lambda: {"calls": len(order)})
+    changed = observe_changed(before, louder, "restored", "twice", tmp_path, lambda: {"calls": len(order)})
     for part in ("validation", "test"):
         np.testing.assert_array_equal(changed.part(part).spectra, 2.0 * before.part(part).spectra)
         assert np.array_equal(changed.part(part).owner, before.part(part).owner)
     assert order == [len(before.part(part).spectra) for part in ("validation", "test")]
     assert changed.facts == {"calls": 2}
     assert (
-        len({changed.digest, before.digest, hear_changed(before, louder, "restored", "2", tmp_path, dict).digest}) == 3
+        len({changed.digest, before.digest, observe_changed(before, louder, "restored", "2", tmp_path, dict).digest})
+        == 3
     )
-    again = hear_changed(before, louder, "restored", "twice", tmp_path, lambda: pytest.fail("it was done again"))
+    again = observe_changed(before, louder, "restored", "twice", tmp_path, lambda: pytest.fail("it was done again"))
     assert again.facts == {"calls": 2} and len(order) == 4
 
 
 def test_folders_of_hearings_are_told_apart(features, case, tmp_path):
-    for hearing in (features(), features(seed=4), hear_sound(case, case.sounds.wave, "s", 0, tmp_path)):
-        assert isinstance(hearing, Hearing) and hearing.folder.parent == tmp_path
+    for view in (features(), features(seed=4), observe_sound(case, case.sounds.wave, "s", 0, tmp_path)):
+        assert isinstance(view, View) and view.folder.parent == tmp_path
     assert len(list(Path(tmp_path).iterdir())) == 3

@@ -8,27 +8,27 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from sottovoce.attack.attacker import Heard
+from sottovoce.attack.attacker import Observations
 from sottovoce.audio.segment import front_end
 from sottovoce.audit import linkage, verification
 from sottovoce.audit.case import PARTS
 from sottovoce.audit.linkage import Linking, possible, speakers_of
-from sottovoce.audit.observations import hear_features, hear_sound
-from sottovoce.audit.plan import Hearings
-from sottovoce.audit.work import Found, done
+from sottovoce.audit.observations import observe_features, observe_sound
+from sottovoce.audit.plan import Views
+from sottovoce.audit.work import JobResult, run_jobs
 
 
-def silent(done: int, total: int, note: str) -> None:
+def silent(run_jobs: int, total: int, note: str) -> None:
     pass
 
 
 @pytest.fixture
-def heard(crowd, tmp_path, monkeypatch) -> Callable[..., Hearings]:
+def heard(crowd, tmp_path, monkeypatch) -> Callable[..., Views]:
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
-    original = hear_features(crowd, front_end, "original", "", 0, tmp_path)
+    original = observe_features(crowd, front_end, "original", "", 0, tmp_path)
 
-    def hear(listen: Callable[..., Any] = front_end) -> Hearings:
-        return Hearings(original, hear_features(crowd, listen, "features", listen.__name__, 0, tmp_path), None)
+    def hear(listen: Callable[..., Any] = front_end) -> Views:
+        return Views(original, observe_features(crowd, listen, "features", listen.__name__, 0, tmp_path), None)
 
     return hear
 
@@ -40,7 +40,7 @@ def linked(crowd, heard) -> Callable[..., dict[str, Any] | None]:
     def run(listen: Callable[..., Any] = front_end) -> dict[str, Any] | None:
         lines = linkage.lines(crowd, heard(listen), 0)
         jobs = {line.job.digest: line.job for line in lines}
-        found = dict(zip(jobs, done([*jobs.values()], 1, silent), strict=True))
+        found = dict(zip(jobs, run_jobs([*jobs.values()], 1, silent), strict=True))
         gathered = linkage.evidence(lines, found)
         return linkage.summary(gathered.known["linkage"], gathered.arrays) if gathered.known else None
 
@@ -62,8 +62,8 @@ def test_it_takes_six_people_with_two_recordings(crowd, case):
 
 def test_a_filter_that_does_nothing_lets_people_be_linked(linked):
     entry = linked()
-    assert entry["worst"]["eer"]["score"] < 0.1 and entry["worst"]["d_sys"] > 0.8
-    assert entry["ceiling"]["eer"] == entry["worst"]["eer"]
+    assert entry["strongest"]["eer"]["score"] < 0.1 and entry["strongest"]["d_sys"] > 0.8
+    assert entry["ceiling"]["eer"] == entry["strongest"]["eer"]
     assert (entry["speakers"], entry["recordings"], entry["same_pairs"]) == (8, 48, 8 * 15)
     assert entry["other_pairs"] == 36 * (3 + 3 + 1), "the people of a fold with one another: three, three and two"
 
@@ -86,7 +86,7 @@ def test_every_linker_says_what_it_compares_and_knows(linked):
     assert [(row["attacker"], row["hears"]) for row in entry["originals"]] == [
         (name, "original with original") for name, _, _ in said
     ]
-    assert entry["worst"] == min(entry["linkers"], key=lambda row: row["eer"]["score"])
+    assert entry["strongest"] == min(entry["linkers"], key=lambda row: row["eer"]["score"])
 
 
 def test_who_has_an_encoder_also_compares_voices(crowd, tmp_path):
@@ -94,9 +94,9 @@ def test_who_has_an_encoder_also_compares_voices(crowd, tmp_path):
         frames = [np.abs(np.fft.rfft(wav[: len(wav) // 512 * 512].reshape(-1, 512)))[:, 20:200] for wav in waves]
         return np.stack([np.log(frame.mean(axis=0)) for frame in frames]), np.arange(len(waves))
 
-    original = hear_features(crowd, front_end, "original", "", 0, tmp_path, encode=encode)
-    sound = hear_sound(crowd, lambda i: -crowd.sounds.wave(i), "s", 0, tmp_path, encode)
-    lines = linkage.lines(crowd, Hearings(original, None, sound), 0)
+    original = observe_features(crowd, front_end, "original", "", 0, tmp_path, encode=encode)
+    sound = observe_sound(crowd, lambda i: -crowd.sounds.wave(i), "s", 0, tmp_path, encode)
+    lines = linkage.lines(crowd, Views(original, None, sound), 0)
     kinds = Counter((line.side, line.job.front) for line in lines)
     statistics, encoder = "statistics", "encoder"
     linkers, originals = "linkers", "originals"
@@ -132,8 +132,8 @@ class Noted:
 def test_no_pair_is_of_people_who_were_learnt_from(crowd, heard, monkeypatch):
     Noted.fits = []
     monkeypatch.setitem(linkage.BACK_ENDS, "cosine", Noted)
-    hearing = heard().original
-    found = Linking("statistics", "cosine", speakers_of(crowd), hearing, hearing, 0).run().arrays
+    view = heard().original
+    found = Linking("statistics", "cosine", speakers_of(crowd), view, view, 0).run().arrays
     np.testing.assert_array_equal(found["same"], found["first"] == found["second"])
     start, tested = 0, []
     for learnt, pairs in Noted.fits:
@@ -147,9 +147,9 @@ def test_no_pair_is_of_people_who_were_learnt_from(crowd, heard, monkeypatch):
 def test_recordings_of_nobody_are_neither_compared_nor_learnt_from(crowd, heard, monkeypatch):
     Noted.fits = []
     monkeypatch.setitem(linkage.BACK_ENDS, "cosine", Noted)
-    names, hearing = speakers_of(crowd), heard().original
+    names, view = speakers_of(crowd), heard().original
     names[names == "s3"] = ""
-    found = Linking("statistics", "cosine", names, hearing, hearing, 0).run().arrays
+    found = Linking("statistics", "cosine", names, view, view, 0).run().arrays
     assert "" not in {*found["first"], *found["second"]}
     assert all("" not in learnt for learnt, _ in Noted.fits)
 
@@ -180,21 +180,21 @@ def test_the_best_linker_on_originals_is_the_ceiling(crowd, heard):
     people = np.array([f"p{i % 5}" for i in range(40)])
     other = np.where(same, people, np.roll(people, 1))
 
-    def found(quality: float) -> Found:
+    def found(quality: float) -> JobResult:
         arrays = {
             "similarity": quality * same + 0.1 * np.arange(40) % 1,
             "same": same,
             "first": people,
             "second": other,
         }
-        return Found({"attacker": f"{quality:g}"}, arrays)
+        return JobResult({"attacker": f"{quality:g}"}, arrays)
 
     results = {line.job.digest: found(float(i)) for i, line in enumerate(lines)}
     gathered = linkage.evidence(lines, results)
     entry = linkage.summary(gathered.known["linkage"], gathered.arrays)
     eers = {row["attacker"]: row["eer"]["score"] for row in entry["linkers"] + entry["originals"]}
     assert eers["0"] > 0.2 and eers["1"] == 0.0
-    assert entry["worst"]["eer"]["score"] == min(row["eer"]["score"] for row in entry["linkers"])
+    assert entry["strongest"]["eer"]["score"] == min(row["eer"]["score"] for row in entry["linkers"])
     assert entry["ceiling"]["eer"]["score"] == min(row["eer"]["score"] for row in entry["originals"])
 
 
@@ -204,7 +204,7 @@ def test_pieces_are_the_same_in_shorter_utterances(counts, voices):
     size, owner = 4 if voices else 3, np.repeat(np.arange(len(counts)), counts)
     each = np.arange(len(owner), dtype=np.float32).reshape(-1, 1, 1)
     outline = np.arange(len(counts), dtype=np.float32)[:, None]
-    pieces, of = linkage._pieces(Heard(each, owner, outline, voices=(each[:, :, 0], owner)), voices)
+    pieces, of = linkage._pieces(Observations(each, owner, outline, voices=(each[:, :, 0], owner)), voices)
     found, whose = (pieces.voices[0], pieces.voices[1]) if voices else (pieces.spectra, pieces.owner)
     assert found.ravel().tolist() == each.ravel().tolist()
     np.testing.assert_array_equal(of[whose], owner)

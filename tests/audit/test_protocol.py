@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from sottovoce.attack.attacker import Heard
+from sottovoce.attack.attacker import Observations
 from sottovoce.attack.classical import LinearOnStatistics
 from sottovoce.attack.families import FAMILIES, Family
 from sottovoce.audio.segment import front_end
@@ -38,13 +38,13 @@ def test_a_filter_that_does_nothing_leaks(through_nothing):
     assert speaker["verdict"] == "leaks"
     assert speaker["leakage"]["low"] > TOLERANCE
     assert speaker["ceiling"]["score"] > 0.9
-    assert speaker["worst"]["score"] == speaker["ceiling"]["score"]
+    assert speaker["strongest"]["score"] == speaker["ceiling"]["score"]
     assert (speaker["chance"], speaker["classes"], speaker["cluster"]) == (0.2, 5, "utterance")
 
 
 def test_nothing_is_called_hidden_for_want_of_evidence(through_nothing):
     gender = through_nothing["private"]["gender"]
-    assert gender["worst"]["score"] == gender["ceiling"]["score"] > gender["floor"]["score"] + 0.2
+    assert gender["strongest"]["score"] == gender["ceiling"]["score"] > gender["floor"]["score"] + 0.2
     assert gender["verdict"] != "hidden"
 
 
@@ -83,18 +83,20 @@ def test_every_attacker_is_named_with_what_it_knows_hears_and_needs(through_noth
         rows = attribute["attackers"]
         found = [(row["attacker"], row["knowledge"], row["hears"]) for row in rows]
         assert sorted(found) == [
-            ("linear on statistics", "ignorant", "features"),
+            ("linear on statistics", "uninformed", "features"),
             ("linear on statistics", "informed", "features"),
             ("nearest neighbour", "informed", "features"),
             ("restore, then linear on statistics", "informed", "restored"),
-            ("through the target", "ignorant", "features"),
+            ("through the target", "uninformed", "features"),
             ("through the target", "informed", "features"),
         ]
         originals = [(row["attacker"], row["knowledge"], row["hears"]) for row in attribute["originals"]]
-        assert originals == [(name, "ignorant", "original") for name in ("through the target", "linear on statistics")]
+        assert originals == [
+            (name, "uninformed", "original") for name in ("through the target", "linear on statistics")
+        ]
         assert all(row["needs"] for row in [*rows, *attribute["originals"]])
-        assert attribute["worst"] in rows and attribute["ceiling"] in attribute["originals"]
-        assert attribute["worst"]["validation"] == max(row["validation"] for row in rows)
+        assert attribute["strongest"] in rows and attribute["ceiling"] in attribute["originals"]
+        assert attribute["strongest"]["validation"] == max(row["validation"] for row in rows)
         for row in [*rows, attribute["floor"], attribute["ceiling"]]:
             assert 0.0 <= row["low"] <= row["score"] <= row["high"] <= 1.0
 
@@ -103,9 +105,9 @@ def test_confusion_people_and_score_tell_the_same_story(through_nothing, case):
     for attribute in through_nothing["private"].values():
         confusion, people = np.array(attribute["confusion"]), attribute["people"]
         assert confusion.sum() == len(case.split.test) == sum(person["clips"] for person in people)
-        assert np.trace(confusion) / confusion.sum() == pytest.approx(attribute["worst"]["score"])
+        assert np.trace(confusion) / confusion.sum() == pytest.approx(attribute["strongest"]["score"])
         right = sum(person["score"] * person["clips"] for person in people)
-        assert right / confusion.sum() == pytest.approx(attribute["worst"]["score"])
+        assert right / confusion.sum() == pytest.approx(attribute["strongest"]["score"])
 
 
 def test_what_the_permitted_answer_says_is_implied(shaped_once, audited):
@@ -187,7 +189,7 @@ def test_a_plain_leak_is_one_however_wide_its_interval():
     assert verdict(Interval(0.11, -0.2, 0.4), 0.1, chance=0.1, ceiling=0.9) == "leaks"
 
 
-# How the worst is chosen, and what is said of it
+# How the strongest is chosen, and what is said of it
 
 
 @dataclass
@@ -199,15 +201,15 @@ class Lucky:
     name: str = "lucky"
     converged_: bool = True
     hungry: bool = False
-    answers: Callable[[Heard, float, float], np.ndarray] | None = None
+    answers: Callable[[Observations, float, float], np.ndarray] | None = None
     needs = "luck"
     curve_ = ((7, 0.5),)
 
-    def fit(self, train: Heard, *_: object) -> Self:
+    def fit(self, train: Observations, *_: object) -> Self:
         self.share_ = len(train) / 60 if self.hungry else 1.0
         return self
 
-    def scores(self, heard: Heard) -> np.ndarray:
+    def scores(self, heard: Observations) -> np.ndarray:
         assert self.answers is not None
         return self.answers(heard, self.share_ * self.validation, self.share_ * self.test)
 
@@ -216,7 +218,7 @@ class Lucky:
 def meet(case, audited, little, monkeypatch) -> Callable[..., dict[str, Any]]:
     """What is found about the speaker by attackers, each its own family or, with `seeded`, each another seed of one."""
 
-    def answers(heard: Heard, validation: float, test: float) -> np.ndarray:
+    def answers(heard: Observations, validation: float, test: float) -> np.ndarray:
         part = next(part for part in ("validation", "test") if len(case.clips(part)) == len(heard))
         truth = case.labels("speaker", part)
         wrong = np.arange(len(truth)) >= {"validation": validation, "test": test}[part] * len(truth)
@@ -229,7 +231,7 @@ def meet(case, audited, little, monkeypatch) -> Callable[..., dict[str, Any]]:
         if seeded:
             monkeypatch.setitem(FAMILIES, "seeded", Family(lambda cycles, seed: attackers[seed], seeded=True))
         names = ("seeded",) if seeded else tuple(attacker.name for attacker in attackers)
-        tried = replace(little, informed=names, ignorant=("linear",), seeds=len(attackers), curves=())
+        tried = replace(little, informed=names, uninformed=("linear",), seeds=len(attackers), curves=())
         silence = np.zeros(19_200, np.float32)
         found: dict[str, Any] = audited(attributes=["speaker"], effort=tried, sound=lambda i: silence)
         return found["private"]["speaker"]
@@ -237,52 +239,52 @@ def meet(case, audited, little, monkeypatch) -> Callable[..., dict[str, Any]]:
     return run
 
 
-def test_the_worst_is_chosen_on_validation_and_scored_on_test(meet):
+def test_the_strongest_is_chosen_on_validation_and_scored_on_test(meet):
     speaker = meet(Lucky(0.5, 1.0, "lucky on test"), Lucky(1.0, 0.6, "good"), Lucky(0.1, 0.2, "bad"))
-    assert (speaker["worst"]["attacker"], speaker["worst"]["score"]) == ("good", pytest.approx(0.6))
+    assert (speaker["strongest"]["attacker"], speaker["strongest"]["score"]) == ("good", pytest.approx(0.6))
     assert speaker["leakage"]["score"] == pytest.approx(0.6 - speaker["floor"]["score"])
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_attackers_that_are_equal_on_validation_the_stronger_counts(meet, order):
-    worst = meet(*[Lucky(1.0, 0.4, "weak"), Lucky(1.0, 0.8, "strong")][::order])["worst"]
-    assert (worst["attacker"], worst["score"]) == ("strong", pytest.approx(0.8))
-    assert worst["curve"]["recordings"], "and it is this one that is tried with fewer recordings"
+    strongest = meet(*[Lucky(1.0, 0.4, "weak"), Lucky(1.0, 0.8, "strong")][::order])["strongest"]
+    assert (strongest["attacker"], strongest["score"]) == ("strong", pytest.approx(0.8))
+    assert strongest["curve"]["recordings"], "and it is this one that is tried with fewer recordings"
 
 
 def test_of_several_seeds_the_best_on_validation_counts(meet):
-    worst = meet(Lucky(0.5, 1.0), Lucky(1.0, 0.6, "second"), Lucky(0.7, 0.8), seeded=True)["worst"]
-    assert worst["seeds"] == pytest.approx([1.0, 0.6, 0.8])
-    assert (worst["attacker"], worst["score"], worst["validation"]) == ("second", pytest.approx(0.6), 1.0)
+    strongest = meet(Lucky(0.5, 1.0), Lucky(1.0, 0.6, "second"), Lucky(0.7, 0.8), seeded=True)["strongest"]
+    assert strongest["seeds"] == pytest.approx([1.0, 0.6, 0.8])
+    assert (strongest["attacker"], strongest["score"], strongest["validation"]) == ("second", pytest.approx(0.6), 1.0)
 
 
 def test_who_still_gains_from_more_recordings_has_not_converged(meet, case):
-    worst = meet(Lucky(1.0, 0.8, hungry=True))["worst"]
+    strongest = meet(Lucky(1.0, 0.8, hungry=True))["strongest"]
     heard = len(case.split.train)
-    (few, less), (all_, most) = worst["curve"]["recordings"]
-    assert (few, all_, most) == (round(heard / 2), heard, worst["validation"])
+    (few, less), (all_, most) = strongest["curve"]["recordings"]
+    assert (few, all_, most) == (round(heard / 2), heard, strongest["validation"])
     assert less < most
-    assert worst["converged"] is False
+    assert strongest["converged"] is False
 
 
 @pytest.mark.parametrize("converged", [True, False])
 def test_who_gains_no_more_has_converged_if_its_training_has(meet, converged):
-    worst = meet(Lucky(1.0, 0.8, converged_=converged))["worst"]
-    assert worst["converged"] is converged
-    assert worst["curve"]["steps"] == [[7, 0.5]]
+    strongest = meet(Lucky(1.0, 0.8, converged_=converged))["strongest"]
+    assert strongest["converged"] is converged
+    assert strongest["curve"]["steps"] == [[7, 0.5]]
 
 
 def test_the_last_point_of_a_curve_is_what_the_attacker_scores(audited, little):
-    """Also where the worst attacker was fitted on originals: not what it scores on them."""
+    """Also where the strongest attacker was fitted on originals: not what it scores on them."""
     rng = np.random.default_rng(0)
 
     def drowned(segments: np.ndarray) -> np.ndarray:
         return front_end(segments) + rng.normal(0.0, 8.0, (len(segments), 161, 128)).astype(np.float32)
 
-    tried = replace(little, informed=(), ignorant=("linear",), curves=())
+    tried = replace(little, informed=(), uninformed=("linear",), curves=())
     speaker = audited(drowned, ["speaker"], tried)["private"]["speaker"]
-    curve = [score for _, score in speaker["worst"]["curve"]["recordings"]]
-    assert curve[-1] == speaker["worst"]["validation"]
+    curve = [score for _, score in speaker["strongest"]["curve"]["recordings"]]
+    assert curve[-1] == speaker["strongest"]["validation"]
     assert max(curve) < speaker["ceiling"]["validation"] == 1.0
 
 
@@ -295,7 +297,7 @@ class Broken(Lucky):
 
 
 class Senseless(Lucky):
-    def scores(self, heard: Heard) -> np.ndarray:
+    def scores(self, heard: Observations) -> np.ndarray:
         return np.full((len(heard), 5), np.nan, np.float32)
 
 
@@ -306,12 +308,12 @@ def test_attackers_that_break_down_are_named_and_the_others_go_on(meet):
     assert "not finite" in speaker["failed"][1]["reason"]
     names = [row["attacker"] for row in speaker["attackers"]]
     assert "lucky" in names and not {"broken", "senseless"} & {*names}
-    assert speaker["worst"]["attacker"] == "lucky"
+    assert speaker["strongest"]["attacker"] == "lucky"
 
 
 @pytest.mark.parametrize("family", ["linear", "target"])
 def test_where_all_attackers_break_down_there_is_one_sentence(audited, little, monkeypatch, family):
-    tried = replace(little, informed=(family,), ignorant=(family,), curves=())
+    tried = replace(little, informed=(family,), uninformed=(family,), curves=())
     monkeypatch.setitem(FAMILIES, family, Family(lambda cycles, seed: Broken(1.0, 1.0)))
     with pytest.raises(ModelError, match=r"every attacker of 'speaker' .* broke down .*too many recordings.*--attack"):
         audited(attributes=["speaker"], effort=tried)

@@ -15,7 +15,7 @@ from sottovoce.audit import budgets, record, results
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError
-from sottovoce.jobs.audit import Ask, run_audit
+from sottovoce.jobs.audit import AuditConfig, run_audit
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "results.schema.json"
 EFFORT = Effort(
@@ -45,7 +45,7 @@ def written(crowd, tmp_path_factory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOTTOVOCE_CACHE", str(place / "cache"))
         patch.setitem(budgets.EFFORTS, "little", EFFORT)
-        run_audit(Ask(str(place / "protected"), crowd.manifest.spec, place / "out", "little"), silent)
+        run_audit(AuditConfig(str(place / "protected"), crowd.manifest.spec, place / "out", "little"), silent)
         yield place / "out"
 
 
@@ -117,9 +117,9 @@ FORGED = [
     entry("private", "speaker", "leakage", "score"),
     entry("private", "speaker", "leakage", "low"),
     entry("private", "speaker", "verdict"),
-    entry("private", "speaker", "worst", "score"),
-    entry("private", "speaker", "worst", "attacker"),
-    entry("private", "speaker", "worst", "curve", "recordings", 0, 1),
+    entry("private", "speaker", "strongest", "score"),
+    entry("private", "speaker", "strongest", "attacker"),
+    entry("private", "speaker", "strongest", "curve", "recordings", 0, 1),
     entry("private", "gender", "attackers", 1, "low"),
     entry("private", "gender", "attackers", 0, "bits", "score"),
     entry("private", "gender", "attackers", 0, "validation"),
@@ -129,9 +129,9 @@ FORGED = [
     entry("private", "gender", "people", 0, "score"),
     entry("private", "gender", "people", 0, "clips"),
     entry("private", "speaker", "pooled", 0, "score"),
-    entry("continuous", "hertz", "worst", "score"),
+    entry("continuous", "hertz", "strongest", "score"),
     entry("continuous", "pitch", "error"),
-    entry("linkage", "worst", "eer", "score"),
+    entry("linkage", "strongest", "eer", "score"),
     entry("linkage", "ceiling", "tpr", "high"),
     entry("linkage", "linkers", 0, "d_sys"),
     entry("linkage", "same_pairs"),
@@ -288,8 +288,8 @@ def test_a_date_that_is_none_is_refused(folder, date):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "much", {}])
 def test_a_number_that_is_none_is_refused(folder, value):
-    forge(folder, lambda found: found["private"]["speaker"]["worst"].update(score=value))
-    with pytest.raises(ConfigError, match=r"private\.speaker\.worst\.score|not a finite number"):
+    forge(folder, lambda found: found["private"]["speaker"]["strongest"].update(score=value))
+    with pytest.raises(ConfigError, match=r"private\.speaker\.strongest\.score|not a finite number"):
         verify(folder)
 
 

@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 
 from sottovoce.audio.segment import front_end
-from sottovoce.audit.observations import Hearing, hear_features, identity
-from sottovoce.audit.plan import Bout
-from sottovoce.audit.work import Found, done
+from sottovoce.audit.observations import View, identity, observe_features
+from sottovoce.audit.plan import AttackRun
+from sottovoce.audit.work import JobResult, run_jobs
 from sottovoce.errors import CorpusError, ModelError
 
 NUMBERS = np.arange(3)
 
 
-def silent(done: int, total: int, note: str) -> None:
+def silent(run_jobs: int, total: int, note: str) -> None:
     pass
 
 
@@ -49,11 +49,11 @@ class Sum:
     def title(self) -> str:
         return f"sum {self.number}"
 
-    def run(self) -> Found:
+    def run(self) -> JobResult:
         with self.log.open("a") as log:
             log.write(f"{self.number} ")
         self.before()
-        return Found({"number": self.number}, {"a/sum": NUMBERS + self.number, "words": np.array(["one"])})
+        return JobResult({"number": self.number}, {"a/sum": NUMBERS + self.number, "words": np.array(["one"])})
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def raised(error: BaseException) -> Callable[[], None]:
 
 
 def test_what_comes_of_jobs_has_their_order_whatever_they_cost(log):
-    found = done([Sum(i, log, cost=cost) for i, cost in enumerate((1, 3, 2))], 1, silent)
+    found = run_jobs([Sum(i, log, cost=cost) for i, cost in enumerate((1, 3, 2))], 1, silent)
     assert [outcome.facts["number"] for outcome in found] == [0, 1, 2]
     assert log.read_text() == "1 2 0 ", "the longest is begun first"
     for i, outcome in enumerate(found):
@@ -80,9 +80,9 @@ def test_what_comes_of_jobs_has_their_order_whatever_they_cost(log):
 
 def test_nothing_is_done_twice(log):
     jobs = [Sum(i, log) for i in range(3)]
-    first = done(jobs, 1, silent)
+    first = run_jobs(jobs, 1, silent)
     told: list[Any] = []
-    again = done([*jobs, Sum(9, log)], 1, lambda *step: told.append(step))
+    again = run_jobs([*jobs, Sum(9, log)], 1, lambda *step: told.append(step))
     assert log.read_text() == "0 1 2 9 "
     assert [step[:2] for step in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
     for one, other in zip(first, again, strict=False):
@@ -93,25 +93,25 @@ def test_nothing_is_done_twice(log):
 def test_work_that_was_stopped_goes_on_where_it_was(log):
     jobs = [Sum(0, log), Sum(1, log, raised(KeyboardInterrupt())), Sum(2, log)]
     with pytest.raises(KeyboardInterrupt):
-        done(jobs, 1, silent)
-    found = done([Sum(i, log) for i in range(3)], 1, silent)
+        run_jobs(jobs, 1, silent)
+    found = run_jobs([Sum(i, log) for i in range(3)], 1, silent)
     assert log.read_text() == "0 1 1 2 "
     assert [outcome.facts["number"] for outcome in found] == [0, 1, 2]
 
 
 def test_what_breaks_down_stops_nobody_and_is_tried_again(log):
-    found = done([Sum(0, log), Sum(1, log, raised(ValueError("no such luck"))), Sum(2, log)], 1, silent)
+    found = run_jobs([Sum(0, log), Sum(1, log, raised(ValueError("no such luck"))), Sum(2, log)], 1, silent)
     assert [outcome.error for outcome in found] == ["", "ValueError: no such luck", ""]
-    assert [outcome.error for outcome in done([Sum(i, log) for i in range(3)], 1, silent)] == ["", "", ""]
+    assert [outcome.error for outcome in run_jobs([Sum(i, log) for i in range(3)], 1, silent)] == ["", "", ""]
     assert log.read_text() == "0 1 2 1 "
 
 
 def test_what_is_not_finite_is_a_breakdown(log, cache):
     class Nan(Sum):
-        def run(self) -> Found:
-            return Found({}, {"scores": np.array([0.0, np.nan])})
+        def run(self) -> JobResult:
+            return JobResult({}, {"scores": np.array([0.0, np.nan])})
 
-    assert "not finite" in done([Nan(0, log)], 1, silent)[0].error
+    assert "not finite" in run_jobs([Nan(0, log)], 1, silent)[0].error
     assert not list(cache.rglob("*.npz"))
 
 
@@ -125,11 +125,11 @@ HARM = {
 
 @pytest.mark.parametrize("harm", HARM)
 def test_what_was_kept_and_is_damaged_is_made_again(log, cache, harm):
-    done([Sum(1, log)], 1, silent)
+    run_jobs([Sum(1, log)], 1, silent)
     (kept,) = cache.rglob("*.npz")
     kept.write_bytes(HARM[harm](kept.read_bytes()))
     for _ in range(2):
-        found = done([Sum(1, log)], 1, silent)[0]
+        found = run_jobs([Sum(1, log)], 1, silent)[0]
         np.testing.assert_array_equal(found.arrays["a/sum"], NUMBERS + 1)
     assert log.read_text() == "1 1 "
 
@@ -154,47 +154,52 @@ POISON = {
 @pytest.mark.parametrize("poison", POISON)
 def test_what_somebody_else_wrote_is_not_believed(log, cache, poison):
     """Whoever could write to the cache, at whatever time, lacks the key that seals what is kept there."""
-    done([Sum(2, log)], 1, silent)
-    done([Sum(1, log)], 1, silent)
+    run_jobs([Sum(2, log)], 1, silent)
+    run_jobs([Sum(1, log)], 1, silent)
     POISON[poison](cache / "attacks" / f"{Sum(1, log).digest}.npz")
     for _ in range(2):
-        found = done([Sum(1, log)], 1, silent)[0]
+        found = run_jobs([Sum(1, log)], 1, silent)[0]
         np.testing.assert_array_equal(found.arrays["a/sum"], NUMBERS + 1)
         assert found.facts["number"] == 1 and {*found.arrays} == {"a/sum", "words"}
     assert log.read_text() == "2 1 1 "
 
 
 def test_what_came_with_another_cache_is_not_believed(log, cache, tmp_path, monkeypatch):
-    done([Sum(1, log)], 1, silent)
+    run_jobs([Sum(1, log)], 1, silent)
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "other"))
-    done([Sum(2, log)], 1, silent)
+    run_jobs([Sum(2, log)], 1, silent)
     kept = f"{Sum(1, log).digest}.npz"
     shutil.copy(cache / "attacks" / kept, tmp_path / "other" / "attacks" / kept)
-    done([Sum(1, log)], 1, silent)
+    run_jobs([Sum(1, log)], 1, silent)
     assert log.read_text() == "1 2 1 "
 
 
 @pytest.mark.parametrize("name", ["", "attacks", "key", "the outcome"])
 def test_a_cache_that_others_may_write_is_refused(log, cache, name):
-    done([Sum(1, log)], 1, silent)
+    run_jobs([Sum(1, log)], 1, silent)
     place = cache / name if name != "the outcome" else cache / "attacks" / f"{Sum(1, log).digest}.npz"
     place.chmod(0o777)
     with pytest.raises(CorpusError, match=r"may be written by others .*chmod -R go-w.*SOTTOVOCE_CACHE"):
-        done([Sum(1, log)], 1, silent)
+        run_jobs([Sum(1, log)], 1, silent)
     place.chmod(0o700)
-    done([Sum(1, log)], 1, silent)
+    run_jobs([Sum(1, log)], 1, silent)
     assert log.read_text() == "1 ", "nothing is lost"
 
 
 def test_two_workers_find_what_one_finds(case, tmp_path, monkeypatch):
-    hearing = hear_features(case, front_end, "original", "", 0, tmp_path)
+    view = observe_features(case, front_end, "original", "", 0, tmp_path)
     labels = {part: case.labels("speaker", part) for part in ("train", "validation", "test")}
-    linear = Bout("linear", "speaker", labels, 5, hearing, (hearing,))
-    bouts = [linear, replace(linear, family="nearest"), replace(linear, share=0.5), replace(linear, planted_db=-10.0)]
-    one = done(bouts, 1, silent)
+    linear = AttackRun("linear", "speaker", labels, 5, view, (view,))
+    attack_runs = [
+        linear,
+        replace(linear, family="nearest"),
+        replace(linear, share=0.5),
+        replace(linear, planted_db=-10.0),
+    ]
+    one = run_jobs(attack_runs, 1, silent)
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "other"))
-    two = done(bouts, 2, silent)
-    assert len(list((tmp_path / "other").rglob("*.npz"))) == len(bouts)
+    two = run_jobs(attack_runs, 2, silent)
+    assert len(list((tmp_path / "other").rglob("*.npz"))) == len(attack_runs)
     for first, second in zip(one, two, strict=True):
         assert {**first.facts, "seconds": 0} == {**second.facts, "seconds": 0}
         for name, scores in first.arrays.items():
@@ -204,13 +209,13 @@ def test_two_workers_find_what_one_finds(case, tmp_path, monkeypatch):
 def test_a_worker_that_is_killed_is_one_sentence(log):
     cloudpickle.register_pickle_by_value(__import__(__name__))
     with pytest.raises(ModelError, match="fewer --workers"):
-        done([Sum(0, log, lambda: os.kill(os.getpid(), signal.SIGKILL)), Sum(1, log)], 2, silent)
+        run_jobs([Sum(0, log, lambda: os.kill(os.getpid(), signal.SIGKILL)), Sum(1, log)], 2, silent)
 
 
 def test_every_setting_of_a_bout_is_in_its_digest(case, tmp_path):
     labels = {part: case.labels("speaker", part) for part in ("train", "validation", "test")}
-    heard, other = Hearing("features", tmp_path, "one"), Hearing("features", tmp_path, "other")
-    bout = Bout("linear", "speaker", labels, 5, heard, (heard,))
+    heard, other = View("features", tmp_path, "one"), View("features", tmp_path, "other")
+    attack_run = AttackRun("linear", "speaker", labels, 5, heard, (heard,))
     flipped = {**labels, "train": labels["train"][::-1]}
     changes: dict[str, Any] = {
         "family": "mlp",
@@ -223,7 +228,7 @@ def test_every_setting_of_a_bout_is_in_its_digest(case, tmp_path):
         "share": 0.5,
         "planted_db": -15.0,
     }
-    digests = {bout.digest, *(replace(bout, **{name: value}).digest for name, value in changes.items())}
+    digests = {attack_run.digest, *(replace(attack_run, **{name: value}).digest for name, value in changes.items())}
     assert len(digests) == 1 + len(changes)
-    assert {f for f in bout.__dataclass_fields__} - {*changes} == {"task"}, "a name changes nothing"
-    assert replace(bout, task="who").digest == bout.digest
+    assert {f for f in attack_run.__dataclass_fields__} - {*changes} == {"task"}, "a name changes nothing"
+    assert replace(attack_run, task="who").digest == attack_run.digest

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sottovoce.attack.attacker import Attacker, Heard, accuracy
+from sottovoce.attack.attacker import Attacker, Observations, accuracy
 from sottovoce.attack.classical import LEAST, best, settled
 from sottovoce.attack.families import FAMILIES
 from sottovoce.attack.network import NetworkAttacker
@@ -41,11 +41,11 @@ ON_SPECTRA = ["nearest", "linear", "svm", "mlp", "trees", "cnn", "deepspeech2"]
 class Case(NamedTuple):
     """What is heard in the three parts, and the private label of each utterance."""
 
-    train: Heard
+    train: Observations
     train_labels: np.ndarray
-    validation: Heard
+    validation: Observations
     validation_labels: np.ndarray
-    test: Heard
+    test: Observations
     test_labels: np.ndarray
 
 
@@ -55,7 +55,7 @@ def case(leak: float, seed: int = 0) -> Case:
     That is the outline (longer), the target's answer (whose first class is the likelier), and the sound (a tone).
     """
     rng = np.random.default_rng(seed)
-    parts: list[Heard | np.ndarray] = []
+    parts: list[Observations | np.ndarray] = []
     for utterances in (TRAIN, VALIDATION, TEST):
         labels = rng.permutation(np.arange(utterances) % CLASSES)
         owner = np.repeat(np.arange(utterances), rng.integers(1, 3, utterances))
@@ -67,7 +67,7 @@ def case(leak: float, seed: int = 0) -> Case:
         tones = np.sin(np.arange(8000) * (0.2 + 0.5 * np.arange(CLASSES))[:, None])
         noise = rng.standard_normal((utterances, 8000))
         waves = list((0.02 * (noise + 3 * leak * tones[labels])).astype(np.float32))
-        parts += [Heard(spectra, owner, outline.astype(np.float32), {"task": answers}, waves), labels]
+        parts += [Observations(spectra, owner, outline.astype(np.float32), {"task": answers}, waves), labels]
     return Case(*parts)
 
 
@@ -203,11 +203,11 @@ def test_any_feature_will_do(name, shape, plain):
     """Latents of one frame, of few bins, of many."""
     rng = np.random.default_rng(0)
 
-    def other(heard: Heard, labels: np.ndarray) -> Heard:
+    def other(heard: Observations, labels: np.ndarray) -> Observations:
         features = rng.standard_normal((len(heard), *shape), dtype=np.float32)
         for feature, label in zip(features, labels, strict=True):
             feature[label::CLASSES] += 2.0
-        return Heard(features, np.arange(len(labels)), heard.outline)
+        return Observations(features, np.arange(len(labels)), heard.outline)
 
     parts = [(other(heard, labels), labels) for heard, labels in zip(plain[::2], plain[1::2], strict=True)]
     heard = Case(*(item for part in parts for item in part))
@@ -268,10 +268,12 @@ def test_the_floor_is_the_literal_table(seed):
         assert overall[int(guess)] == max(overall[label] for label in tied), "ties go to the commoner label"
 
 
-def _answered(answers: np.ndarray) -> Heard:
+def _answered(answers: np.ndarray) -> Observations:
     utterances = len(answers)
     nothing = np.zeros((utterances, 1, 1), np.float32)
-    return Heard(nothing, np.arange(utterances), nothing[:, :, 0], {"task": np.eye(6, dtype=np.float32)[answers]})
+    return Observations(
+        nothing, np.arange(utterances), nothing[:, :, 0], {"task": np.eye(6, dtype=np.float32)[answers]}
+    )
 
 
 def test_the_floor_of_two_targets_is_their_joint_table():
@@ -285,11 +287,11 @@ def test_the_floor_of_two_targets_is_their_joint_table():
     expected = table / table.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(np.exp(floor.scores(heard)), expected, atol=2 * LEAST)
     assert said(heard).tolist() == [0, 1, 2, 3, 4, 5]
-    swapped = Heard(heard.spectra, heard.owner, heard.outline, dict(reversed(heard.answers.items())))
+    swapped = Observations(heard.spectra, heard.owner, heard.outline, dict(reversed(heard.answers.items())))
     np.testing.assert_array_equal(floor.scores(swapped), floor.scores(heard))
 
 
-def _both(first: np.ndarray, second: np.ndarray) -> Heard:
+def _both(first: np.ndarray, second: np.ndarray) -> Observations:
     """Utterances of one segment to which two targets answer."""
     answers = {"a": np.eye(3, dtype=np.float32)[first], "b": np.eye(2, dtype=np.float32)[second]}
     return replace(_answered(first), answers=answers)
@@ -321,13 +323,13 @@ def test_on_voices_they_tell_the_speaker():
     manifest, sounds = cache.load(open_corpus("voices"))
     parts = split(manifest, "utterance")
     classes = manifest.classes("speaker")
-    heard: list[Heard | np.ndarray] = []
+    heard: list[Observations | np.ndarray] = []
     for clips in (parts.train, parts.validation, parts.test):
         waves = [sounds.wave(clip) for clip in clips]
         segments = [cut(wav) for wav in waves]
         owner = np.repeat(np.arange(len(clips)), [len(part) for part in segments])
         duration_s = np.array([[len(wav) / SAMPLE_RATE] for wav in waves], np.float32)
-        heard.append(Heard(front_end(np.concatenate(segments)), owner, duration_s))
+        heard.append(Observations(front_end(np.concatenate(segments)), owner, duration_s))
         heard.append(np.array([classes.index(manifest.clips[clip].labels["speaker"]) for clip in clips]))
     *learnt, test, labels = heard
     for attacker in (fresh("nearest"), fresh("linear"), fresh("trees"), fresh("mlp")):
@@ -339,11 +341,13 @@ def test_the_floor_looks_at_the_answers_that_serve_it_best():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 120)
 
-    def heard(labels: np.ndarray) -> Heard:
+    def heard(labels: np.ndarray) -> Observations:
         tells, noise = np.eye(2)[labels] * 5.0, np.eye(60)[rng.integers(0, 60, len(labels))] * 5.0
         answers = {"noise": noise.astype(np.float32), "tells": tells.astype(np.float32)}
         count = len(labels)
-        return Heard(np.zeros((count, 2, 2), np.float32), np.arange(count), np.zeros((count, 1), np.float32), answers)
+        return Observations(
+            np.zeros((count, 2, 2), np.float32), np.arange(count), np.zeros((count, 1), np.float32), answers
+        )
 
     train, validation, test = np.split(labels, 3)
     floor = FromAnswer().fit(heard(train), train, heard(validation), validation, 2)

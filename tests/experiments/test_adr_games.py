@@ -40,7 +40,7 @@ def test_games_are_kept_and_told(little, tmp_path: Path, monkeypatch: pytest.Mon
     for each in found:
         assert {*each["scores"]} == {"speaker", "gender", "emotion"} and -1.0 <= each["cosine"] <= 1.0
         for scores in each["scores"].values():
-            assert {*scores} == {"original", "ignorant", "informed"}
+            assert {*scores} == {"original", "uninformed", "informed"}
             assert all(0.0 <= score <= 1.0 for score in scores.values())
     originals = {json.dumps([each["scores"][label]["original"] for label in adr_games.LABELS]) for each in found[:4]}
     assert len(originals) == 1, "originals do not depend on the game"

@@ -15,7 +15,7 @@ SPEAKER = {
     "chance": 0.5,
     "ceiling": {"score": 1.0},
     "leakage": {"score": 0.0, "low": -0.1, "high": 0.1},
-    "worst": {"attacker": "nobody", "score": 0.5, "low": 0.4, "high": 0.6},
+    "strongest": {"attacker": "nobody", "score": 0.5, "low": 0.4, "high": 0.6},
     "verdict": "hidden",
 }
 

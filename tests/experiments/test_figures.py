@@ -18,7 +18,7 @@ from sottovoce.experiments.figure_runs import Plan, Setting
 from sottovoce.methods.adr import game as adr
 from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.methods.codebook import training as codebook
-from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.methods.optin import game as optin
 from sottovoce.methods.optin.game import OptinSettings
@@ -37,7 +37,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     embeddings = replace(adr.PRESETS["compact"], steps=2, batch=8, classifier_steps=2, crops=0, xvector=xvectors)
     monkeypatch.setattr(adr, "PRESETS", {"compact": embeddings})
     monkeypatch.setattr(optin, "PRESETS", {"compact": GAME})
-    monkeypatch.setattr(codebook, "PRESETS", {"compact": CodebookSettings(drawing=WordSettings(steps=2))})
+    monkeypatch.setattr(codebook, "PRESETS", {"compact": CodebookSettings(drawing=CodewordSettings(steps=2))})
     monkeypatch.setattr(target_training, "PRESETS", {"compact": WORDS})
     monkeypatch.setattr(budgets, "EFFORTS", {"quick": LITTLE})
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
@@ -71,9 +71,9 @@ def test_both_figures_come_from_the_same_runs(corpora: Path, tmp_path: Path, mon
     assert all([*each["private"]] == ["gender"] for each in found["runs"]), "emotion is of the other figure"
     for each in found["runs"]:
         entry = each["private"]["gender"]
-        assert {"chance", "floor", "ceiling", "worst", "ignorant", "informed"} <= entry.keys()
+        assert {"chance", "floor", "ceiling", "strongest", "uninformed", "informed"} <= entry.keys()
         assert all(
-            entry[name]["low"] <= entry[name]["score"] <= entry[name]["high"] for name in ("ignorant", "informed")
+            entry[name]["low"] <= entry[name]["score"] <= entry[name]["high"] for name in ("uninformed", "informed")
         )
         assert ("unprotected" in entry) == (each["method"] == "adr") == bool(each["declared"])
     assert "| csv | speaker, ADR |" in text and found["caption"] in text and "seeds 0;" in found["caption"]

@@ -14,8 +14,8 @@ from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import MissingExtraError, SottovoceError
-from sottovoce.jobs.audit import Ask, run_audit
-from sottovoce.jobs.train import Wanted, make_filter, make_target
+from sottovoce.jobs.audit import AuditConfig, run_audit
+from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.methods.adr import game as adr
 from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.models import speaker_encoder
@@ -68,7 +68,7 @@ def corpus(folder: Path, gender: bool = True) -> str:
 
 def made(spec: str, folder: Path, permit: str, hide: tuple[str, ...] = (), preset: str = "compact", method="adr"):
     make_target(spec, permit, folder / "target", "compact", "utterance", 0, "", silent)
-    wanted = Wanted(spec, (permit,), (folder / "target",), folder / "filter", method, preset, hide=hide)
+    wanted = TrainConfig(spec, (permit,), (folder / "target",), folder / "filter", method, preset, hide=hide)
     return make_filter(wanted, silent)
 
 
@@ -123,7 +123,7 @@ def test_what_was_there_without_protection_is_kept_for_attackers_alone(tmp_path:
 def test_an_audit_treats_embeddings_as_whatever_leaves(tmp_path: Path) -> None:
     spec = corpus(tmp_path)
     made(spec, tmp_path, "speaker")
-    ask = Ask(str(tmp_path / "filter"), spec, tmp_path / "audit", attributes=("gender", "mood"))
+    ask = AuditConfig(str(tmp_path / "filter"), spec, tmp_path / "audit", attributes=("gender", "mood"))
     results = run_audit(ask, silent)
     assert verify(tmp_path / "audit") == []
     assert list(results["private"]) == ["gender", "mood"], "the undeclared is attacked as well"

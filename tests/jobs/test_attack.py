@@ -24,10 +24,10 @@ from sottovoce.audit.record import verify
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import SottovoceError
 from sottovoce.jobs import audit
-from sottovoce.jobs.audit import Ask, run_audit
-from sottovoce.jobs.train import Wanted, make_filter, make_target
+from sottovoce.jobs.audit import AuditConfig, run_audit
+from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.methods.codebook import training as codebook
-from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.methods.optin import game as optin
 from sottovoce.methods.optin.game import OptinSettings
@@ -58,7 +58,7 @@ def audited(shaped, tmp_path) -> Callable[..., Any]:
     """What results.json says of a system, whose record is right."""
 
     def run(system: Path | str, corpus: str = shaped.spec, **more: Any) -> Any:
-        returned = run_audit(Ask(str(system), corpus, tmp_path / "out", **more), silent)
+        returned = run_audit(AuditConfig(str(system), corpus, tmp_path / "out", **more), silent)
         stored = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
         assert stored == returned
         assert verify(tmp_path / "out") == []
@@ -105,7 +105,7 @@ def test_copies_of_the_originals_leak(audited, shaped, tmp_path):
     assert {*found["private"]} == {"gender", "speaker", "word"}
     for entry in found["private"].values():
         assert entry["verdict"] == "leaks"
-        assert entry["worst"]["hears"] == "sound" and entry["worst"]["score"] == entry["ceiling"]["score"]
+        assert entry["strongest"]["hears"] == "sound" and entry["strongest"]["score"] == entry["ceiling"]["score"]
     assert found["permitted"] == {} and found["filter"]["permit"] == [] and found["targets"] == []
     assert found["filter"]["method"] == "folder:copies"
     assert found["linkage"] is None and found["continuous"] == {}
@@ -116,7 +116,7 @@ def test_noise_in_the_place_of_sound_hides_everything(audited, shaped, tmp_path)
     assert found["valid"] is True
     assert {*found["private"]} == {"gender", "speaker"} and found["filter"]["permit"] == ["word"]
     for entry in found["private"].values():
-        assert entry["leakage"]["low"] <= found["tolerance"] and entry["worst"]["score"] < 0.8
+        assert entry["leakage"]["low"] <= found["tolerance"] and entry["strongest"]["score"] < 0.8
         assert entry["ceiling"]["score"] > 0.9
     assert "word" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
 
@@ -136,13 +136,13 @@ def test_a_graph_of_spectra_is_attacked_as_features(audited, shaped, tmp_path):
     rows = found["private"]["gender"]["attackers"]
     assert {(row["knowledge"], row["hears"]) for row in rows} == {
         ("informed", "features"),
-        ("ignorant", "features"),
+        ("uninformed", "features"),
         ("informed", "restored"),
     }
     assert found["private"]["gender"]["verdict"] == "leaks"
     assert (
-        min(row["score"] for row in rows if row["knowledge"] == "ignorant")
-        < found["private"]["gender"]["worst"]["score"]
+        min(row["score"] for row in rows if row["knowledge"] == "uninformed")
+        < found["private"]["gender"]["strongest"]["score"]
     )
 
 
@@ -174,11 +174,11 @@ def test_where_enough_people_speak_twice_linkage_and_numbers_are_tried(audited, 
     shutil.copytree(tmp_path / "hummed", tmp_path / "copies", ignore=shutil.ignore_patterns("*.csv"))
     found = audited(tmp_path / "copies", spec, attackers="full")
     assert {*found["continuous"]} == {"hertz", "pitch"}
-    assert found["continuous"]["hertz"]["worst"]["score"] > 0.5
+    assert found["continuous"]["hertz"]["strongest"]["score"] > 0.5
     assert found["continuous"]["pitch"]["unit"] == "semitones above 55 Hz"
     linkage = found["linkage"]
     assert (linkage["speakers"], linkage["recordings"]) == (8, 32)
-    assert linkage["worst"]["eer"]["score"] < 0.3
+    assert linkage["strongest"]["eer"]["score"] < 0.3
     with_numbers_permitted = audited(tmp_path / "copies", spec, attackers="full", permit=("hertz",))
     assert {*with_numbers_permitted["continuous"]} == {"pitch"}
 
@@ -206,7 +206,7 @@ def test_a_filter_keeps_its_own_split_whoever_judges(shaped, tmp_path, monkeypat
 
     monkeypatch.setattr(audit, "audit", audit)
     with pytest.raises(KeyboardInterrupt):
-        run_audit(Ask(str(tmp_path / "f"), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), silent)
+        run_audit(AuditConfig(str(tmp_path / "f"), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), silent)
     assert met[0].split.seed == 7
     assert np.array_equal(met[0].split.test, split(shaped.manifest, "utterance", 7).test)
 
@@ -247,8 +247,8 @@ def test_what_is_revoked_is_attacked_and_its_target_does_not_count(audited, shap
     targets = words_and_genders(tmp_path / "targets")
     places = tuple(targets[task] for task in ("word", "gender"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codebook, "PRESETS", {"compact": CodebookSettings(drawing=WordSettings(steps=2))})
-        make_filter(Wanted(shaped.spec, ("word", "gender"), places, tmp_path / "f"), lambda *_: None)
+        patch.setattr(codebook, "PRESETS", {"compact": CodebookSettings(drawing=CodewordSettings(steps=2))})
+        make_filter(TrainConfig(shaped.spec, ("word", "gender"), places, tmp_path / "f"), lambda *_: None)
     found = audited(tmp_path / "f", permit=("gender",))
     assert found["filter"]["permit"] == ["gender"] and {*found["permitted"]} == {"gender"}
     assert [target["task"] for target in found["targets"]] == ["gender"]
@@ -260,7 +260,7 @@ def test_what_is_revoked_is_attacked_and_its_target_does_not_count(audited, shap
 
 def test_a_filter_that_cannot_switch_is_audited_as_it_is_or_refused(shaped, tmp_path):
     path = two_task_filter(shaped, tmp_path / "f", words_and_genders(tmp_path / "targets"))
-    ask = Ask(str(path), shaped.spec, tmp_path / "out")
+    ask = AuditConfig(str(path), shaped.spec, tmp_path / "out")
     refused(replace(ask, permit=("word",)), "permit word;", "expected word, gender")
     refused(replace(ask, permit=("word", "speaker")), "permit word, speaker;", "expected word, gender")
     refused(replace(ask, permit=("gender", "word"), attributes=("mood",)), "'mood'", "what can: speaker")
@@ -268,7 +268,7 @@ def test_a_filter_that_cannot_switch_is_audited_as_it_is_or_refused(shaped, tmp_
 
 def test_targets_that_cannot_judge_are_refused(shaped, tmp_path):
     targets = words_and_genders(tmp_path / "targets")
-    ask = Ask(str(two_task_filter(shaped, tmp_path / "f", targets)), shaped.spec, tmp_path / "out")
+    ask = AuditConfig(str(two_task_filter(shaped, tmp_path / "f", targets)), shaped.spec, tmp_path / "out")
     refused(replace(ask, targets=(targets["word"], targets["word"])), "both recognise 'word'")
     sizes = {"maps": 2, "hidden": 8, "layers": 1, "classes": 5}
     names = tuple(shaped.manifest.classes("speaker"))
@@ -281,7 +281,7 @@ def test_targets_that_cannot_judge_are_refused(shaped, tmp_path):
 # What cannot be audited
 
 
-def refused(ask: Ask, *words: str) -> None:
+def refused(ask: AuditConfig, *words: str) -> None:
     """One sentence with these words, and nothing is written."""
     before = sorted(ask.out.rglob("*")) if ask.out.is_dir() else None
     with pytest.raises(SottovoceError) as error:
@@ -308,7 +308,7 @@ def corpus(folder: Path, rows: list[dict[str, str]], identical: bool = False) ->
 
 def test_what_is_unknown_is_refused_before_any_work(shaped, tmp_path):
     system = str(protected(shaped, tmp_path / "copies", lambda wav, number: wav))
-    ask = Ask(system, shaped.spec, tmp_path / "out")
+    ask = AuditConfig(system, shaped.spec, tmp_path / "out")
     refused(replace(ask, attackers="heroic"), "'heroic'", "quick, full")
     refused(replace(ask, attributes=("mood",)), "'mood'", "gender, speaker, word")
     refused(replace(ask, permit=("mood",)), "'mood'", "gender, speaker, word")
@@ -332,11 +332,15 @@ def test_a_target_that_does_not_know_a_class_is_refused_before_any_work(shaped, 
         tmp_path / "t", build("deepspeech2", sizes), "deepspeech2", sizes, "word", ("no", "stop"), {"corpus": None}
     )
     copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
-    refused(Ask(str(copies), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), "knows word as no, stop", "yes")
+    refused(
+        AuditConfig(str(copies), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)),
+        "knows word as no, stop",
+        "yes",
+    )
     save_target(
         tmp_path / "t", build("deepspeech2", sizes), "deepspeech2", sizes, "mood", ("no", "stop"), {"corpus": None}
     )
-    refused(Ask(str(copies), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), "no label 'mood'")
+    refused(AuditConfig(str(copies), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), "no label 'mood'")
 
 
 ROWS = {
@@ -357,13 +361,13 @@ def test_a_corpus_that_nothing_can_be_learnt_from_is_refused(tmp_path, name):
     rows, rule, sentence = ROWS[name]
     spec = corpus(tmp_path / "c", rows)
     shutil.copytree(tmp_path / "c", tmp_path / "copies", ignore=shutil.ignore_patterns("*.csv"))
-    refused(Ask(str(tmp_path / "copies"), spec, tmp_path / "out", rule=rule), sentence)
+    refused(AuditConfig(str(tmp_path / "copies"), spec, tmp_path / "out", rule=rule), sentence)
 
 
 def test_a_corpus_of_one_clip_again_and_again_is_refused(tmp_path):
     spec = corpus(tmp_path / "c", [{"speaker": f"s{i % 3}"} for i in range(12)], identical=True)
     shutil.copytree(tmp_path / "c", tmp_path / "copies", ignore=shutil.ignore_patterns("*.csv"))
-    refused(Ask(str(tmp_path / "copies"), spec, tmp_path / "out"))
+    refused(AuditConfig(str(tmp_path / "copies"), spec, tmp_path / "out"))
 
 
 def test_a_rare_class_does_not_stop_the_audit(audited, tmp_path):
@@ -383,7 +387,7 @@ def test_where_all_attackers_break_down_there_is_one_sentence_and_no_record(shap
         monkeypatch.setitem(FAMILIES, family, Family(broken))
     copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
     with pytest.raises(SottovoceError, match=r"every attacker of 'gender' .* broke down .*not one more"):
-        run_audit(Ask(str(copies), shaped.spec, tmp_path / "out"), silent)
+        run_audit(AuditConfig(str(copies), shaped.spec, tmp_path / "out"), silent)
     assert not (tmp_path / "out" / "results.json").exists()
 
 
@@ -394,14 +398,14 @@ def test_an_audit_by_fragment_says_so_and_needs_a_filter_made_by_fragment(shaped
     monkeypatch.setattr(target_training, "PRESETS", {"quick": words})
     spec = f"fragments:{shaped.spec}"
     make_target(spec, "word", tmp_path / "target", "quick", None, 0, "", silent)
-    make_filter(Wanted(spec, ("word",), (tmp_path / "target",), tmp_path / "filter", "optin", "quick"), silent)
+    make_filter(TrainConfig(spec, ("word",), (tmp_path / "target",), tmp_path / "filter", "optin", "quick"), silent)
     with pytest.raises(SottovoceError, match="name the corpus as fragments:"):
-        run_audit(Ask(str(tmp_path / "filter"), shaped.spec, tmp_path / "out"), silent)
+        run_audit(AuditConfig(str(tmp_path / "filter"), shaped.spec, tmp_path / "out"), silent)
     found = audited(tmp_path / "filter", spec)
     assert found["corpus"]["split"] == "fragment"
     assert any("both sides" in note for note in found["notes"])
     with pytest.raises(SottovoceError, match="by fragment"):
-        run_audit(Ask(str(protected(shaped, tmp_path / "noise", noise)), spec, tmp_path / "out"), silent)
+        run_audit(AuditConfig(str(protected(shaped, tmp_path / "noise", noise)), spec, tmp_path / "out"), silent)
 
 
 def test_a_label_that_is_not_attacked_is_named_with_the_reason(shaped, audited, tmp_path):
@@ -448,7 +452,7 @@ def test_a_poisoned_cache_makes_no_verdict(audited, shaped, tmp_path, monkeypatc
 def test_a_cache_that_others_may_write_is_refused_before_it_is_read(shaped, tmp_path, monkeypatch, place):
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
     system = f"command:{shlex.join([sys.executable, '-c', COPY])} {{in}} {{out}}"
-    ask = Ask(system, shaped.spec, tmp_path / "out", attributes=("gender",))
+    ask = AuditConfig(system, shaped.spec, tmp_path / "out", attributes=("gender",))
     run_audit(ask, silent)
     victim = next(path for path in sorted((tmp_path / "cache" / place).rglob("*")) if path.is_file())
     for path in (victim, tmp_path / "cache" / place):
@@ -464,7 +468,7 @@ def test_what_is_heard_meanwhile_is_for_the_owner_alone(shaped, tmp_path, monkey
 
     monkeypatch.setattr(audit.summary, "numbers", stop)
     copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
-    ask = Ask(str(copies), shaped.spec, tmp_path / "out", attributes=("gender",))
+    ask = AuditConfig(str(copies), shaped.spec, tmp_path / "out", attributes=("gender",))
     with pytest.raises(KeyboardInterrupt):
         run_audit(ask, silent)
     heard = tmp_path / "out" / ".heard"

@@ -30,7 +30,7 @@ def folder(tmp_path):
 
 
 def test_an_export_is_a_filter_that_says_the_same(folder, tmp_path):
-    card = job.export(job.Wanted(folder, tmp_path / "out"), silent)
+    card = job.export(job.ExportConfig(folder, tmp_path / "out"), silent)
     assert card == read_folder(tmp_path / "out", "filter")
     assert card["audit"] == {"valid": True} and max(card["parity"].values()) < 0.01
     wav = np.random.default_rng(0).standard_normal(50_000).astype(np.float32)
@@ -38,12 +38,12 @@ def test_an_export_is_a_filter_that_says_the_same(folder, tmp_path):
 
 
 def test_in_8_bits_without_a_corpus_the_weights_are(folder, tmp_path):
-    card = job.export(job.Wanted(folder, tmp_path / "out", int8=True), silent)
+    card = job.export(job.ExportConfig(folder, tmp_path / "out", int8=True), silent)
     assert card["quantised"] == "8 bits, weights" and "audit" not in card and card["audit_before"] == {"valid": True}
     assert card["int8"]["weights"]["bytes"] < card["int8"]["float"]["bytes"] / 3
     assert card["int8"]["weights"]["same_codes"] > 0.9
     with pytest.raises(ConfigError, match="in 8 bits already"):
-        job.export(job.Wanted(tmp_path / "out", tmp_path / "again", int8=True), silent)
+        job.export(job.ExportConfig(tmp_path / "out", tmp_path / "again", int8=True), silent)
 
 
 def test_with_a_corpus_all_of_it_is_and_both_are_audited(folder, shaped, tmp_path, monkeypatch):
@@ -55,7 +55,7 @@ def test_with_a_corpus_all_of_it_is_and_both_are_audited(folder, shaped, tmp_pat
 
     monkeypatch.setattr(job, "run_audit", audited)
     monkeypatch.setattr(job, "headline", lambda found: found)
-    card = job.export(job.Wanted(folder, tmp_path / "out", True, shaped.spec, "standard"), silent)
+    card = job.export(job.ExportConfig(folder, tmp_path / "out", True, shaped.spec, "standard"), silent)
     assert card["quantised"] == "8 bits, static"
     assert set(card["int8"]) == {"measured_on", "float", "weights", "dynamic", "static"}
     assert card["audit_before"]["system"] == str(folder) and card["audit"]["system"] == str(tmp_path / "out")
@@ -69,7 +69,7 @@ def test_what_is_off_is_not_written(folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(golden, "check", off)
     with pytest.raises(ParityError):
-        job.export(job.Wanted(folder, tmp_path / "out"), silent)
+        job.export(job.ExportConfig(folder, tmp_path / "out"), silent)
     assert not (tmp_path / "out").exists()
 
 
@@ -77,4 +77,4 @@ def test_what_is_in_the_way_stays(folder, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
     with pytest.raises(ModelError, match="in the way"):
-        job.export(job.Wanted(folder, tmp_path / "out"), silent)
+        job.export(job.ExportConfig(folder, tmp_path / "out"), silent)

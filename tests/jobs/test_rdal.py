@@ -16,8 +16,8 @@ from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError, ModelError, SottovoceError
-from sottovoce.jobs.audit import Ask, run_audit
-from sottovoce.jobs.train import Wanted, make_filter, make_target
+from sottovoce.jobs.audit import AuditConfig, run_audit
+from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.methods.rdal import game as rdal
 from sottovoce.methods.rdal.mask import MaskSettings
 from sottovoce.runtime.engine import Rate
@@ -70,7 +70,7 @@ def corpus(folder: Path, twins: bool = True, speech: bool = True) -> str:
 
 def made(spec: str, folder: Path, preset: str) -> Mapping[str, object]:
     make_target(spec, "event", folder / "target", "compact", None, 0, "", silent)
-    wanted = Wanted(spec, ("event",), (folder / "target",), folder / "filter", "rdal", preset)
+    wanted = TrainConfig(spec, ("event",), (folder / "target",), folder / "filter", "rdal", preset)
     return make_filter(wanted, silent)
 
 
@@ -94,14 +94,14 @@ def test_features_are_latents_that_a_reader_reads(tmp_path: Path, preset: str) -
 def test_an_audit_treats_latents_as_whatever_leaves(tmp_path: Path) -> None:
     spec = corpus(tmp_path)
     made(spec, tmp_path, "no-privacy")
-    results = run_audit(Ask(str(tmp_path / "filter"), spec, tmp_path / "audit"), silent)
+    results = run_audit(AuditConfig(str(tmp_path / "filter"), spec, tmp_path / "audit"), silent)
     assert verify(tmp_path / "audit") == []
     assert results["valid"] and list(results["private"]) == ["speech"]
     heard = {
         (entry["attacker"], entry["knowledge"], entry["hears"]) for entry in results["private"]["speech"]["attackers"]
     }
     assert ("linear on statistics", "informed", "features") in heard
-    assert ("linear on statistics", "ignorant", "features") not in heard, "who knows spectra cannot read latents"
+    assert ("linear on statistics", "uninformed", "features") not in heard, "who knows spectra cannot read latents"
     assert any(hears == "restored" for *_, hears in heard)
     assert {"original", "obfuscated"} <= set(results["permitted"]["event"])
 

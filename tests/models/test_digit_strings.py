@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sottovoce.models.deepspeech2 import DeepSpeech2Ctc
-from sottovoce.models.digit_codes import BLANK, CODES, labels, news, said, text
+from sottovoce.models.digit_codes import BLANK, CODES, ctc_onsets, labels, said, text
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.word_table import PAUSE_BLOCKS, SLOT_BLOCKS, WordTable, place
 
@@ -41,15 +41,15 @@ def test_transcripts_as_labels_and_back():
 
 
 def test_a_digit_is_news_once_and_again_after_a_blank():
-    assert news([BLANK, 3, 3, BLANK, 3, 4, 4, BLANK]) == [BLANK, 3, BLANK, BLANK, 3, 4, BLANK, BLANK]
-    assert said(news([3, 3, BLANK, 3])) == [3, 3]
-    assert news([3], last=3) == [BLANK]
+    assert ctc_onsets([BLANK, 3, 3, BLANK, 3, 4, 4, BLANK]) == [BLANK, 3, BLANK, BLANK, 3, 4, BLANK, BLANK]
+    assert said(ctc_onsets([3, 3, BLANK, 3])) == [3, 3]
+    assert ctc_onsets([3], last=3) == [BLANK]
 
 
 @given(st.lists(CODE, max_size=20), st.integers(0, 20))
 def test_news_in_two_parts_is_news_of_the_whole(best, cut):
     first, second = best[:cut], best[cut:]
-    assert news(first) + news(second, first[-1] if first else BLANK) == news(best)
+    assert ctc_onsets(first) + ctc_onsets(second, first[-1] if first else BLANK) == ctc_onsets(best)
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 30])
@@ -80,7 +80,7 @@ def test_the_encoder_in_steps_is_the_encoder_at_once(encoder, cuts):
         position += blocks
     whole = encoder(spectra)
     torch.testing.assert_close(torch.cat(logits, dim=1), whole)
-    assert torch.cat(codes, dim=1).tolist() == [news(row.tolist()) for row in whole.argmax(dim=2)]
+    assert torch.cat(codes, dim=1).tolist() == [ctc_onsets(row.tolist()) for row in whole.argmax(dim=2)]
 
 
 def test_the_encoder_cannot_see_ahead(encoder):

@@ -19,7 +19,7 @@ from sottovoce.audit.system import of_filter
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import export, train
 from sottovoce.methods.codebook import training as codebook
-from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings
 from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.models.checkpoint import read_folder, write_folder
@@ -32,7 +32,7 @@ from sottovoce.runtime.filter import Filter
 NAMES = ("ada", "bea", "cyn", "dan", "eli")  # who speaks in the corpus
 CLASSES = ("no", "stop", "yes")
 SMALL = CodebookSettings(
-    student=StudentSettings(steps=10, queries=160, batch=16), drawing=WordSettings(steps=10, candidates=160)
+    student=StudentSettings(steps=10, queries=160, batch=16), drawing=CodewordSettings(steps=10, candidates=160)
 )
 
 
@@ -67,7 +67,7 @@ class Made(NamedTuple):
 
 
 def trained(spec: str, target: Path, out: Path, report: Report = silent, **asked: Any) -> dict[str, Any]:
-    return train.make_filter(train.Wanted(spec, ("word",), (target,), out, **asked), report)
+    return train.make_filter(train.TrainConfig(spec, ("word",), (target,), out, **asked), report)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_card_page_and_what_is_exported_say_which_it_is(made, tmp_path, codeword
     assert read_folder(folder, "filter")["codewords"]["source"] == codewords
     write_vocabulary(Filter.load(folder), tmp_path / "words.html")
     assert said in (tmp_path / "words.html").read_text(encoding="utf-8")
-    card = export.export(export.Wanted(folder, tmp_path / "out"), silent)
+    card = export.export(export.TrainConfig(folder, tmp_path / "out"), silent)
     assert card["codewords"] == made[codewords].card["codewords"]
     whole = onnx.load(tmp_path / "out" / "whole.onnx")
     assert any(entry.key == "codewords" and said in entry.value for entry in whole.metadata_props)

@@ -26,7 +26,7 @@ from sottovoce.audit.evidence import Evidence
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised
 from sottovoce.audit.record import verify
 from sottovoce.corpora.manifest import Clip, Manifest
-from sottovoce.jobs.audit import Ask, names_place, notes_with_names, run_audit
+from sottovoce.jobs.audit import AuditConfig, names_place, notes_with_names, run_audit
 from sottovoce.report.dossier import provenance
 from sottovoce.report.table import table
 
@@ -76,7 +76,7 @@ class Audit:
 
     folder: Path
     results: Any
-    ask: Ask
+    ask: AuditConfig
 
     def files(self) -> dict[str, str]:
         """Everything that is in the folder, as text: of scores every name and every text."""
@@ -117,7 +117,7 @@ def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Au
         def made(corpus: str = "speakers", **more: Any) -> Audit:
             out = place / f"out-{len(list(place.iterdir()))}"
             command = shlex.join(["sottovoce", "audit", system, "--corpus", specs[corpus], "--out", str(out)])
-            ask = Ask(system, specs[corpus], out, command=command, **more)
+            ask = AuditConfig(system, specs[corpus], out, command=command, **more)
             return Audit(out, run_audit(ask, silent), ask)
 
         yield made
@@ -207,14 +207,14 @@ def test_the_numbers_are_those_of_the_audit_with_names(sent: Audit, audit: Calla
         other = named["private"][task]
         for key in ("chance", "classes", "verdict", "failed"):
             assert entry[key] == other[key]
-        for key in ("floor", "ceiling", "worst", "leakage"):
+        for key in ("floor", "ceiling", "strongest", "leakage"):
             assert entry[key]["score"] == pytest.approx(other[key]["score"], abs=1e-9)
         assert sorted(map(sorted, entry["confusion"])) == sorted(map(sorted, other["confusion"]))
         assert sorted(person["score"] for person in entry["people"]) == sorted(p["score"] for p in other["people"])
     assert sent.results["controls"] == named["controls"]
     for key in ("speakers", "same_pairs", "other_pairs"):
         assert sent.results["linkage"][key] == named["linkage"][key]
-    assert sent.results["linkage"]["worst"]["eer"]["score"] == named["linkage"]["worst"]["eer"]["score"]
+    assert sent.results["linkage"]["strongest"]["eer"]["score"] == named["linkage"]["strongest"]["eer"]["score"]
     assert {task: n["error"] for task, n in sent.results["continuous"].items()} == pytest.approx(
         {task: n["error"] for task, n in named["continuous"].items()}
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sottovoce.audio.segment import FRONT_END, SEGMENT_SAMPLES, front_end
 from sottovoce.models.codebook import Codebook
 from sottovoce.models.digit_codes import BLANK, CODES
-from sottovoce.models.whole import Speaker
+from sottovoce.models.whole import CodewordDecoder
 from sottovoce.models.word_table import WordTable
 from sottovoce.runtime.engine import CodebookEngine, FilterConfig
 from sottovoce.runtime.filter import Filter
@@ -183,7 +183,7 @@ def test_an_engine_that_is_given_its_state_back_forgets_what_is_revoked():
 
 def test_an_exported_graph_forgets_what_is_revoked():
     book = codebook_filter().engine.codebook
-    graph = Speaker(book, np.zeros((book.words[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
+    graph = CodewordDecoder(book, np.zeros((book.words[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
     state = graph.initial_state()
     rng = np.random.default_rng(3)
     rows = [torch.from_numpy(rng.standard_normal((1, 7)).astype(np.float32)) for _ in range(2)]
@@ -224,7 +224,7 @@ def test_a_change_of_consent_makes_no_block_more(rate, cuts):
 @pytest.mark.parametrize("partly", [0.001, 0.5, 0.999, -1.0, float("nan")])
 def test_an_exported_graph_revokes_what_is_permitted_only_in_part(partly):
     book = codebook_filter().engine.codebook
-    graph = Speaker(book, np.zeros((book.words[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
+    graph = CodewordDecoder(book, np.zeros((book.words[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
     state, row = graph.initial_state(), torch.zeros(1, 7)
     after = [
         graph(row, torch.tensor([permit, 1.0]), state["heard_so_far"], state["blocks"], state["tail"])

@@ -62,25 +62,25 @@ def curve(at: float) -> dict[str, Any]:
 
 def originals(best: float) -> list[Any]:
     return [
-        row(best, hears="original", knowledge="ignorant"),
+        row(best, hears="original", knowledge="uninformed"),
         row(0.8 * best, "linear on statistics", hears="original"),
     ]
 
 
-def attribute(verdict: str = "leaks", worst: float = 0.7862, classes: int = 3, **fit: Any) -> dict[str, Any]:
-    """What was found about one attribute; `fit` changes the worst attacker."""
-    best = row(worst, **fit)
+def attribute(verdict: str = "leaks", strongest: float = 0.7862, classes: int = 3, **fit: Any) -> dict[str, Any]:
+    """What was found about one attribute; `fit` changes the strongest attacker."""
+    best = row(strongest, **fit)
     return {
         "classes": classes,
         "class_names": [f"class {number:02}" for number in range(1, classes + 1)],
         "chance": 0.0417,
         "floor": {**score(0.0914), "attacker": "the permitted answer alone"},
         "ceiling": originals(0.9543)[0],
-        "leakage": score(worst - 0.0914),
+        "leakage": score(strongest - 0.0914),
         "verdict": verdict,
         "cluster": "utterance",
-        "worst": best,
-        "attackers": [row(0.4321, "linear on statistics"), best, row(0.1234, knowledge="ignorant")],
+        "strongest": best,
+        "attackers": [row(0.4321, "linear on statistics"), best, row(0.1234, knowledge="uninformed")],
         "originals": originals(0.9543),
         "failed": [],
         "confusion": (np.eye(classes, dtype=int) * 9 + np.eye(classes, k=1, dtype=int) * 3).tolist(),
@@ -99,7 +99,7 @@ LINKAGE = {
     "recordings": 240,
     "same_pairs": 2280,
     "other_pairs": 26400,
-    "worst": linker(0.2931),
+    "strongest": linker(0.2931),
     "ceiling": linker(0.0512, hears="original with original"),
     "linkers": [linker(0.4012, attacker="statistics"), linker(0.2931)],
     "failed": [{"attacker": "long linker", "knowledge": "informed", "reason": "out of memory"}],
@@ -108,7 +108,7 @@ PITCH = {
     "unit": "semitones above 55 Hz",
     "floor": 0.1234,
     "ceiling": score(0.9321),
-    "worst": score(0.4123),
+    "strongest": score(0.4123),
     "error": 21.34,
     "constant_error": 33.21,
     "estimator": "ridge on statistics",
@@ -172,38 +172,43 @@ def everything() -> dict[str, Any]:
     families = ["through the target", "duration and level", "nearest neighbour", "linear on statistics", "MLP", "trees"]
     families += ["voice encoder", "CNN", "DeepSpeech2"]
 
-    def many(worst: float, chance: float) -> list[Any]:
+    def many(strongest: float, chance: float) -> list[Any]:
         rows = []
         for hears, knowledge in (
-            ("features", "ignorant"), ("features", "informed"), ("sound", "informed"), ("restored", "informed"),
+            ("features", "uninformed"), ("features", "informed"), ("sound", "informed"), ("restored", "informed"),
             ("inverted", "white-box"),
         ):  # fmt: skip
             for name in families if hears == "features" else families[1::3]:
-                at = float(chance + (worst - chance) * rng.uniform(0.1, 0.95 if knowledge == "informed" else 0.5))
+                at = float(chance + (strongest - chance) * rng.uniform(0.1, 0.95 if knowledge == "informed" else 0.5))
                 seeds = [at, at - 0.02, at + 0.01]
                 given = {"converged": name != "DeepSpeech2", "seeds": seeds, "curve": curve(at)}
                 first = {"restored": "restore, then ", "inverted": "invert, then "}.get(hears, "")
                 rows.append(row(at, first + name, knowledge, hears, **given))
-        return [*rows, row(worst, "CNN fine-tuned", converged=False, curve=curve(worst))]
+        return [*rows, row(strongest, "CNN fine-tuned", converged=False, curve=curve(strongest))]
 
-    def one(verdict: str, classes: int, chance: float, worst: float, ceiling: float, **changes: Any) -> dict[str, Any]:
-        rows = many(worst, chance)
-        confusion = rng.multinomial(288 // classes, np.eye(classes) * (worst - chance) + (1 - worst + chance) / classes)
+    def one(
+        verdict: str, classes: int, chance: float, strongest: float, ceiling: float, **changes: Any
+    ) -> dict[str, Any]:
+        rows = many(strongest, chance)
+        confusion = rng.multinomial(
+            288 // classes, np.eye(classes) * (strongest - chance) + (1 - strongest + chance) / classes
+        )
         changed = {
             "chance": chance,
             "floor": {**score(chance + 0.01, 0.01), "attacker": "the permitted answer alone"},
             "ceiling": originals(ceiling)[0],
             "originals": [row(ceiling * (1 - n / 30), name, hears="original") for n, name in enumerate(families[3:])],
-            "worst": rows[-1],
+            "strongest": rows[-1],
             "attackers": rows,
-            "leakage": score(worst - chance - 0.01, 0.06),
+            "leakage": score(strongest - chance - 0.01, 0.06),
             "confusion": confusion.tolist(),
             "pooled": [
-                {"utterances": n, **share(at)} for n, at in ((1, worst), (5, worst + 0.02), (20, worst + 0.028))
+                {"utterances": n, **share(at)}
+                for n, at in ((1, strongest), (5, strongest + 0.02), (20, strongest + 0.028))
             ],
             **changes,
         }
-        return {**attribute(verdict, worst, classes), **changed}
+        return {**attribute(verdict, strongest, classes), **changed}
 
     everyone = [{"speaker": f"spk-{n:04}", "clips": 12, **share(0.94 - n / 280, 0.04)} for n in range(251)]
     told = {**share(0.9608), "attacker": "the permitted answer alone"}
@@ -296,7 +301,7 @@ def shown(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for target in results["permitted"].values():
         yield from (target["original"], target["obfuscated"])
     for private in results["private"].values():
-        yield from (private["floor"], private["worst"], private["ceiling"], *private["pooled"])
+        yield from (private["floor"], private["strongest"], private["ceiling"], *private["pooled"])
         yield from (*private["attackers"], *private["originals"], *findings.exposed(private["people"]))
     for linker in (results["linkage"] or {"linkers": []})["linkers"]:
         yield from (linker["eer"], linker["tpr"])
@@ -311,8 +316,8 @@ def test_every_number_is_on_the_page(large: tuple[dict[str, Any], Page, str]) ->
         assert wording.percent(private["chance"]) in text
         assert wording.points(private["leakage"]["score"]) in text
         assert f"{wording.points(private['leakage']['low'])} to {wording.points(private['leakage']['high'])}" in text
-        assert wording.points(private["worst"]["score"] - private["chance"]) in text
-        assert wording.span(private["worst"]["bits"]) in text
+        assert wording.points(private["strongest"]["score"] - private["chance"]) in text
+        assert wording.span(private["strongest"]["bits"]) in text
         assert all(row["needs"] in text and f"{row['validation']:.1%}"[:-1] in text for row in private["attackers"])
     for _, value in dossier.provenance(results):
         assert value in text
@@ -323,11 +328,11 @@ def test_every_number_is_on_the_page(large: tuple[dict[str, Any], Page, str]) ->
 def test_the_card_and_the_terminal_have_the_headline(large: tuple[dict[str, Any], Page, str]) -> None:
     results, text, said = large[0], large[2], table(large[0])
     for name, private in results["private"].items():
-        for found in (private["floor"], private["worst"], private["ceiling"]):
+        for found in (private["floor"], private["strongest"], private["ceiling"]):
             assert f"{found['score']:.1%}"[:-1] in text
         assert f"**{private['verdict']}**" in text
         assert re.search(
-            rf"^{name} .*at least {private['worst']['score']:.1%}.*{private['verdict'].upper()}$", said, re.M
+            rf"^{name} .*at least {private['strongest']['score']:.1%}.*{private['verdict'].upper()}$", said, re.M
         )
     for where in (text, said):
         assert "RuntimeError: out of memory; the others went on." in where
@@ -375,7 +380,7 @@ def hostile_results(hostile: str) -> dict[str, Any]:
         permitted={hostile: sample()["permitted"]["emotion"]},
         controls={hostile: {"passed": True, "detail": hostile}},
         continuous={hostile: {**PITCH, "unit": hostile, "estimator": hostile}},
-        linkage={**LINKAGE, "worst": linker(0.2, attacker=hostile, hears=hostile)},
+        linkage={**LINKAGE, "strongest": linker(0.2, attacker=hostile, hears=hostile)},
         notes=[hostile],
         command=hostile,
         versions={hostile: hostile},
@@ -549,7 +554,7 @@ def test_what_need_not_be_known_may_be_missing(tmp_path: Path, results: dict[str
     results["versions"] = {}
     private = results["private"]["speaker"]
     private |= {"attackers": private["attackers"][1:2], "people": []}
-    private["attackers"][0]["curve"] = private["worst"]["curve"] = {"recordings": [[100, 0.5]], "steps": []}
+    private["attackers"][0]["curve"] = private["strongest"]["curve"] = {"recordings": [[100, 0.5]], "steps": []}
     found = page(tmp_path, results)
     assert "not stated" in found.text
     assert "None" not in found.text
@@ -576,7 +581,7 @@ def test_what_was_examined_is_not_among_what_was_not(large: tuple[dict[str, Any]
 def test_only_some_of_many_classes_are_shown(tmp_path: Path, results: dict[str, Any]) -> None:
     results["private"] = {"speaker": attribute(classes=40)}
     text = page(tmp_path, results).text
-    assert "With 40 classes, those that the worst attacker most often takes for another." in text
+    assert "With 40 classes, those that the strongest attacker most often takes for another." in text
     confused = findings.confused(results["private"]["speaker"])
     assert len(confused) == 10
     assert confused[0] == ("class 01", "class 02", 3)

@@ -17,7 +17,7 @@ BLOCK = 160
 MICROPHONE = np.full(BLOCK, -0.5, np.float32)  # below zero, as nothing that the fakes draw is
 
 
-class Heard:
+class Observations:
     """A sink that keeps everything."""
 
     def __init__(self, room: int = 10**9) -> None:
@@ -60,7 +60,7 @@ class Microphone:
 
 @pytest.fixture
 def sink():
-    return Heard()
+    return Observations()
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_clock_that_jumps_and_a_computer_that_slept_change_nothing(by_hand, si
 def test_an_output_that_takes_no_more_loses_sound_and_nothing_waits(counting):
     worker = SimpleNamespace(link=Link(RATE, ()), restarts=0, watch=lambda: None)
     clock = Clock()
-    live = Live(worker, Heard(room=40), 100, clock=clock)
+    live = Live(worker, Observations(room=40), 100, clock=clock)
     hear(live, clock, 5)
     assert live.counters.dropped_output == 5 * (BLOCK - 40)
 

@@ -2,7 +2,7 @@
 
 Every attacker is fresh: trained after the filter, with its own loop; it shares nothing with the training of a filter,
 and chooses its own settings on validation. Its knowledge is a matter of what it hears: an informed attacker is fitted
-on obfuscated sound, an ignorant one on originals, a white-box one also uses the weights of the filter.
+on obfuscated sound, an uninformed one on originals, a white-box one also uses the weights of the filter.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 Labels = NDArray[np.int64]
-Knowledge = Literal["ignorant", "informed", "white-box"]
+Knowledge = Literal["uninformed", "informed", "white-box"]
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class Observations:
     """Utterances as they arrive.
 
     `spectra` [S, F, N] are their segments (standardised log spectra [S, 161, 128], or another feature of that form),
@@ -46,14 +46,14 @@ class Heard:
         """Position of the first segment of each utterance, [U + 1]; the last entry is S."""
         return np.searchsorted(self.owner, np.arange(len(self) + 1))
 
-    def pick(self, utterances: NDArray[np.int64]) -> Heard:
+    def pick(self, utterances: NDArray[np.int64]) -> Observations:
         """The utterances at these positions, in this order."""
         segments, owner = _of(utterances, self.owner)
         voices = None
         if self.voices is not None:
             pieces, whose = _of(utterances, self.voices[1])
             voices = self.voices[0][pieces], whose
-        return Heard(
+        return Observations(
             self.spectra[segments],
             owner,
             self.outline[utterances],
@@ -78,15 +78,17 @@ class Attacker(Protocol):
     converged_: bool  # more training would not have helped, as far as validation can tell
     curve_: list[tuple[int, float]]  # accuracy on validation after so many training steps; empty where none are taken
 
-    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+    def fit(
+        self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
+    ) -> Self:
         """Learn from utterances and their labels [U] in 0..classes-1, choosing on validation."""
         ...
 
-    def scores(self, heard: Heard) -> Array:
+    def scores(self, heard: Observations) -> Array:
         """Natural logarithms of probabilities, up to a constant of each utterance, [U, K]; the guess is the argmax."""
         ...
 
 
-def accuracy(attacker: Attacker, heard: Heard, labels: Labels) -> float:
+def accuracy(attacker: Attacker, heard: Observations, labels: Labels) -> float:
     """Share of utterances whose label is guessed, 0..1."""
     return float((attacker.scores(heard).argmax(axis=1) == labels).mean())

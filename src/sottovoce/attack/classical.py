@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sottovoce.attack.attacker import Array, Heard, Labels
+from sottovoce.attack.attacker import Array, Labels, Observations
 
 LEAST = 1e-6  # no attacker calls anything less probable than this
 LABELLED = "labelled recordings as the application receives them"
@@ -33,21 +33,23 @@ _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths
 _COMPONENTS = 64  # that trees are grown on: they are slow on many features and need few
 
 
-class Chosen(ABC):
+class BestOfCandidates(ABC):
     """The best on validation of a few models of scikit-learn that see one vector of each utterance."""
 
     name: str
     needs = LABELLED
 
     @abstractmethod
-    def features(self, heard: Heard) -> Array:
+    def features(self, heard: Observations) -> Array:
         """What is seen of each utterance, [U, D]."""
 
     @abstractmethod
     def candidates(self, utterances: int) -> list[Any]:
         """Unfitted models to choose from, when so many utterances are there to learn from."""
 
-    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+    def fit(
+        self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
+    ) -> Self:
         features, held_out = self.features(train), self.features(validation)
         self.model_ = best(self.candidates(len(train)), features, labels, held_out, validation_labels)
         self.converged_ = settled(self.model_)
@@ -55,28 +57,28 @@ class Chosen(ABC):
         self.curve_: list[tuple[int, float]] = []
         return self
 
-    def scores(self, heard: Heard) -> Array:
+    def scores(self, heard: Observations) -> Array:
         return log_posterior(self.model_.predict_proba(self.features(heard)), self.model_.classes_, self.classes_)
 
 
-class LinearOnStatistics(Chosen):
+class LinearOnStatistics(BestOfCandidates):
     """Logistic regression, its penalty chosen."""
 
     name = "linear on statistics"
 
-    def features(self, heard: Heard) -> Array:
+    def features(self, heard: Observations) -> Array:
         return statistics(heard)
 
     def candidates(self, utterances: int) -> list[Any]:
         return logistic(_PENALTIES)
 
 
-class NearestNeighbour(Chosen):
+class NearestNeighbour(BestOfCandidates):
     """The labels of the nearest utterances, weighted by how near they are; metric and number chosen."""
 
     name = "nearest neighbour"
 
-    def features(self, heard: Heard) -> Array:
+    def features(self, heard: Observations) -> Array:
         return statistics(heard)
 
     def candidates(self, utterances: int) -> list[Any]:
@@ -87,12 +89,12 @@ class NearestNeighbour(Chosen):
         ]
 
 
-class KernelMachine(Chosen):
+class KernelMachine(BestOfCandidates):
     """A support vector machine with a Gaussian kernel, its width and penalty chosen; margins stand for log odds."""
 
     name = "kernel SVM on statistics"
 
-    def features(self, heard: Heard) -> Array:
+    def features(self, heard: Observations) -> Array:
         return statistics(heard)
 
     def candidates(self, utterances: int) -> list[Any]:
@@ -102,7 +104,7 @@ class KernelMachine(Chosen):
             for gamma in ("scale", 1e-3)
         ]
 
-    def scores(self, heard: Heard) -> Array:
+    def scores(self, heard: Observations) -> Array:
         margin = self.model_.decision_function(self.features(heard))
         odds = np.stack([-margin, margin], axis=1) if margin.ndim == 1 else margin
         return log_posterior(softmax(odds, axis=1), self.model_.classes_, self.classes_)
@@ -114,7 +116,9 @@ class TreesOnStatistics:
     name = "trees on statistics"
     needs = LABELLED
 
-    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+    def fit(
+        self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
+    ) -> Self:
         features = statistics(train)
         self.components_ = principal_components(features)
         self.trees_ = HistGradientBoostingClassifier(max_leaf_nodes=8, min_samples_leaf=10, early_stopping=False)
@@ -128,12 +132,12 @@ class TreesOnStatistics:
         self.classes_ = classes
         return self
 
-    def scores(self, heard: Heard) -> Array:
+    def scores(self, heard: Observations) -> Array:
         staged = self.trees_.staged_predict_proba(self.components_.transform(statistics(heard)))
         return log_posterior(next(islice(staged, self.rounds_ - 1, None)), self.trees_.classes_, self.classes_)
 
 
-def statistics(heard: Heard) -> Array:
+def statistics(heard: Observations) -> Array:
     """Mean, deviation and, where there are frames to step between, mean absolute step of each bin, [U, 3 F or 2 F]."""
     spectra = heard.spectra
     mean = over_segments(spectra.mean(axis=2), heard)
@@ -145,7 +149,7 @@ def statistics(heard: Heard) -> Array:
     return np.concatenate(found, axis=1).astype(np.float32)
 
 
-def over_segments(values: NDArray[Any], heard: Heard) -> NDArray[Any]:
+def over_segments(values: NDArray[Any], heard: Observations) -> NDArray[Any]:
     """The mean [U, D] over each utterance's segments of values [S, D]."""
     total: NDArray[Any] = np.add.reduceat(values, heard.first[:-1])
     return total / np.diff(heard.first)[:, None]
@@ -187,16 +191,18 @@ def standard_error(accuracy: float, utterances: int) -> float:
     return math.sqrt(max(accuracy * (1.0 - accuracy), 1e-3) / utterances)
 
 
-class OutlineOnly(Chosen):
+class OutlineOnly(BestOfCandidates):
     """Neighbours, a Gaussian for each class, or small boosted trees on the outline."""
 
     name = "duration and level"
     needs = "how long and how loud, not what"
 
-    def features(self, heard: Heard) -> Array:
+    def features(self, heard: Observations) -> Array:
         return heard.outline
 
-    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+    def fit(
+        self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
+    ) -> Self:
         self.alike_ = not np.ptp(train.outline, axis=0).any()
         return super().fit(train, labels, validation, validation_labels, classes)
 

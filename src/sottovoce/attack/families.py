@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from sottovoce.attack.attacker import Attacker, Heard
+from sottovoce.attack.attacker import Attacker, Observations
 from sottovoce.attack.classical import (
     KernelMachine,
     LinearOnStatistics,
@@ -66,8 +66,8 @@ def _mlp(seed: int) -> Attacker:
         wide = [nn.Linear(bins, 512), nn.GELU(), nn.Dropout(0.5), nn.Linear(512, 512), nn.GELU(), nn.Dropout(0.5)]
         return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(bins, affine=False), *wide, nn.Linear(512, classes))
 
-    def view(heard: Heard) -> Heard:
-        return Heard(statistics(heard)[:, :, None], np.arange(len(heard)), heard.outline)
+    def view(heard: Observations) -> Observations:
+        return Observations(statistics(heard)[:, :, None], np.arange(len(heard)), heard.outline)
 
     return NetworkAttacker("MLP on statistics", network, 200, 4, seed, learning_rate=1e-3, view=view)
 

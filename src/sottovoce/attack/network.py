@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sottovoce.attack.attacker import Array, Heard, Labels
+from sottovoce.attack.attacker import Array, Labels, Observations
 from sottovoce.attack.classical import LABELLED, LEAST, over_segments, standard_error
 from sottovoce.models.layers import SpecAugment
 
@@ -41,7 +41,7 @@ class NetworkAttacker:
         cycles: int,
         seed: int,
         learning_rate: float = 3e-3,
-        view: Callable[[Heard], Heard] | None = None,
+        view: Callable[[Observations], Observations] | None = None,
     ) -> None:
         self.name = name
         self.network = network
@@ -51,7 +51,9 @@ class NetworkAttacker:
         self.learning_rate = learning_rate
         self.view = view
 
-    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+    def fit(
+        self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
+    ) -> Self:
         seen, held_out = self._seen(train), self._seen(validation)
         torch.manual_seed(self.seed)
         rng = np.random.default_rng(self.seed)
@@ -73,13 +75,13 @@ class NetworkAttacker:
         self.network_.load_state_dict(best)
         return self
 
-    def scores(self, heard: Heard) -> Array:
+    def scores(self, heard: Observations) -> Array:
         return self._read(self._seen(heard))
 
-    def _seen(self, heard: Heard) -> Heard:
+    def _seen(self, heard: Observations) -> Observations:
         return heard if self.view is None else self.view(heard)
 
-    def _read(self, seen: Heard) -> Array:
+    def _read(self, seen: Observations) -> Array:
         self.network_.eval()
         starts = range(0, len(seen.spectra), _SCORED_AT_ONCE)
         with torch.no_grad():
@@ -88,7 +90,7 @@ class NetworkAttacker:
         return over_segments(posterior.numpy(), seen).astype(np.float32)
 
     def _cycle(
-        self, seen: Heard, labels: Labels, optimiser: torch.optim.Optimizer, steps: int, rng: np.random.Generator
+        self, seen: Observations, labels: Labels, optimiser: torch.optim.Optimizer, steps: int, rng: np.random.Generator
     ) -> None:
         """Train for `steps` batches of one random segment of each of 32 random utterances."""
         self.network_.train()

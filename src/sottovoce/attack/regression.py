@@ -13,7 +13,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sottovoce.attack.attacker import Heard
+from sottovoce.attack.attacker import Observations
 from sottovoce.attack.classical import LABELLED, best, principal_components, statistics
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 
@@ -34,11 +34,11 @@ class Estimator(Protocol):
     name: str
     needs: str  # what this estimator has to have or know, in words
 
-    def fit(self, train: Heard, values: Values, validation: Heard, validation_values: Values) -> Self:
+    def fit(self, train: Observations, values: Values, validation: Observations, validation_values: Values) -> Self:
         """Learn from utterances and their finite values [U], choosing on validation."""
         ...
 
-    def values(self, heard: Heard) -> Values:
+    def values(self, heard: Observations) -> Values:
         """Estimates [U]."""
         ...
 
@@ -49,12 +49,12 @@ class Ridge:
     name = "ridge on statistics"
     needs = LABELLED
 
-    def fit(self, train: Heard, values: Values, validation: Heard, validation_values: Values) -> Self:
+    def fit(self, train: Observations, values: Values, validation: Observations, validation_values: Values) -> Self:
         candidates = [make_pipeline(StandardScaler(), linear_model.Ridge(penalty)) for penalty in _PENALTIES]
         self.model_ = best(candidates, statistics(train), values, statistics(validation), validation_values)
         return self
 
-    def values(self, heard: Heard) -> Values:
+    def values(self, heard: Observations) -> Values:
         return np.asarray(self.model_.predict(statistics(heard)), np.float64)
 
 
@@ -64,7 +64,7 @@ class TreesRegression:
     name = "regression trees on statistics"
     needs = LABELLED
 
-    def fit(self, train: Heard, values: Values, validation: Heard, validation_values: Values) -> Self:
+    def fit(self, train: Observations, values: Values, validation: Observations, validation_values: Values) -> Self:
         features = statistics(train)
         self.components_ = principal_components(features)
         self.trees_ = HistGradientBoostingRegressor(max_leaf_nodes=8, min_samples_leaf=10, early_stopping=False)
@@ -73,7 +73,7 @@ class TreesRegression:
         self.rounds_ = 1 + int(np.argmin([np.square(guess - validation_values).mean() for guess in staged]))
         return self
 
-    def values(self, heard: Heard) -> Values:
+    def values(self, heard: Observations) -> Values:
         staged = self.trees_.staged_predict(self.components_.transform(statistics(heard)))
         return np.asarray(next(islice(staged, self.rounds_ - 1, None)), np.float64)
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sottovoce.attack.attacker import Array, Heard, Labels
-from sottovoce.attack.classical import Chosen, logistic
+from sottovoce.attack.attacker import Array, Labels, Observations
+from sottovoce.attack.classical import BestOfCandidates, logistic
 from sottovoce.attack.network import NetworkAttacker
 from sottovoce.audio.mel import mels
 from sottovoce.audio.spectrum import Wave
@@ -23,13 +23,13 @@ _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse strengths
 _HEAD_SCALE = 30.0
 
 
-class OnEmbedding(Chosen):
+class OnEmbedding(BestOfCandidates):
     """Logistic regression on embeddings of the encoder as it is, its penalty chosen."""
 
     name = "pretrained encoder, linear"
     needs = _NEEDS
 
-    def features(self, heard: Heard) -> Array:
+    def features(self, heard: Observations) -> Array:
         return embeddings(heard)
 
     def candidates(self, utterances: int) -> list[Any]:
@@ -44,11 +44,13 @@ class FineTuned(NetworkAttacker):
     def __init__(self, cycles: int, seed: int, first_cycle: int = 20) -> None:
         super().__init__("pretrained encoder, fine-tuned", _Tuned, first_cycle, cycles, seed, 3e-4, _as_partials)
 
-    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+    def fit(
+        self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
+    ) -> Self:
         with one_thread():
             return super().fit(train, labels, validation, validation_labels, classes)
 
-    def scores(self, heard: Heard) -> Array:
+    def scores(self, heard: Observations) -> Array:
         with one_thread():
             return super().scores(heard)
 
@@ -70,16 +72,16 @@ class _Tuned(nn.Module):
         return logits
 
 
-def _as_partials(heard: Heard) -> Heard:
-    return Heard(*partials(_sound(heard)), heard.outline)
+def _as_partials(heard: Observations) -> Observations:
+    return Observations(*partials(_sound(heard)), heard.outline)
 
 
-def embeddings(heard: Heard) -> Array:
+def embeddings(heard: Observations) -> Array:
     """What the encoder makes of each utterance, [U, 256]; ConfigError where no sound was heard."""
     return embed(*(heard.voices or voices(_sound(heard))))
 
 
-def _sound(heard: Heard) -> Sequence[Wave]:
+def _sound(heard: Observations) -> Sequence[Wave]:
     if heard.waves is None:
         raise ConfigError("a speaker encoder listens to sound, but only features were heard; let it hear sound.")
     return heard.waves

@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from sottovoce.attack.attacker import Array, Heard, Labels
-from sottovoce.attack.classical import Chosen, log_posterior, over_segments
+from sottovoce.attack.attacker import Array, Labels, Observations
+from sottovoce.attack.classical import BestOfCandidates, log_posterior, over_segments
 from sottovoce.errors import ConfigError
 from sottovoce.models.target import vote
 
@@ -19,13 +19,13 @@ _LEAST_LOG = -12.0
 _NO_ANSWERS = "this attacker reads a target's output, and none was heard; give a target to answer first."
 
 
-class ThroughTarget(Chosen):
+class ThroughTarget(BestOfCandidates):
     """Maps the posteriors of all targets on what is heard, side by side, to the private label; the map is chosen."""
 
     name = "through the target"
     needs = "the target's output, and labelled recordings as the application receives them"
 
-    def features(self, heard: Heard) -> Array:
+    def features(self, heard: Observations) -> Array:
         posteriors = [logits - np.logaddexp.reduce(logits, axis=1, keepdims=True) for logits in _answers(heard)]
         return over_segments(np.maximum(np.concatenate(posteriors, axis=1), _LEAST_LOG), heard).astype(np.float32)
 
@@ -45,7 +45,9 @@ class FromAnswer:
     needs = "the target's answer"
     converged_ = True  # a table
 
-    def fit(self, train: Heard, labels: Labels, validation: Heard, validation_labels: Labels, classes: int) -> Self:
+    def fit(
+        self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
+    ) -> Self:
         if not train.answers:
             raise ConfigError(_NO_ANSWERS)
         tasks = sorted(train.answers)
@@ -58,14 +60,14 @@ class FromAnswer:
                 best, self.table_ = right, table
         return self
 
-    def scores(self, heard: Heard) -> Array:
+    def scores(self, heard: Observations) -> Array:
         return self.table_.scores(heard)
 
 
 class _Table:
     """The shares of the labels behind each combination of answers, and, for one never heard, over all."""
 
-    def __init__(self, tasks: Sequence[str], heard: Heard, labels: Labels, classes: int) -> None:
+    def __init__(self, tasks: Sequence[str], heard: Observations, labels: Labels, classes: int) -> None:
         self.tasks = tasks
         self.heard, row = np.unique(said(heard, tasks), return_inverse=True)
         counts = np.zeros((len(self.heard) + 1, classes))
@@ -73,7 +75,7 @@ class _Table:
         counts += np.bincount(labels, minlength=classes) / (len(labels) + 1.0)
         self.shares = counts / counts.sum(axis=1, keepdims=True)
 
-    def scores(self, heard: Heard) -> Array:
+    def scores(self, heard: Observations) -> Array:
         combination = said(heard, self.tasks)
         row = np.searchsorted(self.heard, combination)
         known = np.isin(combination, self.heard)
@@ -81,7 +83,7 @@ class _Table:
         return log_posterior(self.shares[np.where(known, row, len(self.heard))], np.arange(classes), classes)
 
 
-def said(heard: Heard, tasks: Sequence[str] | None = None) -> Labels:
+def said(heard: Observations, tasks: Sequence[str] | None = None) -> Labels:
     """What the targets of `tasks` (None: all) answer together to each utterance, [U]: the number of that combination.
 
     With one target that is the class of its vote itself.
@@ -92,7 +94,7 @@ def said(heard: Heard, tasks: Sequence[str] | None = None) -> Labels:
     return number
 
 
-def _answers(heard: Heard, tasks: Sequence[str] | None = None) -> list[Array]:
+def _answers(heard: Observations, tasks: Sequence[str] | None = None) -> list[Array]:
     """The logits of each target, always in the same order."""
     if not heard.answers:
         raise ConfigError(_NO_ANSWERS)

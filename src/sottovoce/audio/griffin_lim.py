@@ -50,7 +50,7 @@ def to_sound(magnitude: Spectrum, iterations: int = ITERATIONS, seed: int = 0, b
     return istft(guess.T)
 
 
-class Continued:
+class PhaseContinuation:
     """The sound of a spectrogram of any length that comes in pieces, each of which takes up the phase of the last.
 
     The samples depend on how the spectrogram was cut, so cut it by its position. Pieces are cross-faded over
@@ -80,15 +80,15 @@ class Continued:
         return made
 
 
-def alone(magnitude: Spectrum, iterations: int = ITERATIONS) -> Wave:
-    """The sound of a magnitude [161, N] with margins for `Joined`, [2 MARGIN_SAMPLES + 160 N]."""
+def griffin_lim(magnitude: Spectrum, iterations: int = ITERATIONS) -> Wave:
+    """The sound of a magnitude [161, N] with margins for `Crossfade`, [2 MARGIN_SAMPLES + 160 N]."""
     frames = -(-MARGIN_SAMPLES // HOP_SAMPLES) + 1
     wav = to_sound(np.pad(magnitude, ((0, 0), (frames, frames)), mode="edge"), iterations)
     first = frames * HOP_SAMPLES - MARGIN_SAMPLES
     return wav[first : first + magnitude.shape[1] * HOP_SAMPLES + 2 * MARGIN_SAMPLES]
 
 
-class Joined:
+class Crossfade:
     """Sounds that were made each alone, one after the other: where they meet, one fades out and the next fades in.
 
     They have nothing to do with each other, so it is their power that adds up to one.

@@ -11,13 +11,13 @@ from sottovoce.errors import ConfigError
 class Effort:
     """Attackers by the keys of `attack.families.FAMILIES`, and their budgets.
 
-    `informed` are fitted on what leaves the system, `ignorant` on originals, `on_sound` on decoded sound where features
-    leave as well. `cycles` of training double in length each. Smaller `shares` of the recordings are tried
-    with those of `curves`, and with whichever attacker is the worst.
+    `informed` are fitted on what leaves the system, `uninformed` on originals, `on_sound` on decoded sound where
+    features leave as well. `cycles` of training double in length each. Smaller `shares` of the recordings are tried
+    with those of `curves`, and with whichever attacker is the strongest.
     """
 
     informed: tuple[str, ...]
-    ignorant: tuple[str, ...]
+    uninformed: tuple[str, ...]
     on_sound: tuple[str, ...]
     cycles: dict[str, int]
     seeds: int = 1

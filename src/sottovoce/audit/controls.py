@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from sottovoce.attack.attacker import Heard, Labels
-from sottovoce.audio.segment import full_band, standardise
-from sottovoce.audio.spectrum import BINS, WINDOW_SAMPLES, Spectrum, magnitude
+from sottovoce.attack.attacker import Labels
+from sottovoce.audio.segment import full_band
+from sottovoce.audio.spectrum import Spectrum
 from sottovoce.audit import metrics
 from sottovoce.audit.case import PARTS, Case, Part
-from sottovoce.audit.observations import Hearing
-from sottovoce.audit.plan import Bout, Hearings
+from sottovoce.audit.observations import View
+from sottovoce.audit.plan import AttackRun, Views
 from sottovoce.runtime.engine import State
 
 PLANTED_DB = -15.0  # of the tone, against the sound
@@ -57,17 +57,17 @@ def shuffled(case: Case, task: str, seed: int) -> dict[Part, Labels]:
     return {part: rng.permutation(case.labels(task, part) % _MOST) for part in PARTS}
 
 
-def bouts(
-    case: Case, attributes: Sequence[str], hearings: Hearings, idle: Hearing, levels_db: Sequence[float], seed: int
-) -> dict[str, Bout]:
+def attack_runs(
+    case: Case, attributes: Sequence[str], views: Views, idle: View, levels_db: Sequence[float], seed: int
+) -> dict[str, AttackRun]:
     """The bouts of each control by its name, and those of tones of other levels."""
-    task, leaving = attribute(case, attributes), hearings.leaving
+    task, leaving = attribute(case, attributes), views.leaving
     mixed, classes = shuffled(case, task, seed), len(case.classes(task))
     true = {part: case.labels(task, part) for part in PARTS}
-    planted = Bout(_FAMILY, task, mixed, min(classes, _MOST), leaving, (leaving,), planted_db=PLANTED_DB)
+    planted = AttackRun(_FAMILY, task, mixed, min(classes, _MOST), leaving, (leaving,), planted_db=PLANTED_DB)
     return {
         "shuffled": replace(planted, planted_db=None),
-        "original": Bout(_FAMILY, task, true, classes, hearings.original, (hearings.original, idle)),
+        "original": AttackRun(_FAMILY, task, true, classes, views.original, (views.original, idle)),
         "planted": planted,
         **{tone(level): replace(planted, planted_db=level) for level in levels_db},
     }
@@ -122,33 +122,3 @@ def sensitivity_db(levels_db: Sequence[float], arrays: Mapping[str, NDArray[Any]
 def _above(share: float, count: int, chance: float) -> bool:
     """Whether so many right guesses are more than chance, for sure."""
     return bool(binomtest(round(share * count), count).proportion_ci(_DOUBT).low > chance)
-
-
-# Log spectra are standardised when they are heard; with the mean and deviation of speech they become magnitudes again.
-_MEAN, _DEVIATION = 0.65, 0.85
-_LOWEST_BIN = 10  # 500 Hz: speech is louder below
-_LOBE = (0.426, 1.0, 0.426)  # magnitudes that a Hamming window gives a tone in the middle of a bin, 0.23 / 0.54
-_WINDOW = np.hamming(WINDOW_SAMPLES + 1)[:-1]
-
-
-def plant(heard: Heard, labels: Labels, classes: int, level_db: float) -> Heard:
-    """The same with a tone `level_db` dB over the sound (below it, if negative) that says the label [U].
-
-    Where no spectra are heard, a direction among the features stands for a tone.
-    """
-    spectra = np.array(heard.spectra)
-    if spectra.shape[1] != BINS:
-        rms = np.sqrt(np.square(spectra).mean(axis=(1, 2), keepdims=True))
-        directions = np.random.default_rng(classes).standard_normal((classes, spectra.shape[1], 1))
-        added = rms * 10.0 ** (level_db / 20.0) * directions[labels[heard.owner]]
-        return Heard((spectra + added).astype(np.float32), heard.owner, heard.outline)
-    power = magnitude(spectra * np.float32(_DEVIATION) + np.float32(_MEAN)) ** 2  # [S, 161, N]
-    # Parseval: of a windowed frame, the sum of squared magnitudes over all bins is their number times that of samples.
-    rms = np.sqrt(2.0 * power.sum(axis=1).mean(axis=1) / (2 * (BINS - 1) * np.square(_WINDOW).sum()))
-    tone = rms * 10.0 ** (level_db / 20.0) * _WINDOW.sum() / np.sqrt(2.0)
-    centres = np.linspace(_LOWEST_BIN, BINS - 2, classes).astype(int)[labels[heard.owner]]
-    rows = np.arange(len(spectra))
-    for offset, height in zip((-1, 0, 1), _LOBE, strict=True):
-        power[rows, centres + offset] += np.square(height * tone)[:, None]
-    planted = standardise(np.log1p(np.sqrt(power)).astype(np.float32))
-    return Heard(planted, heard.owner, heard.outline)

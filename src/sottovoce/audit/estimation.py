@@ -15,9 +15,9 @@ from sottovoce.attack.regression import ESTIMATORS, pitch
 from sottovoce.audit import metrics
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.evidence import Evidence
-from sottovoce.audit.observations import Hearing, identity
-from sottovoce.audit.plan import Hearings
-from sottovoce.audit.work import Found
+from sottovoce.audit.observations import View, identity
+from sottovoce.audit.plan import Views
+from sottovoce.audit.work import JobResult
 
 PITCH, SEMITONES = "pitch", "semitones above 55 Hz"
 
@@ -52,13 +52,13 @@ class Estimation:
     estimator: str
     task: str
     values: Values
-    hearing: Hearing
+    view: View
 
     @cached_property
     def digest(self) -> str:
         """What the outcome depends on."""
         numbers = {part: [str(v) for v in column] for part, column in self.values.items()}
-        return identity("estimation", self.estimator, self.task, numbers, self.hearing.digest)
+        return identity("estimation", self.estimator, self.task, numbers, self.view.digest)
 
     @property
     def title(self) -> str:
@@ -67,16 +67,16 @@ class Estimation:
 
     cost = 2
 
-    def run(self) -> Found:
+    def run(self) -> JobResult:
         """Fit the estimator and let it estimate."""
         known = {part: np.flatnonzero(np.isfinite(self.values[part])) for part in ("train", "validation")}
-        train, validation = (self.hearing.part(part).pick(known[part]) for part in ("train", "validation"))
+        train, validation = (self.view.part(part).pick(known[part]) for part in ("train", "validation"))
         estimator = ESTIMATORS[self.estimator]().fit(
             train, self.values["train"][known["train"]], validation, self.values["validation"][known["validation"]]
         )
-        return Found(
+        return JobResult(
             {"attacker": estimator.name},
-            {part: estimator.values(self.hearing.part(part)) for part in ("validation", "test")},
+            {part: estimator.values(self.view.part(part)) for part in ("validation", "test")},
         )
 
 
@@ -90,21 +90,21 @@ class Number:
     obfuscated: tuple[Estimation, ...]
 
 
-def numbers(case: Case, hearings: Hearings) -> dict[str, Number]:
+def numbers(case: Case, views: Views) -> dict[str, Number]:
     """Every attribute that can be estimated."""
     return {
         task: Number(
             unit,
             known,
-            tuple(Estimation(key, task, known, hearings.original) for key in ESTIMATORS),
-            tuple(Estimation(key, task, known, hearings.leaving) for key in ESTIMATORS),
+            tuple(Estimation(key, task, known, views.original) for key in ESTIMATORS),
+            tuple(Estimation(key, task, known, views.leaving) for key in ESTIMATORS),
         )
         for task, (unit, known) in values(case).items()
     }
 
 
 def evidence(
-    case: Case, task: str, number: Number, results: Mapping[str, Found], answers: Mapping[Part, Labels] | None
+    case: Case, task: str, number: Number, results: Mapping[str, JobResult], answers: Mapping[Part, Labels] | None
 ) -> Evidence:
     """The estimates of one attribute; those who break down are left out.
 
@@ -137,17 +137,17 @@ def summary(task: str, known: Mapping[str, Any], arrays: Mapping[str, NDArray[An
     def explained(guess: NDArray[np.float64]) -> metrics.Interval:
         return metrics.r_squared(guess[clear], true["test"][clear], cluster)
 
-    worst, ceiling = (_best(f"{task}/{side}", arrays, true["validation"]) for side in ("obfuscated", "originals"))
-    guess = arrays[f"{task}/obfuscated/{worst}/test"]
+    strongest, ceiling = (_best(f"{task}/{side}", arrays, true["validation"]) for side in ("obfuscated", "originals"))
+    guess = arrays[f"{task}/obfuscated/{strongest}/test"]
     middle = np.full(len(clear), np.nanmedian(true["train"]))
     floor = explained(arrays[f"{task}/floor/test"]).score if f"{task}/floor/test" in arrays else 0.0
     return {
         "unit": known["unit"],
         "estimators": list(known["estimators"]),
-        "estimator": known["estimators"][worst],
+        "estimator": known["estimators"][strongest],
         "floor": max(0.0, floor),
         "ceiling": explained(arrays[f"{task}/originals/{ceiling}/test"])._asdict(),
-        "worst": explained(guess)._asdict(),
+        "strongest": explained(guess)._asdict(),
         "error": metrics.mean_absolute_error(guess[clear], true["test"][clear]),
         "constant_error": metrics.mean_absolute_error(middle[clear], true["test"][clear]),
     }

@@ -13,9 +13,9 @@ from sottovoce.attack.attacker import Labels
 from sottovoce.attack.through_target import FromAnswer
 from sottovoce.audit import controls
 from sottovoce.audit.case import PARTS, Case, Part
-from sottovoce.audit.observations import Hearing
-from sottovoce.audit.plan import Bout, Hearings, Line
-from sottovoce.audit.work import Found
+from sottovoce.audit.observations import View
+from sottovoce.audit.plan import AttackRun, Line, Views
+from sottovoce.audit.work import JobResult
 from sottovoce.errors import ModelError
 from sottovoce.models.target import vote
 
@@ -41,7 +41,7 @@ class Evidence:
         return Evidence(known, self.arrays | other.arrays)
 
 
-def common(case: Case, hearings: Hearings) -> Evidence:
+def common(case: Case, views: Views) -> Evidence:
     """Who and what is tested, and how the targets do."""
     clips = [case.manifest.clips[i].id for i in case.clips("test")]
     arrays: Arrays = {"clips/test": np.array(clips), "speakers/test": np.array(case.speakers("test"))}
@@ -49,14 +49,14 @@ def common(case: Case, hearings: Hearings) -> Evidence:
     for task in tasks:
         arrays[f"{task}/labels/test"] = case.labels(task, "test")
         arrays[f"{task}/cluster"] = case.cluster(task)[1]
-        arrays[f"{task}/answers/original"] = answers(hearings.original, "test", task)
-        arrays[f"{task}/answers/obfuscated"] = answers(hearings.leaving, "test", task)
+        arrays[f"{task}/answers/original"] = answers(views.original, "test", task)
+        arrays[f"{task}/answers/obfuscated"] = answers(views.leaving, "test", task)
     return Evidence({"permitted": {task: {} for task in tasks}}, arrays)
 
 
-def answers(hearing: Hearing, part: Part, task: str) -> Labels:
+def answers(view: View, part: Part, task: str) -> Labels:
     """What the target of a task answers to each utterance of a part, [U]."""
-    heard = hearing.part(part)
+    heard = view.part(part)
     assert heard.answers is not None, "asked only where there is a target"
     found: Labels = vote(heard.answers[task], heard.owner).argmax(axis=1)
     return found
@@ -65,8 +65,8 @@ def answers(hearing: Hearing, part: Part, task: str) -> Labels:
 def controlled(
     case: Case,
     attributes: Sequence[str],
-    checks: Mapping[str, Bout],
-    results: Mapping[str, Found],
+    checks: Mapping[str, AttackRun],
+    results: Mapping[str, JobResult],
     levels_db: Sequence[float],
     seed: int,
 ) -> Evidence:
@@ -76,16 +76,16 @@ def controlled(
         "controls/shuffled labels": controls.shuffled(case, task, seed)["test"],
         f"{task}/labels/test": case.labels(task, "test"),
     }
-    for name, bout in checks.items():
-        found = results[bout.digest]
-        for read, hearing in enumerate(bout.reads):
+    for name, attack_run in checks.items():
+        found = results[attack_run.digest]
+        for read, view in enumerate(attack_run.reads):
             if not found.error:
                 guesses = found.arrays[f"{read}/test"].argmax(axis=1)
-                arrays[f"controls/{name if read == 0 else hearing.name}"] = guesses
+                arrays[f"controls/{name if read == 0 else view.name}"] = guesses
     return Evidence({"control": task, "levels_db": list(levels_db)}, arrays)
 
 
-def private(case: Case, task: str, lines: Sequence[Line], results: Mapping[str, Found], hearings: Hearings) -> Evidence:
+def private(case: Case, task: str, lines: Sequence[Line], results: Mapping[str, JobResult], views: Views) -> Evidence:
     """The facts and scores of all attackers of one attribute."""
     name, cluster = case.cluster(task)
     labels = {part: case.labels(task, part) for part in PARTS}
@@ -94,16 +94,16 @@ def private(case: Case, task: str, lines: Sequence[Line], results: Mapping[str, 
     sides: dict[str, list[dict[str, Any]]] = {"attackers": [], "originals": []}
     failed: list[dict[str, str]] = []
     for line in lines:
-        errors = [results[bout.digest].error for bout in line.seeds if results[bout.digest].error]
+        errors = [results[attack_run.digest].error for attack_run in line.seeds if results[attack_run.digest].error]
         if errors:
             failure = {"attacker": line.seeds[0].family, "knowledge": line.knowledge, "reason": errors[0]}
             failed += [failure] if failure not in failed else []
             continue
         place = f"{task}/{line.side}/{len(sides[line.side])}"
         for part in ("validation", "test"):
-            scores = [results[bout.digest].arrays[f"{line.read}/{part}"] for bout in line.seeds]
+            scores = [results[attack_run.digest].arrays[f"{line.read}/{part}"] for attack_run in line.seeds]
             arrays[f"{place}/{part}"] = np.stack(scores)
-        sides[line.side].append(_facts(line, results, labels["validation"], hearings))
+        sides[line.side].append(_facts(line, results, labels["validation"], views))
     for side, where in (("attackers", "what leaves"), ("originals", "the originals")):
         if not sides[side]:
             reasons = "; ".join(f"{failure['attacker']}: {failure['reason']}" for failure in failed)
@@ -113,23 +113,23 @@ def private(case: Case, task: str, lines: Sequence[Line], results: Mapping[str, 
             )
     classes = case.classes(task)
     if case.targets:
-        train, held_out, test = (hearings.original.part(part) for part in PARTS)
+        train, held_out, test = (views.original.part(part) for part in PARTS)
         floor = FromAnswer().fit(train, labels["train"], held_out, labels["validation"], len(classes))
         arrays[f"{task}/floor/test"] = floor.scores(test)
     known = {"class_names": list(classes), "cluster": name, **sides, "failed": failed}
     return Evidence({"private": {task: known}}, arrays)
 
 
-def _facts(line: Line, results: Mapping[str, Found], labels: Labels, hearings: Hearings) -> dict[str, Any]:
+def _facts(line: Line, results: Mapping[str, JobResult], labels: Labels, views: Views) -> dict[str, Any]:
     """What is said of an attacker besides its scores."""
-    seeds = [results[bout.digest] for bout in line.seeds]
+    seeds = [results[attack_run.digest] for attack_run in line.seeds]
     right = [float((found.arrays[f"{line.read}/validation"].argmax(axis=1) == labels).mean()) for found in seeds]
     best = seeds[int(np.argmax(right))]
-    fewer = [results[bout.digest] for bout in line.shares if not results[bout.digest].error]
+    fewer = [results[attack_run.digest] for attack_run in line.shares if not results[attack_run.digest].error]
     tried = [(found.facts["recordings"], found.arrays["0/validation"]) for found in fewer]
     tried.append((best.facts["recordings"], best.arrays[f"{line.read}/validation"]))
     recordings = [(int(count), float((scores.argmax(axis=1) == labels).mean())) for count, scores in tried]
-    restored = {"restored": hearings.restored, "inverted": hearings.inverted}.get(line.hears)
+    restored = {"restored": views.restored, "inverted": views.inverted}.get(line.hears)
     return {
         "attacker": _AFTER.get(line.hears, "") + best.facts["attacker"],
         "knowledge": line.knowledge,

@@ -19,8 +19,8 @@ from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.case import Case
 from sottovoce.audit.controls import Idle
-from sottovoce.audit.observations import Encode, Hearing, hear_changed, hear_features, hear_sound
-from sottovoce.audit.plan import Hearings
+from sottovoce.audit.observations import Encode, View, observe_changed, observe_features, observe_sound
+from sottovoce.audit.plan import Views
 from sottovoce.audit.system import System
 from sottovoce.models.architectures import restore
 from sottovoce.models.speaker_encoder import available
@@ -31,9 +31,7 @@ from sottovoce.runtime.filter import Filter
 _STEPS = 6
 
 
-def gather(
-    case: Case, system: System, effort: Effort, seed: int, place: Path, workers: int, report: Report
-) -> Hearings:
+def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, workers: int, report: Report) -> Views:
     """Everything that is heard, kept in `place` until the audit is done."""
     count = 0
 
@@ -45,36 +43,36 @@ def gather(
     source = json.dumps(  # one folder under other permissions is another system
         [system.description.get(key) for key in ("digest", "permit", "constant_blocks")]
     )
-    original = hear_original(case, effort, seed, place, workers)
+    original = observe_original(case, effort, seed, place, workers)
     tell("heard the originals")
     features = sound = restored = inverted = None
     if system.listen is not None:
-        features = hear_features(
+        features = observe_features(
             case, system.listen, "features", source, seed, place, whole_segments=system.whole_segments, read=system.read
         )
     tell("heard what leaves as features")
     if system.sound is not None and (features is None or effort.on_sound):
-        sound = hear_sound(case, system.sound, source, seed, place, _encode(effort, workers))
+        sound = observe_sound(case, system.sound, source, seed, place, _encode(effort, workers))
     tell("heard what leaves as sound")
     if features is not None:
         restored = _restored(features, original, effort, seed, place)
         tell("restored what left")
         inverted = _inverted(system.path, features, restored, effort, place)
     report(_STEPS, _STEPS, "everything is heard")
-    return Hearings(original, features, sound, restored, inverted)
+    return Views(original, features, sound, restored, inverted)
 
 
-def hear_original(case: Case, effort: Effort, seed: int, place: Path, workers: int) -> Hearing:
+def observe_original(case: Case, effort: Effort, seed: int, place: Path, workers: int) -> View:
     """What arrives where there is no system."""
-    return hear_features(
+    return observe_features(
         case, full_band, "original", "", seed, place, encode=_encode(effort, workers), for_targets=front_end
     )
 
 
-def hear_idle(case: Case, seed: int, place: Path) -> Hearing:
+def observe_idle(case: Case, seed: int, place: Path) -> View:
     """What arrives through a filter that does nothing."""
     idle = Filter(Idle(), FilterConfig(FRONT_END, "idle", {}, 0.0, 1.0))
-    return hear_features(case, idle.obfuscate, "idle", "", seed, place, parts=("validation", "test"))
+    return observe_features(case, idle.obfuscate, "idle", "", seed, place, parts=("validation", "test"))
 
 
 def _encode(effort: Effort, workers: int) -> Encode | None:
@@ -92,7 +90,7 @@ def _encode(effort: Effort, workers: int) -> Encode | None:
     return encode
 
 
-def _restored(features: Hearing, original: Hearing, effort: Effort, seed: int, place: Path) -> Hearing:
+def _restored(features: View, original: View, effort: Effort, seed: int, place: Path) -> View:
     """What a deobfuscator makes of it that was trained on pairs."""
     restorer = Restorer(effort.restorer_steps, seed)
 
@@ -101,7 +99,7 @@ def _restored(features: Hearing, original: Hearing, effort: Effort, seed: int, p
             restorer.fit(features.part("train").spectra, original.part("train").spectra)
         return restorer.restore(spectra)
 
-    return hear_changed(
+    return observe_changed(
         features,
         change,
         "restored",
@@ -111,7 +109,7 @@ def _restored(features: Hearing, original: Hearing, effort: Effort, seed: int, p
     )
 
 
-def _inverted(path: Path | None, features: Hearing, restored: Hearing, effort: Effort, place: Path) -> Hearing | None:
+def _inverted(path: Path | None, features: View, restored: View, effort: Effort, place: Path) -> View | None:
     """What leads to it through the filter's own network; None where there is no network that gradients pass."""
     if not effort.inversion_steps or path is None or not (path / "weights.safetensors").is_file():
         return None
@@ -119,7 +117,7 @@ def _inverted(path: Path | None, features: Hearing, restored: Hearing, effort: E
     weights = (path / "weights.safetensors").read_bytes()
     obfuscator = restore(config["architecture"], config["settings"], weights).eval().requires_grad_(False)
     starts = iter([np.array(restored.part("validation").spectra), np.array(restored.part("test").spectra)])
-    return hear_changed(
+    return observe_changed(
         features,
         lambda spectra: invert(obfuscator, spectra, next(starts), effort.inversion_steps),
         "inverted",

@@ -10,16 +10,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.attack.attacker import Array, Heard, Knowledge
+from sottovoce.attack.attacker import Array, Knowledge, Observations
 from sottovoce.attack.classical import statistics
 from sottovoce.attack.linkage import Cosine, Discriminant, Linker, pairs
 from sottovoce.attack.speaker_encoder import embeddings
 from sottovoce.audit import verification
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.evidence import Evidence
-from sottovoce.audit.observations import Hearing, identity
-from sottovoce.audit.plan import Hearings
-from sottovoce.audit.work import Found
+from sottovoce.audit.observations import View, identity
+from sottovoce.audit.plan import Views
+from sottovoce.audit.work import JobResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,30 +32,30 @@ class LinkLine:
     job: Linking
 
 
-def lines(case: Case, hearings: Hearings, seed: int) -> list[LinkLine]:
+def lines(case: Case, views: Views, seed: int) -> list[LinkLine]:
     """Every linker that has what it needs here."""
-    names, original, leaving = speakers_of(case), hearings.original, hearings.leaving
-    as_ = hearings.leaving_as
+    names, original, leaving = speakers_of(case), views.original, views.leaving
+    as_ = views.leaving_as
 
-    def line(front: str, back: str, hearing: Hearing, enrolled: Hearing, hears: str, knows: Knowledge) -> LinkLine:
-        side: Literal["linkers", "originals"] = "originals" if hearing is original else "linkers"
-        return LinkLine(side, knows, hears, Linking(front, back, names, hearing, enrolled, seed))
+    def line(front: str, back: str, view: View, enrolled: View, hears: str, knows: Knowledge) -> LinkLine:
+        side: Literal["linkers", "originals"] = "originals" if view is original else "linkers"
+        return LinkLine(side, knows, hears, Linking(front, back, names, view, enrolled, seed))
 
     both = f"{as_} with {as_}"
     found = [line("statistics", back, leaving, leaving, both, "informed") for back in BACK_ENDS]
     for front in ("statistics", *(["encoder"] if original.voices else [])):
-        found += [line(front, back, original, original, "original with original", "ignorant") for back in BACK_ENDS]
-    if original.voices and hearings.sound is not None:
-        sound = hearings.sound
+        found += [line(front, back, original, original, "original with original", "uninformed") for back in BACK_ENDS]
+    if original.voices and views.sound is not None:
+        sound = views.sound
         found += [
-            line("encoder", "cosine", sound, original, "sound with original", "ignorant"),
-            line("encoder", "cosine", sound, sound, "sound with sound", "ignorant"),
+            line("encoder", "cosine", sound, original, "sound with original", "uninformed"),
+            line("encoder", "cosine", sound, sound, "sound with sound", "uninformed"),
             line("encoder", "discriminant", sound, sound, "sound with sound", "informed"),
         ]
     return found
 
 
-def evidence(found: Sequence[LinkLine], results: Mapping[str, Found]) -> Evidence:
+def evidence(found: Sequence[LinkLine], results: Mapping[str, JobResult]) -> Evidence:
     """The facts and similarities of all linkers; none where all of one side broke down."""
     known: dict[str, Any] = {"linkers": [], "originals": [], "failed": []}
     arrays: dict[str, NDArray[Any]] = {}
@@ -87,7 +87,7 @@ def summary(known: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dic
         "recordings": known["recordings"],
         "same_pairs": int(same.sum()),
         "other_pairs": int((~same).sum()),
-        "worst": min(linkers, key=lambda row: float(row["eer"]["score"])),
+        "strongest": min(linkers, key=lambda row: float(row["eer"]["score"])),
         "ceiling": min(originals, key=lambda row: float(row["eer"]["score"])),
         "linkers": linkers,
         "originals": originals,
@@ -111,7 +111,7 @@ _FEWEST = 6  # people with two recordings
 _SEGMENTS, _VOICES = 3, 4  # in a piece of some four seconds: a long recording is several examples of its speaker
 
 BACK_ENDS: dict[str, Callable[[], Linker]] = {"cosine": Cosine, "discriminant": Discriminant}
-FRONT_ENDS: dict[str, Callable[[Heard], Array]] = {
+FRONT_ENDS: dict[str, Callable[[Observations], Array]] = {
     "statistics": statistics,
     "encoder": embeddings,
 }
@@ -127,22 +127,22 @@ def possible(case: Case) -> bool:
 class Linking:
     """One way to compare recordings: vectors of each, and how alike two vectors are.
 
-    `enrolled` is how the known recordings are heard, `hearing` how the others are. Found are "similarity" [P], "same"
+    `enrolled` is how the known recordings are heard, `view` how the others are. Found are "similarity" [P], "same"
     [P] and the names of the two speakers, "first" and "second" [P].
     """
 
     front: str
     back: str
     speakers: NDArray[np.str_]  # of every utterance: training, validation, test
-    hearing: Hearing
-    enrolled: Hearing
+    view: View
+    enrolled: View
     seed: int
 
     @cached_property
     def digest(self) -> str:
         """What the outcome depends on."""
-        hearings = [self.hearing.digest, self.enrolled.digest]
-        return identity("linking", self.front, self.back, self.speakers.tolist(), hearings, self.seed)
+        views = [self.view.digest, self.enrolled.digest]
+        return identity("linking", self.front, self.back, self.speakers.tolist(), views, self.seed)
 
     @property
     def title(self) -> str:
@@ -151,12 +151,12 @@ class Linking:
 
     cost = 5
 
-    def run(self) -> Found:
+    def run(self) -> JobResult:
         """Learn from all folds but one, compare the recordings of that one; in turn."""
         vector = FRONT_ENDS[self.front]
-        there = np.concatenate([vector(self.hearing.part(part)) for part in PARTS])
+        there = np.concatenate([vector(self.view.part(part)) for part in PARTS])
         known = there
-        if self.enrolled is not self.hearing:
+        if self.enrolled is not self.view:
             known = _aligned(np.concatenate([vector(self.enrolled.part(part)) for part in PARTS]), there)
         examples, whose = self._examples(vector)
         people = np.random.default_rng(self.seed).permutation(_tested(self.speakers))
@@ -172,13 +172,13 @@ class Linking:
             found["first"].append(self.speakers[here[first]])
             found["second"].append(self.speakers[here[second]])
         facts = {"attacker": f"{_WORDS[self.front]}, {self.back}"}
-        return Found(facts, {name: np.concatenate(parts) for name, parts in found.items()})
+        return JobResult(facts, {name: np.concatenate(parts) for name, parts in found.items()})
 
-    def _examples(self, vector: Callable[[Heard], Array]) -> tuple[Array, NDArray[np.str_]]:
+    def _examples(self, vector: Callable[[Observations], Array]) -> tuple[Array, NDArray[np.str_]]:
         """Vectors of pieces of some four seconds, and who speaks in each."""
         vectors, whose, before = [], [], 0
         for part in PARTS:
-            heard = self.hearing.part(part)
+            heard = self.view.part(part)
             cut, owner = _pieces(heard, self.front == "encoder")
             vectors.append(vector(cut))
             whose.append(self.speakers[before + owner])
@@ -203,14 +203,14 @@ def _aligned(vectors: Array, others: Array) -> Array:
     return moved
 
 
-def _pieces(heard: Heard, voices: bool) -> tuple[Heard, NDArray[np.int64]]:
+def _pieces(heard: Observations, voices: bool) -> tuple[Observations, NDArray[np.int64]]:
     """The same as more, shorter utterances, by their segments or voices, and of which utterance each is [Q]."""
     if voices and heard.voices is not None:
         each, owner = heard.voices
         piece, of = _grouped(owner, _VOICES)
         return replace(heard, voices=(each, piece), outline=heard.outline[of]), of
     piece, of = _grouped(heard.owner, _SEGMENTS)
-    return Heard(heard.spectra, piece, heard.outline[of]), of
+    return Observations(heard.spectra, piece, heard.outline[of]), of
 
 
 def _grouped(owner: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

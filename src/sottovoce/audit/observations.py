@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce import __version__
-from sottovoce.attack.attacker import Array, Heard
+from sottovoce.attack.attacker import Array, Observations
 from sottovoce.audio.level import normalise, rms, trim_silence
 from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
@@ -42,14 +42,14 @@ Encode = Callable[[Sequence[Wave]], tuple[Array, NDArray[np.int64]]]  # sounds t
 
 
 @dataclass(frozen=True)
-class Hearing:
+class View:
     """Utterances of all parts, in `folder`; `digest` says what they came from."""
 
     name: str
     folder: Path
     digest: str
 
-    def part(self, part: Part) -> Heard:
+    def part(self, part: Part) -> Observations:
         """The utterances of one part, mapped into memory."""
         place = self.folder / part
         heard = {path.stem: np.load(path, mmap_mode="r") for path in sorted(place.glob("*.npy"))}
@@ -57,7 +57,9 @@ class Hearing:
         names = [name for name in heard if name.startswith(_ANSWERS)]
         answers = {unquote(name.removeprefix(_ANSWERS)): np.array(heard[name]) for name in names} or None
         voices = (np.array(heard["voices"]), np.array(heard["whose"])) if "voices" in heard else None
-        return Heard(heard["spectra"], np.array(heard["owner"]), np.array(heard["outline"]), answers, waves, voices)
+        return Observations(
+            heard["spectra"], np.array(heard["owner"]), np.array(heard["outline"]), answers, waves, voices
+        )
 
     @property
     def voices(self) -> bool:
@@ -76,7 +78,7 @@ def identity(*parts: object) -> str:
     return hashlib.sha256(json.dumps([__version__, *parts]).encode()).hexdigest()
 
 
-def hear_features(
+def observe_features(
     case: Case,
     listen: Listen,
     name: str,
@@ -88,7 +90,7 @@ def hear_features(
     whole_segments: bool = False,
     read: Read | None = None,
     for_targets: Listen | None = None,
-) -> Hearing:
+) -> View:
     """What arrives when each sound passes `listen`; of training clips also segments from random places, by themselves.
 
     `read` gives the application's answers to features that targets cannot read. `for_targets` makes what targets take
@@ -99,7 +101,7 @@ def hear_features(
     """
     rng = np.random.default_rng(seed)
 
-    def heard(part: Part) -> Heard:
+    def heard(part: Part) -> Observations:
         spectra, owner, outline, answers = [], [], [], _Answers(case)
         for utterance, clip in enumerate(case.clips(part)):
             extra = _EXTRA_CROPS if part == "train" else 0
@@ -117,7 +119,7 @@ def hear_features(
             owner += [utterance] * len(spectra[-1])
             whole_s = len(left) * SEGMENT_SAMPLES / SAMPLE_RATE
             outline.append([whole_s if whole_segments else case.sounds.duration_s(clip)])
-        given = Heard(np.concatenate(spectra), np.array(owner), np.array(outline, np.float32))
+        given = Observations(np.concatenate(spectra), np.array(owner), np.array(outline, np.float32))
         if encode is not None:
             waves = [case.sounds.wave(clip) for clip in case.clips(part)]
             given = replace(given, waves=waves, voices=encode(waves))
@@ -131,13 +133,13 @@ def hear_features(
     return _kept(place, name, depends, heard, parts)
 
 
-def hear_sound(
+def observe_sound(
     case: Case, sound: Callable[[int], Wave], source: str, seed: int, place: Path, encode: Encode | None = None
-) -> Hearing:
+) -> View:
     """What arrives as sound: at one level and without the silence around it, which the outline tells of."""
     rng = np.random.default_rng(seed)
 
-    def heard(part: Part) -> Heard:
+    def heard(part: Part) -> Observations:
         spectra, owner, outline, waves, answers = [], [], [], [], _Answers(case)
         for utterance, clip in enumerate(case.clips(part)):
             raw = sound(int(clip))
@@ -153,30 +155,30 @@ def hear_sound(
             waves.append(wav)
         voices = encode(waves) if encode is not None else None
         facts = np.array(outline, np.float32)
-        return Heard(np.concatenate(spectra), np.array(owner), facts, answers.all(), waves, voices)
+        return Observations(np.concatenate(spectra), np.array(owner), facts, answers.all(), waves, voices)
 
     depends = identity(case.digest, _targets(case), "sound", source, seed, encode is not None)
     return _kept(place, "sound", depends, heard)
 
 
-def hear_changed(
-    hearing: Hearing,
+def observe_changed(
+    view: View,
     change: Callable[[Array], Array],
     name: str,
     source: str,
     place: Path,
     facts: Callable[[], dict[str, Any]],
-) -> Hearing:
+) -> View:
     """A hearing whose spectra an attacker has changed, such as restored; of validation and test alone, in this order.
 
     `facts` are kept about it once it is done.
     """
 
-    def heard(part: Part) -> Heard:
-        before = hearing.part(part)
-        return Heard(change(np.array(before.spectra)), before.owner, before.outline)
+    def heard(part: Part) -> Observations:
+        before = view.part(part)
+        return Observations(change(np.array(before.spectra)), before.owner, before.outline)
 
-    return _kept(place, name, identity(hearing.digest, name, source), heard, ("validation", "test"), facts)
+    return _kept(place, name, identity(view.digest, name, source), heard, ("validation", "test"), facts)
 
 
 class _Answers:
@@ -214,20 +216,20 @@ def _kept(
     place: Path,
     name: str,
     digest: str,
-    heard: Callable[[Part], Heard],
+    heard: Callable[[Part], Observations],
     parts: Sequence[Part] = PARTS,
     facts: Callable[[], dict[str, Any]] = dict,
-) -> Hearing:
+) -> View:
     def build(folder: Path) -> None:
         for part in parts:
             (folder / part).mkdir()
             _write(folder / part, heard(part))
         (folder / _FACTS).write_text(json.dumps(facts()), encoding="utf-8")
 
-    return Hearing(name, build_once(place / f"{name}-{digest[:16]}", build), digest)
+    return View(name, build_once(place / f"{name}-{digest[:16]}", build), digest)
 
 
-def _write(folder: Path, heard: Heard) -> None:
+def _write(folder: Path, heard: Observations) -> None:
     np.save(folder / "spectra.npy", heard.spectra)
     np.save(folder / "owner.npy", heard.owner)
     np.save(folder / "outline.npy", heard.outline)

@@ -9,34 +9,34 @@ from typing import Literal
 
 import numpy as np
 
-from sottovoce.attack.attacker import Array, Heard, Knowledge, Labels
+from sottovoce.attack.attacker import Array, Knowledge, Labels, Observations
 from sottovoce.attack.families import FAMILIES
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.case import PARTS, Case, Part
-from sottovoce.audit.controls import plant
-from sottovoce.audit.observations import Hearing, identity
+from sottovoce.audit.observations import View, identity
+from sottovoce.audit.planted import plant
 from sottovoce.audit.results import Hears
-from sottovoce.audit.work import Found
+from sottovoce.audit.work import JobResult
 
 
 @dataclass(frozen=True)
-class Hearings:
+class Views:
     """Everything that attackers hear: originals, what leaves as features or sound, and what they make of it."""
 
-    original: Hearing
-    features: Hearing | None
-    sound: Hearing | None
-    restored: Hearing | None = None
-    inverted: Hearing | None = None
+    original: View
+    features: View | None
+    sound: View | None
+    restored: View | None = None
+    inverted: View | None = None
 
     @property
     def alike(self) -> bool:
-        """Whether the features have the form of originals, so that an ignorant attacker can read them."""
+        """Whether the features have the form of originals, so that an uninformed attacker can read them."""
         shapes = [found.part("test").spectra.shape[1:] for found in (self.original, self.features) if found]
         return len(set(shapes)) == 1
 
     @property
-    def leaving(self) -> Hearing:
+    def leaving(self) -> View:
         """What the application gets: the features where there are any, else sound."""
         found = self.features or self.sound
         assert found is not None, "something leaves every system"
@@ -55,9 +55,9 @@ class Line:
     side: Literal["attackers", "originals"]
     knowledge: Knowledge
     hears: Hears
-    seeds: tuple[Bout, ...]
+    seeds: tuple[AttackRun, ...]
     read: int
-    shares: tuple[Bout, ...] = ()  # the same with fewer recordings
+    shares: tuple[AttackRun, ...] = ()  # the same with fewer recordings
 
     def with_curve(self, shares: tuple[float, ...]) -> Line:
         """The same with bouts for a budget curve."""
@@ -65,70 +65,73 @@ class Line:
         return replace(self, shares=tuple(replace(first, share=share) for share in shares))
 
 
-def lines(case: Case, task: str, hearings: Hearings, effort: Effort, seed: int) -> list[Line]:
+def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> list[Line]:
     """Every line of one attribute."""
     labels = {part: case.labels(task, part) for part in PARTS}
-    found = list(_informed(case, task, labels, hearings, effort, seed))
-    for family in _able(case, effort.ignorant, hearings.original.voices):
-        found += _ignorant(case, family, task, labels, hearings, effort, seed)
+    found = list(_informed(case, task, labels, views, effort, seed))
+    for family in _able(case, effort.uninformed, views.original.voices):
+        found += _uninformed(case, family, task, labels, views, effort, seed)
     return found
 
 
 def _informed(
-    case: Case, task: str, labels: dict[Part, Labels], hearings: Hearings, effort: Effort, seed: int
+    case: Case, task: str, labels: dict[Part, Labels], views: Views, effort: Effort, seed: int
 ) -> Iterator[Line]:
     """Attackers fitted on what leaves."""
-    both = hearings.features is not None and hearings.sound is not None
-    met: list[tuple[Hears, Hearing, tuple[str, ...]]] = [(hearings.leaving_as, hearings.leaving, effort.informed)]
-    if both and hearings.sound is not None:
-        met.append(("sound", hearings.sound, effort.on_sound))
-    for hears, hearing, families in met:
-        for family in _able(case, families, voices=hearing.voices):
+    both = views.features is not None and views.sound is not None
+    met: list[tuple[Hears, View, tuple[str, ...]]] = [(views.leaving_as, views.leaving, effort.informed)]
+    if both and views.sound is not None:
+        met.append(("sound", views.sound, effort.on_sound))
+    for hears, view, families in met:
+        for family in _able(case, families, voices=view.voices):
             count = effort.seeds if FAMILIES[family].seeded else 1
-            bout = Bout(
-                family, task, labels, len(case.classes(task)), hearing, (hearing,), effort.cycles.get(family, 0)
+            attack_run = AttackRun(
+                family, task, labels, len(case.classes(task)), view, (view,), effort.cycles.get(family, 0)
             )
-            line = Line("attackers", "informed", hears, tuple(replace(bout, seed=seed + i) for i in range(count)), 0)
+            line = Line(
+                "attackers", "informed", hears, tuple(replace(attack_run, seed=seed + i) for i in range(count)), 0
+            )
             yield line.with_curve(effort.shares) if family in effort.curves else line
 
 
-def _ignorant(
+def _uninformed(
     case: Case,
     family: str,
     task: str,
     labels: dict[Part, Labels],
-    hearings: Hearings,
+    views: Views,
     effort: Effort,
     seed: int,
 ) -> list[Line]:
     """One attacker fitted on originals: without the system, with it, and on what was restored or inverted."""
-    met: list[tuple[Knowledge, Hears, Hearing | None]] = [
-        ("ignorant", "features", hearings.features if hearings.alike else None),
-        ("ignorant", "sound", hearings.sound),
-        ("informed", "restored", hearings.restored),
-        ("white-box", "inverted", hearings.inverted),
+    met: list[tuple[Knowledge, Hears, View | None]] = [
+        ("uninformed", "features", views.features if views.alike else None),
+        ("uninformed", "sound", views.sound),
+        ("informed", "restored", views.restored),
+        ("white-box", "inverted", views.inverted),
     ]
     needs_answers = family == "target"
     reads = [
-        (knowledge, hears, hearing)
-        for knowledge, hears, hearing in met
-        if hearing is not None
-        and (hearing.voices or not FAMILIES[family].needs_sound)
+        (knowledge, hears, view)
+        for knowledge, hears, view in met
+        if view is not None
+        and (view.voices or not FAMILIES[family].needs_sound)
         and not (needs_answers and hears in ("restored", "inverted"))
     ]
-    bout = Bout(
+    attack_run = AttackRun(
         family,
         task,
         labels,
         len(case.classes(task)),
-        hearings.original,
-        (hearings.original, *(hearing for _, _, hearing in reads)),
+        views.original,
+        (views.original, *(view for _, _, view in reads)),
         effort.cycles.get(family, 0),
         seed,
     )
-    found = [Line("originals", "ignorant", "original", (bout,), 0)]
+    found = [Line("originals", "uninformed", "original", (attack_run,), 0)]
     return found + [
-        Line("attackers", knowledge, hears, (bout,), read) for read, (knowledge, hears, _) in enumerate(reads, start=1)
+        Line("attackers", knowledge, hears, (attack_run,), read)
+        for read, (knowledge, hears, _) in enumerate(reads, start=1)
     ]
 
 
@@ -142,7 +145,7 @@ def _able(case: Case, families: tuple[str, ...], voices: bool) -> list[str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Bout:
+class AttackRun:
     """An attacker with a `share` of the training utterances; `reads` are the hearings that it is scored on.
 
     Found are log scores "0/validation" [V, K] and "0/test" [U, K] of the first hearing that was read, and so on.
@@ -153,8 +156,8 @@ class Bout:
     task: str
     labels: dict[Part, Labels]
     classes: int
-    fitted_on: Hearing
-    reads: tuple[Hearing, ...]
+    fitted_on: View
+    reads: tuple[View, ...]
     cycles: int = 0
     seed: int = 0
     share: float = 1.0
@@ -163,9 +166,9 @@ class Bout:
     @cached_property
     def digest(self) -> str:
         """What the outcome depends on."""
-        hearings = [hearing.digest for hearing in (self.fitted_on, *self.reads)]
+        views = [view.digest for view in (self.fitted_on, *self.reads)]
         settings = [self.family, self.classes, self.cycles, self.seed, self.share, self.planted_db]
-        return identity("bout", hearings, settings, {part: labels.tolist() for part, labels in self.labels.items()})
+        return identity("bout", views, settings, {part: labels.tolist() for part, labels in self.labels.items()})
 
     @property
     def title(self) -> str:
@@ -177,7 +180,7 @@ class Bout:
         """Families stand in their table from quick to slow."""
         return list(FAMILIES).index(self.family)
 
-    def run(self) -> Found:
+    def run(self) -> JobResult:
         """Fit the attacker and score it."""
         attacker = FAMILIES[self.family].make(self.cycles, self.seed)
         train, labels = self._heard(self.fitted_on, "train"), self.labels["train"]
@@ -187,9 +190,9 @@ class Bout:
         validation = self._heard(self.fitted_on, "validation")
         attacker.fit(train, labels, validation, self.labels["validation"], self.classes)
         scores: dict[str, Array] = {}
-        for i, hearing in enumerate(self.reads):
+        for i, view in enumerate(self.reads):
             for part in ("validation", "test"):
-                scores[f"{i}/{part}"] = attacker.scores(self._heard(hearing, part)).astype(np.float32)
+                scores[f"{i}/{part}"] = attacker.scores(self._heard(view, part)).astype(np.float32)
         facts = {
             "attacker": attacker.name,
             "needs": attacker.needs,
@@ -197,10 +200,10 @@ class Bout:
             "steps": [[int(steps), float(score)] for steps, score in attacker.curve_],
             "recordings": len(train),
         }
-        return Found(facts, scores)
+        return JobResult(facts, scores)
 
-    def _heard(self, hearing: Hearing, part: Part) -> Heard:
-        heard = hearing.part(part)
+    def _heard(self, view: View, part: Part) -> Observations:
+        heard = view.part(part)
         if self.planted_db is None:
             return heard
         return plant(heard, self.labels[part], self.classes, self.planted_db)

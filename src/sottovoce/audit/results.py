@@ -40,11 +40,11 @@ class Row(Interval):
     """One attacker on one attribute: its accuracy on test, and what stands behind it."""
 
     attacker: str
-    knowledge: Literal["ignorant", "informed", "white-box"]
+    knowledge: Literal["uninformed", "informed", "white-box"]
     hears: Hears = Field(description="what it is scored on")
     needs: str = Field(description="what it has to have, in words")
     converged: bool = Field(description="neither more steps nor, as far as tried, more recordings help on validation")
-    validation: float = Field(description="accuracy on validation, by which the worst is chosen")
+    validation: float = Field(description="accuracy on validation, by which the strongest is chosen")
     bits: Interval = Field(description="lower bound on the mutual information of label and guess, bits per recording")
     curve: Curve
     seeds: list[float] = Field(description="accuracy on test of each seed; the row is the seed best on validation")
@@ -58,7 +58,7 @@ class Floor(Interval):
 
 
 class Person(_Strict):
-    """How often the worst attacker is right about one person."""
+    """How often the strongest attacker is right about one person."""
 
     speaker: str
     clips: int
@@ -92,13 +92,15 @@ class Private(_Strict):
     leakage: Interval
     verdict: Verdict
     cluster: Literal["speaker", "utterance"] = Field(description="what intervals are resampled by")
-    worst: Row
+    strongest: Row
     attackers: list[Row]
     originals: list[Row]
     failed: list[Failure] = []
-    confusion: list[list[int]] = Field(description="of the worst attacker: recordings of class (row) called (column)")
-    people: list[Person] = Field(description="the worst attacker on each person, the most exposed first")
-    pooled: list[Pooled] = Field(description="the worst attacker's scores added up over utterances of a person")
+    confusion: list[list[int]] = Field(
+        description="of the strongest attacker: recordings of class (row) called (column)"
+    )
+    people: list[Person] = Field(description="the strongest attacker on each person, the most exposed first")
+    pooled: list[Pooled] = Field(description="the strongest attacker's scores added up over utterances of a person")
 
 
 class Target(_Strict):
@@ -122,8 +124,8 @@ class Continuous(_Strict):
     unit: str
     floor: float = Field(description="explained by the permitted answer")
     ceiling: Interval = Field(description="explained from originals")
-    worst: Interval
-    error: float = Field(description="mean absolute error of the worst estimator, in the unit")
+    strongest: Interval
+    error: float = Field(description="mean absolute error of the strongest estimator, in the unit")
     constant_error: float = Field(description="mean absolute error of the best constant guess, in the unit")
     estimator: str
     estimators: list[str] = Field([], description="all that were tried, in words")
@@ -133,7 +135,7 @@ class Linker(_Strict):
     """One attacker who decides whether two recordings are of one person it has never heard."""
 
     attacker: str
-    knowledge: Literal["ignorant", "informed", "white-box"]
+    knowledge: Literal["uninformed", "informed", "white-box"]
     hears: str = Field(description="which two recordings are compared, such as 'sound with sound'")
     eer: Interval = Field(description="equal error rate; 0.5 is chance, 0 is always right")
     d_sys: float = Field(description="global linkability, from 0 (unlinkable) to 1 (Gomez-Barrero et al. 2018)")
@@ -147,7 +149,7 @@ class Linkage(_Strict):
     recordings: int
     same_pairs: int
     other_pairs: int
-    worst: Linker
+    strongest: Linker
     ceiling: Linker
     linkers: list[Linker]
     originals: list[Linker] = Field([], description="the same without the system")

@@ -52,8 +52,8 @@ def private(task: str, known: Mapping[str, Any], arrays: Arrays) -> dict[str, An
     originals = [
         _row(facts, f"{task}/originals/{i}", labels, cluster, arrays) for i, facts in enumerate(known["originals"])
     ]
-    worst = _best(rows)
-    scores = _chosen(f"{task}/attackers/{worst}", arrays, labels)["test"]
+    strongest = _best(rows)
+    scores = _chosen(f"{task}/attackers/{strongest}", arrays, labels)["test"]
     right = scores.argmax(axis=1) == test
     floor, floor_name = floor_correct(task, test, arrays)
     leakage = metrics.difference(right, floor, cluster)
@@ -69,7 +69,7 @@ def private(task: str, known: Mapping[str, Any], arrays: Arrays) -> dict[str, An
         "leakage": leakage._asdict(),
         "verdict": verdict(leakage, floor_interval.score, chance, ceiling["score"]),
         "cluster": known["cluster"],
-        "worst": rows[worst],
+        "strongest": rows[strongest],
         "attackers": rows,
         "originals": originals,
         "failed": list(known["failed"]),

@@ -34,7 +34,7 @@ _LARGEST_BYTES = 1 << 30  # of what came of one job
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class JobResult:
     """What came of a job: facts in words and numbers, and arrays by name; `error` says why there are none."""
 
     facts: Mapping[str, Any]
@@ -60,7 +60,7 @@ class Job(Protocol):
         """Greater for what takes longer, which is begun first."""
         ...
 
-    def run(self) -> Found:
+    def run(self) -> JobResult:
         """Do it."""
         ...
 
@@ -72,10 +72,10 @@ def attacks_folder() -> Path:
     return folder
 
 
-def done(jobs: Sequence[Job], workers: int, report: Report) -> list[Found]:
+def run_jobs(jobs: Sequence[Job], workers: int, report: Report) -> list[JobResult]:
     """What came of every job, in their order; one that breaks down is an error, and the others go on."""
     order = sorted(range(len(jobs)), key=lambda i: -jobs[i].cost)
-    found: dict[int, Found] = {}
+    found: dict[int, JobResult] = {}
     at_once, place, key = min(workers, max(1, len(jobs))), attacks_folder(), private.secret(cache_folder())
     running = Parallel(n_jobs=at_once, return_as="generator_unordered", batch_size=1)(
         delayed(_numbered)(i, jobs[i], place, key, at_once) for i in order
@@ -92,7 +92,7 @@ def done(jobs: Sequence[Job], workers: int, report: Report) -> list[Found]:
     return [found[i] for i in range(len(jobs))]
 
 
-def _numbered(i: int, job: Job, place: Path, key: bytes, at_once: int) -> tuple[int, Found]:
+def _numbered(i: int, job: Job, place: Path, key: bytes, at_once: int) -> tuple[int, JobResult]:
     kept = place / f"{job.digest}.npz"
     known = _read(kept, job.digest, key)
     if known is not None:
@@ -105,13 +105,13 @@ def _numbered(i: int, job: Job, place: Path, key: bytes, at_once: int) -> tuple[
         if not all(np.isfinite(array).all() for array in found.arrays.values() if array.dtype.kind == "f"):
             raise FloatingPointError("its scores are not finite numbers")
     except Exception as error:  # whatever it is, the other jobs go on and the report says so
-        return i, Found({}, {}, f"{type(error).__name__}: {error}")
+        return i, JobResult({}, {}, f"{type(error).__name__}: {error}")
     found = replace(found, facts={**found.facts, "seconds": round(time.monotonic() - began, 2)})
     _write(kept, found, job.digest, key)
     return i, found
 
 
-def _write(place: Path, found: Found, digest: str, key: bytes) -> None:
+def _write(place: Path, found: JobResult, digest: str, key: bytes) -> None:
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {name: np.asarray(array) for name, array in found.arrays.items()}
     facts = json.dumps(dict(found.facts))
@@ -120,7 +120,7 @@ def _write(place: Path, found: Found, digest: str, key: bytes) -> None:
     private.write_private(place, buffer.getvalue())
 
 
-def _read(place: Path, digest: str, key: bytes) -> Found | None:
+def _read(place: Path, digest: str, key: bytes) -> JobResult | None:
     """What was kept; None where nothing was, or what was is damaged or has no right seal, so that it is done again."""
     content = private.read_private(place)
     if content is None:
@@ -129,7 +129,7 @@ def _read(place: Path, digest: str, key: bytes) -> Found | None:
         arrays = read_arrays(content, _LARGEST_BYTES)
         facts, seal = str(arrays.pop(_FACTS)), str(arrays.pop(_SEAL))
         if hmac.compare_digest(seal, _seal(key, digest, facts, arrays)):
-            return Found(read_json(facts), arrays)
+            return JobResult(read_json(facts), arrays)
     except Exception:  # whatever is wrong with it, it can be done again
         pass
     return None

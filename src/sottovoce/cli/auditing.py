@@ -59,12 +59,12 @@ def audit(
 ) -> None:
     """Attack a filter, or any other system, with fresh attackers; writes results.json, scores.npz and a report."""
     with shared.needs("audit"):
-        from sottovoce.jobs.audit import Ask, names_place, notes_with_names, run_audit
+        from sottovoce.jobs.audit import AuditConfig, names_place, notes_with_names, run_audit
         from sottovoce.report.table import table
 
         if max_leakage is not None and not 0.0 <= max_leakage <= 1.0:
             raise ConfigError(f"--max-leakage is {max_leakage}; expected a share from 0 to 1.")
-        ask = Ask(
+        ask = AuditConfig(
             system,
             shared.cut(corpus, split),
             out,

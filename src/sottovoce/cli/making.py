@@ -120,9 +120,9 @@ def train(
     from sottovoce.models.codewords import told
 
     with shared.needs("train"):
-        from sottovoce.jobs.train import Wanted, make_filter
+        from sottovoce.jobs.train import TrainConfig, make_filter
 
-        wanted = Wanted(
+        wanted = TrainConfig(
             corpus,
             shared.names(permit),
             shared.places(target),
@@ -175,7 +175,9 @@ def export(
     with shared.needs("audit"):
         from sottovoce.jobs import export as job
 
-        wanted = job.Wanted(folder, out, int8, corpus, attackers, shared.places(target), workers, shared.command())
+        wanted = job.ExportConfig(
+            folder, out, int8, corpus, attackers, shared.places(target), workers, shared.command()
+        )
         card = job.export(wanted, shared.Progress())
     text = f"{len(card['files'])} files, off by at most {max(card['parity'].values()):.2g}; wrote {out}"
     shared.show(card, json_, lambda _: f"{text}\n{told(card)}".rstrip())

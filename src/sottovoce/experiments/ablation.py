@@ -25,7 +25,7 @@ from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.case import Case
 from sottovoce.audit.evidence import answers
-from sottovoce.audit.observations import Hearing, hear_features
+from sottovoce.audit.observations import View, observe_features
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
 from sottovoce.experiments.targets import kept_target
@@ -109,11 +109,11 @@ def game(variant: Variant, corpora: Path, target_at: Path) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as scratch:
         original, obfuscated = (
-            hear_features(case, ear, name, variant.name, variant.seed, Path(scratch))
+            observe_features(case, ear, name, variant.name, variant.seed, Path(scratch))
             for name, ear in (("original", front_end), ("features", listen))
         )
         truth = case.labels(target.task, "validation")
-        before, after = (answers(hearing, "validation", target.task) for hearing in (original, obfuscated))
+        before, after = (answers(view, "validation", target.task) for view in (original, obfuscated))
         return {
             **asdict(variant),
             "steps": run.steps,
@@ -128,7 +128,7 @@ def game(variant: Variant, corpora: Path, target_at: Path) -> dict[str, Any]:
         }
 
 
-def _read(case: Case, heard: Hearing, task: str, seed: int) -> dict[str, float]:
+def _read(case: Case, heard: View, task: str, seed: int) -> dict[str, float]:
     """Share of validation clips that each attacker reads rightly, having trained on obfuscated ones."""
     train, validation = (case.labels(task, part) for part in ("train", "validation"))
     known, unknown = heard.part("train"), heard.part("validation")

@@ -3,7 +3,7 @@
 Made by `sottovoce experiment adr-games`, on x-vectors of our own, trained to tell the speakers of RAVDESS and of
 LibriSpeech apart, and on those of the pretrained speaker encoder. For each declared attribute and each game of
 `training.adr`, three recognisers of every label are scored on test utterances: on originals, the same one on protected
-embeddings (ignorant), and a fresh one trained on protected embeddings (informed). Single networks, not an audit: the
+embeddings (uninformed), and a fresh one trained on protected embeddings (informed). Single networks, not an audit: the
 released game has one in `figure3a`, `figure3b` and `figure4`. Every seed is kept as it ends, so that a killed run goes
 on.
 """
@@ -128,7 +128,7 @@ class _Scores:
                 self.known[label] = self._recogniser(before[0], label)
             found[label] = {
                 "original": self._right(self.known[label], before[1], label),
-                "ignorant": self._right(self.known[label], after[1], label),
+                "uninformed": self._right(self.known[label], after[1], label),
                 "informed": self._right(self._recogniser(after[0], label), after[1], label),
             }
         return found
@@ -146,7 +146,7 @@ class _Scores:
 
 def table(found: list[dict[str, Any]]) -> str:
     """Markdown: a line for each embedding, declared attribute and game; means over seeds and their 95 % intervals."""
-    heads = [f"{label}: original | ignorant | informed" for label in LABELS]
+    heads = [f"{label}: original | uninformed | informed" for label in LABELS]
     lines = [f"| embeddings | declared | game | cosine | {' | '.join(heads)} |", f"|{'---|' * (4 + 3 * len(LABELS))}"]
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for each in found:
@@ -156,7 +156,7 @@ def table(found: list[dict[str, Any]]) -> str:
         cells += [
             mean([100 * each["scores"][label][listener] for each in group])
             for label in LABELS
-            for listener in ("original", "ignorant", "informed")
+            for listener in ("original", "uninformed", "informed")
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

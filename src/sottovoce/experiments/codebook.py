@@ -16,8 +16,8 @@ from joblib import Parallel, delayed
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.experiments.rate_curve import rate_curve
 from sottovoce.experiments.targets import kept_target
-from sottovoce.jobs.audit import Ask, run_audit
-from sottovoce.jobs.train import Wanted, make_filter
+from sottovoce.jobs.audit import AuditConfig, run_audit
+from sottovoce.jobs.train import TrainConfig, make_filter
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
 from sottovoce.progress import last_line
@@ -124,7 +124,7 @@ def _made(each: Run, corpora: Path, out: Path) -> dict[str, Any]:
         f" --codes {each.codes} --block {each.block} --out filter" if each.method == "codebook" else " --out filter"
     )
     if not filter_.is_dir():
-        wanted = Wanted(
+        wanted = TrainConfig(
             spec,
             setting.permit,
             targets,
@@ -143,7 +143,9 @@ def _made(each: Run, corpora: Path, out: Path) -> dict[str, Any]:
     said += f" --attackers {each.attackers}" + (f" --constant {each.constant}" if each.constant else "")
     said += f" --permit {','.join(each.consent)}" if each.consent else ""
     if not (place / "digests.json").is_file():
-        ask = Ask(str(filter_), spec, place, each.attackers, attack, each.consent, command=said, constant=each.constant)
+        ask = AuditConfig(
+            str(filter_), spec, place, each.attackers, attack, each.consent, command=said, constant=each.constant
+        )
         run_audit(ask, last_line)
     results = json.loads((place / "results.json").read_text(encoding="utf-8"))
     card = json.loads((filter_ / "card.json").read_text(encoding="utf-8"))
@@ -152,7 +154,7 @@ def _made(each: Run, corpora: Path, out: Path) -> dict[str, Any]:
 
 def _kept(each: Run, results: dict[str, Any], card: dict[str, Any], commands: list[str]) -> dict[str, Any]:
     """What is worth keeping of a run, without the paths of this machine."""
-    told = ("chance", "floor", "ceiling", "leakage", "verdict", "cluster", "worst")
+    told = ("chance", "floor", "ceiling", "leakage", "verdict", "cluster", "strongest")
     corpus = {key: results["corpus"][key] for key in ("name", "digest", "split", "split_seed", "test_clips")}
     return {
         "name": each.name,
@@ -169,7 +171,7 @@ def _kept(each: Run, results: dict[str, Any], card: dict[str, Any], commands: li
         "private": {task: {key: entry[key] for key in told} for task, entry in results["private"].items()},
         "tried": {task: len(entry["attackers"]) for task, entry in results["private"].items()},
         "bound": results["bound"],
-        "linkage": results["linkage"] and {key: results["linkage"][key] for key in ("worst", "ceiling")},
+        "linkage": results["linkage"] and {key: results["linkage"][key] for key in ("strongest", "ceiling")},
         "seconds": results["seconds"],
     }
 
@@ -178,14 +180,14 @@ def table(found: list[dict[str, Any]]) -> str:
     """Markdown: a line for each run and private attribute."""
     lines = [
         "| corpus, permitted | method | seed, attackers | bits per block | target before | after | attacked | chance "
-        "| floor | ceiling | worst | by | leakage | verdict |",
+        "| floor | ceiling | strongest | by | leakage | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in found:
         targets = list(each["permitted"].values())
         bits = each["filter"]["bits_per_block"]
         for task, entry in each["private"].items():
-            worst, leakage = entry["worst"], entry["leakage"]
+            strongest, leakage = entry["strongest"], entry["leakage"]
             cells = [
                 f"{each['corpus']['name']}, {' and '.join(each['permit'])}",
                 each["name"],
@@ -197,8 +199,8 @@ def table(found: list[dict[str, Any]]) -> str:
                 _percent(entry["chance"]),
                 _percent(entry["floor"]["score"]),
                 _percent(entry["ceiling"]["score"]),
-                ("" if worst["converged"] else "at least ") + _percent(worst["score"]),
-                f"{worst['attacker']} ({worst['knowledge']}, {worst['hears']})",
+                ("" if strongest["converged"] else "at least ") + _percent(strongest["score"]),
+                f"{strongest['attacker']} ({strongest['knowledge']}, {strongest['hears']})",
                 f"{100 * leakage['score']:+.1f} ({100 * leakage['low']:+.1f} to {100 * leakage['high']:+.1f})",
                 entry["verdict"],
             ]

@@ -169,7 +169,7 @@ def table(found: dict[str, Any]) -> str:
         f"at most {found['bits_per_block']:.2f} bits leave with each block of {1000 * found['block_s']:.0f} ms",
         "",
         "| seed, pace | entropy, bits per block | WER original | WER obfuscated | added | chance | floor | ceiling "
-        "| worst of the audit | by the codes | leakage | verdict |",
+        "| strongest of the audit | by the codes | leakage | verdict |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for filter_ in found["filters"]:
@@ -184,7 +184,7 @@ def table(found: dict[str, Any]) -> str:
                 f"{100 * speaker['chance']:.1f}",
                 _interval(filter_["floor"]),
                 f"{100 * speaker['ceiling']['score']:.1f}",
-                f"{_interval(speaker['worst'])} {speaker['worst']['attacker']} ({own['audit']['attackers']})",
+                f"{_interval(speaker['strongest'])} {speaker['strongest']['attacker']} ({own['audit']['attackers']})",
                 _interval(own["through_codes"]),
                 _interval(speaker["leakage"]),
                 speaker["verdict"] if own["audit"]["valid"] else "INVALID",

@@ -18,7 +18,7 @@ from sottovoce.attack.families import FAMILIES
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit import metrics
 from sottovoce.audit.case import Case
-from sottovoce.audit.observations import Hearing, hear_features
+from sottovoce.audit.observations import View, observe_features
 from sottovoce.corpora.corpus import opened, split_of
 from sottovoce.progress import Report
 from sottovoce.runtime import latent
@@ -29,7 +29,7 @@ ATTACKERS = ("nearest", "linear")
 
 def read_embeddings(folder: Path, spec: str, attributes: Sequence[str], report: Report) -> dict[str, dict[str, Any]]:
     """For each of `attributes` the best attacker, by validation, on x-vectors before protection ("unprotected") and,
-    fitted on these, on what leaves the filter in `folder` ("ignorant").
+    fitted on these, on what leaves the filter in `folder` ("uninformed").
     """
     filter_ = Filter.load(folder)
     manifest, sounds = opened(spec, report)
@@ -41,26 +41,26 @@ def read_embeddings(folder: Path, spec: str, attributes: Sequence[str], report: 
 
     with tempfile.TemporaryDirectory() as scratch:
         original, protected = (
-            hear_features(case, ear, name, filter_.digest, 0, Path(scratch))
+            observe_features(case, ear, name, filter_.digest, 0, Path(scratch))
             for name, ear in (("unprotected", before), ("features", filter_.obfuscate))
         )
         return {task: _read(case, task, original, protected) for task in attributes}
 
 
-def _read(case: Case, task: str, original: Hearing, protected: Hearing) -> dict[str, Any]:
+def _read(case: Case, task: str, original: View, protected: View) -> dict[str, Any]:
     """Attackers fitted on `original`, and what each of the two hearings gives them."""
     train, validation, truth = (case.labels(task, part) for part in ("train", "validation", "test"))
-    rows: dict[str, list[dict[str, Any]]] = {"unprotected": [], "ignorant": []}
+    rows: dict[str, list[dict[str, Any]]] = {"unprotected": [], "uninformed": []}
     for family in ATTACKERS:
         attacker = FAMILIES[family].make(0, 0)
         known = original.part("validation")
         attacker.fit(original.part("train"), train, known, validation, len(case.classes(task)))
-        for name, hearing in (("unprotected", original), ("ignorant", protected)):
-            right = attacker.scores(hearing.part("test")).argmax(axis=1) == truth
+        for name, view in (("unprotected", original), ("uninformed", protected)):
+            right = attacker.scores(view.part("test")).argmax(axis=1) == truth
             rows[name].append(
                 {
                     "attacker": f"{attacker.name}, fitted on x-vectors",
-                    "validation": accuracy(attacker, hearing.part("validation"), validation),
+                    "validation": accuracy(attacker, view.part("validation"), validation),
                     **metrics.accuracy(right, case.cluster(task)[1])._asdict(),
                 }
             )

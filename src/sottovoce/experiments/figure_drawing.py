@@ -14,24 +14,24 @@ from sottovoce.experiments.figure_runs import METHODS
 
 # Accuracy in per cent, emotion and gender, where the speaker is permitted; read from the article's Figure 4, +- 0.5.
 PAPER: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]] = {
-    ("ravdess", "adr"): {"original": (92.2, 99.1), "ignorant": (15.9, 52.8), "informed": (70.5, 61.9)},
-    ("ravdess", "optin"): {"original": (97.7, 99.6), "ignorant": (15.4, 48.2), "informed": (27.9, 52.3)},
-    ("emovdb", "adr"): {"original": (91.7, 99.4), "ignorant": (21.1, 50.3), "informed": (79.1, 63.7)},
-    ("emovdb", "optin"): {"original": (97.7, 99.7), "ignorant": (17.9, 51.6), "informed": (28.0, 54.3)},
+    ("ravdess", "adr"): {"original": (92.2, 99.1), "uninformed": (15.9, 52.8), "informed": (70.5, 61.9)},
+    ("ravdess", "optin"): {"original": (97.7, 99.6), "uninformed": (15.4, 48.2), "informed": (27.9, 52.3)},
+    ("emovdb", "adr"): {"original": (91.7, 99.4), "uninformed": (21.1, 50.3), "informed": (79.1, 63.7)},
+    ("emovdb", "optin"): {"original": (97.7, 99.7), "uninformed": (17.9, 51.6), "informed": (28.0, 54.3)},
 }
 INKS = {"optin": "#0068a8", "adr": "#c04a00", "codebook": "#1a7f5a"}
 _LINES = ((":", "chance"), ("--", "floor"))
-MARKS = {"ignorant": "s", "informed": "o", "worst": "+"}
+MARKS = {"uninformed": "s", "informed": "o", "strongest": "+"}
 HEADS = ("corpus", "permitted, method", "target: without", "with", "attacked", "chance")
-PAPER_HEAD = "the paper: unprotected / ignorant / informed"
+PAPER_HEAD = "the paper: unprotected / uninformed / informed"
 # What is told of each attribute, and its heading in a table.
 SCORES = {
     "floor": "floor",
     "ceiling": "ceiling",
     "unprotected": "x-vectors, unprotected",
-    "ignorant": "ignorant",
+    "uninformed": "uninformed",
     "informed": "informed",
-    "worst": "worst",
+    "strongest": "strongest",
 }
 Found = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ def caption(title: str, found: Sequence[Found]) -> str:
 def table(found: Sequence[Found], attributes: Sequence[str]) -> str:
     """Markdown, in per cent: the runs of each corpus and method, seed by seed; the paper's points are last.
 
-    The interval, 95 %, and the attacker's name are those of the seed that the worst attacker reads best; "at least"
+    The interval, 95 %, and the attacker's name are those of the seed that the strongest attacker reads best; "at least"
     where that attacker had not converged.
     """
     rows = [[*HEADS, *SCORES.values(), "highest", PAPER_HEAD]]
@@ -76,7 +76,9 @@ def table(found: Sequence[Found], attributes: Sequence[str]) -> str:
                     cells += [_seeds([each["permitted"][side] for each in runs]) for side in ("original", "obfuscated")]
                     cells += [task, f"{100 * entries[0]['chance']:.1f}"]
                     cells += [_seeds([entry.get(key) for entry in entries]) for key in SCORES]
-                    highest = max((entry["worst"] for entry in entries), key=lambda worst: float(worst["score"]))
+                    highest = max(
+                        (entry["strongest"] for entry in entries), key=lambda strongest: float(strongest["score"])
+                    )
                     least = "" if highest["converged"] else "at least "
                     cells += [
                         f"{least}{100 * highest['low']:.1f} to {100 * highest['high']:.1f}, {highest['attacker']}"

@@ -17,8 +17,8 @@ from joblib import Parallel, delayed
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.experiments.embeddings import read_embeddings
 from sottovoce.experiments.targets import kept_target
-from sottovoce.jobs.audit import Ask, run_audit
-from sottovoce.jobs.train import Wanted, make_filter
+from sottovoce.jobs.audit import AuditConfig, run_audit
+from sottovoce.jobs.train import TrainConfig, make_filter
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import counted, silent
 
@@ -111,14 +111,14 @@ def _made(setting: Setting, method: str, seed: int, plan: Plan) -> dict[str, Any
     train += f" --hide {setting.hide}" if hide else ""
     filter_, target = place / "filter", _place(setting, plan) / "target"
     if not filter_.is_dir():
-        wanted = Wanted(
+        wanted = TrainConfig(
             spec, (setting.permit,), (target,), filter_, method, preset, seed=seed, command=train, hide=hide
         )
         make_filter(wanted, silent)
     said = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attack {','.join(setting.attack)}"
     said += f" --attackers {attackers} --out audit"
     if not (place / "audit" / "digests.json").is_file():
-        run_audit(Ask(str(filter_), spec, place / "audit", attackers, setting.attack, command=said), silent)
+        run_audit(AuditConfig(str(filter_), spec, place / "audit", attackers, setting.attack, command=said), silent)
     results = json.loads((place / "audit" / "results.json").read_text(encoding="utf-8"))
     read = read_embeddings(filter_, spec, setting.attack, silent) if method == "adr" else {}
     kept = _kept(setting, method, preset, seed, results, read) | {"commands": [train, said]}
@@ -131,8 +131,8 @@ def _kept(setting: Setting, method: str, preset: str, seed: int, results: Found,
     """What is worth keeping of a run, without the paths of this machine."""
     private = {}
     for task, entry in results["private"].items():
-        private[task] = {key: entry[key] for key in ("chance", "floor", "ceiling", "worst", "leakage", "verdict")}
-        for knowledge in ("ignorant", "informed"):
+        private[task] = {key: entry[key] for key in ("chance", "floor", "ceiling", "strongest", "leakage", "verdict")}
+        for knowledge in ("uninformed", "informed"):
             private[task][knowledge] = _best([row for row in entry["attackers"] if row["knowledge"] == knowledge])
         private[task] |= embeddings.get(task, {})
     corpus = {key: results["corpus"][key] for key in ("name", "digest", "split", "split_seed", "test_clips")}

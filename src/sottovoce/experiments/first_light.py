@@ -15,8 +15,8 @@ import torch
 from joblib import Parallel, delayed
 
 from sottovoce.experiments.targets import kept_target
-from sottovoce.jobs.audit import Ask, run_audit
-from sottovoce.jobs.train import Wanted, make_filter
+from sottovoce.jobs.audit import AuditConfig, run_audit
+from sottovoce.jobs.train import TrainConfig, make_filter
 from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import last_line
 
@@ -68,7 +68,7 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
             train = f"sottovoce train --corpus {setting.corpus}:PATH --permit {setting.permit} --target target"
             train += f" --method {method} --seed {seed} --out filter"
             if not (place / "filter").is_dir():
-                wanted = Wanted(
+                wanted = TrainConfig(
                     spec,
                     (setting.permit,),
                     (folder / "target",),
@@ -80,7 +80,8 @@ def _filters(setting: Setting, method: str, corpora: Path, out: Path) -> list[di
                 make_filter(wanted, last_line)
             attack = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attackers {effort} --seed {seed} --out ."
             run_audit(
-                Ask(str(place / "filter"), spec, place, effort, setting.attack, seed=seed, command=attack), last_line
+                AuditConfig(str(place / "filter"), spec, place, effort, setting.attack, seed=seed, command=attack),
+                last_line,
             )
         found.append(_portable(json.loads((place / "results.json").read_text(encoding="utf-8")), setting, method, seed))
     return found
@@ -100,7 +101,7 @@ def tables(runs: list[dict[str, Any]]) -> str:
     """Markdown tables of the permitted task and of each private attribute, over seeds."""
     lines = [
         "| corpus, permitted | method | target before | target after | attribute | chance | floor | ceiling "
-        "| ignorant | worst, each seed | worst attacker | leakage over the floor | verdicts |",
+        "| uninformed | strongest, each seed | strongest attacker | leakage over the floor | verdicts |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for group in _grouped(runs):
@@ -109,8 +110,8 @@ def tables(runs: list[dict[str, Any]]) -> str:
         after = [run["permitted"][task]["obfuscated"]["score"] for run in group]
         for name in first["private"]:
             entries = [run["private"][name] for run in group]
-            worst = max((entry["worst"] for entry in entries), key=lambda row: float(row["score"]))
-            ignorant = [max(_scores(entry, "ignorant")) for entry in entries]
+            strongest = max((entry["strongest"] for entry in entries), key=lambda row: float(row["score"]))
+            uninformed = [max(_scores(entry, "uninformed")) for entry in entries]
             cells = [
                 f"{first['corpus']['name']}, {task}",
                 first["method"],
@@ -120,9 +121,9 @@ def tables(runs: list[dict[str, Any]]) -> str:
                 _percent([entries[0]["chance"]]),
                 _percent([entries[0]["floor"]["score"]]),
                 _percent([entries[0]["ceiling"]["score"]]),
-                _percent(ignorant),
-                _percent([entry["worst"]["score"] for entry in entries]),
-                f"{worst['attacker']}: {_percent([worst['low']])} to {_percent([worst['high']])}",
+                _percent(uninformed),
+                _percent([entry["strongest"]["score"] for entry in entries]),
+                f"{strongest['attacker']}: {_percent([strongest['low']])} to {_percent([strongest['high']])}",
                 _percent([entry["leakage"]["score"] for entry in entries]),
                 ", ".join(entry["verdict"] for entry in entries),
             ]

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import GroupKFold
 
-from sottovoce.attack.attacker import Array, Heard, Labels
+from sottovoce.attack.attacker import Array, Labels, Observations
 from sottovoce.attack.families import FAMILIES
 from sottovoce.attack.linkage import Cosine, Discriminant
 from sottovoce.audit import metrics
 from sottovoce.methods.rdal.adversary import Latents, verify
-from sottovoce.methods.rdal.game import Half
+from sottovoce.methods.rdal.game import PairedClips
 from sottovoce.models.rdal import Sender
 
 LADDER = {"nearest": 0, "linear": 0, "svm": 0, "mlp": 3, "trees": 0, "cnn": 2}
@@ -35,7 +35,7 @@ _FOLDS = 5
 class Clips(NamedTuple):
     """Pairs of a part, and of each [P]: the speaker, whether it is a man, and the recording of the event."""
 
-    pairs: Half
+    pairs: PairedClips
     speaker: NDArray[np.str_]
     male: NDArray[np.int64]
     source: NDArray[np.int64]
@@ -48,12 +48,12 @@ class Sent:
     latents: Array
     clips: Clips
 
-    def presence(self) -> tuple[Heard, Labels]:
+    def presence(self) -> tuple[Observations, Labels]:
         """All clips, and whether somebody speaks."""
         flat = self.latents.reshape(-1, self.latents.shape[-1])
         return heard(flat), np.tile([0, 1], len(self.latents))
 
-    def voices(self) -> tuple[Heard, Labels]:
+    def voices(self) -> tuple[Observations, Labels]:
         """The clips with speech, and the gender."""
         return heard(self.latents[:, 1]), self.clips.male
 
@@ -65,9 +65,9 @@ def sent(sender: Sender, clips: Clips) -> Sent:
     return Sent(latents, clips)
 
 
-def heard(latents: Array) -> Heard:
+def heard(latents: Array) -> Observations:
     """Latents [U, 64] as attackers hear them."""
-    return Heard(latents[:, :, None], np.arange(len(latents)), np.ones((len(latents), 1), np.float32))
+    return Observations(latents[:, :, None], np.arange(len(latents)), np.ones((len(latents), 1), np.float32))
 
 
 def attacked(parts: Mapping[str, Sent], seed: int) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def event_accuracy(reader: torch.nn.Module, test: Sent) -> dict[str, Any]:
     return {"all": whole._asdict(), "quiet": float(right[:, 0].mean()), "speech": float(right[:, 1].mean())}
 
 
-def worst(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def strongest(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The attacker with the highest AUC on test."""
     return max(found, key=lambda entry: entry["auc"]["score"])
 
@@ -131,7 +131,7 @@ def _told(name: str, scores: NDArray[Any], labels: Labels, cluster: NDArray[np.i
     }
 
 
-def _paper(parts: Mapping[str, tuple[Heard, Labels]], cluster: NDArray[np.int64], seed: int) -> dict[str, Any]:
+def _paper(parts: Mapping[str, tuple[Observations, Labels]], cluster: NDArray[np.int64], seed: int) -> dict[str, Any]:
     """A fresh D^tau, trained as the paper does."""
     torch.manual_seed(seed)
     verifier = verify(_latents(*parts["train"]), _latents(*parts["validation"]))
@@ -145,11 +145,13 @@ def as_latents(part: Sent) -> Latents:
     return _latents(*part.presence())
 
 
-def _latents(listened: Heard, labels: Labels) -> Latents:
+def _latents(listened: Observations, labels: Labels) -> Latents:
     return Latents(torch.tensor(listened.spectra[:, :, 0]), torch.tensor(labels, dtype=torch.float32))
 
 
-def _ladder(parts: Mapping[str, tuple[Heard, Labels]], cluster: NDArray[np.int64], seed: int) -> list[dict[str, Any]]:
+def _ladder(
+    parts: Mapping[str, tuple[Observations, Labels]], cluster: NDArray[np.int64], seed: int
+) -> list[dict[str, Any]]:
     """Fresh attackers of other families."""
     found = []
     for family, cycles in LADDER.items():
@@ -159,7 +161,7 @@ def _ladder(parts: Mapping[str, tuple[Heard, Labels]], cluster: NDArray[np.int64
     return found
 
 
-def _unseen(test: Heard, labels: Labels, source: NDArray[np.int64], seed: int) -> list[dict[str, Any]]:
+def _unseen(test: Observations, labels: Labels, source: NDArray[np.int64], seed: int) -> list[dict[str, Any]]:
     """Attackers who learn from recordings that the sender was not made from."""
     found = []
     for family in ("linear", "svm"):
@@ -212,12 +214,12 @@ def _minutes(parts: Mapping[str, Sent], seed: int) -> dict[str, Any]:
     return found
 
 
-def _sequences(part: Sent, what: str, rng: np.random.Generator) -> tuple[Heard, Labels]:
+def _sequences(part: Sent, what: str, rng: np.random.Generator) -> tuple[Observations, Labels]:
     """Random minutes of one condition, clips drawn with replacement, so that minutes overlap."""
     pools = [part.latents[:, 0], part.latents[:, 1]]
     if what == "gender":
         pools = [part.latents[part.clips.male == gender, 1] for gender in (0, 1)]
     drawn = [pool[rng.integers(len(pool), size=(_SEQUENCES, SEQUENCE))] for pool in pools]
     latents = np.concatenate(drawn).swapaxes(1, 2)
-    listened = Heard(latents, np.arange(len(latents)), np.ones((len(latents), 1), np.float32))
+    listened = Observations(latents, np.arange(len(latents)), np.ones((len(latents), 1), np.float32))
     return listened, np.repeat([0, 1], _SEQUENCES)

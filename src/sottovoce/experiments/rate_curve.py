@@ -41,7 +41,7 @@ def _panel(axes: Axes, runs: Sequence[Run], places: Sequence[int], label: str) -
     x = [math.log2(place) for place in places]
     curves = {"target": (f"{task}, by the target", [run["permitted"][task]["obfuscated"] for run in runs])}
     for name in first["private"]:
-        curves[name] = f"{name}, by the worst attacker", [run["private"][name]["worst"] for run in runs]
+        curves[name] = f"{name}, by the strongest attacker", [run["private"][name]["strongest"] for run in runs]
         axes.axhline(100 * first["private"][name]["floor"]["score"], color=_INKS[name], ls=":", lw=0.8)
     for name, (said, scores) in curves.items():
         middle = [100 * score["score"] for score in scores]

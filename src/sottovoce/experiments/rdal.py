@@ -21,7 +21,7 @@ from sottovoce.experiments import latents
 from sottovoce.experiments.latents import Clips
 from sottovoce.experiments.rdal_report import plane, table, verification_curve
 from sottovoce.methods.rdal.adversary import verdict
-from sottovoce.methods.rdal.game import PRESETS, Half, RdalSettings, train_rdal
+from sottovoce.methods.rdal.game import PRESETS, PairedClips, RdalSettings, train_rdal
 from sottovoce.methods.rdal.mask import train_mask
 from sottovoce.models.checkpoint import write_file
 from sottovoce.models.layers import parameter_count
@@ -69,7 +69,7 @@ def heard(
         spoken = [manifest.clips[i].labels for i in rows[:, 1]]
         wav = sounds.segments(rows.ravel(), np.zeros(rows.size, np.int64), settings.samples)
         found = magnitudes(wav, settings.sample_rate)
-        pairs = Half(
+        pairs = PairedClips(
             found.reshape(len(rows), 2, *found.shape[1:]),
             np.array([[events.index(each["event"])] * 2 for each in spoken]),
         )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 from sottovoce.experiments.drawing import svg
-from sottovoce.experiments.latents import worst
+from sottovoce.experiments.latents import strongest
 
 PAPER = {  # event, in-loop, retrained accuracy / AUC, gender, epochs: the authors' own ten runs each
     "no-privacy": (75.3, None, 76.5, 0.847, 63.6, 69),
@@ -26,8 +26,8 @@ Found = Mapping[str, Any]
 def table(found: Sequence[Found], methods: Mapping[str, str]) -> str:
     """Markdown: means over seeds with the 95 % interval of the mean, and below each the paper's figures."""
     lines = [
-        "| | event % | in-loop D % | paper's MLP: accuracy % / AUC | worst of the ladder: AUC "
-        "| gender: paper's MLP % / worst AUC | speaker EER % | a minute: speech / gender AUC | epochs | seconds |",
+        "| | event % | in-loop D % | paper's MLP: accuracy % / AUC | strongest of the ladder: AUC "
+        "| gender: paper's MLP % / strongest AUC | speaker EER % | a minute: speech / gender AUC | epochs | seconds |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for preset in [*methods, *sorted({each["method"] for each in found} - methods.keys())]:
@@ -39,10 +39,10 @@ def table(found: Sequence[Found], methods: Mapping[str, str]) -> str:
             mean([100 * each["paper"]["speech"]["accuracy"]["score"] for each in runs])
             + " / "
             + mean([each["paper"]["speech"]["auc"]["score"] for each in runs], 3),
-            mean([worst(each["speech"])["auc"]["score"] for each in runs], 3),
+            mean([strongest(each["speech"])["auc"]["score"] for each in runs], 3),
             mean([100 * each["paper"]["gender"]["accuracy"]["score"] for each in runs])
             + " / "
-            + mean([worst(each["gender"])["auc"]["score"] for each in runs], 3),
+            + mean([strongest(each["gender"])["auc"]["score"] for each in runs], 3),
             mean([100 * each["speaker"]["eer"] for each in runs]),
             mean([each["minute"]["speech"]["auc"] for each in runs], 2)
             + " / "
@@ -90,17 +90,17 @@ def verification_curve(found: Sequence[Found]) -> bytes:
 
 
 def plane(found: Sequence[Found], names: Mapping[str, str]) -> bytes:
-    """An SVG: accuracy of events over the AUC of the worst attacker of the ladder, a point for each run."""
+    """An SVG: accuracy of events over the AUC of the strongest attacker of the ladder, a point for each run."""
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axes = figure.subplots()
     methods = list(dict.fromkeys(each["method"] for each in found))
     for ink, method in zip(_INKS, methods, strict=False):
         runs = [each for each in found if each["method"] == method]
-        x = [worst(each["speech"])["auc"]["score"] for each in runs]
+        x = [strongest(each["speech"])["auc"]["score"] for each in runs]
         y = [100 * each["event"]["all"]["score"] for each in runs]
         axes.plot(x, y, "o", ms=5, color=ink, label=names.get(method, method))
     axes.axvline(0.5, color="black", ls=":", lw=0.8)
-    axes.set(xlabel="speech, AUC of the worst attacker", ylabel="events, %")
+    axes.set(xlabel="speech, AUC of the strongest attacker", ylabel="events, %")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
     return svg(figure)

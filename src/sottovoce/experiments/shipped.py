@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sottovoce.jobs.audit import Ask, headline, run_audit
-from sottovoce.jobs.train import Wanted, make_filter, make_target
+from sottovoce.jobs.audit import AuditConfig, headline, run_audit
+from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.onnx_graph import packed
 from sottovoce.progress import Progress
@@ -46,9 +46,9 @@ def _made(each: Shipped, corpora: Path, out: Path, workers: int) -> str:
             make_target(spec, task, target, "compact", None, 0, _said("target", f"--task {task}", each), Progress())
     if not (place / "filter").is_dir():
         command = _said("train", f"--permit {','.join(each.permit)}", each)
-        make_filter(Wanted(spec, each.permit, targets, place / "filter", command=command), Progress())
+        make_filter(TrainConfig(spec, each.permit, targets, place / "filter", command=command), Progress())
     small = _packed(place / "filter", place / "packed", each)
-    ask = Ask(
+    ask = AuditConfig(
         str(place / "packed"),
         spec,
         place / "audit",

@@ -44,7 +44,7 @@ _HEARD = ".heard"  # what attackers hear, while an audit runs
 
 
 @dataclass(frozen=True)
-class Ask:
+class AuditConfig:
     """What to audit and how. `system` is a filter's folder, a folder of protected sound, command:... or an ONNX file.
 
     For a filter `permit` says which of the tasks that it can permit are permitted in this audit, all if none is named;
@@ -69,7 +69,7 @@ class Ask:
     with_originals: bool = False  # put some recordings into the page, to see and to hear
 
 
-def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
+def run_audit(ask: AuditConfig, report: Report) -> dict[str, Any]:
     """Attack a system; writes the record of the audit to its folder and returns what results.json holds."""
     began = time.monotonic()
     effort(ask.attackers)
@@ -81,7 +81,7 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
     case = _case(ask, system, manifest, sounds)
     attributes = case.chosen(ask.attributes)
     heard = ask.out / _HEARD
-    gathered, hearings = audit(case, system, attributes, ask.attackers, ask.seed, heard, ask.workers, report)
+    gathered, views = audit(case, system, attributes, ask.attackers, ask.seed, heard, ask.workers, report)
     names = _pseudonyms(ask, case, system, attributes)
     notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes]
     shown, told = notes, [line(ask.command), word(case.manifest.spec), word(system.description["method"])]
@@ -115,7 +115,7 @@ def run_audit(ask: Ask, report: Report) -> dict[str, Any]:
     write_report(
         ask.out,
         written,
-        exhibits(case, system, hearings, attributes, None if ask.names else names) if ask.with_originals else [],
+        exhibits(case, system, views, attributes, None if ask.names else names) if ask.with_originals else [],
     )
     record.write_digests(ask.out)
     shutil.rmtree(heard, ignore_errors=True)
@@ -134,7 +134,7 @@ def notes_with_names(results: dict[str, Any]) -> list[str]:
     return [note for note in kept.get("notes", ()) if note not in results["notes"]]
 
 
-def _pseudonyms(ask: Ask, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
+def _pseudonyms(ask: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
     """Pseudonyms that this audit gives again, wherever it is repeated, and that no other audit gives.
 
     Their key comes from the content of all recordings: who lacks these cannot make it, and who has them can repeat the
@@ -157,7 +157,9 @@ def headline(results: dict[str, Any]) -> dict[str, Any]:
         "private": {
             task: {
                 **{key: entry[key] for key in ("chance", "floor", "leakage", "verdict")},
-                "worst": {key: entry["worst"][key] for key in ("score", "low", "high", "attacker", "converged")},
+                "strongest": {
+                    key: entry["strongest"][key] for key in ("score", "low", "high", "attacker", "converged")
+                },
             }
             for task, entry in results["private"].items()
         },
@@ -165,7 +167,7 @@ def headline(results: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _named(ask: Ask) -> str:
+def _named(ask: AuditConfig) -> str:
     """The system that is audited, in 8 bits where that is asked for."""
     if not ask.int8:
         return ask.system
@@ -174,7 +176,7 @@ def _named(ask: Ask) -> str:
     return str(small)
 
 
-def _check_place(ask: Ask) -> None:
+def _check_place(ask: AuditConfig) -> None:
     """ConfigError where the record would be added to a folder that nothing may be added to."""
     out, system = ask.out.resolve(), Path(ask.system)
     if out.exists() and not out.is_dir():
@@ -185,7 +187,7 @@ def _check_place(ask: Ask) -> None:
         raise ConfigError(f"{ask.system} is not a filter, and nothing else can be audited by fragment.")
 
 
-def _case(ask: Ask, system: System, manifest: Manifest, sounds: Sounds) -> Case:
+def _case(ask: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> Case:
     """What the system is audited against: for a filter its own targets, and the split that it was trained with."""
     targets, card = _filter_targets(ask, system.path, system.description["permit"]) if system.path else _asked(ask)
     for target in targets:
@@ -201,7 +203,7 @@ def _case(ask: Ask, system: System, manifest: Manifest, sounds: Sounds) -> Case:
     return case
 
 
-def _asked(ask: Ask) -> tuple[tuple[Target, ...], Any]:
+def _asked(ask: AuditConfig) -> tuple[tuple[Target, ...], Any]:
     """The targets that were named, and the card of the first that has one: it says which split it was trained with."""
     targets = tuple(load_target(path) for path in ask.targets)
     by_task: dict[str, Path | str] = {}
@@ -214,7 +216,7 @@ def _asked(ask: Ask) -> tuple[tuple[Target, ...], Any]:
     return targets, next((target.card for target in targets if target.card), None)
 
 
-def _filter_targets(ask: Ask, folder: Path, permit: Sequence[str]) -> tuple[tuple[Target, ...], Any]:
+def _filter_targets(ask: AuditConfig, folder: Path, permit: Sequence[str]) -> tuple[tuple[Target, ...], Any]:
     """A target for each task that a filter permits in this audit, its own unless another is named, and its card.
 
     A target of a task that was revoked says nothing to the application, and is left out.

@@ -15,7 +15,7 @@ from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import Spectrum
 from sottovoce.corpora import corpus
 from sottovoce.errors import ConfigError
-from sottovoce.jobs.audit import Ask, headline, run_audit
+from sottovoce.jobs.audit import AuditConfig, headline, run_audit
 from sottovoce.models.checkpoint import check_place, read_folder, write_folder
 from sottovoce.models.onnx_graph import packed
 from sottovoce.progress import Report
@@ -31,7 +31,7 @@ _NOT_OURS = ("files", "schema", "kind", "sottovoce")  # of a card, as they are w
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExportConfig:
     """What to export: the filter in `folder`, to `out`; with `int8` in 8 bits, calibrated and audited on `corpus`.
 
     Both the filter and what was made of it are attacked by `attackers`, if there is a corpus; `targets` judge, if the
@@ -48,7 +48,7 @@ class Wanted:
     command: str = ""
 
 
-def export(wanted: Wanted, report: Report) -> dict[str, Any]:
+def export(wanted: ExportConfig, report: Report) -> dict[str, Any]:
     """Write the folder, check its golden vectors, audit it; returns its card. ParityError if it is off."""
     check_place(wanted.out, "filter")
     card = read_folder(wanted.folder, "filter")
@@ -80,7 +80,9 @@ def _loaded(files: dict[str, bytes], told: dict[str, Any]) -> Filter:
         return Filter.load(Path(scratch) / "filter")
 
 
-def _in_8_bits(wanted: Wanted, graph: bytes, card: dict[str, Any], report: Report) -> tuple[bytes, dict[str, Any]]:
+def _in_8_bits(
+    wanted: ExportConfig, graph: bytes, card: dict[str, Any], report: Report
+) -> tuple[bytes, dict[str, Any]]:
     """The graph in 8 bits, and what it and its rivals measure.
 
     With real sounds to fix the scales by, all of it is in 8 bits; without, its weights alone.
@@ -146,7 +148,7 @@ def _ms_per_s(graph: Graph, spectra: Spectrum) -> float:
     return round(1000 * float(np.median(times)) / 1.28, 4)
 
 
-def _audits(wanted: Wanted, card: dict[str, Any], report: Report) -> dict[str, Any]:
+def _audits(wanted: ExportConfig, card: dict[str, Any], report: Report) -> dict[str, Any]:
     """Headlines of the audits of the filter and of what was made of it, side by side; their records are kept beside."""
     assert wanted.corpus is not None
     own = [wanted.folder / target_place(task) for task in card.get("permit", [])]
@@ -156,6 +158,6 @@ def _audits(wanted: Wanted, card: dict[str, Any], report: Report) -> dict[str, A
     found = {}
     for name, folder in {"audit_before": wanted.folder, "audit": wanted.out}.items():
         place = wanted.out.with_name(f"{wanted.out.name}-{name}")
-        ask = Ask(str(folder), wanted.corpus, place, wanted.attackers, targets=targets, workers=wanted.workers)
+        ask = AuditConfig(str(folder), wanted.corpus, place, wanted.attackers, targets=targets, workers=wanted.workers)
         found[name] = headline(run_audit(replace(ask, command=wanted.command), report))
     return found

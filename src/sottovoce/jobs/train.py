@@ -75,7 +75,7 @@ def make_target(
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TrainConfig:
     """A filter to train: the tasks that it permits, where the target of each is, and how.
 
     `codes` of each task, 0 for one per class, and segments to a block are for the method "codebook"; `hide`, the
@@ -96,7 +96,7 @@ class Wanted:
     codewords: str = codewords.SYNTHETIC
 
 
-def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
+def make_filter(wanted: TrainConfig, report: Report) -> dict[str, Any]:
     """Train a filter that permits the tasks of its targets, and write it; returns what its card says."""
     if wanted.method not in METHODS:
         raise ConfigError(f"unknown method '{wanted.method}'; known: {', '.join(METHODS)}.")
@@ -132,7 +132,7 @@ def make_filter(wanted: Wanted, report: Report) -> dict[str, Any]:
     return written
 
 
-def _check_codewords(wanted: Wanted) -> None:
+def _check_codewords(wanted: TrainConfig) -> None:
     """ConfigError where the method cannot have the codewords that were asked for."""
     if wanted.codewords not in codewords.SOURCES:
         raise ConfigError(f"--codewords is '{wanted.codewords}'; expected {' or '.join(codewords.SOURCES)}.")
@@ -148,7 +148,7 @@ def _check_codewords(wanted: Wanted) -> None:
         )
 
 
-def _targets(wanted: Wanted) -> list[Target]:
+def _targets(wanted: TrainConfig) -> list[Target]:
     """The target of each permitted task; ConfigError where they do not belong together."""
     if not wanted.permit or len(set(wanted.permit)) != len(wanted.permit):
         raise ConfigError(f"--permit is '{','.join(wanted.permit)}'; expected different tasks, one or more.")
@@ -181,7 +181,7 @@ class _Material(NamedTuple):
 Save = Callable[[dict[str, Any], dict[str, Path]], dict[str, Any]]
 
 
-def _codebook(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
+def _codebook(wanted: TrainConfig, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
     """What the card says of a codebook filter, and how to write it."""
     targets, manifest, sounds, parts, sound = made_of
     settings = _preset(codebook.PRESETS, wanted.preset)
@@ -205,7 +205,7 @@ def _codebook(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[
     return card, lambda said, places: save_codebook(wanted.out, encoder, book, *sound, said, places)
 
 
-def _optin(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
+def _optin(wanted: TrainConfig, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
     """What the card says of an opt-in filter, and how to write it."""
     (target, *_), manifest, sounds, parts, sound = made_of
     settings = _preset(optin.PRESETS, wanted.preset)
@@ -224,7 +224,7 @@ def _optin(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str
     return card, lambda said, places: save_filter(wanted.out, obfuscator, architecture, sizes, *sound, said, places)
 
 
-def _rdal(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
+def _rdal(wanted: TrainConfig, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
     """What the card says of a filter of latents, and how to write it."""
     (target, *_), manifest, sounds, parts, _ = made_of
     settings = _preset(rdal_training.PRESETS, wanted.preset)
@@ -239,7 +239,7 @@ def _rdal(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str,
     )
 
 
-def _adr(wanted: Wanted, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
+def _adr(wanted: TrainConfig, made_of: _Material, report: Report) -> tuple[dict[str, Any], Save]:
     """What the card says of a filter of embeddings, and how to write it."""
     (target, *_), manifest, sounds, parts, _ = made_of
     settings = _preset(adr_training.PRESETS, wanted.preset)

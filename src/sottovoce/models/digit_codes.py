@@ -40,7 +40,7 @@ def text(said: Iterable[int]) -> str:
     return " ".join(map(str, said))
 
 
-def news(best: Iterable[int], last: int = BLANK) -> list[int]:
+def ctc_onsets(best: Iterable[int], last: int = BLANK) -> list[int]:
     """Codes of the best labels, frame by frame: a digit where it begins, blank elsewhere; `last` came before.
 
     The digits among the codes are CTC's greedy transcript: repetitions collapsed, blanks left out.

@@ -72,7 +72,7 @@ class FrontEnd(nn.Module):
         return torch.where(deviation > SILENT, centred / deviation.clamp(min=SILENT), torch.zeros(()))
 
 
-class Speaker(nn.Module):
+class CodewordDecoder(nn.Module):
     """Log posteriors [B, C] of one block of segments to its sound [20480 B], `MARGIN_SAMPLES` late; state in and out.
 
     `sounds` [W, 20480 + 2 margins] are those of all words of the codebook, in order; they are kept in 16 bits. `permit`

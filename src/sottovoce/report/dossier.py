@@ -85,14 +85,14 @@ def timing(results: Results) -> str:
 
 
 def multiplicity(results: Results) -> str:
-    """How many attempts stand behind the worst numbers, and how far their intervals hold together."""
+    """How many attempts stand behind the strongest numbers, and how far their intervals hold together."""
     counts = [len(attribute["attackers"]) for attribute in results["private"].values()]
     if not counts:
         return ""
     many, attributes = sorted({min(counts), max(counts)}), counted(len(counts), "attribute")
     said = (
         f"{' to '.join(map(str, many))} attackers were tried on {'each of ' if len(counts) > 1 else ''}{attributes}, "
-        f"{sum(counts)} in all. The worst was chosen on the validation recordings and scored once on the test "
+        f"{sum(counts)} in all. The strongest was chosen on the validation recordings and scored once on the test "
         "recordings. Each interval is a 95\u202f% interval by itself"
     )
     if len(counts) == 1:
@@ -126,10 +126,10 @@ def questions(results: Results) -> list[tuple[str, str]]:
     """The questions of the Article 29 Working Party (Opinion 05/2014), each with the answer that this audit has."""
     speaker, linkage = results["private"].get("speaker"), results["linkage"]
     if speaker:
-        worst, least = speaker["worst"], "" if speaker["worst"]["converged"] else "at least "
+        strongest, least = speaker["strongest"], "" if speaker["strongest"]["converged"] else "at least "
         single = (
-            f"of {speaker['classes']} known people, {label(worst)} names the right one from one recording in {least}"
-            f"{whole(worst['score'])} ({interval(worst, 0)}); chance is {whole(speaker['chance'])}."
+            f"of {speaker['classes']} known people, {label(strongest)} names the right one from one recording in "
+            f"{least}{whole(strongest['score'])} ({interval(strongest, 0)}); chance is {whole(speaker['chance'])}."
         )
         single += "".join(
             f" From {point['utterances']} recordings put together: {whole(point['score'])}."

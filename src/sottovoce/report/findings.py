@@ -17,7 +17,7 @@ HEARS = {
     "original": "the recording without the filter",
 }
 _TRAINED = {
-    "ignorant": "an attacker trained on original sound",
+    "uninformed": "an attacker trained on original sound",
     "informed": "an attacker trained on filtered sound",
     "white-box": "an attacker who also uses the filter's weights",
 }
@@ -34,7 +34,7 @@ def verdict(attribute: Row, tolerance: float) -> str:
     """The verdict in words."""
     if attribute["verdict"] == "leaks":
         beyond = "chance" if _at_chance(attribute) else "the permitted answer says"
-        return f"the attackers found more than {beyond}: {label(attribute['worst'])}"
+        return f"the attackers found more than {beyond}: {label(attribute['strongest'])}"
     within = f"within the tolerance of {100 * tolerance:.3g} points"
     if attribute["verdict"] == "implied":
         return f"already told by what is permitted; beyond that the attackers found nothing, {within}"
@@ -46,15 +46,15 @@ _MORE = " It had not converged: more training or more recordings would help it."
 
 def sentences(attribute: Row, tolerance: float, recordings: int) -> str:
     """What was found, beside what there was to find, and what the evidence leaves open."""
-    worst = attribute["worst"]
-    least, improving = ("", "") if worst["converged"] else ("at least ", _MORE)
+    strongest = attribute["strongest"]
+    least, improving = ("", "") if strongest["converged"] else ("at least ", _MORE)
     said = (
-        f"{_TRAINED[worst['knowledge']]} ({label(worst)}) names the right one of {attribute['classes']} in "
-        f"{least}{whole(worst['score'])} ({interval(worst, 0)}) of recordings; {_beside(attribute)}, "
+        f"{_TRAINED[strongest['knowledge']]} ({label(strongest)}) names the right one of {attribute['classes']} in "
+        f"{least}{whole(strongest['score'])} ({interval(strongest, 0)}) of recordings; {_beside(attribute)}, "
         f"{whole(attribute['ceiling']['score'])} was found without the filter.{improving}"
     )
     if attribute["verdict"] != "leaks":
-        said = f"{verdict(attribute, tolerance)}. The worst: {said}{_unresolved(attribute, recordings)}"
+        said = f"{verdict(attribute, tolerance)}. The strongest: {said}{_unresolved(attribute, recordings)}"
     if attribute["ceiling"]["low"] <= attribute["chance"]:
         said += (
             " No attacker was clearly better than chance even on the original, so this says nothing about the filter."
@@ -83,7 +83,7 @@ def _unresolved(attribute: Row, recordings: int) -> str:
 def estimated(name: str, number: Row) -> str:
     """What was found of an attribute that is a number."""
     return (
-        f"{name}: the best estimator ({number['estimator']}) explains {span(number['worst'])} of its variance; "
+        f"{name}: the best estimator ({number['estimator']}) explains {span(number['strongest'])} of its variance; "
         f"{number['floor']:.2f} is the floor, {span(number['ceiling'])} was explained without the filter. "
         f"It is off by {number['error']:.4g} on average ({number['unit']}), the best constant guess by "
         f"{number['constant_error']:.4g}."
@@ -92,17 +92,18 @@ def estimated(name: str, number: Row) -> str:
 
 def linked(linkage: Row) -> str:
     """Whether people can be linked."""
-    worst, ceiling = linkage["worst"], linkage["ceiling"]
+    strongest, ceiling = linkage["strongest"], linkage["ceiling"]
     return (
-        f"asked whether two recordings are of one person, whom it never heard before, the worst attacker "
-        f"({worst['attacker']}, {worst['knowledge']}, {worst['hears']}) has an equal error rate of "
-        f"{whole(worst['eer']['score'])} ({interval(worst['eer'], 0)}); 50\u202f% is chance, 0\u202f% is always right, "
+        f"asked whether two recordings are of one person, whom it never heard before, the strongest attacker "
+        f"({strongest['attacker']}, {strongest['knowledge']}, {strongest['hears']}) has an equal error rate of "
+        f"{whole(strongest['eer']['score'])} ({interval(strongest['eer'], 0)}); 50\u202f% is chance, "
+        "0\u202f% is always right, "
         f"{whole(ceiling['eer']['score'])} was reached without the filter."
     )
 
 
 def exposed(people: Sequence[Row]) -> list[Row]:
-    """The people on whom the worst attacker is right most often, and the one on whom least."""
+    """The people on whom the strongest attacker is right most often, and the one on whom least."""
     return list(people) if len(people) <= _MOST_EXPOSED + 1 else [*people[:_MOST_EXPOSED], people[-1]]
 
 

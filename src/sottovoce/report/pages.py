@@ -20,8 +20,8 @@ from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import LEVEL_RMS, join
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_SAMPLES, Spectrum, Wave, log_spectrum, magnitude
 from sottovoce.audit.case import Case
-from sottovoce.audit.observations import Hearing
-from sottovoce.audit.plan import Hearings
+from sottovoce.audit.observations import View
+from sottovoce.audit.plan import Views
 from sottovoce.audit.pseudonyms import Pseudonyms
 from sottovoce.audit.system import System
 from sottovoce.models.checkpoint import write_file
@@ -166,7 +166,7 @@ _LONGEST_SAMPLES = 4 * 16000  # of a clip shown: the report is one file
 
 
 def exhibits(
-    case: Case, system: System, hearings: Hearings, attributes: Sequence[str], names: Pseudonyms | None
+    case: Case, system: System, views: Views, attributes: Sequence[str], names: Pseudonyms | None
 ) -> list[Exhibit]:
     """The first, middle and last clip of the test part, each in up to three forms.
 
@@ -179,7 +179,7 @@ def exhibits(
     for utterance in dict.fromkeys(chosen):
         labels = case.manifest.clips[case.split.test[utterance]].labels
         title = ", ".join(_label(task, labels[task], names) for task in dict.fromkeys(told) if task in labels)
-        found.append(_exhibit(case, filter_, hearings, int(utterance), title))
+        found.append(_exhibit(case, filter_, views, int(utterance), title))
     return found
 
 
@@ -188,24 +188,24 @@ def _label(task: str, label: str, names: Pseudonyms | None) -> str:
     return shown if shown.startswith(f"{task} ") else f"{task} {shown}"
 
 
-def _exhibit(case: Case, filter_: Filter | None, hearings: Hearings, utterance: int, title: str) -> Exhibit:
+def _exhibit(case: Case, filter_: Filter | None, views: Views, utterance: int, title: str) -> Exhibit:
     clip = case.split.test[utterance]
     original = case.sounds.wave(clip)
     sounds = {"original": original}
-    if filter_ is not None and hearings.features is not None:
+    if filter_ is not None and views.features is not None:
         if filter_.sounds:
-            sounds["obfuscated"] = _decoded(filter_, hearings.features, utterance, len(original))
-        if hearings.restored is not None:
-            sounds["restored by an attacker"] = _decoded(filter_, hearings.restored, utterance, len(original))
-    elif hearings.sound is not None:
-        sounds["obfuscated"] = np.array((hearings.sound.part("test").waves or [])[utterance])
+            sounds["obfuscated"] = _decoded(filter_, views.features, utterance, len(original))
+        if views.restored is not None:
+            sounds["restored by an attacker"] = _decoded(filter_, views.restored, utterance, len(original))
+    elif views.sound is not None:
+        sounds["obfuscated"] = np.array((views.sound.part("test").waves or [])[utterance])
     shown = {name: wav[:_LONGEST_SAMPLES] for name, wav in sounds.items()}
     return Exhibit(title, tuple(Panel(name, _spectrogram(wav), wav) for name, wav in shown.items()))
 
 
-def _decoded(filter_: Filter, hearing: Hearing, utterance: int, samples: int) -> Wave:
+def _decoded(filter_: Filter, view: View, utterance: int, samples: int) -> Wave:
     """The sound of an utterance's segments."""
-    heard = hearing.part("test")
+    heard = view.part("test")
     segments = np.array(heard.spectra[heard.first[utterance] : heard.first[utterance + 1]])
     return filter_.sound(join(segments, len(segments) * SEGMENT_SAMPLES if filter_.whole_segments else samples))
 

@@ -48,10 +48,11 @@ def trade(name: str, attribute: Row, task: str, target: Row) -> Markup:
 def trade_points(attribute: Row, target: Row) -> list[tuple[str, Row, Row]]:
     """What `trade` draws: (mark, attacker, the target's accuracy on the same sound).
 
-    Of each knowledge the attacker that did best on validation, as the worst of all is chosen; none where nobody had it.
+    Of each knowledge the attacker that did best on validation, as the strongest of all is chosen; none where nobody
+    had it.
     """
     points = [("original", attribute["ceiling"], target["original"])]
-    for knowledge in ("ignorant", "informed", "white-box"):
+    for knowledge in ("uninformed", "informed", "white-box"):
         rows = [row for row in attribute["attackers"] if row["knowledge"] == knowledge]
         if rows:
             best = max(rows, key=lambda row: (row["validation"], row["score"]))
@@ -85,18 +86,20 @@ def ranked(attackers: Sequence[Row]) -> list[Row]:
 
 
 def budget(name: str, attribute: Row, axis: Literal["recordings", "steps"]) -> Markup | None:
-    """Accuracy on validation over what an attacker was given, the worst one bold; None where nobody was given less."""
-    drawn = sorted(budgets(attribute, axis), key=lambda row: row == attribute["worst"])
+    """Accuracy on validation over what an attacker was given, the strongest bold; None where nobody was given less."""
+    drawn = sorted(budgets(attribute, axis), key=lambda row: row == attribute["strongest"])
     if not drawn:
         return None
     with style():
         figure = Figure(figsize=(2.9, 2.2), layout="constrained")
         axes = figure.subplots()
         for row in drawn:
-            colour, worst = MARKS[row["knowledge"]][1], row == attribute["worst"]
+            colour, strongest = MARKS[row["knowledge"]][1], row == attribute["strongest"]
             x, y = zip(*row["curve"][axis], strict=True)
-            axes.plot(x, [100 * share for share in y], color=colour, lw=2 if worst else 0.8, alpha=1 if worst else 0.7)
-            if worst:
+            axes.plot(
+                x, [100 * share for share in y], color=colour, lw=2 if strongest else 0.8, alpha=1 if strongest else 0.7
+            )
+            if strongest:
                 mark(axes, x[-1], 100 * y[-1], row["knowledge"], row["converged"])
         axes.axhline(100 * attribute["chance"], color=INK, lw=0.8, ls="--")
         axes.set(ylim=(-3, 103), ylabel="on validation, %", xlabel=f"training {axis}")
@@ -110,17 +113,17 @@ def budgets(attribute: Row, axis: Literal["recordings", "steps"]) -> list[Row]:
 
 
 def pooled(name: str, attribute: Row) -> Markup:
-    """Accuracy of the worst attacker when what it makes of several utterances of a person is added up."""
+    """Accuracy of the strongest attacker when what it makes of several utterances of a person is added up."""
     amounts = [point["utterances"] for point in attribute["pooled"]]
     with style():
         figure = Figure(figsize=(2.9, 2.2), layout="constrained")
         axes = figure.subplots()
-        colour = MARKS[attribute["worst"]["knowledge"]][1]
+        colour = MARKS[attribute["strongest"]["knowledge"]][1]
         axes.plot(amounts, [100 * point["score"] for point in attribute["pooled"]], color=colour, lw=1.2)
         for point in attribute["pooled"]:
             x = point["utterances"]
             axes.plot([x, x], [100 * point["low"], 100 * point["high"]], color=colour, lw=1.2)
-            mark(axes, x, 100 * point["score"], attribute["worst"]["knowledge"])
+            mark(axes, x, 100 * point["score"], attribute["strongest"]["knowledge"])
         axes.set(ylim=(-3, 103), ylabel="accuracy, %", xlabel="recordings of one person")
         _doubling(axes, amounts)
         return svg(name, "Accuracy over recordings of one person put together; the table has the values.", figure)
@@ -139,12 +142,12 @@ def _doubling(axes: Axes, amounts: Sequence[int]) -> None:
 
 
 # matplotlib must be given real colours: each of these stands for a variable of the style sheet, put in by `svg`.
-INK, ORIGINAL, IGNORANT, INFORMED, WHITE_BOX = "#010101", "#020202", "#030303", "#040404", "#050505"
+INK, ORIGINAL, UNINFORMED, INFORMED, WHITE_BOX = "#010101", "#020202", "#030303", "#040404", "#050505"
 _VARIABLES = {
-    INK: "--soft", ORIGINAL: "--original", IGNORANT: "--ignorant", INFORMED: "--informed", WHITE_BOX: "--white-box",
+    INK: "--soft", ORIGINAL: "--original", UNINFORMED: "--uninformed", INFORMED: "--informed", WHITE_BOX: "--white-box",
 }  # fmt: skip
 MARKS = {  # shape, colour and size of what is known by its knowledge, or attacks originals
-    "original": ("o", ORIGINAL, 6), "ignorant": ("s", IGNORANT, 5), "informed": ("*", INFORMED, 9),
+    "original": ("o", ORIGINAL, 6), "uninformed": ("s", UNINFORMED, 5), "informed": ("*", INFORMED, 9),
     "white-box": ("D", WHITE_BOX, 5),
 }  # fmt: skip
 
@@ -222,7 +225,7 @@ def spectrogram(name: str, alt: str, spectrum: Spectrum, brightest: float, longe
 
 
 def confusion(name: str, attribute: Mapping[str, Any]) -> Markup:
-    """Of the recordings of each class (row), the share that the worst attacker takes for each class (column)."""
+    """Of the recordings of each class (row), the share that the strongest attacker takes for each class (column)."""
     counts = np.array(attribute["confusion"], dtype=np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
     classes = len(counts)
@@ -246,4 +249,4 @@ def confusion(name: str, attribute: Mapping[str, Any]) -> Markup:
         axes.set_xticks(range(classes), labels, rotation=90, fontsize=size, parse_math=False)
         axes.set_yticks(range(classes), labels, fontsize=size, parse_math=False)
         axes.tick_params(length=0)
-        return svg(name, "Which class the worst attacker takes for which; the table has the values.", figure)
+        return svg(name, "Which class the strongest attacker takes for which; the table has the values.", figure)

@@ -22,13 +22,14 @@ def _permitted(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _private(results: Mapping[str, Any]) -> Iterator[str]:
-    yield f"{'private':12} {'chance':>7} {'floor':>7} {'ceiling':>8}   worst attacker"
+    yield f"{'private':12} {'chance':>7} {'floor':>7} {'ceiling':>8}   strongest attacker"
     for name, entry in results["private"].items():
-        worst = entry["worst"]
-        least = "" if worst["converged"] else "at least "
+        strongest = entry["strongest"]
+        least = "" if strongest["converged"] else "at least "
         yield (
             f"{name:12} {entry['chance']:7.1%} {entry['floor']['score']:7.1%} {entry['ceiling']['score']:8.1%}   "
-            f"{least}{_interval(worst)} by {label(worst)} ({worst['knowledge']}): {entry['verdict'].upper()}"
+            f"{least}{_interval(strongest)} by {label(strongest)} ({strongest['knowledge']}): "
+            f"{entry['verdict'].upper()}"
         )
     yield "floor: what the permitted answer itself gives away; ceiling: the best attacker without the filter"
 
@@ -36,15 +37,16 @@ def _private(results: Mapping[str, Any]) -> Iterator[str]:
 def _others(results: Mapping[str, Any]) -> Iterator[str]:
     for name, number in results["continuous"].items():
         yield (
-            f"{name}: {number['worst']['score']:.2f} of its variance is explained by {number['estimator']} "
+            f"{name}: {number['strongest']['score']:.2f} of its variance is explained by {number['estimator']} "
             f"(floor {number['floor']:.2f}, without the filter {number['ceiling']['score']:.2f}); "
             f"off by {number['error']:.4g} ({number['unit']}), "
             f"the best constant guess by {number['constant_error']:.4g}"
         )
     if results["linkage"]:
-        worst, ceiling = results["linkage"]["worst"], results["linkage"]["ceiling"]
+        strongest, ceiling = results["linkage"]["strongest"], results["linkage"]["ceiling"]
         yield (
-            f"linking: equal error rate {_interval(worst['eer'])} by {worst['attacker']} ({worst['knowledge']}) on "
+            f"linking: equal error rate {_interval(strongest['eer'])} by {strongest['attacker']} "
+            f"({strongest['knowledge']}) on "
             f"{results['linkage']['speakers']} unheard people (chance 50%, without the filter "
             f"{ceiling['eer']['score']:.1%})"
         )

@@ -24,7 +24,7 @@ from sottovoce.models.codewords import told
 from sottovoce.models.digit_codes import BLOCK_FRAMES
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.onnx_graph import traced
-from sottovoce.models.whole import STATE, FrontEnd, Speaker
+from sottovoce.models.whole import STATE, CodewordDecoder, FrontEnd
 from sottovoce.models.word_table import WordTable
 from sottovoce.runtime import latent
 from sottovoce.runtime.engine import (
@@ -178,11 +178,11 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
             raise ConfigError(
                 f"the filter has {count} words; expected at most {_MOST_WORDS} for one graph with sounds."
             )
-        speaker = Speaker(book, loaded.vocabulary())
-        state = speaker.initial_state()
+        decoder = CodewordDecoder(book, loaded.vocabulary())
+        state = decoder.initial_state()
         inputs = (torch.zeros(book.block_segments, book.classes), torch.ones(len(book.tasks)), *state.values())
         names = ["log_posteriors/whole", "permit", *STATE]
-        last = load_from_string(traced(speaker, inputs, names, ["heard", *(f"{name}_after" for name in STATE)]))
+        last = load_from_string(traced(decoder, inputs, names, ["heard", *(f"{name}_after" for name in STATE)]))
         last = compose.add_prefix(last, "last/", rename_inputs=False, rename_outputs=False)
         last.ir_version = joined.ir_version
         joined = compose.merge_models(joined, last, io_map=[(SCORES, "log_posteriors/whole")])

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audio import level, segment
-from sottovoce.audio.griffin_lim import alone
+from sottovoce.audio.griffin_lim import griffin_lim
 from sottovoce.audio.level import limited
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_S, Spectrum, Wave, magnitude
 from sottovoce.errors import ConfigError, ModelError
@@ -41,7 +41,7 @@ from sottovoce.runtime.engine import (
     State,
 )
 from sottovoce.runtime.latent import LatentEngine
-from sottovoce.runtime.segments import FreeVoice, SegmentCore, Segments, Voice, WordVoice, in_segments
+from sottovoce.runtime.segments import CodewordVocoder, SegmentCore, Segments, SpectrogramVocoder, Vocoder, in_segments
 from sottovoce.runtime.stream import Core, Stream
 from sottovoce.runtime.word_filter import WordCore, WordEngine
 
@@ -181,8 +181,8 @@ class Filter:
 
     def sound(self, features: Spectrum) -> Wave:
         """The sound [160 N] at 16 kHz, within full scale, of an obfuscated spectrogram [161, N]."""
-        voice = self.voice()
-        return limited(_joined([*map(voice.feed, in_segments(features)), voice.flush()]))
+        vocoder = self.vocoder()
+        return limited(_joined([*map(vocoder.feed, in_segments(features)), vocoder.flush()]))
 
     def filter(self, wav: Wave, sample_rate: int = SAMPLE_RATE, permit: Sequence[str] | None = None) -> Wave:
         """What may be heard of the sound `wav` [T] at `sample_rate` Hz -> [T] at the same rate.
@@ -218,12 +218,12 @@ class Filter:
         """What is between the resamplers of a stream."""
         return WordCore(self.engine) if isinstance(self.engine, WordEngine) else SegmentCore(self)
 
-    def voice(self) -> Voice:
+    def vocoder(self) -> Vocoder:
         """What makes the sound of features; that of codewords is made now, so that none takes longer when it is new."""
         if not self.whole_segments:
-            return FreeVoice(self._magnitude)
+            return SpectrogramVocoder(self._magnitude)
         self.make_codewords()
-        return WordVoice(self._word)
+        return CodewordVocoder(self._word)
 
     def make_codewords(self, for_any_consent: bool = False) -> None:
         """Make the sound of every codeword that can be drawn while these tasks are permitted, or any of them is not."""
@@ -278,10 +278,10 @@ class Filter:
     def _word(self, features: Spectrum) -> Wave:
         """The sound of features [161, N], with margins, made once."""
         if not self._keeps_sounds:
-            return alone(self._magnitude(features))
+            return griffin_lim(self._magnitude(features))
         key = hashlib.blake2b(features.tobytes(), digest_size=16).digest()
         if key not in self.words:
-            self.words[key] = alone(self._magnitude(features))
+            self.words[key] = griffin_lim(self._magnitude(features))
         return self.words[key]
 
     @property

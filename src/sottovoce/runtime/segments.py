@@ -13,7 +13,7 @@ import numpy as np
 
 from sottovoce.audio import segment
 from sottovoce.audio.blocks import Held, Resampler, lag_samples
-from sottovoce.audio.griffin_lim import MARGIN_SAMPLES, OVERLAP_FRAMES, Continued, Joined
+from sottovoce.audio.griffin_lim import MARGIN_SAMPLES, OVERLAP_FRAMES, Crossfade, PhaseContinuation
 from sottovoce.audio.level import audible
 from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES, Spectrum, Wave
 
@@ -78,7 +78,7 @@ class Segments:
         return segment.join(np.concatenate([unused, spectra]), len(both))[:, passed * SEGMENT_FRAMES :]
 
 
-class Voice(Protocol):
+class Vocoder(Protocol):
     """Features [161, N] of at most a segment to sound at 16 kHz, `lag_samples` of which are held back."""
 
     lag_samples: int
@@ -88,13 +88,13 @@ class Voice(Protocol):
     def flush(self) -> Wave: ...
 
 
-class FreeVoice:
+class SpectrogramVocoder:
     """For features that are never the same twice: each segment takes up the phase of the last."""
 
     lag_samples = OVERLAP_FRAMES * HOP_SAMPLES
 
     def __init__(self, magnitude: Callable[[Spectrum], Spectrum]) -> None:
-        self._magnitude, self._sound = magnitude, Continued()
+        self._magnitude, self._sound = magnitude, PhaseContinuation()
 
     def feed(self, features: Spectrum) -> Wave:
         """What is ready."""
@@ -105,13 +105,13 @@ class FreeVoice:
         return self._sound.flush()
 
 
-class WordVoice:
+class CodewordVocoder:
     """For features out of a table: `sound_of` finds the sound of each, which is made once, and they are joined."""
 
     lag_samples = MARGIN_SAMPLES
 
     def __init__(self, sound_of: Callable[[Spectrum], Wave]) -> None:
-        self._sound_of, self._sound = sound_of, Joined()
+        self._sound_of, self._sound = sound_of, Crossfade()
 
     def feed(self, features: Spectrum) -> Wave:
         """What is ready."""
@@ -126,10 +126,10 @@ class SegmentCore:
     """The way through a filter at 16 kHz: `Segments`, and the filter's voice."""
 
     def __init__(self, filter_: Filter) -> None:
-        self._segments, self._voice = Segments(filter_), filter_.voice()
+        self._segments, self._vocoder = Segments(filter_), filter_.vocoder()
         self.keeps_length = not filter_.whole_segments
         # The last sample of a block makes it ready. Of a constant number of blocks nothing is until the end.
-        waits = self._segments.block_samples - 1 + self._voice.lag_samples
+        waits = self._segments.block_samples - 1 + self._vocoder.lag_samples
         self.lag_samples = None if filter_.constant_blocks else waits
 
     def switch(self, filter_: Filter) -> None:
@@ -145,10 +145,10 @@ class SegmentCore:
 
     def flush(self) -> list[Wave]:
         """The rest."""
-        return [*self._spoken(self._segments.flush()), self._voice.flush()]
+        return [*self._spoken(self._segments.flush()), self._vocoder.flush()]
 
     def _spoken(self, features: list[Spectrum]) -> list[Wave]:
-        return [self._voice.feed(piece) for whole in features for piece in in_segments(whole)]
+        return [self._vocoder.feed(piece) for whole in features for piece in in_segments(whole)]
 
 
 def in_segments(features: Spectrum) -> list[Spectrum]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from sottovoce.audio.spectrum import SEGMENT_FRAMES
 from sottovoce.corpora.cache import Sounds
-from sottovoce.methods.codebook.codewords import WordSettings, answers, divergence, drawn, rendered, segments
+from sottovoce.methods.codebook.codewords import CodewordSettings, answers, divergence, drawn, rendered, segments
 from sottovoce.methods.codebook.distillation import corrected
 from sottovoce.methods.codebook.similarity import between_people, highest
 from sottovoce.models.codebook import Array
@@ -66,7 +66,7 @@ def synthetic(
     targets: Sequence[Target],
     students: Sequence[nn.Module],
     goals: Sequence[Tensor],
-    settings: WordSettings,
+    settings: CodewordSettings,
     run: Run,
 ) -> Array:
     """Codewords [W, 161, 128] of which the targets say nearly the goal, and which are no person's voice.
@@ -98,7 +98,7 @@ def synthetic(
 
 
 def _blends(
-    material: Material, asked: _Asked, goals: Sequence[Tensor], settings: WordSettings, rng: np.random.Generator
+    material: Material, asked: _Asked, goals: Sequence[Tensor], settings: CodewordSettings, rng: np.random.Generator
 ) -> Array:
     """For each goal the average [161, 128] of some people's segments that the targets put nearest to it."""
     sounds, clips, people, _ = material

@@ -24,7 +24,7 @@ from sottovoce.training.loop import Run, draw, set_learning_rate, train
 
 
 @dataclass(frozen=True)
-class WordSettings:
+class CodewordSettings:
     """How words are drawn: pictures of `grid` bins and frames, so many steps for each batch of words."""
 
     grid: tuple[int, int] = (41, 32)
@@ -58,7 +58,7 @@ def goals(centres: Sequence[Array]) -> list[Tensor]:
 def drawn(
     targets: Sequence[Target],
     goals: Sequence[Tensor],
-    settings: WordSettings,
+    settings: CodewordSettings,
     sound: tuple[float, float],
     run: Run,
     base: Array | None = None,
@@ -127,7 +127,7 @@ def recordings(
     clips: NDArray[np.int64],
     targets: Sequence[Target],
     goals: Sequence[Tensor],
-    settings: WordSettings,
+    settings: CodewordSettings,
     seed: int,
 ) -> tuple[Array, NDArray[np.int64]]:
     """Words [W, 161, 128] that are training segments, or mixtures of two, of which the targets say nearly the goal.
@@ -142,7 +142,7 @@ def recordings(
 
 
 def segments(
-    sounds: Sounds, clips: NDArray[np.int64], settings: WordSettings, rng: np.random.Generator
+    sounds: Sounds, clips: NDArray[np.int64], settings: CodewordSettings, rng: np.random.Generator
 ) -> tuple[Tensor, NDArray[np.int64]]:
     """The spectra [N, 161, 128] of training segments, and the positions of their recordings [N]."""
     batches = [draw(sounds, clips, settings.batch, rng) for _ in range(0, settings.candidates, settings.batch)]

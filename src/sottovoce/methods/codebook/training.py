@@ -27,7 +27,7 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook import codewords
 from sottovoce.methods.codebook.blends import Material, synthetic
-from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings, distil
 from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, pictures
 from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
@@ -49,7 +49,7 @@ class CodebookSettings:
     codewords: str = SYNTHETIC
     gradients: bool = True
     student: StudentSettings = field(default_factory=StudentSettings)
-    drawing: WordSettings = field(default_factory=WordSettings)
+    drawing: CodewordSettings = field(default_factory=CodewordSettings)
     codes: int = 0
     memory: float = 1.0
     block_segments: int = 1
@@ -61,7 +61,7 @@ PRESETS: Mapping[str, CodebookSettings] = MappingProxyType(
         "compact": _COMPACT,
         "student": replace(_COMPACT, encoder="student"),
         "black-box": replace(_COMPACT, encoder="student", gradients=False),
-        "quick": replace(_COMPACT, drawing=WordSettings(steps=60)),
+        "quick": replace(_COMPACT, drawing=CodewordSettings(steps=60)),
     }
 )
 _LARGEST_WORDS = 4096

@@ -145,7 +145,7 @@ def logits(network: nn.Module, wav: Wave) -> Tensor:
 
 def transcribe(network: nn.Module, waves: Sequence[Wave]) -> list[list[int]]:
     """The digits that the target hears in each sound, by its best labels."""
-    return [digit_codes.said(digit_codes.news(logits(network, wav).argmax(dim=1).tolist())) for wav in waves]
+    return [digit_codes.said(digit_codes.ctc_onsets(logits(network, wav).argmax(dim=1).tolist())) for wav in waves]
 
 
 def _trained(

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.methods.rdal.adversary import Discriminator, Kernel, Latents, Pool, verdict, verify
-from sottovoce.methods.rdal.history import Diary
+from sottovoce.methods.rdal.history import TrainingHistory
 from sottovoce.methods.rdal.mask import MaskSettings
 from sottovoce.models.architectures import build
 from sottovoce.models.rdal import LATENT, Codes, LogMel, MaskUnet, Sender
@@ -39,8 +39,8 @@ _KERNEL_WEIGHT = 10.0
 class RdalSettings:
     """A method and its schedule.
 
-    The strength of the reversal is 0 for `calm` epochs, then 2 / (1 + exp(-100 p)) - 1 with p from 0 to 1 over `ramp`
-    more. With `replace_every` > 0 epochs, the checkpoint whose verification has the highest loss is kept, and
+    The strength of the reversal is 0 for `warmup_epochs`, then 2 / (1 + exp(-100 p)) - 1 with p from 0 to 1 over
+    `ramp` more. With `replace_every` > 0 epochs, the checkpoint whose verification has the highest loss is kept, and
     `patience` verifications without a higher one end the run; without, `patience` epochs of the adversary's own loss.
     `patience` 0: all `epochs`, and the last is kept. `codes`: one code per event leaves in the place of the latent.
     """
@@ -57,7 +57,7 @@ class RdalSettings:
     optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 1e-2  # the peak of one cycle with adam
     batch: int = 32  # pairs
-    calm: int = 6
+    warmup_epochs: int = 6
     ramp: int = 1058
     replace_every: int = 0
     verifier_patience: int = 20
@@ -65,7 +65,7 @@ class RdalSettings:
     rolls: bool = True  # each batch is turned by a random time
 
 
-_ADAM = RdalSettings(optimiser="adam", learning_rate=3e-3, epochs=40, patience=0, calm=4, ramp=800)
+_ADAM = RdalSettings(optimiser="adam", learning_rate=3e-3, epochs=40, patience=0, warmup_epochs=4, ramp=800)
 _RDAL = RdalSettings(replace_every=11)  # a tenth of the paper's schedule, counted in steps
 _PAPER = RdalSettings(
     "rdal",
@@ -73,7 +73,7 @@ _PAPER = RdalSettings(
     sample_rate=44100,
     samples=44100,
     epochs=5000,
-    calm=30,
+    warmup_epochs=30,
     ramp=4970,
     masking=MaskSettings(16, 60, learning_rate=1e-3),
     replace_every=50,
@@ -95,7 +95,7 @@ PRESETS: Mapping[str, RdalSettings] = MappingProxyType(
 )
 
 
-class Half(NamedTuple):
+class PairedClips(NamedTuple):
     """Pairs without and with speech of one part: magnitudes [P, 2, F, N], and the number of each event [P, 2]."""
 
     magnitudes: NDArray[np.float32]
@@ -103,7 +103,7 @@ class Half(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """What is sent, who reads it, the adversary in the loop, and a row for each epoch as `Diary` has them."""
+    """What is sent, who reads it, the adversary in the loop, and a row for each epoch as `TrainingHistory` has them."""
 
     sender: Sender
     reader: nn.Linear
@@ -113,13 +113,13 @@ class Trained(NamedTuple):
 
 def reversal_strength(epoch: int, settings: RdalSettings) -> float:
     """How strongly gradients are reversed in an epoch, 0 to 1."""
-    if settings.adversary == "none" or epoch < settings.calm:
+    if settings.adversary == "none" or epoch < settings.warmup_epochs:
         return 0.0
-    return 2.0 / (1.0 + math.exp(-100.0 * (epoch - settings.calm) / max(1, settings.ramp - 1))) - 1.0
+    return 2.0 / (1.0 + math.exp(-100.0 * (epoch - settings.warmup_epochs) / max(1, settings.ramp - 1))) - 1.0
 
 
 def train_rdal(
-    pairs: Half, validation: Half, classes: int, settings: RdalSettings, mask: MaskUnet | None, run: Run
+    pairs: PairedClips, validation: PairedClips, classes: int, settings: RdalSettings, mask: MaskUnet | None, run: Run
 ) -> Trained:
     """A sender and the reader of its latents, from pairs of clips; `mask` is None, or trained by `train_mask`."""
     torch.manual_seed(run.seed)
@@ -136,7 +136,7 @@ class Game:
     """The players of a method, and what they hear."""
 
     def __init__(
-        self, mask: nn.Module | None, pairs: Half, validation: Half, classes: int, settings: RdalSettings
+        self, mask: nn.Module | None, pairs: PairedClips, validation: PairedClips, classes: int, settings: RdalSettings
     ) -> None:
         sizes = {"width": settings.width, "latent": LATENT}
         self.settings = settings
@@ -148,8 +148,11 @@ class Game:
         self.adversary = _pool(settings)
         self.players = nn.ModuleList([self.sender, self.reader, self.adversary.last or nn.Identity()])
         self.best = copy.deepcopy(self.players)
-        self.diary = Diary(settings.epochs)
-        self.pairs, self.validation = _Heard(self.sender, pairs, settings), _Heard(self.sender, validation, settings)
+        self.diary = TrainingHistory(settings.epochs)
+        self.pairs, self.validation = (
+            _Latents(self.sender, pairs, settings),
+            _Latents(self.sender, validation, settings),
+        )
         self.parts: dict[str, nn.Module | torch.optim.Optimizer] = {
             "players": self.players,
             "best": self.best,
@@ -223,10 +226,10 @@ class Game:
             return latent[self.reader(latent).log_softmax(dim=1).argmax(dim=0)]
 
 
-class _Heard:
+class _Latents:
     """Pairs as the extractor hears them: levels that are worked out once, unless the mask in front still learns."""
 
-    def __init__(self, sender: Sender, half: Half, settings: RdalSettings) -> None:
+    def __init__(self, sender: Sender, half: PairedClips, settings: RdalSettings) -> None:
         self.sender, self.settings = sender, settings
         self.events = half.events
         self.magnitudes = torch.from_numpy(half.magnitudes)

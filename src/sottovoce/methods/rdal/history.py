@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
-class Diary(nn.Module):
+class TrainingHistory(nn.Module):
     """What a run has to remember: what happened in each epoch, and the best loss and since when there was none better.
 
     Columns of `rows`: event loss, loss of the adversary in the loop, its accuracy on validation, and, where there was a

@@ -15,7 +15,7 @@ from sottovoce.corpora import mixtures
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import ConfigError
-from sottovoce.methods.rdal.game import Half, RdalSettings, Trained, train_rdal
+from sottovoce.methods.rdal.game import PairedClips, RdalSettings, Trained, train_rdal
 from sottovoce.methods.rdal.mask import train_mask
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target
@@ -58,13 +58,15 @@ def described(trained: Trained, settings: RdalSettings) -> dict[str, Any]:
     }
 
 
-def _half(manifest: Manifest, sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: RdalSettings) -> Half:
+def _half(
+    manifest: Manifest, sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: RdalSettings
+) -> PairedClips:
     """The pairs of a part: twins of one event where there are such, else a clip without and one with speech each."""
     pairs = pairs_of(manifest, clips, twins=settings.mask != "none")
     segments = sounds.segments(pairs.ravel(), np.zeros(pairs.size, np.int64), settings.samples)
     found = magnitudes(segments, settings.sample_rate)
     events = [target.classes.index(manifest.clips[i].labels[target.task]) for i in pairs.ravel()]
-    return Half(found.reshape(*pairs.shape, *found.shape[1:]), np.array(events).reshape(pairs.shape))
+    return PairedClips(found.reshape(*pairs.shape, *found.shape[1:]), np.array(events).reshape(pairs.shape))
 
 
 def pairs_of(manifest: Manifest, clips: NDArray[np.int64], twins: bool) -> NDArray[np.int64]:

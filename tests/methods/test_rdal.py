@@ -11,16 +11,16 @@ from torch import nn
 
 from sottovoce.methods.rdal import game as rdal
 from sottovoce.methods.rdal.adversary import Discriminator, Kernel, Latents, Pool, verdict, verify
-from sottovoce.methods.rdal.game import PRESETS, Game, Half, RdalSettings, reversal_strength, train_rdal
+from sottovoce.methods.rdal.game import PRESETS, Game, PairedClips, RdalSettings, reversal_strength, train_rdal
 from sottovoce.methods.rdal.mask import MaskSettings, train_mask
 from sottovoce.models.rdal import GradientReversal, LogMel, MaskUnet, Sender, SpeechClassifier
 from sottovoce.training.loop import Run
 
 PAIRS, BINS, FRAMES, CLASSES = 24, 257, 20, 3
-SETTINGS = RdalSettings(width=2, batch=8, epochs=4, calm=0, ramp=2, replace_every=2, verifier_patience=2)
+SETTINGS = RdalSettings(width=2, batch=8, epochs=4, warmup_epochs=0, ramp=2, replace_every=2, verifier_patience=2)
 
 
-def pairs(seed: int = 0) -> Half:
+def pairs(seed: int = 0) -> PairedClips:
     """Events are bands; speech is another band, over two thirds of the clip."""
     rng = np.random.default_rng(seed)
     events = np.arange(PAIRS) % CLASSES
@@ -29,7 +29,7 @@ def pairs(seed: int = 0) -> Half:
         pair[1] = pair[0]
         pair[:, 20 + 30 * event : 40 + 30 * event] += 1.0
         pair[1, 150:250, : 2 * FRAMES // 3] += 1.0
-    return Half(magnitudes, np.stack([events, events], axis=1))
+    return PairedClips(magnitudes, np.stack([events, events], axis=1))
 
 
 def quiet(done: int, total: int, note: str) -> None:
@@ -100,7 +100,7 @@ def test_replacing_changes_the_adversary_and_only_the_adversary() -> None:
 
 
 def test_with_strength_0_the_extractor_learns_exactly_as_without_an_adversary() -> None:
-    settings = replace(SETTINGS, calm=100, replace_every=0, patience=0)
+    settings = replace(SETTINGS, warmup_epochs=100, replace_every=0, patience=0)
     against, alone = game(settings), game(replace(settings, adversary="none"))
     alone.sender.load_state_dict(against.sender.state_dict())
     alone.reader.load_state_dict(against.reader.state_dict())
@@ -215,7 +215,14 @@ def test_every_method_trains_and_resumes_to_the_same_end(
 ) -> None:
     monkeypatch.setattr("sottovoce.training.loop._SAVE_EVERY_S", 0.0)
     settings = replace(
-        PRESETS[preset], width=2, batch=8, epochs=4, verifier_patience=1, calm=0, ramp=2, masking=MaskSettings(1, 1, 8)
+        PRESETS[preset],
+        width=2,
+        batch=8,
+        epochs=4,
+        verifier_patience=1,
+        warmup_epochs=0,
+        ramp=2,
+        masking=MaskSettings(1, 1, 8),
     )
     half = pairs()
     mask = train_mask(half.magnitudes, settings.masking, Run(0, 0, quiet)) if settings.mask != "none" else None

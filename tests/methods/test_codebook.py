@@ -11,7 +11,7 @@ from sottovoce.audio.segment import front_end
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook import blends, codewords
-from sottovoce.methods.codebook.codewords import WordSettings
+from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings, distil
 from sottovoce.methods.codebook.training import CodebookSettings, train_codebook
 from sottovoce.models.codebook import SHARPNESS
@@ -21,7 +21,7 @@ from sottovoce.training.loop import Run
 SOUND = (0.65, 0.85)
 WORDS = ("no", "stop", "yes")
 TINY = CodebookSettings(
-    student=StudentSettings(steps=20, queries=200, batch=16), drawing=WordSettings(steps=30, candidates=128)
+    student=StudentSettings(steps=20, queries=200, batch=16), drawing=CodewordSettings(steps=30, candidates=128)
 )
 
 
@@ -144,7 +144,9 @@ def test_the_target_is_never_changed(shaped_once, train_clips, target):
 
 
 def test_fewer_codes_than_classes_are_groups_of_answers(shaped_once, train_clips, target):
-    _, book, _ = trained(shaped_once, train_clips, [target], CodebookSettings(codes=2, drawing=WordSettings(steps=2)))
+    _, book, _ = trained(
+        shaped_once, train_clips, [target], CodebookSettings(codes=2, drawing=CodewordSettings(steps=2))
+    )
     assert book.sizes == (2,)
     assert np.allclose(book.centres[0].sum(axis=1), 1.0, atol=1e-5)
 
