@@ -18,7 +18,7 @@ LAYERS = (
     ("arrays",),
     ("private", "redaction"),
     ("terminal",),
-    ("machine",),
+    ("machine", "plugins"),
     ("progress", "onnx_file"),
     ("graphs",),
     ("audio",),

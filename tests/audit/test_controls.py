@@ -146,7 +146,7 @@ def test_a_tone_counts_only_if_all_louder_ones_were_found():
 
 def test_a_planted_tone_has_the_level_that_it_says():
     """Against the reference: a sine added to noise before the spectrum is taken."""
-    level_db, bins = -10.0, np.linspace(controls._LOWEST_BIN, BINS - 2, 3).astype(int)
+    level_db, bins = -10.0, np.linspace(planted._LOWEST_BIN, BINS - 2, 3).astype(int)
     wav = np.random.default_rng(0).standard_normal(SEGMENT_SAMPLES)
     sine = np.sin(2 * np.pi * 50 * bins[1] * np.arange(SEGMENT_SAMPLES) / SAMPLE_RATE)
     louder = wav + np.sqrt(2.0) * 10 ** (level_db / 20) * sine
@@ -155,10 +155,10 @@ def test_a_planted_tone_has_the_level_that_it_says():
         (before[None] - planted._MEAN) / planted._DEVIATION, np.array([0]), np.ones((1, 1), np.float32)
     )
     leaked = plant(heard, np.array([1]), 3, level_db).spectra[0]
-    slope, offset = np.polyfit(planted[20:60].ravel(), before[20:60].ravel(), 1)  # nothing was planted there
-    np.testing.assert_allclose(slope * planted[110:150] + offset, before[110:150], atol=1e-3)
+    slope, offset = np.polyfit(leaked[20:60].ravel(), before[20:60].ravel(), 1)  # nothing was planted there
+    np.testing.assert_allclose(slope * leaked[110:150] + offset, before[110:150], atol=1e-3)
     here = slice(bins[1] - 1, bins[1] + 2)
-    found, true = (np.square(magnitude(log)).mean(axis=1) for log in (slope * planted + offset, expected))
+    found, true = (np.square(magnitude(log)).mean(axis=1) for log in (slope * leaked + offset, expected))
     np.testing.assert_allclose(found[here], true[here], rtol=0.15)
     assert found[here].sum() == pytest.approx(true[here].sum(), rel=0.05)
 
