@@ -85,7 +85,7 @@ def table(found: list[dict[str, Any]]) -> str:
             results["system"],
             _percent(linkage["ceiling"]["eer"]),
             _percent(strongest["eer"]),
-            f"{strongest['attacker']}, {strongest['hears']} ({strongest['knowledge']})",
+            f"{strongest['attacker']}, {strongest['input']} ({strongest['knowledge']})",
             f"{strongest['d_sys']:.2f}",
             _percent(strongest["tpr"]),
             _percent(gender["ceiling"]),

@@ -30,12 +30,12 @@ def checked(case, tmp_path, monkeypatch) -> Callable[..., Any]:
     """The controls of an audit of what `listen` makes of sound, and how faint a tone it finds."""
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
 
-    def run(listen: Callable[..., Any] = full_band, levels_db: tuple[float, ...] = (), **hears: Any) -> Any:
-        original = observe_features(case, hears.get("original", full_band), "original", "", 0, tmp_path)
+    def run(listen: Callable[..., Any] = full_band, levels_db: tuple[float, ...] = (), **input: Any) -> Any:
+        original = observe_features(case, input.get("original", full_band), "original", "", 0, tmp_path)
         features = observe_features(case, listen, "features", "s", 0, tmp_path)
         idle = gathering.observe_idle(case, 0, tmp_path)
-        if "idle" in hears:
-            idle = observe_features(case, hears["idle"], "idle", "not", 0, tmp_path)
+        if "idle" in input:
+            idle = observe_features(case, input["idle"], "idle", "not", 0, tmp_path)
         names = ["gender", "speaker"]
         planned = controls.attack_runs(case, names, Views(original, features, None), idle, levels_db, 0)
         found = dict(zip([b.digest for b in planned.values()], run_jobs([*planned.values()], 1, silent), strict=True))

@@ -78,12 +78,12 @@ def test_behind_a_wall_nobody_can_be_linked(linked, wall):
 
 def test_every_linker_says_what_it_compares_and_knows(linked):
     entry = linked()
-    said = [(row["attacker"], row["knowledge"], row["hears"]) for row in entry["linkers"]]
+    said = [(row["attacker"], row["knowledge"], row["input"]) for row in entry["linkers"]]
     assert said == [
         ("statistics, cosine", "informed", "features with features"),
         ("statistics, discriminant", "informed", "features with features"),
     ]
-    assert [(row["attacker"], row["hears"]) for row in entry["originals"]] == [
+    assert [(row["attacker"], row["input"]) for row in entry["originals"]] == [
         (name, "original with original") for name, _, _ in said
     ]
     assert entry["strongest"] == min(entry["linkers"], key=lambda row: row["eer"]["score"])
@@ -175,7 +175,7 @@ def test_where_all_break_down_there_is_no_entry(linked, monkeypatch):
 
 def test_the_best_linker_on_originals_is_the_ceiling(crowd, heard):
     """Fed with similarities of known quality."""
-    lines = [replace(line, hears="x") for line in linkage.lines(crowd, heard(), 0)]
+    lines = [replace(line, input="x") for line in linkage.lines(crowd, heard(), 0)]
     same = np.arange(40) < 20
     people = np.array([f"p{i % 5}" for i in range(40)])
     other = np.where(same, people, np.roll(people, 1))

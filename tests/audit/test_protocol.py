@@ -58,7 +58,7 @@ def test_a_filter_that_lets_nothing_through_hides_everything(through_a_wall):
     for attribute in through_a_wall["private"].values():
         assert attribute["verdict"] == "hidden"
         assert attribute["leakage"]["high"] <= 0.0
-        assert all(row["score"] <= attribute["chance"] for row in attribute["attackers"] if row["hears"] == "features")
+        assert all(row["score"] <= attribute["chance"] for row in attribute["attackers"] if row["input"] == "features")
         assert attribute["ceiling"]["score"] > 0.6, "the originals still tell"
     permitted = through_a_wall["permitted"]["word"]
     assert permitted["original"]["score"] == 1.0
@@ -81,7 +81,7 @@ def test_controls_pass_where_the_audit_is_sound(through_nothing, through_a_wall)
 def test_every_attacker_is_named_with_what_it_knows_hears_and_needs(through_nothing):
     for attribute in through_nothing["private"].values():
         rows = attribute["attackers"]
-        found = [(row["attacker"], row["knowledge"], row["hears"]) for row in rows]
+        found = [(row["attacker"], row["knowledge"], row["input"]) for row in rows]
         assert sorted(found) == [
             ("linear on statistics", "uninformed", "features"),
             ("linear on statistics", "informed", "features"),
@@ -90,7 +90,7 @@ def test_every_attacker_is_named_with_what_it_knows_hears_and_needs(through_noth
             ("through the target", "uninformed", "features"),
             ("through the target", "informed", "features"),
         ]
-        originals = [(row["attacker"], row["knowledge"], row["hears"]) for row in attribute["originals"]]
+        originals = [(row["attacker"], row["knowledge"], row["input"]) for row in attribute["originals"]]
         assert originals == [
             (name, "uninformed", "original") for name in ("through the target", "linear on statistics")
         ]

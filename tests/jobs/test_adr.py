@@ -127,7 +127,7 @@ def test_an_audit_treats_embeddings_as_whatever_leaves(tmp_path: Path) -> None:
     results = run_audit(ask, silent)
     assert verify(tmp_path / "audit") == []
     assert list(results["private"]) == ["gender", "mood"], "the undeclared is attacked as well"
-    rows = {(row["attacker"], row["knowledge"], row["hears"]) for row in results["private"]["mood"]["attackers"]}
+    rows = {(row["attacker"], row["knowledge"], row["input"]) for row in results["private"]["mood"]["attackers"]}
     assert ("linear on statistics", "informed", "features") in rows
     assert {"original", "obfuscated"} <= set(results["permitted"]["speaker"])
     assert results["filter"]["method"] == "adr" and results["filter"]["bits_per_block"] is None

@@ -105,7 +105,7 @@ def test_copies_of_the_originals_leak(audited, shaped, tmp_path):
     assert {*found["private"]} == {"gender", "speaker", "word"}
     for entry in found["private"].values():
         assert entry["verdict"] == "leaks"
-        assert entry["strongest"]["hears"] == "sound" and entry["strongest"]["score"] == entry["ceiling"]["score"]
+        assert entry["strongest"]["input"] == "sound" and entry["strongest"]["score"] == entry["ceiling"]["score"]
     assert found["permitted"] == {} and found["filter"]["permit"] == [] and found["targets"] == []
     assert found["filter"]["method"] == "folder:copies"
     assert found["linkage"] is None and found["continuous"] == {}
@@ -134,7 +134,7 @@ def test_a_graph_of_spectra_is_attacked_as_features(audited, shaped, tmp_path):
     onnx.save(model, tmp_path / "negated.onnx")
     found = audited(tmp_path / "negated.onnx", attributes=("gender",))
     rows = found["private"]["gender"]["attackers"]
-    assert {(row["knowledge"], row["hears"]) for row in rows} == {
+    assert {(row["knowledge"], row["input"]) for row in rows} == {
         ("informed", "features"),
         ("uninformed", "features"),
         ("informed", "restored"),

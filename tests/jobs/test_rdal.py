@@ -98,11 +98,11 @@ def test_an_audit_treats_latents_as_whatever_leaves(tmp_path: Path) -> None:
     assert verify(tmp_path / "audit") == []
     assert results["valid"] and list(results["private"]) == ["speech"]
     heard = {
-        (entry["attacker"], entry["knowledge"], entry["hears"]) for entry in results["private"]["speech"]["attackers"]
+        (entry["attacker"], entry["knowledge"], entry["input"]) for entry in results["private"]["speech"]["attackers"]
     }
     assert ("linear on statistics", "informed", "features") in heard
     assert ("linear on statistics", "uninformed", "features") not in heard, "who knows spectra cannot read latents"
-    assert any(hears == "restored" for *_, hears in heard)
+    assert any(input == "restored" for *_, input in heard)
     assert {"original", "obfuscated"} <= set(results["permitted"]["event"])
 
 
@@ -111,7 +111,7 @@ def test_an_audit_treats_latents_as_whatever_leaves(tmp_path: Path) -> None:
     [
         ("compact", {"speech": False}, "has no label 'speech'"),
         ("masked", {"twins": False}, "no pairs of one event with and without speech"),
-        ("paper", {}, "this preset hears 44100 Hz"),
+        ("paper", {}, "this preset input 44100 Hz"),
         ("no such", {}, "unknown preset 'no such'"),
     ],
 )

@@ -37,12 +37,12 @@ def share(value: float, spread: float = 0.0332) -> dict[str, float]:
     return {"score": value, "low": max(0.0, value - spread), "high": min(1.0, value + spread)}
 
 
-def row(value: float, name: str = "CNN", knowledge: str = "informed", hears: str = "features", **fit: Any) -> Any:
+def row(value: float, name: str = "CNN", knowledge: str = "informed", input: str = "features", **fit: Any) -> Any:
     return {
         **share(value),
         "attacker": name,
         "knowledge": knowledge,
-        "hears": hears,
+        "input": input,
         "needs": "labelled recordings as the application receives them",
         "converged": True,
         "validation": value + 0.0031,
@@ -62,8 +62,8 @@ def curve(at: float) -> dict[str, Any]:
 
 def originals(best: float) -> list[Any]:
     return [
-        row(best, hears="original", knowledge="uninformed"),
-        row(0.8 * best, "linear on statistics", hears="original"),
+        row(best, input="original", knowledge="uninformed"),
+        row(0.8 * best, "linear on statistics", input="original"),
     ]
 
 
@@ -90,7 +90,7 @@ def attribute(verdict: str = "leaks", strongest: float = 0.7862, classes: int = 
 
 
 def linker(eer: float, **fit: Any) -> dict[str, Any]:
-    compared = {"knowledge": "informed", "hears": "filtered with filtered", **fit}
+    compared = {"knowledge": "informed", "input": "filtered with filtered", **fit}
     return {"attacker": "voice encoder", **compared, "eer": score(eer), "d_sys": 0.4567, "tpr": score(0.2345)}
 
 
@@ -100,7 +100,7 @@ LINKAGE = {
     "same_pairs": 2280,
     "other_pairs": 26400,
     "strongest": linker(0.2931),
-    "ceiling": linker(0.0512, hears="original with original"),
+    "ceiling": linker(0.0512, input="original with original"),
     "linkers": [linker(0.4012, attacker="statistics"), linker(0.2931)],
     "failed": [{"attacker": "long linker", "knowledge": "informed", "reason": "out of memory"}],
 }
@@ -174,16 +174,16 @@ def everything() -> dict[str, Any]:
 
     def many(strongest: float, chance: float) -> list[Any]:
         rows = []
-        for hears, knowledge in (
+        for input, knowledge in (
             ("features", "uninformed"), ("features", "informed"), ("sound", "informed"), ("restored", "informed"),
             ("inverted", "white-box"),
         ):  # fmt: skip
-            for name in families if hears == "features" else families[1::3]:
+            for name in families if input == "features" else families[1::3]:
                 at = float(chance + (strongest - chance) * rng.uniform(0.1, 0.95 if knowledge == "informed" else 0.5))
                 seeds = [at, at - 0.02, at + 0.01]
                 given = {"converged": name != "DeepSpeech2", "seeds": seeds, "curve": curve(at)}
-                first = {"restored": "restore, then ", "inverted": "invert, then "}.get(hears, "")
-                rows.append(row(at, first + name, knowledge, hears, **given))
+                first = {"restored": "restore, then ", "inverted": "invert, then "}.get(input, "")
+                rows.append(row(at, first + name, knowledge, input, **given))
         return [*rows, row(strongest, "CNN fine-tuned", converged=False, curve=curve(strongest))]
 
     def one(
@@ -197,7 +197,7 @@ def everything() -> dict[str, Any]:
             "chance": chance,
             "floor": {**score(chance + 0.01, 0.01), "attacker": "the permitted answer alone"},
             "ceiling": originals(ceiling)[0],
-            "originals": [row(ceiling * (1 - n / 30), name, hears="original") for n, name in enumerate(families[3:])],
+            "originals": [row(ceiling * (1 - n / 30), name, input="original") for n, name in enumerate(families[3:])],
             "strongest": rows[-1],
             "attackers": rows,
             "leakage": score(strongest - chance - 0.01, 0.06),
@@ -380,7 +380,7 @@ def hostile_results(hostile: str) -> dict[str, Any]:
         permitted={hostile: sample()["permitted"]["emotion"]},
         controls={hostile: {"passed": True, "detail": hostile}},
         continuous={hostile: {**PITCH, "unit": hostile, "estimator": hostile}},
-        linkage={**LINKAGE, "strongest": linker(0.2, attacker=hostile, hears=hostile)},
+        linkage={**LINKAGE, "strongest": linker(0.2, attacker=hostile, input=hostile)},
         notes=[hostile],
         command=hostile,
         versions={hostile: hostile},

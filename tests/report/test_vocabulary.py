@@ -13,7 +13,7 @@ from sottovoce.runtime.filter import Filter
 
 
 class Deaf:
-    """An encoder that hears nothing."""
+    """An encoder that input nothing."""
 
     def run(self, spectra):
         return np.zeros((len(spectra), 2), np.float32)

@@ -129,12 +129,12 @@ def _facts(line: Line, results: Mapping[str, JobResult], labels: Labels, views: 
     tried = [(found.facts["recordings"], found.arrays["0/validation"]) for found in fewer]
     tried.append((best.facts["recordings"], best.arrays[f"{line.read}/validation"]))
     recordings = [(int(count), float((scores.argmax(axis=1) == labels).mean())) for count, scores in tried]
-    restored = {"restored": views.restored, "inverted": views.inverted}.get(line.hears)
+    restored = {"restored": views.restored, "inverted": views.inverted}.get(line.input)
     return {
-        "attacker": _AFTER.get(line.hears, "") + best.facts["attacker"],
+        "attacker": _AFTER.get(line.input, "") + best.facts["attacker"],
         "knowledge": line.knowledge,
-        "hears": line.hears,
-        "needs": _NEEDS.get(line.hears, best.facts["needs"]),
+        "input": line.input,
+        "needs": _NEEDS.get(line.input, best.facts["needs"]),
         "converged": best.facts["converged"]
         and (restored is None or restored.facts["converged"])
         and not _hungry(recordings, len(labels)),

@@ -28,7 +28,7 @@ class LinkLine:
 
     side: Literal["linkers", "originals"]
     knowledge: Knowledge
-    hears: str
+    input: str
     job: Linking
 
 
@@ -37,9 +37,9 @@ def lines(case: Case, views: Views, seed: int) -> list[LinkLine]:
     names, original, leaving = speakers_of(case), views.original, views.leaving
     as_ = views.leaving_as
 
-    def line(front: str, back: str, view: View, enrolled: View, hears: str, knows: Knowledge) -> LinkLine:
+    def line(front: str, back: str, view: View, enrolled: View, input: str, knows: Knowledge) -> LinkLine:
         side: Literal["linkers", "originals"] = "originals" if view is original else "linkers"
-        return LinkLine(side, knows, hears, Linking(front, back, names, view, enrolled, seed))
+        return LinkLine(side, knows, input, Linking(front, back, names, view, enrolled, seed))
 
     both = f"{as_} with {as_}"
     found = [line("statistics", back, leaving, leaving, both, "informed") for back in BACK_ENDS]
@@ -67,7 +67,7 @@ def evidence(found: Sequence[LinkLine], results: Mapping[str, JobResult]) -> Evi
             continue
         place = f"linkage/{line.side}/{len(known[line.side])}"
         arrays |= {f"{place}/{name}": array for name, array in outcome.arrays.items()}
-        facts = {"attacker": outcome.facts["attacker"], "knowledge": line.knowledge, "hears": line.hears}
+        facts = {"attacker": outcome.facts["attacker"], "knowledge": line.knowledge, "input": line.input}
         known[line.side].append(facts)
     if not (known["linkers"] and known["originals"]):
         return Evidence()
@@ -99,7 +99,7 @@ def _linker(facts: Mapping[str, Any], name: str, arrays: Mapping[str, NDArray[An
     similarity, same, first, second = (arrays[f"{name}/{key}"] for key in ("similarity", "same", "first", "second"))
     eer, tpr = verification.intervals(similarity, same, first, second)
     return {
-        **{key: facts[key] for key in ("attacker", "knowledge", "hears")},
+        **{key: facts[key] for key in ("attacker", "knowledge", "input")},
         "eer": eer._asdict(),
         "d_sys": verification.d_sys(similarity[same], similarity[~same]),
         "tpr": tpr._asdict(),

@@ -1,4 +1,4 @@
-"""Who hears what: the utterances of a case as they arrive, kept in files that many attackers map into memory at once.
+"""What attackers observe: the utterances of a case as they arrive, kept in files that many attackers map into memory.
 
 A hearing is a folder with the parts train, validation and test, named by what went into it; it appears whole or not at
 all, so that a killed audit finds what it had heard.

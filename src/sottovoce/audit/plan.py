@@ -15,7 +15,7 @@ from sottovoce.audit.budgets import Effort
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.planted import plant
-from sottovoce.audit.results import Hears
+from sottovoce.audit.results import Input
 from sottovoce.audit.work import JobResult
 
 
@@ -43,7 +43,7 @@ class Views:
         return found
 
     @property
-    def leaving_as(self) -> Hears:
+    def leaving_as(self) -> Input:
         """The name of that."""
         return "features" if self.features else "sound"
 
@@ -54,7 +54,7 @@ class Line:
 
     side: Literal["attackers", "originals"]
     knowledge: Knowledge
-    hears: Hears
+    input: Input
     seeds: tuple[AttackRun, ...]
     read: int
     shares: tuple[AttackRun, ...] = ()  # the same with fewer recordings
@@ -79,17 +79,17 @@ def _informed(
 ) -> Iterator[Line]:
     """Attackers fitted on what leaves."""
     both = views.features is not None and views.sound is not None
-    met: list[tuple[Hears, View, tuple[str, ...]]] = [(views.leaving_as, views.leaving, effort.informed)]
+    met: list[tuple[Input, View, tuple[str, ...]]] = [(views.leaving_as, views.leaving, effort.informed)]
     if both and views.sound is not None:
         met.append(("sound", views.sound, effort.on_sound))
-    for hears, view, families in met:
+    for input, view, families in met:
         for family in _able(case, families, voices=view.voices):
             count = effort.seeds if FAMILIES[family].seeded else 1
             attack_run = AttackRun(
                 family, task, labels, len(case.classes(task)), view, (view,), effort.cycles.get(family, 0)
             )
             line = Line(
-                "attackers", "informed", hears, tuple(replace(attack_run, seed=seed + i) for i in range(count)), 0
+                "attackers", "informed", input, tuple(replace(attack_run, seed=seed + i) for i in range(count)), 0
             )
             yield line.with_curve(effort.shares) if family in effort.curves else line
 
@@ -104,7 +104,7 @@ def _uninformed(
     seed: int,
 ) -> list[Line]:
     """One attacker fitted on originals: without the system, with it, and on what was restored or inverted."""
-    met: list[tuple[Knowledge, Hears, View | None]] = [
+    met: list[tuple[Knowledge, Input, View | None]] = [
         ("uninformed", "features", views.features if views.alike else None),
         ("uninformed", "sound", views.sound),
         ("informed", "restored", views.restored),
@@ -112,11 +112,11 @@ def _uninformed(
     ]
     needs_answers = family == "target"
     reads = [
-        (knowledge, hears, view)
-        for knowledge, hears, view in met
+        (knowledge, input, view)
+        for knowledge, input, view in met
         if view is not None
         and (view.voices or not FAMILIES[family].needs_sound)
-        and not (needs_answers and hears in ("restored", "inverted"))
+        and not (needs_answers and input in ("restored", "inverted"))
     ]
     attack_run = AttackRun(
         family,
@@ -130,8 +130,8 @@ def _uninformed(
     )
     found = [Line("originals", "uninformed", "original", (attack_run,), 0)]
     return found + [
-        Line("attackers", knowledge, hears, (attack_run,), read)
-        for read, (knowledge, hears, _) in enumerate(reads, start=1)
+        Line("attackers", knowledge, input, (attack_run,), read)
+        for read, (knowledge, input, _) in enumerate(reads, start=1)
     ]
 
 

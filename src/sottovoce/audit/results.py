@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import read_json
 
-SCHEMA = 2
+SCHEMA = 3
 LARGEST_RESULTS_BYTES = 1 << 26
 _DATE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 Verdict = Literal["hidden", "implied", "leaks"]
-Hears = Literal["features", "sound", "restored", "inverted", "original"]
+Input = Literal["features", "sound", "restored", "inverted", "original"]
 
 
 class _Strict(BaseModel):
@@ -41,7 +41,7 @@ class Row(Interval):
 
     attacker: str
     knowledge: Literal["uninformed", "informed", "white-box"]
-    hears: Hears = Field(description="what it is scored on")
+    input: Input = Field(description="what it is scored on")
     needs: str = Field(description="what it has to have, in words")
     converged: bool = Field(description="neither more steps nor, as far as tried, more recordings help on validation")
     validation: float = Field(description="accuracy on validation, by which the strongest is chosen")
@@ -136,7 +136,7 @@ class Linker(_Strict):
 
     attacker: str
     knowledge: Literal["uninformed", "informed", "white-box"]
-    hears: str = Field(description="which two recordings are compared, such as 'sound with sound'")
+    input: str = Field(description="which two recordings are compared, such as 'sound with sound'")
     eer: Interval = Field(description="equal error rate; 0.5 is chance, 0 is always right")
     d_sys: float = Field(description="global linkability, from 0 (unlinkable) to 1 (Gomez-Barrero et al. 2018)")
     tpr: Interval = Field(description="share of pairs of one person found when 1 % of others are taken for one")

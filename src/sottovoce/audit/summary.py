@@ -21,7 +21,7 @@ _PLAIN = 0.10  # a leakage above this is called a leak however wide its interval
 _POOLED = (1, 5, 20)  # utterances of one person
 
 Arrays = Mapping[str, NDArray[Any]]
-_FACTS = ("attacker", "knowledge", "hears", "needs", "converged", "curve", "seconds")
+_FACTS = ("attacker", "knowledge", "input", "needs", "converged", "curve", "seconds")
 
 
 def numbers(known: Mapping[str, Any], arrays: Arrays) -> dict[str, Any]:

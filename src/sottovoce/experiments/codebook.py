@@ -200,7 +200,7 @@ def table(found: list[dict[str, Any]]) -> str:
                 _percent(entry["floor"]["score"]),
                 _percent(entry["ceiling"]["score"]),
                 ("" if strongest["converged"] else "at least ") + _percent(strongest["score"]),
-                f"{strongest['attacker']} ({strongest['knowledge']}, {strongest['hears']})",
+                f"{strongest['attacker']} ({strongest['knowledge']}, {strongest['input']})",
                 f"{100 * leakage['score']:+.1f} ({100 * leakage['low']:+.1f} to {100 * leakage['high']:+.1f})",
                 entry["verdict"],
             ]

@@ -173,9 +173,9 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
     yield "Other attackers", "one with more recordings, more time or a better idea may find more."
     if results["attackers"] in ("quick", "standard"):
         yield f"Attackers left out at the effort “{results['attackers']}”", "“--attackers thorough” runs the most."
-    heard = {row["hears"] for attribute in attributes for row in attribute["attackers"]}
-    for hears, who in _WAYS.items():
-        if hears not in heard:
+    heard = {row["input"] for attribute in attributes for row in attribute["attackers"]}
+    for input, who in _WAYS.items():
+        if input not in heard:
             yield who, "none was run."
     unanswered = [task for task in permitted(results) if task not in results["permitted"]]
     if unanswered:

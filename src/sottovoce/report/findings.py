@@ -9,7 +9,7 @@ import numpy as np
 
 from sottovoce.report.wording import interval, span, whole
 
-HEARS = {
+INPUTS = {
     "features": "the spectrum that leaves the filter",
     "sound": "the sound that leaves it",
     "restored": "what a network that learnt to restore originals makes of it",
@@ -27,7 +27,7 @@ Row = Mapping[str, Any]
 
 def label(row: Row) -> str:
     """An attacker's name, which says if it restores or inverts first, and whether it was scored on sound."""
-    return f"{row['attacker']}, on sound" if row["hears"] == "sound" else str(row["attacker"])
+    return f"{row['attacker']}, on sound" if row["input"] == "sound" else str(row["attacker"])
 
 
 def verdict(attribute: Row, tolerance: float) -> str:
@@ -95,7 +95,7 @@ def linked(linkage: Row) -> str:
     strongest, ceiling = linkage["strongest"], linkage["ceiling"]
     return (
         f"asked whether two recordings are of one person, whom it never heard before, the strongest attacker "
-        f"({strongest['attacker']}, {strongest['knowledge']}, {strongest['hears']}) has an equal error rate of "
+        f"({strongest['attacker']}, {strongest['knowledge']}, {strongest['input']}) has an equal error rate of "
         f"{whole(strongest['eer']['score'])} ({interval(strongest['eer'], 0)}); 50\u202f% is chance, "
         "0\u202f% is always right, "
         f"{whole(ceiling['eer']['score'])} was reached without the filter."

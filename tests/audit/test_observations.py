@@ -1,4 +1,4 @@
-"""Who hears what: every clip once and whole, in files that appear complete or not at all."""
+"""What attackers observe: every clip once and whole, in files that appear complete or not at all."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
