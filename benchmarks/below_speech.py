@@ -15,7 +15,7 @@ from sottovoce.audio import io
 from sottovoce.audio.segment import cut
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.corpora.catalogue import open_corpus
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
 
 FILTERS = {"emotion-gender": "ravdess", "digit": "fsdd"}
@@ -26,7 +26,7 @@ HUM_HZ, HUM_LEVELS = (25, 50, 60), (0.002, 0.005, 0.02, 0.05)
 
 def answers(filter_: Filter, waves: list[Wave]) -> np.ndarray:
     """The code of the first task for the last block of each sound, [U]."""
-    return np.array([filter_.codes(cut(wave.astype(np.float32)))[-1, 0] for wave in waves])
+    return np.array([filter_.engine.codes(cut(wave.astype(np.float32)))[-1, 0] for wave in waves])
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     for name, corpus in FILTERS.items():
         clips = open_corpus(f"{corpus}:{corpora / corpus}").clips
         waves = [io.read(clip.path) for clip in clips[:: -(-len(clips) // MOST_CLIPS)]]
-        filter_ = Filter.load(shipped.PLACE / name)
+        filter_ = Filter.load(bundled.PLACE / name)
         clean = answers(filter_, waves)
         same = {f"offset {level}": answers(filter_, [wave + level for wave in waves]) for level in OFFSETS}
         for hertz in HUM_HZ:

@@ -136,12 +136,14 @@ def measure(corpora: Path, targets: dict[str, Path], folder: str | None) -> dict
 def understood(folder: str, targets: dict[str, Path]) -> dict[str, dict[str, float]]:
     """Of each task, the share of words for whose sound its target says the class of the code; the last words, twice."""
     from sottovoce.models.target import load_target
-    from sottovoce.runtime import shipped
+    from sottovoce.runtime import bundled
     from sottovoce.runtime.filter import Filter
 
-    loaded = Filter.load(shipped.found(folder))
-    book = loaded.engine.codebook  # type: ignore[union-attr]
-    places = np.array([at for at in np.ndindex(book.words.shape[:-2]) if at[0] == len(book.words) - 1 and min(at[1:])])
+    loaded = Filter.load(bundled.find(folder))
+    book = loaded.engine.vocabulary()
+    places = np.array(
+        [at for at in np.ndindex(book.templates.shape[:-2]) if at[0] == len(book.templates) - 1 and min(at[1:])]
+    )
     spectra = book.draw(places[:, 1:], places[:, 0])
     ears = {task: load_target(place) for task, place in targets.items()}
     found: dict[str, dict[str, float]] = {}
@@ -156,7 +158,7 @@ def understood(folder: str, targets: dict[str, Path]) -> dict[str, dict[str, flo
 
     found["as spectra"] = answered(spectra)
     for name, way in WAYS.items():
-        sounds = [way(loaded._magnitude(np.tile(one, 2))) for one in spectra]
+        sounds = [way(loaded.config.magnitude(np.tile(one, 2))) for one in spectra]
         middle = np.stack([wav[SEGMENT_SAMPLES // 2 :][:SEGMENT_SAMPLES] for wav in sounds])
         found[name] = answered(front_end(middle))
     return found

@@ -28,13 +28,13 @@ from sottovoce.jobs.train import loudness
 from sottovoce.methods.codebook import codewords
 from sottovoce.methods.codebook.similarity import of_recordings
 from sottovoce.methods.codebook.training import PRESETS, train_codebook
-from sottovoce.models.codebook import pictures
+from sottovoce.models.codebook import to_8_bits
 from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.target import from_callable
 from sottovoce.progress import Progress
 from sottovoce.runtime.engine import CODEBOOK, FilterConfig, State
 from sottovoce.runtime.export import save_codebook
-from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.segments import SegmentEngine
 from sottovoce.training.loop import Run
 
 SAMPLES = 5 * SAMPLE_RATE
@@ -68,11 +68,8 @@ def mix(corpora: Path, out: Path, seed: int = 0) -> Path:
     return table
 
 
-class _Mute:
+class _Mute(SegmentEngine):
     """An engine for a filter that only plays."""
-
-    def initial_state(self) -> State:
-        return {}
 
     def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
         raise NotImplementedError
@@ -80,7 +77,7 @@ class _Mute:
 
 def _as_played(network: Network, sound: tuple[float, float]) -> Callable[[Spectrum], NDArray[np.float32]]:
     """YAMNet's scores of spectra [B, 161, 128] that a filter with these constants plays to it."""
-    player = Filter(_Mute(), FilterConfig(FRONT_END, CODEBOOK, {}, *sound))
+    player = _Mute(FilterConfig(FRONT_END, CODEBOOK, {}, *sound), ())
     return lambda spectra: network.scores(from_sound(np.stack([player.sound(spectrum) for spectrum in spectra])))
 
 
@@ -117,8 +114,8 @@ def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
     found, sources = codewords.recordings(
         sounds, parts.train, [played], codewords.goals(book.centres), settings.drawing, seed
     )
-    drawn, low, high = pictures(found.reshape(*book.words.shape[:2], *found.shape[1:]))
-    book = replace(book, words=drawn, low=low, high=high)
+    drawn, low, high = to_8_bits(found.reshape(*book.templates.shape[:2], *found.shape[1:]))
+    book = replace(book, templates=drawn, low=low, high=high)
     card = {
         "method": "codebook",
         "preset": "black-box",

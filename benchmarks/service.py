@@ -23,7 +23,7 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
 from sottovoce.serve.wire import decode, encode
 
@@ -99,7 +99,7 @@ def measure(name: str, streams: int, seconds: float) -> dict[str, Any]:
             resident = _resident_mb(process.pid)
         finally:
             process.terminate()
-    permit = Filter.load(shipped.found(name))
+    permit = Filter.load(bundled.find(name))
     late: list[float] = []
     equal = 0
     for content, (sent, came, received) in zip(contents, answers, strict=True):

@@ -23,7 +23,7 @@ import soundfile
 
 from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import SAMPLE_RATE
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
 
 _STEP_S = 5.0
@@ -63,7 +63,7 @@ def measure(folder: Path, name: str, minutes: float) -> dict[str, Any]:
         said = json.loads(process.stderr.read().strip().splitlines()[-1])
         played, _ = soundfile.read(out, dtype="float32")
         heard = io.read(source)
-    expected = Filter.load(shipped.found(name)).forgetting(_MEMORY).stream()
+    expected = Filter.load(bundled.find(name)).forgetting(_MEMORY).stream()
     drawn = np.concatenate([expected.feed(heard), expected.flush()])
     times, both, largest = np.array([row for row in memory if row[0] > _SETTLED_S and row[1] > 0][:-1]).T
     return {

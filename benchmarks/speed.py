@@ -35,12 +35,12 @@ from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.experiments.table1 import cost
 from sottovoce.methods.optin.game import PRESETS
 from sottovoce.models.architectures import build
-from sottovoce.runtime import shipped
-from sottovoce.runtime.engine import BATCH, OnnxEngine
+from sottovoce.runtime import bundled
+from sottovoce.runtime.engine import BATCH, Graph
 from sottovoce.runtime.export import save_filter, to_onnx
 from sottovoce.runtime.export import whole as one_graph
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.golden import heard
+from sottovoce.runtime.golden import run_whole
 
 COMPACT = (PRESETS["compact"].architecture, PRESETS["compact"].obfuscator)
 PAPER = ("cyclegan-vc2", {"bins": BINS, "blocks": 3, "divisor": 8})
@@ -89,9 +89,9 @@ def measure(folder: Path | None) -> dict[str, Any]:
             folder = Path(scratch) / "filter"
             save_filter(folder, compact, *COMPACT, 1.0, 1.0, {})
         whole = Filter.load(folder)
-    codebook = Filter.load(shipped.PLACE / "digit")
-    graph = one_graph(codebook, (shipped.PLACE / "digit" / "filter.onnx").read_bytes())
-    compact_engine, paper_engine = OnnxEngine(to_onnx(compact)), OnnxEngine(to_onnx(paper))
+    codebook = Filter.load(bundled.PLACE / "digit")
+    graph = one_graph(codebook, (bundled.PLACE / "digit" / "filter.onnx").read_bytes())
+    compact_engine, paper_engine = Graph(to_onnx(compact)), Graph(to_onnx(paper))
 
     def eager(network: nn.Module) -> None:
         with torch.no_grad():
@@ -113,7 +113,7 @@ def measure(folder: Path | None) -> dict[str, Any]:
             "paper's obfuscator, engine": few_s / fastest(lambda: paper_engine.run(spectra[:BATCH])),
             "paper's obfuscator, eager torch": few_s / fastest(lambda: eager(paper)),
             f"sound, {ITERATIONS} steps": SOUND_S / fastest(lambda: list(map(PhaseContinuation().feed, magnitudes))),
-            "codebook filter, one graph from sound to sound": SOUND_S / fastest(lambda: heard(graph, wav)),
+            "codebook filter, one graph from sound to sound": SOUND_S / fastest(lambda: run_whole(graph, wav)),
             "codebook filter, to features": SOUND_S / fastest(lambda: codebook.features(wav)),
             "codebook filter, to sound": SOUND_S / fastest(lambda: codebook.filter(wav)),
             "filter, to features": SOUND_S / fastest(lambda: whole.features(wav)),

@@ -122,7 +122,7 @@ def importing() -> dict[str, float]:
     """Seconds until a filter is imported and until it is loaded, of the fastest of five fresh processes, and memory."""
     code = (
         "import sys, time; t = time.perf_counter(); from sottovoce.runtime.filter import Filter;"
-        "a = time.perf_counter() - t; from sottovoce.runtime import shipped; Filter.load(shipped.PLACE / 'digit');"
+        "a = time.perf_counter() - t; from sottovoce.runtime import bundled; Filter.load(bundled.PLACE / 'digit');"
         "print(a, time.perf_counter() - t, 'torch' in sys.modules)"
     )
     found = [
@@ -208,9 +208,9 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         name, *rest = sys.argv[2:]
         if name == "ours":
-            from sottovoce.runtime import shipped
+            from sottovoce.runtime import bundled
 
-            print(json.dumps(ours(str(shipped.found(rest[0])), float(rest[1]), *map(int, rest[2:]))))
+            print(json.dumps(ours(str(bundled.find(rest[0])), float(rest[1]), *map(int, rest[2:]))))
         else:
             print(json.dumps({"rnnoise": rnnoise, "silero": silero}[name](float(rest[0]))))
         sys.exit()

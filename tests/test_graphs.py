@@ -19,8 +19,8 @@ from sottovoce.audit.system import of_onnx
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.target import load_target
+from sottovoce.runtime.bundled import found
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.shipped import found
 
 SPECTRA = ["batch", 161, 128]
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
 
 RATE = 16000
@@ -55,7 +55,7 @@ def test_a_simulated_microphone_takes_the_same_way_in_time(room, tmp_path):
     said = json.loads(done.stderr.splitlines()[-1])
     heard, _ = soundfile.read(out, dtype="float32")
     original, _ = soundfile.read(room, dtype="float32")
-    stream = Filter.load(shipped.found(FILTER)).stream()
+    stream = Filter.load(bundled.find(FILTER)).stream()
     delay = round(said["latency_ms"] * RATE / 1000)
     expected = stream.feed(original)
     given = heard[delay : delay + len(expected)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from sottovoce import __version__
 from sottovoce.machine import usable_cores
-from sottovoce.runtime.shipped import PLACE, known
+from sottovoce.runtime.bundled import PLACE, known
 
 PARTS = {
     "device": ("numpy", "onnxruntime", "soundfile", "soxr", "typer"),

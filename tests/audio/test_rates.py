@@ -9,7 +9,7 @@ import soundfile
 
 from sottovoce.audio import io, writer
 from sottovoce.errors import ConfigError
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 from sottovoce.runtime.files import protect
 from sottovoce.runtime.filter import Filter
 
@@ -37,7 +37,7 @@ REFUSED = [
 
 @pytest.fixture(scope="module")
 def digit():
-    return Filter.load(shipped.found("digit"))
+    return Filter.load(bundled.find("digit"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from frame_targets import FRAME_TARGETS, first_seeds
 from sottovoce.audio import io as audio
 from sottovoce.errors import AudioError, ModelError
 from sottovoce.models.checkpoint import CARD, write_folder
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
 
 MOST_SECONDS = 3600.0  # of sound that is decoded of a strange file
@@ -49,7 +49,7 @@ def filter_folder(content: bytes) -> None:
     """
     names = ("config.json", "codebook.npz", "filter.onnx", CARD)
     name, content = names[content[0] % len(names)] if content else names[0], content[1:]
-    place = shipped.PLACE / "digit"
+    place = bundled.PLACE / "digit"
     with _scratch() as folder:
         if name == CARD:
             shutil.copytree(place, folder / "f")
@@ -73,15 +73,15 @@ def seeds(target: str) -> list[bytes]:
     kept = [path.read_bytes() for path in sorted((SEEDS / target).glob("*"))]
     if target != "filter-folder":
         return kept + first_seeds().get(target, [])
-    place = shipped.PLACE / "digit"
+    place = bundled.PLACE / "digit"
     names = ("config.json", "codebook.npz", "filter.onnx", CARD)
     return [*kept, *odd_cards(), *(bytes([number]) + (place / name).read_bytes() for number, name in enumerate(names))]
 
 
 def odd_cards() -> list[bytes]:
     """Cards and settings that are JSON, and wrong."""
-    card = json.loads((shipped.PLACE / "digit" / CARD).read_text(encoding="utf-8"))
-    config = json.loads((shipped.PLACE / "digit" / "config.json").read_text(encoding="utf-8"))
+    card = json.loads((bundled.PLACE / "digit" / CARD).read_text(encoding="utf-8"))
+    config = json.loads((bundled.PLACE / "digit" / "config.json").read_text(encoding="utf-8"))
     odd: list[object] = [None, [], "x", 1e999, {"a": []}, -1, True]
     found = [bytes([3]) + json.dumps({**card, key: value}).encode() for key in card for value in odd]
     return found + [bytes([0]) + json.dumps({**config, key: value}).encode() for key in config for value in odd]

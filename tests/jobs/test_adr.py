@@ -89,7 +89,7 @@ def test_features_are_embeddings_that_a_reader_reads(tmp_path: Path, permit, hid
     embeddings = filter_.features(wav)
     assert embeddings.shape == (256 if preset == "pretrained" else 512, 3) and filter_.permit == (permit,)
     assert np.allclose(np.linalg.norm(embeddings, axis=0), 1.0, atol=1e-4), "one length, one segment each"
-    answers = filter_.read(embeddings.T[:, :, None])
+    answers = filter_.engine.read(embeddings.T[:, :, None])
     assert list(answers) == [permit] and np.allclose(np.exp(answers[permit]).sum(axis=1), 1.0, atol=1e-5)
 
 

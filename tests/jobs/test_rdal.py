@@ -82,7 +82,7 @@ def test_features_are_latents_that_a_reader_reads(tmp_path: Path, preset: str) -
     latents = filter_.features(wav)
     assert latents.shape == (64, 3) and filter_.permit == ("event",)
     assert np.allclose(latents, filter_.features(7.0 * wav), atol=1e-2), "the level does not pass"
-    answers = filter_.read(latents.T[:, :, None])
+    answers = filter_.engine.read(latents.T[:, :, None])
     assert list(answers) == ["event"] and answers["event"].shape == (3, 2)
     assert np.allclose(np.exp(answers["event"]).sum(axis=1), 1.0, atol=1e-5)
     with pytest.raises(ConfigError, match="latents, which cannot be heard"):
@@ -128,7 +128,7 @@ def test_clips_that_are_no_twins_are_paired_as_they_come(tmp_path: Path) -> None
 @pytest.mark.parametrize(("name", "value"), [("latent", 0), ("latent", "64"), ("sample_rate", 10**9), ("codes", None)])
 def test_settings_that_cannot_be_are_refused(tmp_path: Path, name: str, value: object) -> None:
     from sottovoce.runtime.engine import FilterConfig
-    from sottovoce.runtime.latent import heard
+    from sottovoce.runtime.latent import sender_input
 
     settings = {"latent": 64, "classes": 2, "codes": 0, "sample_rate": 16000, name: value}
     config = FilterConfig.parse(
@@ -137,4 +137,4 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, name: str, value: o
         )
     )
     with pytest.raises(ModelError, match=f"{name} is "):
-        heard(config)
+        sender_input(config)

@@ -75,7 +75,7 @@ def test_two_tasks_in_one_codebook_each_with_its_own_codes(shaped_once, train_cl
     mood = from_module(Reader((60, 120)), "mood", ("low", "high"))
     encoder, book, _ = trained(shaped_once, train_clips, [target, mood])
     assert book.tasks == ("word", "mood")
-    assert book.words.shape[:3] == (len(SHARPNESS), 4, 3)
+    assert book.templates.shape[:3] == (len(SHARPNESS), 4, 3)
     late = np.full(2, len(SHARPNESS) - 1)
     both = book.draw(np.array([[2, 1], [2, 2]]), late)
     assert target.predict(both).argmax(axis=1).tolist() == [1, 1]
@@ -110,7 +110,7 @@ def test_a_black_box_of_two_tasks_has_a_codeword_for_each_combination(shaped_onc
     word = from_callable(lambda spectra: 5.0 * spectra[:, [10, 14, 18]].mean(axis=2), "word", WORDS)
     band = from_callable(lambda spectra: 5.0 * spectra[:, [40, 64]].mean(axis=2), "band", ("low", "high"))
     _, book, sources = trained(shaped_once, train_clips, [word, band])
-    assert book.words.shape[:3] == (len(SHARPNESS), 4, 3) and not len(sources)
+    assert book.templates.shape[:3] == (len(SHARPNESS), 4, 3) and not len(sources)
 
 
 @pytest.mark.parametrize("settings", [TINY, replace(TINY, gradients=False)])

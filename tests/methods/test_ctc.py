@@ -10,7 +10,7 @@ import torch
 from sottovoce.errors import CorpusError
 from sottovoce.methods.digits.ctc import CtcSettings, ctc_loss, padded, train_ctc
 from sottovoce.methods.digits.method import WORD_FRAMES, choose_words
-from sottovoce.models.digit_codes import CODES, ctc_onsets, hear, said
+from sottovoce.models.digit_codes import CODES, ctc_onsets, digits_of, encoder_input
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.training.loop import Run
 
@@ -22,7 +22,7 @@ def test_the_loss_is_the_sum_over_all_alignments():
     whole = sum(
         math.prod(float(likely[m, label]) for m, label in enumerate(path))
         for path in paths
-        if said(ctc_onsets(path)) == [3, 1]
+        if digits_of(ctc_onsets(path)) == [3, 1]
     )
     assert float(ctc_loss(logits, torch.tensor([3]), [[3, 1]])) == pytest.approx(-math.log(whole) / 2, rel=1e-4)
 
@@ -51,7 +51,7 @@ class Tones:
         torch.manual_seed(0)
         network = DigitEncoder(width=16, hidden=16, dropout=0.0)
         settings = CtcSettings(batch=12, learning_rate=1e-2, tempo=0.0)
-        train_ctc(network, self, np.arange(len(self.waves)), self.spoken, hear, settings, run)  # type: ignore[arg-type]
+        train_ctc(network, self, np.arange(len(self.waves)), self.spoken, encoder_input, settings, run)  # type: ignore[arg-type]
         return network
 
 
@@ -64,7 +64,7 @@ def test_an_encoder_learns_tones_from_what_was_said_alone():
     network = tones.teach(Run(150, 0, quiet))
     for wav, [digit] in zip(tones.waves, tones.spoken, strict=True):
         with torch.no_grad():
-            logits = network(torch.from_numpy(hear(wav))[None])
+            logits = network(torch.from_numpy(encoder_input(wav))[None])
         right, wrong = (ctc_loss(logits, torch.tensor([logits.shape[1]]), [[said]]) for said in (digit, 1 - digit))
         assert right < wrong
 
@@ -93,7 +93,7 @@ def test_the_word_that_the_target_reads_is_chosen():
     recordings = [[_tone(digit, rng), _tone((digit + 1) % 10, rng)] for digit in range(10)]
 
     def ask(wav):
-        spectrum = torch.from_numpy(hear(wav))
+        spectrum = torch.from_numpy(encoder_input(wav))
         loud = spectrum[[_bin(digit) for digit in range(10)]]
         quiet = torch.full((1, loud.shape[1]), 2.0)
         return 5.0 * torch.cat([loud, quiet]).T

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from sottovoce.errors import ConfigError, ModelError
-from sottovoce.models.codebook import Codebook, interpolation, pictures
+from sottovoce.models.codebook import Codebook, interpolation, to_8_bits
 
 TASKS = ("mood", "word")
 BOTH = TASKS
@@ -32,27 +32,27 @@ def posteriors(segments: int, seed: int = 0) -> np.ndarray:
     return np.log(np.concatenate([moods, words], axis=1)).astype(np.float32)
 
 
-def said(book: Codebook, heard: np.ndarray, permit=BOTH):
-    codes, positions, _ = book.codes(heard, permit, book.initial_state())
+def codes_of(book: Codebook, spoken: np.ndarray, permit=BOTH):
+    codes, positions, _ = book.codes(spoken, permit, book.initial_state())
     return codes, positions
 
 
 def test_codes_are_the_classes_of_the_mean_posterior():
-    heard = np.log(np.array([[0.6, 0.3, 0.1, 0.9, 0.1], [0.1, 0.5, 0.4, 0.2, 0.8], [0.1, 0.1, 0.8, 0.1, 0.9]]))
-    codes, positions = said(codebook(), heard)
+    spoken = np.log(np.array([[0.6, 0.3, 0.1, 0.9, 0.1], [0.1, 0.5, 0.4, 0.2, 0.8], [0.1, 0.1, 0.8, 0.1, 0.9]]))
+    codes, positions = codes_of(codebook(), spoken)
     assert codes.tolist() == [[1, 1], [2, 1], [3, 2]]  # means: .6 .3 .1 | .35 .4 .25 | .27 .3 .43, and 2 words
     assert positions.tolist() == [0, 1, 1]
-    assert said(codebook(memory=0.0), heard)[0].tolist() == [[1, 1], [2, 2], [3, 2]]
+    assert codes_of(codebook(memory=0.0), spoken)[0].tolist() == [[1, 1], [2, 2], [3, 2]]
 
 
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.sampled_from([1, 2, 4]))
 def test_any_chunking_gives_the_same_codes(lengths, block):
     book = codebook(block)
-    heard = posteriors(block * sum(lengths))
-    whole = said(book, heard)
+    spoken = posteriors(block * sum(lengths))
+    whole = codes_of(book, spoken)
     state, parts, first = book.initial_state(), [], 0
     for length in lengths:
-        *part, state = book.codes(heard[first : first + block * length], BOTH, state)
+        *part, state = book.codes(spoken[first : first + block * length], BOTH, state)
         parts.append(part)
         first += block * length
     for all_at_once, piece_by_piece in zip(whole, zip(*parts, strict=True), strict=True):
@@ -60,23 +60,23 @@ def test_any_chunking_gives_the_same_codes(lengths, block):
 
 
 def test_a_broken_encoder_says_nothing_and_is_forgotten():
-    book, heard = codebook(), posteriors(3)
-    heard[1] = np.nan
-    codes, _ = said(book, heard)
+    book, spoken = codebook(), posteriors(3)
+    spoken[1] = np.nan
+    codes, _ = codes_of(book, spoken)
     assert np.array_equal(codes[0], codes[1])
-    assert np.array_equal(codes[2], said(book, heard[[0, 2]])[0][1])
+    assert np.array_equal(codes[2], codes_of(book, spoken[[0, 2]])[0][1])
 
 
 def test_what_is_said_does_not_change_what_was_put_in():
     book = codebook()
     state = book.initial_state()
     book.codes(posteriors(3), BOTH, state)
-    assert not state["heard"].any()
+    assert not state["posteriors"].any()
     assert not state["blocks"].any()
 
 
 def test_a_block_has_one_code():
-    codes, positions = said(codebook(block_segments=4), posteriors(10))
+    codes, positions = codes_of(codebook(block_segments=4), posteriors(10))
     for start in (0, 4, 8):
         assert len(np.unique(codes[start : start + 4], axis=0)) == 1
     assert positions.tolist() == [0] * 4 + [1] * 6
@@ -89,15 +89,15 @@ def test_what_is_revoked_cannot_be_told(one, other):
     first = posteriors(4)
     second = first.copy()
     first[:, :3], second[:, :3] = posteriors(4, one)[:, :3], posteriors(4, other)[:, :3]
-    drawn = [book.draw(*said(book, heard, ["word"])) for heard in (first, second)]
+    drawn = [book.draw(*codes_of(book, spoken, ["word"])) for spoken in (first, second)]
     assert np.array_equal(drawn[0], drawn[1])
-    nothing = [book.draw(*said(book, posteriors(4, seed), [])) for seed in (one, other)]
+    nothing = [book.draw(*codes_of(book, posteriors(4, seed), [])) for seed in (one, other)]
     assert np.array_equal(nothing[0], nothing[1])
 
 
 def test_equal_codes_give_equal_bits_however_many_are_drawn_at_once():
     book = codebook()
-    codes, positions = said(book, posteriors(40))
+    codes, positions = codes_of(book, posteriors(40))
     together = book.draw(codes, positions)
     alone = [book.draw(codes[i : i + 1], positions[i : i + 1])[0] for i in range(40)]
     assert np.array_equal(together, alone)
@@ -115,8 +115,8 @@ def test_the_rate_is_bits_per_block():
 def test_it_comes_back_from_its_file():
     book = codebook(block_segments=2, memory=0.5)
     again = Codebook.from_bytes(book.to_bytes())
-    heard = posteriors(7)
-    assert np.array_equal(book.draw(*said(book, heard)), again.draw(*said(again, heard)))
+    spoken = posteriors(7)
+    assert np.array_equal(book.draw(*codes_of(book, spoken)), again.draw(*codes_of(again, spoken)))
     assert (again.tasks, again.memory, again.block_segments) == (TASKS, 0.5, 2)
 
 
@@ -136,9 +136,9 @@ def test_objects_in_a_file_are_never_unpickled(tmp_path):
     "change",
     [
         {"tasks": ()},
-        {"words": np.zeros((2, 4, 4, 5, 4), np.uint8)},
-        {"words": np.zeros((2, 4, 3, 5, 4), np.float32)},
-        {"words": np.zeros((2, 4, 3, 500, 4), np.uint8)},
+        {"templates": np.zeros((2, 4, 4, 5, 4), np.uint8)},
+        {"templates": np.zeros((2, 4, 3, 5, 4), np.float32)},
+        {"templates": np.zeros((2, 4, 3, 500, 4), np.uint8)},
         {"low": 5.0},
         {"high": math.nan},
         {"memory": 2.0},
@@ -164,6 +164,6 @@ def test_interpolation_is_the_bilinear_one_of_torch(points, onto):
 
 def test_pictures_are_off_by_half_a_step_at_most():
     values = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
-    drawn, low, high = pictures(values)
+    drawn, low, high = to_8_bits(values)
     assert np.abs(low + drawn * (high - low) / 255 - values).max() <= (high - low) / 510 + 1e-6
-    assert pictures(np.zeros((2, 2), np.float32))[0].max() == 0
+    assert to_8_bits(np.zeros((2, 2), np.float32))[0].max() == 0

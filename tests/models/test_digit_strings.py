@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sottovoce.models.deepspeech2 import DeepSpeech2Ctc
-from sottovoce.models.digit_codes import BLANK, CODES, ctc_onsets, labels, said, text
+from sottovoce.models.digit_codes import BLANK, CODES, ctc_onsets, digits_of, labels, text
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.word_table import PAUSE_BLOCKS, SLOT_BLOCKS, WordTable, place
 
@@ -42,7 +42,7 @@ def test_transcripts_as_labels_and_back():
 
 def test_a_digit_is_news_once_and_again_after_a_blank():
     assert ctc_onsets([BLANK, 3, 3, BLANK, 3, 4, 4, BLANK]) == [BLANK, 3, BLANK, BLANK, 3, 4, BLANK, BLANK]
-    assert said(ctc_onsets([3, 3, BLANK, 3])) == [3, 3]
+    assert digits_of(ctc_onsets([3, 3, BLANK, 3])) == [3, 3]
     assert ctc_onsets([3], last=3) == [BLANK]
 
 
@@ -108,7 +108,7 @@ def test_a_step_leaves_the_state_it_was_given(encoder):
 @given(st.lists(CODE, max_size=40), st.integers(1, 12), st.sampled_from(["even", "steady", "live"]))
 def test_every_digit_is_said_in_order_and_no_two_at_a_time(codes, word_blocks, pace):
     placed = place(codes, word_blocks, pace)
-    assert [digit for _, digit in placed] == said(codes)
+    assert [digit for _, digit in placed] == digits_of(codes)
     starts = [start for start, _ in placed]
     assert all(later - start >= word_blocks for start, later in pairwise(starts))
 

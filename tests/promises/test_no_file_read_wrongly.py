@@ -22,9 +22,9 @@ import soundfile
 from sottovoce.audio.io import blocks, info, read
 from sottovoce.audio.mp3 import begins
 from sottovoce.errors import AudioError
+from sottovoce.runtime.bundled import PLACE
 from sottovoce.runtime.files import protect
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.shipped import PLACE
 
 RATE = 16000
 KINDS = {

@@ -16,9 +16,9 @@ from sottovoce.models.codebook import Codebook
 from sottovoce.models.digit_codes import BLANK, CODES
 from sottovoce.models.whole import CodewordDecoder
 from sottovoce.models.word_table import WordTable
-from sottovoce.runtime.engine import CodebookEngine, FilterConfig
+from sottovoce.runtime.codebook import CodebookEngine
+from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.segments import FeatureStream
 from sottovoce.runtime.word_filter import WordEngine
 
 CLASSES = {"mood": 4, "word": 3}
@@ -52,7 +52,7 @@ def codebook_filter(deaf: tuple[str, ...] = (), memory: float = 1.0, block_segme
     centres = tuple(np.eye(count, dtype=np.float32) for count in CLASSES.values())
     book = Codebook(TASKS, centres, words, -1.0, 3.0, memory, block_segments)
     config = FilterConfig(FRONT_END, "codebook", {}, 0.6, 0.8)
-    return Filter(CodebookEngine(Hashing(deaf), book, TASKS), config, words=SOUNDS)
+    return Filter(CodebookEngine(config, TASKS, Hashing(deaf), book, SOUNDS))
 
 
 def word_filter() -> Filter:
@@ -63,7 +63,9 @@ def word_filter() -> Filter:
         return [key[0] % CODES], {"before": key}
 
     table = WordTable(np.random.default_rng(0).random((BLANK, 161, 12), dtype=np.float32))
-    return Filter(WordEngine(encode, {"before": b""}, table), FilterConfig(FRONT_END, "words", {}, 0.0, 1.0))
+    return Filter(
+        WordEngine(FilterConfig(FRONT_END, "words", {}, 0.0, 1.0), ("digits",), encode, {"before": b""}, table)
+    )
 
 
 Timeline = list[tuple[int, tuple[str, ...]]]  # samples at 16 kHz, and the tasks that are permitted meanwhile
@@ -110,7 +112,7 @@ def test_a_codebook_filter_never_tells_of_the_time_of_a_revocation(timeline, rat
     other = tuple(task for task in TASKS if task != private) if private else ()
     filter_ = codebook_filter(other, memory, blocks)
     filter_ = filter_.constant(2) if form == "constant" else filter_
-    stream = FeatureStream(filter_, rate) if form == "features" else filter_.stream(rate)
+    stream = filter_.feature_stream(rate) if form == "features" else filter_.stream(rate)
     one, two = sounds(timeline, private, rate, seed)
     assert left(stream, timeline, one, 3) == left(stream, timeline, two, 3)
 
@@ -152,7 +154,7 @@ def test_consent_begins_with_the_next_whole_block_and_ends_at_once():
     filter_ = codebook_filter(("word",))
     rng = np.random.default_rng(1)
     wav = 0.1 * rng.standard_normal(4 * SEGMENT_SAMPLES).astype(np.float32)
-    stream = FeatureStream(filter_, 16000)
+    stream = filter_.feature_stream(16000)
     stream.permitting(["word"])
     drawn = [stream.feed(wav[:half])]
     stream.permitting(["mood", "word"])  # in the middle of the first block
@@ -183,7 +185,7 @@ def test_an_engine_that_is_given_its_state_back_forgets_what_is_revoked():
 
 def test_an_exported_graph_forgets_what_is_revoked():
     book = codebook_filter().engine.codebook
-    graph = CodewordDecoder(book, np.zeros((book.words[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
+    graph = CodewordDecoder(book, np.zeros((book.templates[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
     state = graph.initial_state()
     rng = np.random.default_rng(3)
     rows = [torch.from_numpy(rng.standard_normal((1, 7)).astype(np.float32)) for _ in range(2)]
@@ -203,7 +205,7 @@ def test_what_was_permitted_before_may_still_count():
     spectra = front_end(rng.standard_normal((2, SEGMENT_SAMPLES)).astype(np.float32))
     engine = filter_.permitting(["word"]).engine
     _, state = engine.step(spectra[:1], engine.initial_state())
-    assert state["heard"][4:].sum() > 0.5 and state["heard"][:4].sum() == 0.0
+    assert state["posteriors"][4:].sum() > 0.5 and state["posteriors"][:4].sum() == 0.0
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 16001])
@@ -224,7 +226,7 @@ def test_a_change_of_consent_makes_no_block_more(rate, cuts):
 @pytest.mark.parametrize("partly", [0.001, 0.5, 0.999, -1.0, float("nan")])
 def test_an_exported_graph_revokes_what_is_permitted_only_in_part(partly):
     book = codebook_filter().engine.codebook
-    graph = CodewordDecoder(book, np.zeros((book.words[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
+    graph = CodewordDecoder(book, np.zeros((book.templates[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
     state, row = graph.initial_state(), torch.zeros(1, 7)
     after = [
         graph(row, torch.tensor([permit, 1.0]), state["heard_so_far"], state["blocks"], state["tail"])

@@ -12,7 +12,7 @@ import json
 import numpy as np
 import pytest
 
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
 from sottovoce.serve.websocket import Limits, Service
 from sottovoce.serve.wire import BYTES, encode
@@ -25,7 +25,7 @@ TASK = "digit"  # the only one of the filter of this name
 
 @pytest.fixture(scope="module")
 def digit() -> Filter:
-    return Filter.load(shipped.found("digit"))
+    return Filter.load(bundled.find("digit"))
 
 
 def sound(seed: int, samples: int, rate: int) -> np.ndarray:

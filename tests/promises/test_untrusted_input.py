@@ -28,11 +28,11 @@ from sottovoce.audit import protected_files
 from sottovoce.audit.system import of_command
 from sottovoce.corpora import csv_file
 from sottovoce.errors import ModelError
-from sottovoce.runtime import golden, shipped
+from sottovoce.runtime import bundled, golden
 from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
 
-DIGIT = shipped.PLACE / "digit"
+DIGIT = bundled.PLACE / "digit"
 CLI = [sys.executable, "-m", "sottovoce.cli"]
 
 
@@ -394,11 +394,11 @@ def test_a_signal_ends_a_command_that_computes_in_another_language(number):
     code = """
 import hashlib, sys
 from sottovoce import cli
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 def known(*_):
     print("at work", flush=True)
     hashlib.pbkdf2_hmac("sha256", b"", b"", (1 << 31) - 1)
-shipped.known = known
+bundled.known = known
 cli._PATIENCE_S = 0.5
 sys.argv = ["sottovoce", "filters", "list"]
 cli.main()
@@ -432,10 +432,10 @@ finally:
 def failing(error, **environment):
     code = f"""
 import sys
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 def known(*_):
     raise {error}
-shipped.known = known
+bundled.known = known
 sys.argv = ["sottovoce", "filters", "list"]
 from sottovoce.cli import main
 main()

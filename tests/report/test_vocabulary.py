@@ -8,8 +8,10 @@ from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.errors import ConfigError
 from sottovoce.models.codebook import Codebook
 from sottovoce.report.vocabulary import write_vocabulary
-from sottovoce.runtime.engine import CodebookEngine, FilterConfig
+from sottovoce.runtime.codebook import CodebookEngine
+from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.segments import ObfuscatorEngine
 
 
 class Deaf:
@@ -22,7 +24,7 @@ class Deaf:
 def filter_of(words: np.ndarray, classes=("<happy>", "sad")) -> Filter:
     book = Codebook(("mood",), (np.eye(2, dtype=np.float32),), words, -1.0, 3.0)
     config = FilterConfig(FRONT_END, "codebook", {}, 0.6, 0.8)
-    return Filter(CodebookEngine(Deaf(), book, ("mood",)), config, {"classes": {"mood": list(classes)}}, "abc123")
+    return Filter(CodebookEngine(config, ("mood",), Deaf(), book), {"classes": {"mood": list(classes)}}, "abc123")
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +47,9 @@ def test_codes_that_are_no_classes_are_numbered(words, tmp_path):
 
 
 def test_what_has_no_words_is_refused(words, tmp_path):
-    class Other:
-        pass
-
+    obfuscator = Filter(ObfuscatorEngine(filter_of(words).config, (), Deaf()))
     with pytest.raises(ConfigError, match="no words"):
-        write_vocabulary(Filter(Other(), filter_of(words).config), tmp_path / "words.html")
+        write_vocabulary(obfuscator, tmp_path / "words.html")
     many = np.zeros((600, 3, 1, 1), np.uint8)
     with pytest.raises(ConfigError, match="at most 512"):
         write_vocabulary(filter_of(many), tmp_path / "words.html")

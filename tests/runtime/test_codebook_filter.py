@@ -46,7 +46,7 @@ def test_equal_codes_are_equal_to_the_last_bit(loaded):
 
 
 def test_what_leaves_are_whole_segments(loaded):
-    assert loaded.whole_segments
+    assert loaded.engine.whole_segments
     for samples in (1, 160, SEGMENT_SAMPLES, SEGMENT_SAMPLES + 1, 50_000):
         whole = -(-samples // SEGMENT_SAMPLES)
         wav = sound([10] * 3, samples=samples)
@@ -101,10 +101,10 @@ def test_constant_blocks_tell_one_answer_and_no_length(loaded):
 def test_a_filter_that_forgets_answers_for_what_was_heard_last(loaded, tiny):
     tones = sound([10] * 6 + [18] * 2)
     segments = tones.reshape(-1, SEGMENT_SAMPLES)
-    last = loaded.codes(segments[-1:])[0, 0]
-    assert loaded.codes(segments)[-1, 0] != last, "as trained, six blocks weigh more than two"
-    assert loaded.forgetting(0.0).codes(segments)[-1, 0] == last
-    assert loaded.forgetting(0.5).codes(segments)[-1, 0] == last
+    last = loaded.engine.codes(segments[-1:])[0, 0]
+    assert loaded.engine.codes(segments)[-1, 0] != last, "as trained, six blocks weigh more than two"
+    assert loaded.forgetting(0.0).engine.codes(segments)[-1, 0] == last
+    assert loaded.forgetting(0.5).engine.codes(segments)[-1, 0] == last
     assert tiny.forgetting(0.5) is tiny
     with pytest.raises(ConfigError, match="memory"):
         loaded.forgetting(1.5)

@@ -9,13 +9,13 @@ import json, os, sys, time
 began = time.process_time()
 import numpy as np
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 imported = time.process_time() - began
 
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
-rng, stream, memory, late = np.random.default_rng(0), Filter.load(shipped.PLACE / "digit").stream(), [], []
+rng, stream, memory, late = np.random.default_rng(0), Filter.load(bundled.PLACE / "digit").stream(), [], []
 taken = given = 0
 for minute in range(12):
     for _ in range(60):

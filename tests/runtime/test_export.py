@@ -16,7 +16,7 @@ from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import CARD, read_folder, write_folder
-from sottovoce.runtime.engine import FilterConfig, OnnxEngine
+from sottovoce.runtime.engine import FilterConfig, Graph
 from sottovoce.runtime.export import Dithered, check_parity, save_filter, target_place, to_onnx
 from sottovoce.runtime.filter import Filter
 
@@ -39,12 +39,12 @@ def test_the_graph_gives_what_the_network_gives(which, batch):
     spectra = torch.randn(batch, BINS, SEGMENT_FRAMES, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         expected = obfuscator(spectra).numpy()
-    assert np.abs(OnnxEngine(to_onnx(obfuscator)).run(spectra.numpy()) - expected).max() < 1e-4
+    assert np.abs(Graph(to_onnx(obfuscator)).run(spectra.numpy()) - expected).max() < 1e-4
 
 
 @pytest.mark.parametrize("which", [COMPACT, PAPER])
 def test_silence_in_a_batch_is_what_it_is_alone(which):
-    engine = OnnxEngine(to_onnx(network(*which)))
+    engine = Graph(to_onnx(network(*which)))
     spectra = np.random.default_rng(0).standard_normal((3, BINS, SEGMENT_FRAMES)).astype(np.float32)
     spectra[1] = 0.0
     assert np.allclose(engine.run(spectra)[1], engine.run(np.zeros_like(spectra[:1]))[0], atol=1e-4)
@@ -52,7 +52,7 @@ def test_silence_in_a_batch_is_what_it_is_alone(which):
 
 def test_no_segments_give_no_segments(filter_folder):
     empty = np.zeros((0, BINS, SEGMENT_FRAMES), np.float32)
-    assert OnnxEngine(filter_folder / "filter.onnx").run(empty).shape == empty.shape
+    assert Graph(filter_folder / "filter.onnx").run(empty).shape == empty.shape
 
 
 def test_export_is_repeatable_and_leaves_the_network_alone():
@@ -65,7 +65,7 @@ def test_export_is_repeatable_and_leaves_the_network_alone():
 
 def test_a_graph_of_another_network_is_found_out():
     with pytest.raises(ModelError, match="off by"):
-        check_parity(Dithered(network(*COMPACT, seed=1)).eval(), OnnxEngine(to_onnx(network(*COMPACT))))
+        check_parity(Dithered(network(*COMPACT, seed=1)).eval(), Graph(to_onnx(network(*COMPACT))))
 
 
 def test_a_network_that_gives_no_numbers_is_not_exported():
@@ -90,7 +90,7 @@ def test_an_engine_takes_bytes_or_a_file(tmp_path):
     (tmp_path / "a.onnx").write_bytes(identity_graph())
     spectra = np.random.default_rng(0).standard_normal((20, BINS, SEGMENT_FRAMES)).astype(np.float32)
     for model in (identity_graph(), tmp_path / "a.onnx", str(tmp_path / "a.onnx")):
-        assert np.array_equal(OnnxEngine(model).run(spectra), spectra)
+        assert np.array_equal(Graph(model).run(spectra), spectra)
 
 
 @pytest.mark.parametrize(
@@ -99,12 +99,12 @@ def test_an_engine_takes_bytes_or_a_file(tmp_path):
 )
 def test_a_graph_of_another_kind_is_refused(graph):
     with pytest.raises(ModelError, match="export it again"):
-        OnnxEngine(graph)
+        Graph(graph)
 
 
 def test_a_missing_graph_is_refused(tmp_path):
     with pytest.raises(ModelError, match="FileNotFoundError"):
-        OnnxEngine(tmp_path / "none.onnx")
+        Graph(tmp_path / "none.onnx")
 
 
 # The folder

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 from sottovoce.runtime.files import protect_stream
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.pacing import Paces
@@ -190,8 +190,8 @@ def test_short_sounds_are_not_more_over_many_connections():
 
 @pytest.fixture(scope="module")
 def digit() -> Filter:
-    filter_ = Filter.load(shipped.found("digit"))
-    filter_.make_codewords(for_any_consent=True)  # as `serve` does before it listens
+    filter_ = Filter.load(bundled.find("digit"))
+    filter_.engine.make_codewords(for_any_consent=True)  # as `serve` does before it listens
     return filter_
 
 

@@ -12,20 +12,19 @@ from sottovoce.audio.blocks import Held, Resampler, lag_samples, regrouped
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.errors import AudioError, ConfigError, ModelError
 from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.segments import SegmentEngine
 
 RATES = [8000, 16000, 44100, 48000]
 
 
-class Through:
+class Through(SegmentEngine):
     """An engine that lets everything through."""
 
-    front_end = staticmethod(segment.full_band)
+    def front_end(self, segments):
+        return segment.full_band(segments)
 
-    def initial_state(self):
-        return {}
-
-    def step(self, spectra, state):
-        return spectra, state
+    def step(self, inputs, state):
+        return inputs, state
 
 
 @pytest.fixture(scope="module", params=["obfuscator", "codebook", "codebook, blocks of 2"])
@@ -94,7 +93,7 @@ def test_consent_that_comes_and_goes_moves_nothing_in_time(codebook, parts, samp
 @pytest.mark.parametrize("sample_rate", [8000, 16000, 48000])
 def test_an_impulse_comes_out_exactly_after_the_latency(tiny, at, sample_rate):
     """Of a filter that lets everything through: where it is heard, and when that sample comes."""
-    stream = replace(tiny, engine=Through()).stream(sample_rate)
+    stream = replace(tiny, engine=Through(tiny.config, ())).stream(sample_rate)
     at = at * sample_rate // 16000
     wav = np.zeros(6 * sample_rate, np.float32)
     wav[at] = 1.0
@@ -181,41 +180,41 @@ def test_an_engine_that_fails_lets_nothing_out(tiny):
         def step(self, spectra, state):
             raise RuntimeError("out of memory")
 
-    stream = replace(tiny, engine=Broken()).stream()
+    stream = replace(tiny, engine=Broken(tiny.config, ())).stream()
     assert len(stream.feed(noise(1000))) == 0
     with pytest.raises(ModelError, match="nothing was passed on"):
         stream.feed(noise(SEGMENT_SAMPLES))
 
 
 def test_the_sound_of_a_word_is_made_once(codebook):
-    filter_ = replace(codebook, words={})
+    filter_ = replace(codebook, engine=replace(codebook.engine, sounds={}))
     filter_.filter(noise(5 * SEGMENT_SAMPLES))
-    made = dict(filter_.words)
+    made = dict(filter_.engine.sounds)
     filter_.permitting(["word", "mood"]).filter(noise(5 * SEGMENT_SAMPLES))
-    assert 0 < len(made) == len(filter_.words)
-    assert all(filter_.words[key] is made[key] for key in made)
+    assert 0 < len(made) == len(filter_.engine.sounds)
+    assert all(filter_.engine.sounds[key] is made[key] for key in made)
 
 
 def test_no_codeword_is_made_while_sound_passes(codebook):
     """So the time that a block takes does not tell whether anybody has drawn its codeword before."""
-    filter_ = replace(codebook, words={})
+    filter_ = replace(codebook, engine=replace(codebook.engine, sounds={}))
     stream = filter_.permitting(["word"]).stream()
-    made = len(filter_.words)
+    made = len(filter_.engine.sounds)
     assert made == 3 * 2, "three positions, two codes of the task that is permitted"
     run(stream, [noise(9 * SEGMENT_SAMPLES)])
-    assert len(filter_.words) == made
-    filter_.make_codewords(for_any_consent=True)
-    assert len(filter_.words) == 3 * 3 * 3
+    assert len(filter_.engine.sounds) == made
+    filter_.engine.make_codewords(for_any_consent=True)
+    assert len(filter_.engine.sounds) == 3 * 3 * 3
     stream.permitting([])
     stream.feed(noise(3 * SEGMENT_SAMPLES))
-    assert len(filter_.words) == 3 * 3 * 3
+    assert len(filter_.engine.sounds) == 3 * 3 * 3
 
 
 def test_of_a_codebook_too_large_to_keep_every_codeword_is_made_anew(codebook, monkeypatch):
-    monkeypatch.setattr("sottovoce.runtime.filter._MOST_WORDS", 5)
-    filter_ = replace(codebook, words={})
+    monkeypatch.setattr("sottovoce.runtime.codebook._MOST_KEPT", 5)
+    filter_ = replace(codebook, engine=replace(codebook.engine, sounds={}))
     wav = noise(4 * SEGMENT_SAMPLES)
-    assert np.array_equal(filter_.filter(wav), codebook.filter(wav)) and not filter_.words
+    assert np.array_equal(filter_.filter(wav), codebook.filter(wav)) and not filter_.engine.sounds
 
 
 # What a stream is made of

@@ -17,12 +17,13 @@ from scipy.stats import binomtest
 
 from sottovoce.attack.attacker import Labels
 from sottovoce.audio.segment import full_band
-from sottovoce.audio.spectrum import Spectrum
+from sottovoce.audio.spectrum import Spectrum, Wave
 from sottovoce.audit import metrics
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.observations import View
 from sottovoce.audit.plan import AttackRun, Views
 from sottovoce.runtime.engine import State
+from sottovoce.runtime.segments import SegmentEngine
 
 PLANTED_DB = -15.0  # of the tone, against the sound
 _FAMILY = "linear"
@@ -31,15 +32,12 @@ _SAME = 0.01  # by how much the identity filter may differ from the originals
 _MOST = 40  # random labels: each needs a few bins of its own for its tone
 
 
-class Idle:
+class Idle(SegmentEngine):
     """An engine that changes nothing."""
 
-    front_end = staticmethod(full_band)
-    rate = None
-
-    def initial_state(self) -> State:
-        """Nothing."""
-        return {}
+    def front_end(self, segments: Wave) -> Spectrum:
+        """The spectra of the whole band."""
+        return full_band(segments)
 
     def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
         """The same spectra [S, 161, 128]."""

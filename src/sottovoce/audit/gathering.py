@@ -71,7 +71,7 @@ def observe_original(case: Case, effort: Effort, seed: int, place: Path, workers
 
 def observe_idle(case: Case, seed: int, place: Path) -> View:
     """What arrives through a filter that does nothing."""
-    idle = Filter(Idle(), FilterConfig(FRONT_END, "idle", {}, 0.0, 1.0))
+    idle = Filter(Idle(FilterConfig(FRONT_END, "idle", {}, 0.0, 1.0), ()))
     return observe_features(case, idle.obfuscate, "idle", "", seed, place, parts=("validation", "test"))
 
 

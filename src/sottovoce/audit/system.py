@@ -24,10 +24,9 @@ from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
 from sottovoce.graphs import session
 from sottovoce.models.checkpoint import CARD
 from sottovoce.progress import Report
-from sottovoce.runtime import shipped
-from sottovoce.runtime.engine import BATCH, CodebookEngine
+from sottovoce.runtime import bundled
+from sottovoce.runtime.engine import BATCH, Engine
 from sottovoce.runtime.filter import Filter
-from sottovoce.runtime.word_filter import WordEngine
 
 _COMMAND = "command:"
 _TRIED = 3  # clips that a function is known by
@@ -88,7 +87,7 @@ def opened(
     A filter is switched to `permit`, if that names any tasks, and to a constant number of blocks; other systems are as
     they are.
     """
-    path = shipped.found(text)
+    path = bundled.find(text)
     if text.startswith(_COMMAND):
         return of_command(text.removeprefix(_COMMAND), manifest, None, workers, report)
     if text and os.path.isdir(path):  # unlike that of Path, this says no to what can be no name at all
@@ -108,11 +107,7 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
 
     With `constant` it sends that many blocks for every sound. ConfigError where it can do neither.
     """
-    if isinstance(filter_.engine, WordEngine):
-        raise ConfigError(
-            "a filter of words permits a sequence, which no target here judges; `sottovoce experiment digit-strings` "
-            "measures and attacks such filters."
-        )
+    filter_.engine.check_auditable()
     filter_ = filter_.permitting(permit or filter_.card.get("permit", ()))
     filter_ = filter_.constant(constant) if constant else filter_
     known = _description("", "")
@@ -126,28 +121,28 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
         "block_s": filter_.rate.block_s if filter_.rate else None,
         "constant_blocks": constant,
     }
+    engine = filter_.engine
     return System(
         description,
         filter_.obfuscate,
-        (lambda i: filter_.filter(sounds.wave(i))) if filter_.sounds else None,
+        (lambda i: filter_.filter(sounds.wave(i))) if engine.playable else None,
         path=filter_.path,
-        whole_segments=filter_.whole_segments,
-        channel=_channel(filter_),
-        read=None if filter_.sounds else filter_.read,
+        whole_segments=engine.whole_segments,
+        channel=_channel(engine),
+        read=None if engine.playable else engine.read,
     )
 
 
-def _channel(filter_: Filter) -> Channel | None:
-    if not isinstance(filter_.engine, CodebookEngine):
+def _channel(engine: Engine) -> Channel | None:
+    sizes = engine.code_sizes()
+    if not sizes:
         return None
-    book = filter_.engine.codebook
-    sizes = [size if task in filter_.permit else 1 for task, size in zip(book.tasks, book.sizes, strict=True)]
 
     def joint(segments: Wave) -> NDArray[np.int64]:
-        codes = np.maximum(filter_.codes(segments) - 1, 0)  # what is revoked has the code 0 alone
-        return np.asarray(np.ravel_multi_index(tuple(codes.T), sizes))
+        codes = np.maximum(engine.codes(segments) - 1, 0)  # what is revoked has the code 0 alone
+        return np.asarray(np.ravel_multi_index(tuple(codes.T), tuple(sizes.values())))
 
-    return Channel(dict(zip(book.tasks, sizes, strict=True)), book.block_s, filter_.constant_blocks, joint)
+    return Channel(sizes, engine.block_s, engine.constant_blocks, joint)
 
 
 def of_folder(folder: Path, manifest: Manifest) -> System:

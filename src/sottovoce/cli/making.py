@@ -117,7 +117,7 @@ def train(
     json_: Json = False,
 ) -> None:
     """Train a filter that lets the permitted tasks through."""
-    from sottovoce.models.codewords import told
+    from sottovoce.models.codewords import describe
 
     with shared.needs("train"):
         from sottovoce.jobs.train import TrainConfig, make_filter
@@ -140,7 +140,7 @@ def train(
     bits = card["bits_per_block"]
     rate = f", at most {bits:.3g} bits for each block of {card['block_s']:.3g} s" if bits is not None else ""
     text = f"{method}: {card['seconds']:.0f} s, {card['parameters']:,} parameters{rate}; wrote {out}"
-    shared.show(card, json_, lambda _: f"{text}\n{told(card)}".rstrip())
+    shared.show(card, json_, lambda _: f"{text}\n{describe(card)}".rstrip())
 
 
 @app.command()
@@ -159,12 +159,12 @@ def export(
     json_: Json = False,
 ) -> None:
     """Write a filter as one folder to take elsewhere: its graphs and golden vectors. Exit status 1 where it is off."""
-    from sottovoce.models.codewords import told
-    from sottovoce.runtime import golden, shipped
+    from sottovoce.models.codewords import describe
+    from sottovoce.runtime import bundled, golden
 
     if to != "onnx":
         raise ConfigError(f"--to is {to!r}; expected onnx, the only form there is.")
-    folder = shipped.found(filter_)
+    folder = bundled.find(filter_)
     if check:
         shared.show(
             golden.check(folder), json_, lambda found: f"the same here: off by at most {max(found.values()):.2g}"
@@ -180,7 +180,7 @@ def export(
         )
         card = job.export(wanted, shared.Progress())
     text = f"{len(card['files'])} files, off by at most {max(card['parity'].values()):.2g}; wrote {out}"
-    shared.show(card, json_, lambda _: f"{text}\n{told(card)}".rstrip())
+    shared.show(card, json_, lambda _: f"{text}\n{describe(card)}".rstrip())
 
 
 @app.command()

@@ -104,10 +104,10 @@ def protect(
 @filters.command("list")
 def filters_list(json_: Json = False) -> None:
     """The filters that come along, and what they can permit."""
-    from sottovoce.runtime import shipped
+    from sottovoce.runtime import bundled
 
     shared.show(
-        {name: list(tasks) for name, tasks in shipped.known().items()},
+        {name: list(tasks) for name, tasks in bundled.known().items()},
         json_,
         lambda found: "\n".join(f"{name:20} permits {', '.join(tasks)}" for name, tasks in found.items()),
     )
@@ -129,11 +129,11 @@ def filters_show(
 
 def chosen_filter(name: str | None, permit: str | None, constant: int) -> Filter:
     """The filter of that name or folder, or else the one that comes along for these tasks, switched to them."""
-    from sottovoce.runtime import shipped
+    from sottovoce.runtime import bundled
     from sottovoce.runtime.filter import Filter
 
     tasks = shared.names(permit)
-    loaded = Filter.load(shipped.for_tasks(tasks) if name is None else shipped.found(name))
+    loaded = Filter.load(bundled.for_tasks(tasks) if name is None else bundled.find(name))
     if permit is not None:
         loaded = loaded.permitting(tasks)
     return loaded.constant(constant) if constant else loaded

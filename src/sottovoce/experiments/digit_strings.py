@@ -26,7 +26,7 @@ from sottovoce.corpora import corpus
 from sottovoce.corpora.manifest import file_sha256, split
 from sottovoce.methods.digits import method as digits
 from sottovoce.models.checkpoint import write_file
-from sottovoce.models.digit_codes import BLANK, DIGITS, labels, said
+from sottovoce.models.digit_codes import BLANK, DIGITS, digits_of, labels
 from sottovoce.models.digit_encoder import LOOKAHEAD_FRAMES, DigitEncoder
 from sottovoce.models.word_table import Pace, WordTable, place
 from sottovoce.runtime.word_filter import BITS_PER_BLOCK, BLOCK_S
@@ -103,7 +103,7 @@ def _measured(
         "entropy_bits_per_block": metrics.entropy_bits(codes["test"]),
         "floor": _read(case, _outlines(before, table, "even")),
         "original": metrics.word_error_rate(before["test"], true)._asdict(),
-        "codes": metrics.word_error_rate([said(stream) for stream in codes["test"]], true)._asdict(),
+        "codes": metrics.word_error_rate([digits_of(stream) for stream in codes["test"]], true)._asdict(),
     }
     for pace in PACES:
         function = digits.word_filter(encoder, table, pace).filter

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sottovoce.audio.segment import front_end
+from sottovoce.audio.segment import FRONT_END, front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError
 from sottovoce.models.checkpoint import write_file
-from sottovoce.runtime.engine import SCORES, CodebookEngine, Graph, OnnxEngine
-from sottovoce.runtime.shipped import PLACE
+from sottovoce.runtime.bundled import PLACE
+from sottovoce.runtime.codebook import CodebookEngine
+from sottovoce.runtime.engine import CODEBOOK, SCORES, FilterConfig, Graph
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -141,12 +142,13 @@ def _runner(network: str, way: str, threads: int, place: Path) -> Callable[[], o
     if way in GRAPHS:
         graph = (place / f"{network}-{way}.onnx").read_bytes()
         if network != "codebook":
-            engine = OnnxEngine(graph, threads)
-            return lambda: engine.run(spectra)
+            obfuscator = Graph(graph, threads=threads)
+            return lambda: obfuscator.run(spectra)
         from sottovoce.models.codebook import Codebook
 
         book = Codebook.from_bytes(_BOOK.read_bytes())
-        drawing = CodebookEngine(Graph(graph, SCORES, (book.classes,), threads), book, book.tasks)
+        config = FilterConfig(FRONT_END, CODEBOOK, {}, 0.0, 1.0)
+        drawing = CodebookEngine(config, book.tasks, Graph(graph, SCORES, (book.classes,), threads), book)
         return lambda: drawing.step(spectra, drawing.initial_state())
     import torch
 

@@ -20,7 +20,7 @@ from sottovoce.models.checkpoint import check_place, read_folder, write_folder
 from sottovoce.models.onnx_graph import packed
 from sottovoce.progress import Report
 from sottovoce.runtime import golden
-from sottovoce.runtime.engine import CodebookEngine, Graph
+from sottovoce.runtime.engine import Graph
 from sottovoce.runtime.export import target_place, whole
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import dynamic, static
@@ -116,26 +116,14 @@ def _noise() -> Spectrum:
 def compared(folder: Path, graphs: dict[str, bytes], spectra: Spectrum) -> dict[str, Any]:
     """Of each graph its bytes, milliseconds per second of sound, and how far its answers are from those of "float"."""
     engine, found = Filter.load(folder).engine, {}
-    own = engine.encoder if isinstance(engine, CodebookEngine) else engine
-    assert isinstance(own, Graph), "`whole` has refused other engines"
     expected = None
     for name, content in graphs.items():
-        graph = own.like(content)
+        graph = engine.network().like(content)
         answers = graph.run(spectra)
         expected = answers if expected is None else expected
-        found[name] = {"bytes": len(content), "ms_per_s": _ms_per_s(graph, spectra)}
-        if isinstance(engine, CodebookEngine):
-            codes = [np.stack([_code(engine, row) for row in each]) for each in (answers, expected)]
-            found[name]["same_codes"] = float((codes[0] == codes[1]).all(axis=1).mean())
-        else:
-            found[name]["deviation"] = float(np.sqrt(np.square(answers - expected).mean()))
+        measured = {"bytes": len(content), "ms_per_s": _ms_per_s(graph, spectra)}
+        found[name] = {**measured, **engine.differences(answers, expected)}
     return found
-
-
-def _code(engine: CodebookEngine, log_posteriors: NDArray[np.float32]) -> NDArray[np.int64]:
-    book = engine.codebook
-    codes: NDArray[np.int64] = book.codes(log_posteriors[None], book.tasks, book.initial_state())[0][0]
-    return codes
 
 
 def _ms_per_s(graph: Graph, spectra: Spectrum) -> float:

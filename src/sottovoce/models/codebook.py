@@ -3,17 +3,18 @@
     log posteriors [S, C] -- codes --> one code per permitted task and block -- draw --> spectra [S, 161, 128]
 
 `draw` sees codes and how many were drawn before, nothing else: whatever else was in the sound ends in `codes`. A task
-that is not permitted has the code 0, always, and what its target says of that time is not kept. No torch: this is what
-runs on a device.
+that is not permitted has the code 0, always, and what its target gives for that time is not kept. No torch: this runs
+on a device.
 """
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,26 +25,31 @@ from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_S, Spectrum
 from sottovoce.errors import ConfigError, ModelError
 
 Array = NDArray[np.float32]
-State = dict[str, NDArray[np.float64]]
+State = Mapping[str, NDArray[Any]]
 
-SHARPNESS = (0.4, 0.6, 0.8, 1.0)  # of the words of the first, second, ... block of a sound: a later block knows more
+SHARPNESS = (
+    0.4,
+    0.6,
+    0.8,
+    1.0,
+)  # of the templates of the first, second, ... block of a sound: a later block knows more
 _LARGEST_BYTES = 1 << 27  # unpacked
 BLOCKS = (1, 2, 4, 8, 16)  # segments to a block: what divides the 16 that a filter works on at once
 
 
 @dataclass(frozen=True, eq=False)
 class Codebook:
-    """The codes of each task and the words that they stand for.
+    """The codes of each task and the templates, spectra of codewords, that they stand for.
 
     `tasks` [T]; `centres` of each task [K, C] are posteriors, and code k > 0 stands for those nearest to centre k - 1.
-    `words` [P, K_1 + 1, ..., K_T + 1, H, W] are 8-bit pictures of a spectrum whose values lie between `low` and `high`:
-    for the first P - 1 blocks of a sound and all later ones, and every combination of codes. A block is
-    `block_segments` segments of 1.28 s; what was heard before counts `memory` times as much as what is heard now.
+    `templates` [P, K_1 + 1, ..., K_T + 1, H, W] are spectra in 8 bits whose values lie between `low` and `high`: for
+    the first P - 1 blocks of a sound and all later ones, and every combination of codes. A block is `block_segments`
+    segments of 1.28 s; the blocks before count `memory` times as much as the present one.
     """
 
     tasks: tuple[str, ...]
     centres: tuple[Array, ...]
-    words: NDArray[np.uint8]
+    templates: NDArray[np.uint8]
     low: float
     high: float
     memory: float = 1.0
@@ -53,10 +59,18 @@ class Codebook:
         sizes = tuple(len(centres) + 1 for centres in self.centres)
         if not self.tasks or len(self.tasks) != len(self.centres) or any(c.ndim != 2 for c in self.centres):
             raise ModelError(f"a codebook of the tasks {self.tasks} has {len(self.centres)} tables of centres [K, C].")
-        if self.words.dtype != np.uint8 or self.words.ndim != len(sizes) + 3 or self.words.shape[1:-2] != sizes:
-            raise ModelError(f"the words are {self.words.dtype} {self.words.shape}; expected uint8 [P, {sizes}, H, W].")
-        if 0 in self.words.shape or self.words.shape[-2] > BINS or self.words.shape[-1] > SEGMENT_FRAMES:
-            raise ModelError(f"the words are {self.words.shape[-2:]}; expected at most ({BINS}, {SEGMENT_FRAMES}).")
+        if (
+            self.templates.dtype != np.uint8
+            or self.templates.ndim != len(sizes) + 3
+            or self.templates.shape[1:-2] != sizes
+        ):
+            raise ModelError(
+                f"the templates are {self.templates.dtype} {self.templates.shape}; expected uint8 [P, {sizes}, H, W]."
+            )
+        if 0 in self.templates.shape or self.templates.shape[-2] > BINS or self.templates.shape[-1] > SEGMENT_FRAMES:
+            raise ModelError(
+                f"the templates are {self.templates.shape[-2:]}; expected at most ({BINS}, {SEGMENT_FRAMES})."
+            )
         numbers = [self.low, self.high, self.memory, *(float(c.sum()) for c in self.centres)]
         if not all(map(math.isfinite, numbers)) or not self.low < self.high or not 0.0 <= self.memory <= 1.0:
             raise ModelError(
@@ -93,8 +107,8 @@ class Codebook:
             )
 
     def initial_state(self) -> State:
-        """The state before a sound: the posteriors heard so far, and the number of blocks drawn."""
-        return {"heard": np.zeros(self.classes), "blocks": np.zeros(1)}
+        """The state before a sound: the sum of posteriors so far, and the number of blocks drawn."""
+        return {"posteriors": np.zeros(self.classes), "blocks": np.zeros(1)}
 
     def codes(
         self, log_posteriors: Array, permit: Sequence[str], state: State
@@ -105,27 +119,28 @@ class Codebook:
         state holds of a task that is not permitted is forgotten.
         """
         permitted = np.repeat([task in permit for task in self.tasks], [c.shape[1] for c in self.centres])
-        heard, blocks = np.where(permitted, state["heard"], 0.0), int(state["blocks"][0])
+        total, blocks = np.where(permitted, state["posteriors"], 0.0), int(state["blocks"][0])
         codes = np.zeros((len(log_posteriors), len(self.tasks)), np.int64)
         positions = np.zeros(len(log_posteriors), np.int64)
         for start in range(0, len(log_posteriors), self.block_segments):
             block = slice(start, start + self.block_segments)
             for posterior in np.exp(log_posteriors[block].astype(np.float64)):
-                known = permitted & np.isfinite(posterior)  # a broken one says nothing
-                heard = self.memory * heard + np.where(known, posterior, 0.0)
-            codes[block] = self._nearest(heard, permit)
-            positions[block] = min(blocks, len(self.words) - 1)
+                known = permitted & np.isfinite(posterior)  # a broken one does not count
+                total = self.memory * total + np.where(known, posterior, 0.0)
+            codes[block] = self._nearest(total, permit)
+            positions[block] = min(blocks, len(self.templates) - 1)
             blocks += 1
-        return codes, positions, {"heard": heard, "blocks": np.array([min(blocks, len(self.words) - 1)], np.float64)}
+        blocks = min(blocks, len(self.templates) - 1)
+        return codes, positions, {"posteriors": total, "blocks": np.array([blocks], np.float64)}
 
-    def heard(self, permit: Sequence[str], state: State) -> NDArray[np.int64]:
-        """The codes [1, T] of all that was heard of a sound."""
-        return np.array([self._nearest(state["heard"], permit)])
+    def whole_codes(self, permit: Sequence[str], state: State) -> NDArray[np.int64]:
+        """The codes [1, T] of the whole sound that led to `state`."""
+        return np.array([self._nearest(state["posteriors"], permit)])
 
     def draw(self, codes: NDArray[np.int64], positions: NDArray[np.int64]) -> Spectrum:
         """The spectra [S, 161, 128] of codes [S, T] at positions [S]: equal codes give equal bits."""
-        pictures = self.words[(positions, *codes.T)].astype(np.float32)
-        values = np.float32(self.low) + pictures * np.float32((self.high - self.low) / 255.0)
+        templates = self.templates[(positions, *codes.T)].astype(np.float32)
+        values = np.float32(self.low) + templates * np.float32((self.high - self.low) / 255.0)
         rows, columns = self._interpolation
         return standardise(rows @ values @ columns)
 
@@ -134,7 +149,7 @@ class Codebook:
         buffer = io.BytesIO()
         tables = {f"centres/{task}": c for task, c in zip(self.tasks, self.centres, strict=True)}
         numbers = np.array([self.low, self.high, self.memory, self.block_segments], np.float64)
-        np.savez_compressed(buffer, tasks=np.array(self.tasks), words=self.words, numbers=numbers, **tables)  # type: ignore[arg-type]
+        np.savez_compressed(buffer, tasks=np.array(self.tasks), words=self.templates, numbers=numbers, **tables)  # type: ignore[arg-type]
         return buffer.getvalue()
 
     @classmethod
@@ -145,25 +160,25 @@ class Codebook:
             tasks = tuple(map(str, held["tasks"]))
             low, high, memory, block_segments = map(float, held["numbers"])
             centres = tuple(held[f"centres/{task}"].astype(np.float32) for task in tasks)
-            words = held["words"]
+            templates = held["words"]
         except (ModelError, KeyError, ValueError, TypeError) as error:
             raise ModelError(f"the codebook cannot be read ({error}); train the filter again.") from error
-        return cls(tasks, centres, words, low, high, memory, int(block_segments))
+        return cls(tasks, centres, templates, low, high, memory, int(block_segments))
 
-    def _nearest(self, heard: NDArray[np.float64], permit: Sequence[str]) -> list[int]:
+    def _nearest(self, total: NDArray[np.float64], permit: Sequence[str]) -> list[int]:
         """The code of each task: that of the centre nearest to the mean posterior, or 0 where it is not permitted."""
-        found, first = [], 0
+        codes, first = [], 0
         for task, centres in zip(self.tasks, self.centres, strict=True):
-            part = heard[first : first + centres.shape[1]]
+            part = total[first : first + centres.shape[1]]
             first += centres.shape[1]
             mean = part / max(part.sum(), 1e-12)
-            found.append(1 + int(np.square(centres - mean).sum(axis=1).argmin()) if task in permit else 0)
-        return found
+            codes.append(1 + int(np.square(centres - mean).sum(axis=1).argmin()) if task in permit else 0)
+        return codes
 
     @cached_property
     def _interpolation(self) -> tuple[Array, Array]:
-        """Matrices [161, H] and [W, 128] that spread a picture over all bins and frames."""
-        height, width = self.words.shape[-2:]
+        """Matrices [161, H] and [W, 128] that spread a template over all bins and frames."""
+        height, width = self.templates.shape[-2:]
         return interpolation(height, BINS), interpolation(width, SEGMENT_FRAMES).T
 
 
@@ -177,7 +192,7 @@ def interpolation(points: int, onto: int) -> Array:
     return matrix.astype(np.float32)
 
 
-def pictures(values: Array) -> tuple[NDArray[np.uint8], float, float]:
+def to_8_bits(values: Array) -> tuple[NDArray[np.uint8], float, float]:
     """Spectra [..., H, W] in 8 bits, and the values that 0 and 255 stand for."""
     low, high = float(values.min()), float(values.max())
     high = high if high > low else low + 1.0

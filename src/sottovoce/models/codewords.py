@@ -1,4 +1,4 @@
-"""What the codewords of a filter are made of, as its card records it and as sentences tell it."""
+"""What the codewords of a filter are made of, as its card records it and in sentences."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ _UNKNOWN = (
 )
 
 
-def told(card: Mapping[str, Any]) -> str:
-    """What the card of a filter says about its codewords, in full sentences; empty for a filter without codewords."""
+def describe(card: Mapping[str, Any]) -> str:
+    """What the card of a filter records about its codewords, in sentences; empty for a filter without codewords."""
     method, facts = card.get("method"), card.get("codewords")
     if method not in METHODS:
         return ""
     if not isinstance(facts, Mapping) or facts.get("source") not in SOURCES:
         return _UNKNOWN
     if facts["source"] == SYNTHETIC:
-        said = "The codewords of this filter are synthetic: they were computed, and none of them is a recording."
-        return said + _compared(facts)
+        return (
+            "The codewords of this filter are synthetic: they were computed, and none of them is a recording."
+            + _compared(facts)
+        )
     people = f" of {facts['people']} people" if facts.get("people") else ""
-    said = (
+    text = (
         f"The codewords of this filter are recordings: they are made of {facts.get('recordings', 'some')} training "
         f"recordings{people} from the corpus {facts.get('corpus', 'of its card')} (licence: "
         f"{facts.get('licence', 'not stated')}). These people can be recognised in what leaves the filter and in the "
         "filter itself, so ask them before you pass either on"
     )
     other = f", or train the filter with --codewords {SYNTHETIC}" if method == METHODS[0] else ""
-    return f"{said}{other}.{_compared(facts)}"
+    return f"{text}{other}.{_compared(facts)}"
 
 
 def _compared(facts: Mapping[str, Any]) -> str:
@@ -43,14 +45,14 @@ def _compared(facts: Mapping[str, Any]) -> str:
     highest, between = facts.get("highest_similarity"), facts.get("between_people")
     if not isinstance(highest, float):
         return ""
-    said = (
+    text = (
         f" The highest similarity of a codeword to any training recording is {highest:.2f} (the correlation of their "
         "log spectrograms at the best alignment, without the average spectrum)"
     )
     if not isinstance(between, float):
-        return f"{said}; the corpus does not name two people to compare this with."
+        return f"{text}; the corpus does not name two people to compare this with."
     verdict = "not above" if highest <= between else "above"
     return (
-        f"{said}. That is {verdict} what a segment of one person typically has in common with the most similar "
+        f"{text}. That is {verdict} what a segment of one person typically has in common with the most similar "
         f"recording of another person, {between:.2f}."
     )

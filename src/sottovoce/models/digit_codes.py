@@ -19,8 +19,8 @@ BLOCK_SAMPLES = BLOCK_FRAMES * HOP_SAMPLES
 _GAIN = np.float32(10.0)  # from the level of a sound file to that at which log(1 + magnitude) is a logarithm
 
 
-def hear(wav: Wave) -> Spectrum:
-    """What an encoder hears of a sound [T] at 16 kHz: its log spectrum [161, N] at a fixed gain."""
+def encoder_input(wav: Wave) -> Spectrum:
+    """The input of an encoder for a sound [T] at 16 kHz: its log spectrum [161, N] at a fixed gain."""
     return log_spectrum(_GAIN * wav)
 
 
@@ -29,15 +29,15 @@ DIGITS = tuple(range(BLANK))
 
 def labels(text: str) -> list[int]:
     """The labels of a transcript such as "3 1 4"; ValueError where a word is no digit."""
-    found = [int(word) for word in text.split()]
-    if not set(found) <= set(DIGITS):
+    digits = [int(word) for word in text.split()]
+    if not set(digits) <= set(DIGITS):
         raise ValueError(f"the transcript is {text!r}; expected digits 0 to 9 with spaces between them")
-    return found
+    return digits
 
 
-def text(said: Iterable[int]) -> str:
+def text(digits: Iterable[int]) -> str:
     """The transcript of labels without blanks."""
-    return " ".join(map(str, said))
+    return " ".join(map(str, digits))
 
 
 def ctc_onsets(best: Iterable[int], last: int = BLANK) -> list[int]:
@@ -52,6 +52,6 @@ def ctc_onsets(best: Iterable[int], last: int = BLANK) -> list[int]:
     return codes
 
 
-def said(codes: Iterable[int]) -> list[int]:
+def digits_of(codes: Iterable[int]) -> list[int]:
     """The digits among the codes."""
     return [code for code in codes if code != BLANK]

@@ -1,6 +1,6 @@
 """The encoder of a filter for digit strings: causal, one code for each block of 40 ms.
 
-    frames [B, 161, 4 n] -- two strided causal convolutions, a GRU --> logits [B, n, 11] -- what is new --> codes [B, n]
+    frames [B, 161, 4 n] -- two strided causal convolutions, a GRU --> logits [B, n, 11] -- onsets --> codes [B, n]
 
 A block is four frames of 10 ms, and a frame reaches 10 ms past its middle: the code of a block needs no sample after
 its end. All memory is the state, a flat mapping of named tensors that is passed in and out.
@@ -36,7 +36,7 @@ class DigitEncoder(nn.Module):
         self.output = nn.Linear(hidden, CODES)
 
     def initial_state(self, batch: int) -> State:
-        """The state of `batch` streams that have heard nothing."""
+        """The state of `batch` streams before any sound."""
         return {
             "frames": torch.zeros(batch, BINS, 3),
             "inner": torch.zeros(batch, self.width, 2),
@@ -54,11 +54,11 @@ class DigitEncoder(nn.Module):
 
     def advance(self, frames: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits [B, n, 11] of the next n blocks, [B, 161, 4 n], and the state after them, but for the label."""
-        heard = torch.cat([state["frames"], self.norm(frames)], dim=2)
-        inner = torch.cat([state["inner"], functional.relu(self.norms[0](self.first(heard)))], dim=2)
+        joined = torch.cat([state["frames"], self.norm(frames)], dim=2)
+        inner = torch.cat([state["inner"], functional.relu(self.norms[0](self.first(joined)))], dim=2)
         blocks = functional.relu(self.norms[1](self.second(inner))).transpose(1, 2)
         outputs, hidden = self.recurrent(self.dropout(blocks), state["hidden"])
-        after = {"frames": heard[:, :, -3:], "inner": inner[:, :, -2:], "hidden": hidden, "label": state["label"]}
+        after = {"frames": joined[:, :, -3:], "inner": inner[:, :, -2:], "hidden": hidden, "label": state["label"]}
         return self.output(self.dropout(outputs)), after
 
     def forward(self, spectrum: Tensor) -> Tensor:

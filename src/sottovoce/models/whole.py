@@ -1,4 +1,4 @@
-"""A filter without any code around it, as two networks: sound to spectra, and posteriors to the sound of words.
+"""A filter without any code around it, as two networks: sound to spectra, and posteriors to the sound of codewords.
 
 What `runtime` does in numpy, for export into one graph. All memory is in named tensors that go in and come out.
 """
@@ -16,16 +16,10 @@ from sottovoce.audio.griffin_lim import MARGIN_SAMPLES
 from sottovoce.audio.highpass import CELLS, KNOT_SAMPLES, spline
 from sottovoce.audio.level import KNEE, MAX_GAIN
 from sottovoce.audio.segment import LEVEL_RMS, SILENT
-from sottovoce.audio.spectrum import (
-    BINS,
-    HOP_SAMPLES,
-    SEGMENT_FRAMES,
-    WINDOW_SAMPLES,
-    Wave,
-)
+from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SEGMENT_FRAMES, WINDOW_SAMPLES, Wave
 from sottovoce.models.codebook import Codebook
 
-STATE = ("heard_so_far", "blocks", "tail")
+STATE = ("heard_so_far", "blocks", "tail")  # names of ports in exported graphs
 
 
 class FrontEnd(nn.Module):
@@ -75,8 +69,8 @@ class FrontEnd(nn.Module):
 class CodewordDecoder(nn.Module):
     """Log posteriors [B, C] of one block of segments to its sound [20480 B], `MARGIN_SAMPLES` late; state in and out.
 
-    `sounds` [W, 20480 + 2 margins] are those of all words of the codebook, in order; they are kept in 16 bits. `permit`
-    [T] is 1 for each task that is permitted, 0 for others.
+    `sounds` [W, 20480 + 2 margins] are those of all codewords, in the order of the templates; they are kept in 16 bits.
+    `permit` [T] is 1 for each task that is permitted, 0 for others.
     """
 
     sounds: Tensor
@@ -93,7 +87,7 @@ class CodewordDecoder(nn.Module):
             self.register_buffer(f"centres{number}", torch.from_numpy(centres))
 
     def initial_state(self) -> dict[str, Tensor]:
-        """Nothing heard, nothing said."""
+        """The state before a sound."""
         return {
             "heard_so_far": torch.zeros(self.book.classes),
             "blocks": torch.zeros(1, dtype=torch.int64),
@@ -101,32 +95,32 @@ class CodewordDecoder(nn.Module):
         }
 
     def forward(
-        self, log_posteriors: Tensor, permit: Tensor, heard: Tensor, blocks: Tensor, tail: Tensor
+        self, log_posteriors: Tensor, permit: Tensor, total: Tensor, blocks: Tensor, tail: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The sound [20480 B] and the state after it; what was kept of a task that is not permitted is forgotten."""
         on = permit >= 1.0  # whatever is less is revoked, everywhere
         permitted = torch.cat([on[t : t + 1].expand(c.shape[1]) for t, c in enumerate(self.book.centres)])
-        heard = torch.where(permitted, heard, torch.zeros(()))
+        total = torch.where(permitted, total, torch.zeros(()))
         for row in range(self.book.block_segments):
-            heard = self.book.memory * heard + torch.where(permitted, log_posteriors[row].exp(), torch.zeros(()))
-        word = blocks.clamp(max=len(self.book.words) - 1)
+            total = self.book.memory * total + torch.where(permitted, log_posteriors[row].exp(), torch.zeros(()))
+        index = blocks.clamp(max=len(self.book.templates) - 1)
         first = 0
         for number, size in enumerate(self.book.sizes):
             centres: Tensor = getattr(self, f"centres{number}")
-            part = heard[first : first + centres.shape[1]]
+            part = total[first : first + centres.shape[1]]
             first += centres.shape[1]
             distance = (centres - part / part.sum().clamp(min=1e-12)).square().sum(dim=1)
             code = (1 + distance.argmin(dim=0, keepdim=True)) * on[number : number + 1].to(torch.int64)
-            word = word * (size + 1) + code
+            index = index * (size + 1) + code
         margin = 2 * MARGIN_SAMPLES
-        said: list[Tensor] = []
+        parts: list[Tensor] = []
         for _ in range(self.book.block_segments):
-            sound = self.sounds.index_select(0, word)[0].to(torch.float32) * self.step
+            sound = self.sounds.index_select(0, index)[0].to(torch.float32) * self.step
             met = tail * self.fade[0] + sound[:margin] * self.fade[1]
             late = torch.cat([torch.zeros(MARGIN_SAMPLES), sound[MARGIN_SAMPLES:margin]])
-            said += [met if said else torch.where(blocks > 0, met, late), sound[margin:-margin]]
+            parts += [met if parts else torch.where(blocks > 0, met, late), sound[margin:-margin]]
             tail = sound[-margin:]
-        wav = torch.cat(said)
+        wav = torch.cat(parts)
         over = (wav.abs() - float(KNEE)).clamp(min=0.0)
         bent = torch.where(over > 0, wav.sign() * float(KNEE) * (1.0 + (over / float(KNEE)).tanh()), wav)
-        return bent, heard, blocks + 1, tail
+        return bent, total, blocks + 1, tail

@@ -1,12 +1,12 @@
 """The decoder of a filter for digit strings: ten words, the same for every input, placed by codes alone (no torch).
 
-Four ways to place them. "now": each word begins in the block of its code, or, if another is still being said, right
-after that; what is heard starts and ends with what was said, so it can be sent while that goes on. In the other three
-nothing is sent until the first code of a digit. "live": each word begins 0.2 s
-after its code, or, if another is still being said, right after that; what is heard also tells when digits were said.
-"steady": words begin every 1.2 s at most, longer than speakers take for a digit and a pause, so the tempo is hidden but
-where somebody hesitates; words come later and later while the string goes on. "even": all words one after the other, at
-intervals of 0.2 s, once the string is over; what is heard is the transcript and nothing else.
+There are four ways to place them. "now": each word begins in the block of its code or, if another is still being
+played, right after that; the output starts and ends with the input, so it can be sent meanwhile. In the other three
+nothing is sent until the first code of a digit. "live": each word begins 0.2 s after its code or, if another is still
+being played, right after that; the output also shows when digits were spoken. "steady": words begin every 1.2 s at
+most, longer than speakers take for a digit and a pause, so the tempo is hidden but where somebody hesitates; words come
+later and later while the string continues. "even": all words one after the other, at intervals of 0.2 s, once the
+string is over; the output shows the transcript and nothing else.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sottovoce.audio.griffin_lim import to_sound
 from sottovoce.audio.level import LEVEL_RMS
 from sottovoce.audio.spectrum import BINS, Spectrum, Wave, magnitude
 from sottovoce.errors import ModelError
-from sottovoce.models.codebook import pictures
+from sottovoce.models.codebook import to_8_bits
 from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES
 
 Pace = Literal["even", "steady", "live", "now"]
@@ -53,7 +53,7 @@ class WordTable:
 
     def to_bytes(self) -> bytes:
         """As the content of a file, in 8 bits."""
-        steps, low, high = pictures(self.spectra)
+        steps, low, high = to_8_bits(self.spectra)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, spectra=steps, range=np.array([low, high]))
         return buffer.getvalue()
@@ -77,7 +77,7 @@ class WordTable:
         return cls((np.float32(low) + steps * np.float32((high - low) / 255.0)).astype(np.float32))
 
     def draw(self, codes: Sequence[int], pace: Pace = "live") -> Wave:
-        """What may be heard, [T] at 16 kHz: a function of the codes and of nothing else, T included."""
+        """What leaves, [T] at 16 kHz: a function of the codes and of nothing else, T included."""
         placed = place(codes, self.blocks, pace)
         count = max([start + self.blocks for start, _ in placed], default=0)
         if pace == "now":
@@ -100,14 +100,14 @@ def noise(rng: np.random.Generator, samples: int) -> Wave:
 
 def place(codes: Sequence[int], word_blocks: int, pace: Pace) -> list[tuple[int, int]]:
     """In which block each word begins, and its digit; words of `word_blocks` blocks, under 30, never overlap."""
-    found: list[tuple[int, int]] = []
+    placed: list[tuple[int, int]] = []
     if pace == "now":
         free = 0
         for block, code in enumerate(codes):
             if code != BLANK:
-                found.append((max(free, block), code))
-                free = found[-1][0] + word_blocks
-        return found
+                placed.append((max(free, block), code))
+                free = placed[-1][0] + word_blocks
+        return placed
     free, begin = PAUSE_BLOCKS, _begin(codes)
     for block, code in enumerate(codes, start=1):  # a code is known when its block is over
         if code == BLANK:
@@ -116,9 +116,9 @@ def place(codes: Sequence[int], word_blocks: int, pace: Pace) -> list[tuple[int,
         start = max(
             free, PAUSE_BLOCKS + {"even": 0, "steady": -(-late // SLOT_BLOCKS) * SLOT_BLOCKS, "live": late}[pace]
         )
-        found.append((start, code))
+        placed.append((start, code))
         free = start + {"even": word_blocks + PAUSE_BLOCKS, "steady": SLOT_BLOCKS, "live": word_blocks}[pace]
-    return found
+    return placed
 
 
 def _begin(codes: Sequence[int]) -> int:

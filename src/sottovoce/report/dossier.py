@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sottovoce.models.codewords import told
+from sottovoce.models.codewords import describe
 from sottovoce.report.findings import label, linked, verdict
 from sottovoce.report.wording import counted, duration, interval, listed, opening, whole
 
@@ -55,7 +55,7 @@ def rate(results: Results) -> str:
 
 def codewords(results: Results) -> str:
     """What the codewords of the filter are made of; empty for a system without codewords."""
-    return told(results["filter"])
+    return describe(results["filter"])
 
 
 def codes(bound: Results) -> str:

@@ -193,7 +193,7 @@ def _exhibit(case: Case, filter_: Filter | None, views: Views, utterance: int, t
     original = case.sounds.wave(clip)
     sounds = {"original": original}
     if filter_ is not None and views.features is not None:
-        if filter_.sounds:
+        if filter_.engine.playable:
             sounds["obfuscated"] = _decoded(filter_, views.features, utterance, len(original))
         if views.restored is not None:
             sounds["restored by an attacker"] = _decoded(filter_, views.restored, utterance, len(original))
@@ -207,7 +207,7 @@ def _decoded(filter_: Filter, view: View, utterance: int, samples: int) -> Wave:
     """The sound of an utterance's segments."""
     heard = view.part("test")
     segments = np.array(heard.spectra[heard.first[utterance] : heard.first[utterance + 1]])
-    return filter_.sound(join(segments, len(segments) * SEGMENT_SAMPLES if filter_.whole_segments else samples))
+    return filter_.sound(join(segments, len(segments) * SEGMENT_SAMPLES if filter_.engine.whole_segments else samples))
 
 
 def _spectrogram(wav: Wave) -> Wave:

@@ -17,7 +17,7 @@ from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codebook import Codebook
 from sottovoce.report import pictures
 from sottovoce.report.pages import data_uri, html
-from sottovoce.runtime.engine import CODEBOOK, CodebookEngine
+from sottovoce.runtime.engine import CODEBOOK
 from sottovoce.runtime.filter import Filter
 
 _MOST_WORDS = 512  # on a page
@@ -29,14 +29,12 @@ def write_vocabulary(filter_: Filter, out: Path) -> int:
 
     ConfigError for a filter that has no words, or more than a page can show.
     """
-    if not isinstance(filter_.engine, CodebookEngine):
-        raise ConfigError("this filter has no words: what it lets through is not limited to a list; see its audit.")
-    book = filter_.engine.codebook
-    count = int(np.prod(book.words.shape[:-2]))
+    book = filter_.engine.vocabulary()
+    count = int(np.prod(book.templates.shape[:-2]))
     if count > _MOST_WORDS:
         raise ConfigError(f"this filter has {count} words; expected at most {_MOST_WORDS} to show on one page.")
     facts = {"count": count, "word_s": SEGMENT_S, "rate": filter_.rate, "digest": filter_.digest}
-    facts["codewords"] = codewords.told({"method": CODEBOOK, **filter_.card})
+    facts["codewords"] = codewords.describe({"method": CODEBOOK, **filter_.card})
     write_file(out, html("vocabulary.html.j2", True, groups=list(_groups(filter_, book)), **facts).encode())
     return count
 
@@ -49,7 +47,7 @@ def _groups(filter_: Filter, book: Codebook) -> Iterator[dict[str, Any]]:
             f"{task}: {_meaning(code, size, classes.get(task, ()))}"
             for task, size, code in zip(book.tasks, book.sizes, codes, strict=True)
         ]
-        words = [book.draw(np.array([codes]), np.array([at]))[0] for at in range(len(book.words))]
+        words = [book.draw(np.array([codes]), np.array([at]))[0] for at in range(len(book.templates))]
         name = "-".join(map(str, codes))
         yield {
             "title": ", ".join(said),

@@ -1,21 +1,22 @@
-"""What ships in a filter: an ONNX graph, run by onnxruntime on the processor, that obfuscates or that finds codes."""
+"""What every engine of a filter answers, and the two things that engines are made of: an ONNX graph and config.json."""
 
 from __future__ import annotations
 
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from reprlib import repr as short
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audio import segment
+from sottovoce.audio import level, segment
 from sottovoce.audio.segment import FRONT_END
-from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, Spectrum, Wave
-from sottovoce.errors import ModelError
+from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_S, Spectrum, Wave, magnitude
+from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import read_json
 from sottovoce.graphs import session
 from sottovoce.models.codebook import Codebook
@@ -25,6 +26,15 @@ OUTPUT = "obfuscated"
 SCORES = "log_posteriors"
 State = Mapping[str, NDArray[Any]]
 BATCH = 16  # segments at once: enough to keep a core busy, 20 MiB for every 16 channels of a layer
+
+CODEBOOK = "codebook"  # the architecture of filters that draw spectra from codes
+WORDS = "words"  # and of those that play a spoken word where its code comes
+ADR = {"x-vector": "adr", "pretrained": "adr-pretrained"}  # those of embeddings, by what makes them
+LATENT = ("rdal", *ADR.values())  # those of filters whose features are latents
+
+_GAIN = np.float32(level.LEVEL_RMS / segment.LEVEL_RMS)  # from the front end's level to that of a sound file
+# A magnitude is at most the norm of the window, 11.3, times that of the samples, 143 in a segment of RMS 1.
+_LOUDEST = np.float32(math.log1p(1613.0))
 
 
 @dataclass(frozen=True)
@@ -44,127 +54,6 @@ class Rate:
     def window_bits(self, seconds: float) -> float:
         """The most that any window of so many seconds of a stream can tell: it may begin in the middle of a block."""
         return self.bits_per_block * (math.ceil(seconds / self.block_s) + 1)
-
-
-class Engine(Protocol):
-    """Whatever turns the spectra [S, 161, 128] of a sound, in order, into obfuscated ones of the same shape.
-
-    `front_end` makes what it hears of segments [S, 20480]: those spectra, unless it says otherwise. What it remembers
-    of a sound is a table of arrays that goes in and comes out. `rate` is None where nothing bounds what leaves.
-    """
-
-    @property
-    def rate(self) -> Rate | None: ...
-
-    def front_end(self, segments: Wave) -> NDArray[np.float32]: ...
-
-    def initial_state(self) -> State: ...
-
-    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]: ...
-
-
-class Graph:
-    """An ONNX graph from `hears` [B, *heard] to one tensor `output` [B, *shape], on `threads` threads.
-
-    From a file or its bytes. Nothing is remembered from one segment to the next. ModelError if it is not such a graph.
-    """
-
-    def __init__(
-        self,
-        model: str | os.PathLike[str] | bytes,
-        output: str,
-        shape: Sequence[int],
-        threads: int = 1,
-        hears: str = INPUT,
-        heard: Sequence[int] = (BINS, SEGMENT_FRAMES),
-    ) -> None:
-        name = "the ONNX model" if isinstance(model, bytes) else str(model)
-        self._hears, self._heard, self._output, self._shape = hears, tuple(heard), output, tuple(shape)
-        self._session = session(model, threads)
-        sides = (
-            (self._session.get_inputs(), hears, [*heard]),
-            (self._session.get_outputs(), output, [*shape]),
-        )
-        for ports, expected, sizes in sides:
-            found = [(port.name, port.type, port.shape[1:]) for port in ports]
-            if found != [(expected, "tensor(float)", sizes)]:
-                wanted = f"one float tensor '{expected}' [batch, {', '.join(map(str, sizes))}]"
-                raise ModelError(f"{name} takes or gives {found}; expected {wanted}: export it again.")
-
-    def like(self, model: bytes) -> Graph:
-        """Another graph of the same shape."""
-        return Graph(model, self._output, self._shape, hears=self._hears, heard=self._heard)
-
-    def run(self, spectra: Spectrum) -> NDArray[np.float32]:
-        """What the graph makes of [S, *heard]: [S, *shape], in batches."""
-        found = np.empty((len(spectra), *self._shape), np.float32)
-        for start in range(0, len(spectra), BATCH):
-            batch = np.ascontiguousarray(spectra[start : start + BATCH], dtype=np.float32)
-            found[start : start + BATCH] = self._session.run([self._output], {self._hears: batch})[0]
-        return found
-
-
-class OnnxEngine(Graph):
-    """An obfuscator [B, 161, 128] -> [B, 161, 128] that takes each segment by itself."""
-
-    front_end = staticmethod(segment.front_end)
-    rate = None
-
-    def __init__(self, model: str | os.PathLike[str] | bytes, threads: int = 1) -> None:
-        super().__init__(model, OUTPUT, (BINS, SEGMENT_FRAMES), threads)
-
-    def initial_state(self) -> State:
-        """Nothing."""
-        return {}
-
-    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
-        """Obfuscated spectra [S, 161, 128] of standardised log spectra [S, 161, 128]."""
-        return self.run(spectra), state
-
-
-@dataclass(frozen=True, eq=False)
-class CodebookEngine:
-    """Draws the spectra of the codes of what is heard; tasks that are not in `permit` have a constant code.
-
-    `encoder` gives the log posteriors of all tasks of the codebook side by side, [S, C].
-    """
-
-    encoder: Graph
-    codebook: Codebook
-    permit: tuple[str, ...]
-    front_end = staticmethod(segment.front_end)
-
-    @property
-    def rate(self) -> Rate:
-        """The bound for the tasks that are permitted now."""
-        return Rate(self.codebook.bits_per_block(self.permit), self.codebook.block_s)
-
-    def initial_state(self) -> State:
-        """Nothing heard, nothing drawn."""
-        return self.codebook.initial_state()
-
-    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
-        """Spectra [S, 161, 128] drawn from the codes of standardised log spectra [S, 161, 128] of a sound, in order."""
-        codes, positions, after = self.codebook.codes(self.encoder.run(spectra), self.permit, dict(state))
-        return self.codebook.draw(codes, positions), after
-
-    def codes(self, spectra: Spectrum, state: State) -> tuple[NDArray[np.int64], State]:
-        """The code of each block [B, T] that `step` would draw."""
-        codes, _, after = self.codebook.codes(self.encoder.run(spectra), self.permit, dict(state))
-        return codes[:: self.codebook.block_segments], after
-
-    def recall(self, state: State, blocks: int) -> Spectrum:
-        """As many spectra as `blocks` has segments, drawn from the codes of all that was heard."""
-        codes = self.codebook.heard(self.permit, dict(state))
-        segments = np.arange(blocks * self.codebook.block_segments)
-        positions = np.minimum(segments // self.codebook.block_segments, len(self.codebook.words) - 1)
-        return self.codebook.draw(np.repeat(codes, len(segments), axis=0), positions)
-
-
-CODEBOOK = "codebook"  # the architecture of filters that draw from codes
-WORDS = "words"  # and of those that say words where their codes come
-ADR = {"x-vector": "adr", "pretrained": "adr-pretrained"}  # those of embeddings, by what makes them
-LATENT = ("rdal", *ADR.values())  # those of filters whose features are latents
 
 
 @dataclass(frozen=True)
@@ -201,3 +90,201 @@ class FilterConfig:
         if content["sound_std"] <= 0:
             raise ModelError(f"config.json: sound_std is {content['sound_std']}; expected more than 0: train it again.")
         return cls(**content)
+
+    @property
+    def silence(self) -> np.float32:
+        """What silence is among standardised log spectra."""
+        return np.float32(-self.sound_mean / self.sound_std)
+
+    def magnitude(self, features: Spectrum) -> Spectrum:
+        """The magnitude [161, N] that features [161, N] stand for."""
+        log = features * np.float32(self.sound_std) + np.float32(self.sound_mean)
+        return _GAIN * magnitude(np.minimum(log, _LOUDEST))
+
+
+class Graph:
+    """An ONNX graph from `input_name` [B, *input_shape] to one tensor `output` [B, *shape], on `threads` threads.
+
+    From a file or its bytes; by default an obfuscator of spectra. Nothing is remembered from one segment to the next.
+    ModelError if it is not such a graph.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | bytes,
+        output: str = OUTPUT,
+        shape: Sequence[int] = (BINS, SEGMENT_FRAMES),
+        threads: int = 1,
+        input_name: str = INPUT,
+        input_shape: Sequence[int] = (BINS, SEGMENT_FRAMES),
+    ) -> None:
+        name = "the ONNX model" if isinstance(model, bytes) else str(model)
+        self._input, self._input_shape = input_name, tuple(input_shape)
+        self._output, self._shape = output, tuple(shape)
+        self._session = session(model, threads)
+        sides = (
+            (self._session.get_inputs(), input_name, [*input_shape]),
+            (self._session.get_outputs(), output, [*shape]),
+        )
+        for ports, expected, sizes in sides:
+            present = [(port.name, port.type, port.shape[1:]) for port in ports]
+            if present != [(expected, "tensor(float)", sizes)]:
+                form = f"one float tensor '{expected}' [batch, {', '.join(map(str, sizes))}]"
+                raise ModelError(f"{name} takes or gives {present}; expected {form}: export it again.")
+
+    def like(self, model: bytes) -> Graph:
+        """Another graph of the same form."""
+        return Graph(model, self._output, self._shape, 1, self._input, self._input_shape)
+
+    def run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The outputs [S, *shape] for inputs [S, *input_shape], in batches."""
+        outputs = np.empty((len(inputs), *self._shape), np.float32)
+        for start in range(0, len(inputs), BATCH):
+            batch = np.ascontiguousarray(inputs[start : start + BATCH], dtype=np.float32)
+            outputs[start : start + BATCH] = self._session.run([self._output], {self._input: batch})[0]
+        return outputs
+
+
+class Core(Protocol):
+    """Sound at 16 kHz to sound at 16 kHz, in pieces whose borders depend on their position alone.
+
+    `lag_samples` are at most held back; None: all, until the end. `keeps_length`: whether as much comes out as went in.
+    """
+
+    lag_samples: int | None
+    keeps_length: bool
+
+    def switch(self, engine: Engine) -> None: ...
+
+    def feed(self, wav: Wave) -> list[Wave]: ...
+
+    def flush(self) -> list[Wave]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Engine(ABC):
+    """What turns sound into what leaves a filter, while the tasks of `permit` are permitted.
+
+    The methods here are the answers of an engine that was trained for fixed tasks and that draws from no codes. What an
+    engine cannot do it refuses by ConfigError. Its state is a table of arrays that goes in and comes out.
+    """
+
+    config: FilterConfig
+    permit: tuple[str, ...]
+    constant_blocks: int = field(default=0, kw_only=True)  # of every sound, whatever its length; 0: as many as it has
+
+    playable: ClassVar[bool] = True  # whether what leaves is sound, or can be made sound
+    whole_segments: ClassVar[bool] = False  # whether whole segments of 1.28 s leave, whatever the length of the sound
+
+    @property
+    def rows(self) -> int:
+        """How many numbers each frame of the features has."""
+        return BINS
+
+    @property
+    def rate(self) -> Rate | None:
+        """The most that can leave with each block while these tasks are permitted; None where nothing bounds it."""
+        return None
+
+    @property
+    def block_segments(self) -> int:
+        """How many segments of 1.28 s the engine needs before it answers."""
+        return 1
+
+    @property
+    def block_s(self) -> float:
+        """Seconds of sound for which one code, or one segment, leaves."""
+        return self.rate.block_s if self.rate else SEGMENT_S
+
+    @abstractmethod
+    def core(self) -> Core:
+        """What is between the resamplers of a stream; ConfigError where what leaves cannot be heard."""
+
+    @abstractmethod
+    def step(self, inputs: NDArray[np.float32], state: State) -> tuple[Spectrum, State]:
+        """The features [S, rows, n] of what `front_end` makes of S segments, and the state after them."""
+
+    @abstractmethod
+    def sound(self, features: Spectrum) -> Wave:
+        """The sound [160 N] at 16 kHz, within full scale, of features [161, N]."""
+
+    def front_end(self, segments: Wave) -> NDArray[np.float32]:
+        """The inputs of `step`: by default standardised log spectra [S, 161, 128] of segments [S, 20480]."""
+        return segment.front_end(segments)
+
+    def initial_state(self) -> State:
+        """The state before a sound."""
+        return {}
+
+    def advance(self, segments: Wave, state: State) -> tuple[Spectrum, State]:
+        """The features of the next segments [S, 20480] of a sound, and the state after them.
+
+        A segment for which anything is not finite is silence; ModelError if the engine fails.
+        """
+        try:
+            spectra, after = self.step(self.front_end(segments), state)
+        except ConfigError:
+            raise
+        except Exception as error:
+            raise ModelError(f"the filter's engine failed ({error}); nothing was passed on.") from error
+        finite = np.isfinite(spectra).all(axis=(1, 2), keepdims=True)
+        return np.where(finite, spectra, self.config.silence), after
+
+    def permitting(self, tasks: Sequence[str]) -> Self:
+        """The same engine with consent for these tasks alone; none at all is a constant output."""
+        if sorted(tasks) != sorted(self.permit):
+            raise ConfigError(
+                f"the filter is to permit {', '.join(tasks) or 'nothing'}; expected {', '.join(self.permit)}, "
+                "as it was trained and cannot change: ask for that, or train one with --method codebook."
+            )
+        return self
+
+    def constant(self, blocks: int) -> Self:
+        """The same engine, but every sound becomes `blocks` blocks of one code; 0: as many blocks as it has."""
+        raise ConfigError("this filter has no codes, so it cannot send a constant number of them; train a codebook.")
+
+    def forgetting(self, memory: float) -> Self:
+        """The same engine, in which a block counts `memory` times as much in the next; others remember nothing."""
+        return self
+
+    def codes(self, segments: Wave) -> NDArray[np.int64]:
+        """The codes [B, T] of the blocks that leave for the segments [S, 20480] of one sound."""
+        raise ConfigError("this filter has no codes; train one with --method codebook.")
+
+    def code_sizes(self) -> Mapping[str, int]:
+        """How many codes each task has now: 1 where it is revoked. Empty for an engine without codes."""
+        return {}
+
+    def recall(self, state: State) -> Spectrum:
+        """The constant number of spectra that stand for the whole sound that led to `state`."""
+        raise ConfigError("this filter has no codes; train one with --method codebook.")
+
+    def vocabulary(self) -> Codebook:
+        """The codebook that holds all that can leave."""
+        raise ConfigError("this filter has no words: what it lets through is not limited to a list; see its audit.")
+
+    def make_codewords(self, for_any_consent: bool = False) -> None:  # noqa: B027  (nothing to make is an answer)
+        """Make the sounds that can leave now, or with other consent, so that none takes longer at its first use."""
+
+    def read(self, latents: Spectrum) -> dict[str, NDArray[np.float32]]:
+        """What the application makes of latents [S, D, 1]: log posteriors [S, K] of each permitted task."""
+        raise ConfigError("this filter sends spectra, which its targets read; only latents have a reader.")
+
+    def codewords(self) -> Wave:
+        """The sound of every codeword, with margins, [W, 160 N + 2 margins], in the order of the templates."""
+        raise ConfigError("this filter has no codes; train one with --method codebook.")
+
+    def decoder(self) -> Codebook | None:
+        """The codebook that decodes the output of the engine's graph, for export as one graph; None: nothing does."""
+        raise ConfigError("a filter of this kind cannot be one graph; expected a codebook or an obfuscator of spectra.")
+
+    def network(self) -> Graph:
+        """The graph that the engine runs, without a state of its own."""
+        raise ConfigError("the graph of a filter of this kind cannot be replaced by one in 8 bits; leave --int8 out.")
+
+    def differences(self, outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> dict[str, float]:
+        """How far outputs of the graph are from those that are `expected`: the root mean square of the deviation."""
+        return {"deviation": float(np.sqrt(np.square(outputs - expected).mean()))}
+
+    def check_auditable(self) -> None:  # noqa: B027
+        """ConfigError where an audit by segments, as it is made of any other filter, would not fit."""

@@ -20,31 +20,21 @@ from sottovoce.errors import ConfigError, ParityError
 from sottovoce.graphs import session
 from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.models.codebook import Codebook
-from sottovoce.models.codewords import told
+from sottovoce.models.codewords import describe
 from sottovoce.models.digit_codes import BLOCK_FRAMES
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.onnx_graph import traced
 from sottovoce.models.whole import STATE, CodewordDecoder, FrontEnd
 from sottovoce.models.word_table import WordTable
 from sottovoce.runtime import latent
-from sottovoce.runtime.engine import (
-    CODEBOOK,
-    INPUT,
-    OUTPUT,
-    SCORES,
-    WORDS,
-    CodebookEngine,
-    FilterConfig,
-    Graph,
-    OnnxEngine,
-)
+from sottovoce.runtime.engine import CODEBOOK, INPUT, OUTPUT, SCORES, WORDS, FilterConfig, Graph
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.word_filter import AFTER, BEFORE, BLOCK_CODES, BLOCK_INPUT
 
 TOLERANCE = 1e-3  # of spectra of unit deviation; rounding alone makes 1e-5
 
 _STEPS = 500  # of a graph with a state, compared
-_MOST_WORDS = 2000  # whose sounds one graph holds: 80 MB
+_MOST_CODEWORDS = 2000  # whose sounds one graph holds: 80 MB
 
 
 class Dithered(nn.Module):
@@ -76,7 +66,7 @@ def to_onnx(network: nn.Module) -> bytes:
     """
     shipped = Dithered(copy.deepcopy(network).cpu()).eval()
     graph = _exported(shipped, OUTPUT)
-    check_parity(shipped, OnnxEngine(graph))
+    check_parity(shipped, Graph(graph))
     return graph
 
 
@@ -102,15 +92,15 @@ def save_latent(
 ) -> dict[str, Any]:
     """Write a filter of latents as a folder, all or nothing; returns its card as written. See `save_filter`.
 
-    `sender` maps what `latent.heard` says of `config` to latents, each of `readers` maps latents to logits.
-    `unprotected` gives the latents that there were without protection, which an ignorant attacker learns from.
+    `sender` maps what `latent.sender_input` names for `config` to latents, each of `readers` maps latents to logits.
+    `unprotected` gives the latents that there were without protection, which an uninformed attacker learns from.
     """
-    name, shape = latent.heard(config)
+    name, shape = latent.sender_input(config)
     width = config.settings["latent"]
     shipped = copy.deepcopy(sender).cpu().eval()
     graph = _exported(shipped, latent.LATENT, name, shape)
     given = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
-    _compare(shipped, Graph(graph, latent.LATENT, (width,), hears=name, heard=shape), [given, given[:1]])
+    _compare(shipped, Graph(graph, latent.LATENT, (width,), 1, name, shape), [given, given[:1]])
     files = {
         "config.json": _config(config.architecture, config.settings, config.sound_mean, config.sound_std),
         "filter.onnx": graph,
@@ -124,9 +114,9 @@ def save_latent(
 
 
 def _exported(
-    network: nn.Module, output: str, hears: str = INPUT, heard: Sequence[int] = (BINS, SEGMENT_FRAMES)
+    network: nn.Module, output: str, name: str = INPUT, shape: Sequence[int] = (BINS, SEGMENT_FRAMES)
 ) -> bytes:
-    return traced(network, (torch.ones(2, *heard),), [hears], [output], True)
+    return traced(network, (torch.ones(2, *shape),), [name], [output], True)
 
 
 def check_parity(network: nn.Module, graph: Graph) -> float:
@@ -138,10 +128,10 @@ def check_parity(network: nn.Module, graph: Graph) -> float:
     return _compare(network, graph, [noise, noise[:1], torch.zeros_like(noise), torch.zeros_like(noise[:1])])
 
 
-def _compare(network: nn.Module, graph: Graph, heard: Sequence[torch.Tensor]) -> float:
-    """The largest difference over what is `heard`."""
+def _compare(network: nn.Module, graph: Graph, inputs: Sequence[torch.Tensor]) -> float:
+    """The largest difference over these inputs."""
     worst = 0.0
-    for spectra in heard:
+    for spectra in inputs:
         with torch.no_grad():
             expected = network(spectra).numpy()
         worst = float(np.maximum(worst, np.abs(graph.run(spectra.numpy()) - expected).max()))  # NaN stays NaN
@@ -156,13 +146,11 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
     Of a codebook `sound` [k, 20480], a block, and `permit` [T] (1: permitted, 0: revoked) become `heard` [20480 k],
     5 ms late; `heard_so_far`, `blocks` and `tail` are its state, zeros at first, and go in and come out (with `_after`
     in their names). Of an obfuscator, segments [B, 20480] become the spectra [B, 161, 128]. ConfigError for a filter
-    of another kind or with so many words that the graph would be larger than its purpose bears.
+    of another kind or with so many codewords that the graph would be larger than its purpose bears.
     """
     from onnx import compose, load_from_string
 
-    if not isinstance(loaded.engine, (CodebookEngine, OnnxEngine)):
-        raise ConfigError("a filter of this kind cannot be one graph; expected a codebook or an obfuscator of spectra.")
-
+    book = loaded.engine.decoder()
     front = load_from_string(
         traced(FrontEnd(), (torch.zeros(2, SEGMENT_SAMPLES),), ["sound"], ["spectrum/whole"], True)
     )
@@ -172,13 +160,12 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
     front = compose.add_prefix(front, "front/", rename_inputs=False, rename_outputs=False)
     own.ir_version = front.ir_version = max(own.ir_version, front.ir_version)
     joined = compose.merge_models(front, own, io_map=[("spectrum/whole", INPUT)])
-    if isinstance(loaded.engine, CodebookEngine):
-        book = loaded.engine.codebook
-        if (count := int(np.prod(book.words.shape[:-2]))) > _MOST_WORDS:
+    if book is not None:
+        if (count := int(np.prod(book.templates.shape[:-2]))) > _MOST_CODEWORDS:
             raise ConfigError(
-                f"the filter has {count} words; expected at most {_MOST_WORDS} for one graph with sounds."
+                f"the filter has {count} codewords; expected at most {_MOST_CODEWORDS} for one graph with sounds."
             )
-        decoder = CodewordDecoder(book, loaded.vocabulary())
+        decoder = CodewordDecoder(book, loaded.engine.codewords())
         state = decoder.initial_state()
         inputs = (torch.zeros(book.block_segments, book.classes), torch.ones(len(book.tasks)), *state.values())
         names = ["log_posteriors/whole", "permit", *STATE]
@@ -186,8 +173,8 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
         last = compose.add_prefix(last, "last/", rename_inputs=False, rename_outputs=False)
         last.ir_version = joined.ir_version
         joined = compose.merge_models(joined, last, io_map=[(SCORES, "log_posteriors/whole")])
-    if said := told(loaded.card):  # the graph travels without its card
-        joined.metadata_props.add(key="codewords", value=said)
+    if text := describe(loaded.card):  # the graph travels without its card
+        joined.metadata_props.add(key="codewords", value=text)
     return bytes(joined.SerializeToString())
 
 
@@ -275,9 +262,9 @@ def words_to_onnx(encoder: DigitEncoder) -> bytes:
         frames = np.abs(rng.standard_normal((1, BINS, BLOCK_FRAMES), dtype=np.float32))
         with torch.no_grad():
             code, *state_after = step(torch.from_numpy(frames), *state)
-        found, *after = running.run(gives, {BLOCK_INPUT: frames, **before})
+        result, *after = running.run(gives, {BLOCK_INPUT: frames, **before})
         worst = max(float(np.abs(one - other.numpy()).max()) for one, other in zip(after, state_after, strict=True))
-        if found[0, 0] != code[0, 0] or not worst <= TOLERANCE:
+        if result[0, 0] != code[0, 0] or not worst <= TOLERANCE:
             raise ParityError(f"the encoder's graph is off by {worst:.2g}; try another version of torch.")
         state, before = tuple(state_after), dict(zip(before, after, strict=True))
     return graph

@@ -74,7 +74,7 @@ def protect(
         writer.remove_abandoned(out)
     first = _first_of_each(jobs, out)
     receipts = Receipts(out) if source.is_dir() and permit.digest else None
-    settings = json.dumps([__version__, permit.digest, *permit.permit, permit.constant_blocks, sample_rate])
+    settings = json.dumps([__version__, permit.digest, *permit.permit, permit.engine.constant_blocks, sample_rate])
 
     def one(sound: Path, target: Path) -> float | None:
         """Seconds of sound protected; None where that was done before."""
@@ -116,7 +116,7 @@ def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate:
     no more, where `source` is a sound file and not raw, and, once all is out, where it ends within a sample.
     """
     samples, rest = 0, bytearray()
-    block_s = permit.block_s * max(1, permit.constant_blocks)
+    block_s = permit.engine.block_s * max(1, permit.engine.constant_blocks)
     for piece in permit.pieces(paced(_pcm_blocks(source, rest), block_s, sample_rate), sample_rate):
         if not len(piece):
             continue

@@ -1,4 +1,4 @@
-"""Golden vectors: a sound and what a filter made of it where it was exported, to be made again where it runs."""
+"""Golden vectors: a sound and the output of a filter where it was exported, to be reproduced where it runs."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _LARGEST_VECTORS, _LARGEST_WHOLE = 1 << 26, 1 << 29  # bytes
 
 def vectors(loaded: Filter, whole: bytes) -> bytes:
     """Golden vectors of a filter and the one graph of it, as the content of a file: some 200 kB."""
-    sound = np.rint(_sample(_BLOCKS * loaded.block_segments * SEGMENT_SAMPLES) * 2.0**15).astype(np.int16)
-    found = _made(loaded, whole, sound)
+    sound = np.rint(_sample(_BLOCKS * loaded.engine.block_segments * SEGMENT_SAMPLES) * 2.0**15).astype(np.int16)
+    outputs = _outputs(loaded, whole, sound)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, sound=sound, **{name: wide.astype(np.float16) for name, wide in found.items()})  # type: ignore[arg-type]
+    np.savez_compressed(buffer, sound=sound, **{name: wide.astype(np.float16) for name, wide in outputs.items()})  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
 def check(folder: Path) -> dict[str, float]:
-    """Make the golden vectors of an exported filter again: how far each is off at most.
+    """Reproduce the golden vectors of an exported filter: how far each is off at most.
 
     ParityError where it is more than `TOLERANCE`; ModelError where the folder was not exported.
     """
@@ -46,18 +46,17 @@ def check(folder: Path) -> dict[str, float]:
         raise ModelError(
             f"{folder} holds no golden vectors that can be read; expected a folder that `export` wrote: {error}"
         ) from error
-    sound, block = kept.get("sound", np.zeros(0)), loaded.block_segments * SEGMENT_SAMPLES
+    sound, block = kept.get("sound", np.zeros(0)), loaded.engine.block_segments * SEGMENT_SAMPLES
     if sound.dtype != np.int16 or sound.ndim != 1 or not len(sound) or len(sound) % block:
         raise ModelError(
             f"{folder} has golden vectors of a sound {sound.dtype} {sound.shape}; expected int16 and a multiple of "
             f"{block} samples: export the filter again."
         )
-    found = _made(loaded, whole, sound)
     worst = {}
-    for name, made in found.items():
+    for name, output in _outputs(loaded, whole, sound).items():
         known = kept.get(name, np.zeros(0))
         known = known.astype(np.float32) if known.dtype.kind in "iuf" else np.zeros(0, np.float32)
-        worst[name] = float(np.abs(made - known).max()) if known.shape == made.shape else float("inf")
+        worst[name] = float(np.abs(output - known).max()) if known.shape == output.shape else float("inf")
         if not worst[name] <= TOLERANCE:
             raise ParityError(
                 f"{folder} gives {name} that are off by {worst[name]:.2g} here, more than {TOLERANCE}; try the version "
@@ -66,14 +65,14 @@ def check(folder: Path) -> dict[str, float]:
     return worst
 
 
-def _made(loaded: Filter, whole: bytes, sound: NDArray[np.int16]) -> dict[str, NDArray[np.float32]]:
-    """What the filter and its one graph make of a sound: features, and what the graph gives."""
+def _outputs(loaded: Filter, whole: bytes, sound: NDArray[np.int16]) -> dict[str, NDArray[np.float32]]:
+    """The outputs of the filter and of its one graph for a sound: features, and what the graph gives."""
     wav = sound.astype(np.float32) / np.float32(2.0**15)
-    return {"features": loaded.features(wav), "whole": heard(whole, wav, loaded.block_segments)}
+    return {"features": loaded.features(wav), "whole": run_whole(whole, wav, loaded.engine.block_segments)}
 
 
-def heard(whole: bytes, wav: Wave, block_segments: int = 1) -> NDArray[np.float32]:
-    """What the one graph of a filter gives for blocks of sound at 16 kHz: sound, without its delay, or spectra."""
+def run_whole(whole: bytes, wav: Wave, block_segments: int = 1) -> NDArray[np.float32]:
+    """The output of a filter's one graph for blocks of sound at 16 kHz: sound, without its delay, or spectra."""
     graph = session(whole)
     ports = {port.name: port for port in graph.get_inputs()}
     for name, port in ports.items():
@@ -87,12 +86,12 @@ def heard(whole: bytes, wav: Wave, block_segments: int = 1) -> NDArray[np.float3
     if "permit" in state:
         state["permit"] += 1
     names = [port.name for port in graph.get_outputs()]
-    given = []
+    outputs = []
     for block in wav.reshape(-1, block_segments, SEGMENT_SAMPLES):
-        found = dict(zip(names, graph.run(names, {"sound": block, **state}), strict=True))
-        given.append(found[names[0]] if "heard" not in found else found["heard"])
-        state = {name: found.get(f"{name}_after", value) for name, value in state.items()}
-    joined: NDArray[np.float32] = np.concatenate(given)
+        results = dict(zip(names, graph.run(names, {"sound": block, **state}), strict=True))
+        outputs.append(results["heard" if "heard" in results else names[0]])
+        state = {name: results.get(f"{name}_after", value) for name, value in state.items()}
+    joined: NDArray[np.float32] = np.concatenate(outputs)
     return joined[MARGIN_SAMPLES:] if joined.ndim == 1 else joined
 
 

@@ -1,14 +1,17 @@
-"""Filters whose features are latents: one vector for each segment of 1.28 s, that a reader makes the answer of.
+"""Filters whose features are latents: one vector for each segment of 1.28 s, from which a reader takes the answer.
 
-segment [20480] -- what the sender hears: magnitudes, a standardised spectrum or mel bands [F, N] -- filter.onnx --> [D]
+segment [20480] -- front end: magnitudes, a standardised spectrum or mel bands [F, N] -- sender, filter.onnx --> [D]
 latent [D] -- readers/TASK.onnx, where the application runs --> log posteriors [K]
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
+from typing import Self
 from urllib.parse import unquote
 
 import numpy as np
@@ -17,9 +20,10 @@ from numpy.typing import NDArray
 
 from sottovoce.audio import mel, segment
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, Wave
-from sottovoce.errors import ModelError
+from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import path_part
 from sottovoce.runtime.engine import ADR, INPUT, SCORES, FilterConfig, Graph, Rate, State
+from sottovoce.runtime.segments import GraphEngine, Vocoder
 
 LATENT = "latent"
 MAGNITUDES = "magnitudes"
@@ -29,18 +33,29 @@ UNPROTECTED = "unprotected.onnx"  # in a filter folder, latents before protectio
 _LIMITS = {"latent": (1, 4096), "classes": (2, 4096), "codes": (0, 4096), "sample_rate": (8000, 48000)}  # of settings
 
 
-class LatentEngine:
-    """A sender in a filter folder, and the readers of the tasks that it permits."""
+@dataclass(frozen=True, eq=False)
+class LatentEngine(GraphEngine):
+    """A sender in a filter folder (`graph`), and the readers of the tasks that it permits."""
 
-    def __init__(self, folder: Path, config: FilterConfig, threads: int = 1) -> None:
-        self.config = config
-        name, shape = heard(config)
+    readers: Mapping[str, Graph]
+    playable = False
+    whole_segments = True
+
+    @classmethod
+    def load(cls, folder: Path, config: FilterConfig, permit: Sequence[str], threads: int) -> Self:
+        """From the files of a filter folder; ModelError says what is wrong with them."""
+        sender = _sender(folder / "filter.onnx", config, threads)
         width, classes = config.settings["latent"], config.settings["classes"]
-        self.sender = Graph(folder / "filter.onnx", LATENT, (width,), threads, hears=name, heard=shape)
-        self.readers = {
-            unquote(path.stem): Graph(path, SCORES, (classes,), threads, hears=LATENT, heard=(width,))
+        readers = {
+            unquote(path.stem): Graph(path, SCORES, (classes,), threads, LATENT, (width,))
             for path in sorted((folder / "readers").glob("*.onnx"))
         }
+        return cls(config, tuple(permit), sender, readers)
+
+    @property
+    def rows(self) -> int:
+        """How many numbers a latent has."""
+        return self.config.settings["latent"]
 
     @property
     def rate(self) -> Rate | None:
@@ -49,7 +64,7 @@ class LatentEngine:
         return Rate(math.log2(codes), SEGMENT_S) if codes else None
 
     def front_end(self, segments: Wave) -> NDArray[np.float32]:
-        """What the sender hears of segments [S, 20480] at 16 kHz."""
+        """The inputs of the sender for segments [S, 20480] at 16 kHz."""
         if self.config.architecture == ADR["x-vector"]:
             return segment.front_end(segments)
         if self.config.architecture == ADR["pretrained"]:
@@ -59,21 +74,21 @@ class LatentEngine:
             segments = soxr.resample(segments.T, SAMPLE_RATE, rate).T
         return mel.magnitudes(np.ascontiguousarray(segments), rate)
 
-    def initial_state(self) -> State:
-        """Nothing."""
-        return {}
+    def step(self, inputs: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
+        """Latents [S, D, 1] of the sender's inputs."""
+        return self.graph.run(inputs)[:, :, None], state
 
-    def step(self, given: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
-        """Latents [S, D, 1] of what the sender hears."""
-        return self.sender.run(given)[:, :, None], state
+    def vocoder(self) -> Vocoder:
+        """Refused: latents are no spectra."""
+        raise ConfigError("this filter sends latents, which cannot be heard; ask for its features.")
 
     def read(self, latents: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """The log posteriors [S, K] of each permitted task, from latents [S, D, 1]."""
         return {task: reader.run(latents[:, :, 0]) for task, reader in self.readers.items()}
 
 
-def heard(config: FilterConfig) -> tuple[str, tuple[int, int]]:
-    """The name and the shape of what a sender hears of a segment; ModelError for settings that cannot be."""
+def sender_input(config: FilterConfig) -> tuple[str, tuple[int, int]]:
+    """The name and the shape of a sender's input for a segment; ModelError for settings that cannot be."""
     for name, (least, most) in _LIMITS.items():
         value = config.settings.get(name)
         if not isinstance(value, int) or not least <= value <= most:
@@ -88,10 +103,14 @@ def heard(config: FilterConfig) -> tuple[str, tuple[int, int]]:
 
 
 def unprotected(folder: Path) -> Graph:
-    """The graph from what a sender hears to latents without protection; ModelError where the folder has none."""
+    """The graph from a sender's input to latents without protection; ModelError where the folder has none."""
     config = FilterConfig.parse((folder / "config.json").read_text(encoding="utf-8"))
-    name, shape = heard(config)
-    return Graph(folder / UNPROTECTED, LATENT, (config.settings["latent"],), hears=name, heard=shape)
+    return _sender(folder / UNPROTECTED, config)
+
+
+def _sender(path: Path, config: FilterConfig, threads: int = 1) -> Graph:
+    name, shape = sender_input(config)
+    return Graph(path, LATENT, (config.settings["latent"],), threads, name, shape)
 
 
 def reader_place(task: str) -> str:

@@ -14,8 +14,8 @@ import numpy as np
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, Spectrum
 from sottovoce.errors import ConfigError
 from sottovoce.models.checkpoint import read_folder, write_folder
-from sottovoce.models.codebook import Codebook
-from sottovoce.runtime.engine import INPUT, SCORES, Graph, OnnxEngine
+from sottovoce.runtime.engine import INPUT
+from sottovoce.runtime.filter import Filter
 
 _GRAPH = "filter.onnx"
 _BATCH = 8
@@ -24,24 +24,23 @@ _BATCH = 8
 def quantise(folder: Path, out: Path) -> dict[str, Any]:
     """Write a copy of the filter in `folder` whose convolutions and products are in 8 bits; returns its card.
 
-    Scales of what flows through it are found anew for each input (dynamic quantisation). The card has the root mean
+    Scales of activations are computed anew for each input (dynamic quantisation). The card has the root mean
     square difference of its output from that of the original, on noise of unit deviation, as `deviation`.
     """
     card = read_folder(folder, "filter")
     if "quantised" in card:
         raise ConfigError(f"{folder} is in 8 bits already; name the filter that it was made from.")
-    graph = dynamic((folder / _GRAPH).read_bytes())
-    noise = np.random.default_rng(0).standard_normal((8, BINS, SEGMENT_FRAMES), dtype=np.float32)
-    before, after = (_opened(folder, content).run(noise) for content in ((folder / _GRAPH).read_bytes(), graph))
-    difference = after - before
     files = {name: (folder / name).read_bytes() for name in card["files"]}
+    before, graph = Filter.load(folder).engine.network(), dynamic(files[_GRAPH])
+    noise = np.random.default_rng(0).standard_normal((8, BINS, SEGMENT_FRAMES), dtype=np.float32)
+    difference = before.like(graph).run(noise) - before.run(noise)
     facts = {"quantised": "8 bits, dynamic", "deviation": float(np.sqrt(np.square(difference).mean()))}
     kept = {key: value for key, value in card.items() if key not in ("files", "schema", "kind", "sottovoce")}
     return write_folder(out, "filter", {**files, _GRAPH: graph}, {**kept, **facts})
 
 
 def dynamic(graph: bytes) -> bytes:
-    """The ONNX graph with 8-bit weights, and scales of what flows through it found anew for each input."""
+    """The ONNX graph with 8-bit weights, and scales that are computed anew for each input."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     def work(source: Path, out: Path) -> None:
@@ -51,7 +50,7 @@ def dynamic(graph: bytes) -> bytes:
 
 
 def static(graph: bytes, spectra: Spectrum) -> bytes:
-    """The ONNX graph with 8-bit weights, and scales of what flows through it fixed by `spectra` [S, 161, 128].
+    """The ONNX graph with 8-bit weights, and scales of activations fixed by `spectra` [S, 161, 128].
 
     Give a few hundred of real sounds: fixed by others, they are so wrong that answers change.
     """
@@ -83,7 +82,7 @@ def static(graph: bytes, spectra: Spectrum) -> bytes:
 
 
 def _converted(graph: bytes, work: Callable[[Path, Path], None]) -> bytes:
-    """What `work` makes of one file in another, without the advice that it gives."""
+    """What `work` writes for a graph, without the advice that it logs."""
     quiet, by_machine = logging.getLogger(), uuid.uuid1
     level = quiet.level
     quiet.setLevel(logging.ERROR)
@@ -97,11 +96,3 @@ def _converted(graph: bytes, work: Callable[[Path, Path], None]) -> bytes:
     finally:
         uuid.uuid1 = by_machine
         quiet.setLevel(level)
-
-
-def _opened(folder: Path, graph: bytes) -> Graph:
-    """The graph of the filter in `folder`, or one in its place."""
-    if not (folder / "codebook.npz").is_file():
-        return OnnxEngine(graph)
-    book = Codebook.from_bytes((folder / "codebook.npz").read_bytes())
-    return Graph(graph, SCORES, (book.classes,))

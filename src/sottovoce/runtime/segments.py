@@ -1,4 +1,4 @@
-"""Filters that see a segment of 1.28 s at a time: sound to features, features to sound, whatever the pieces.
+"""Engines that work on a segment of 1.28 s at a time: sound to features, features to sound, whatever the pieces.
 
 All that is remembered of a sound is in these objects, and the borders of what they work on depend on position alone: so
 the samples are the same however the sound was cut.
@@ -7,21 +7,19 @@ the samples are the same however the sound was cut.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sottovoce.audio import segment
-from sottovoce.audio.blocks import Held, Resampler, lag_samples
-from sottovoce.audio.griffin_lim import MARGIN_SAMPLES, OVERLAP_FRAMES, Crossfade, PhaseContinuation
-from sottovoce.audio.level import audible
-from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES, Spectrum, Wave
-
-if TYPE_CHECKING:
-    from sottovoce.runtime.filter import Filter
-
-if TYPE_CHECKING:
-    from sottovoce.runtime.filter import Filter
+from sottovoce.audio.blocks import Held
+from sottovoce.audio.griffin_lim import OVERLAP_FRAMES, PhaseContinuation
+from sottovoce.audio.level import limited
+from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SEGMENT_FRAMES, SEGMENT_SAMPLES, Spectrum, Wave
+from sottovoce.runtime.engine import Core, Engine, FilterConfig, Graph, State
 
 
 class Segments:
@@ -31,123 +29,103 @@ class Segments:
     with the next whole block. Nothing that leaves depends on sound that a permitted task was not to know of.
     """
 
-    def __init__(self, filter_: Filter) -> None:
-        self.filter = filter_  # as it is for the block that is being filled
-        self.block_samples = filter_.block_segments * SEGMENT_SAMPLES
-        self._next = filter_  # as it is for the block after it
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine  # as it is for the block that is being filled
+        self.block_samples = engine.block_segments * SEGMENT_SAMPLES
+        self._next = engine  # as it is for the block after it
         self._held = Held()
         self._last = np.zeros(0, np.float32)  # the segment before: the last one of a sound may reach back into it
-        self._last_permit = filter_.permit
-        self._state = filter_.engine.initial_state()
+        self._last_permit = engine.permit
+        self._state = engine.initial_state()
 
-    def switch(self, filter_: Filter) -> None:
-        """Continue with the same filter that permits other tasks."""
-        self._next = filter_
-        both = [task for task in self.filter.permit if task in filter_.permit]
-        self.filter = filter_.permitting(both) if self._held.count else filter_
+    def switch(self, engine: Engine) -> None:
+        """Continue with the same engine that permits other tasks."""
+        self._next = engine
+        both = [task for task in self.engine.permit if task in engine.permit]
+        self.engine = engine.permitting(both) if self._held.count else engine
 
     def feed(self, wav: Wave) -> list[Spectrum]:
         """The features [161, N] of each block that is complete once `wav` [T] has come."""
         self._held.put(wav)
-        found = []
-        while self._held.count >= self.block_samples:
-            found.append(self._obfuscated(self._held.take(self.block_samples)))
-        return found
+        blocks = self._held.count // self.block_samples
+        return [self._obfuscated(self._held.take(self.block_samples)) for _ in range(blocks)]
 
     def flush(self) -> list[Spectrum]:
         """The features of the rest."""
-        found = [self._obfuscated(self._held.take(self._held.count))] if self._held.count else []
-        if self.filter.constant_blocks:
-            known = [task for task in self.filter.permit if task in self._last_permit]
-            recalled = self.filter.permitting(known).recalled(self._state)
-            found.append(np.concatenate([*recalled], axis=1))
-        return found
+        rest = [self._obfuscated(self._held.take(self._held.count))] if self._held.count else []
+        if self.engine.constant_blocks:
+            known = [task for task in self.engine.permit if task in self._last_permit]
+            recalled = self.engine.permitting(known).recall(self._state)
+            rest.append(np.concatenate([*recalled], axis=1))
+        return rest
 
     def _obfuscated(self, block: Wave) -> Spectrum:
         # Only the last segment of the whole sound can reach back over the start of its block, and not to sound that a
         # task which is permitted now was not permitted to know of.
-        known = set(self.filter.permit) <= set(self._last_permit)
+        known = set(self.engine.permit) <= set(self._last_permit)
         before = self._last if len(block) % SEGMENT_SAMPLES and known else self._last[:0]
         passed = len(before) // SEGMENT_SAMPLES
         both = np.concatenate([before, block])
-        spectra, self._state = self.filter.step(segment.cut(both)[passed:], self._state)
-        self._last, self._last_permit, self.filter = block[-SEGMENT_SAMPLES:], self.filter.permit, self._next
-        if self.filter.whole_segments:
-            return np.concatenate([*spectra], axis=1)[:, : 0 if self.filter.constant_blocks else None]
+        spectra, self._state = self.engine.advance(segment.cut(both)[passed:], self._state)
+        self._last, self._last_permit, self.engine = block[-SEGMENT_SAMPLES:], self.engine.permit, self._next
+        if self.engine.whole_segments:
+            return np.concatenate([*spectra], axis=1)[:, : 0 if self.engine.constant_blocks else None]
         unused = np.zeros((passed, BINS, SEGMENT_FRAMES), np.float32)
         return segment.join(np.concatenate([unused, spectra]), len(both))[:, passed * SEGMENT_FRAMES :]
 
 
-class Vocoder(Protocol):
-    """Features [161, N] of at most a segment to sound at 16 kHz, `lag_samples` of which are held back."""
+class Joiner(Protocol):
+    """What puts the sounds of pieces together; see `griffin_lim.PhaseContinuation` and `griffin_lim.Crossfade`."""
 
-    lag_samples: int
-
-    def feed(self, features: Spectrum) -> Wave: ...
+    def feed(self, piece: NDArray[np.float32], /) -> Wave: ...
 
     def flush(self) -> Wave: ...
 
 
-class SpectrogramVocoder:
-    """For features that are never the same twice: each segment takes up the phase of the last."""
+class Vocoder:
+    """Features [161, N] of at most a segment to sound at 16 kHz, `lag_samples` of which are held back.
 
-    lag_samples = OVERLAP_FRAMES * HOP_SAMPLES
+    `prepare` maps the features of each piece to what `joiner` puts together.
+    """
 
-    def __init__(self, magnitude: Callable[[Spectrum], Spectrum]) -> None:
-        self._magnitude, self._sound = magnitude, PhaseContinuation()
-
-    def feed(self, features: Spectrum) -> Wave:
-        """What is ready."""
-        return self._sound.feed(self._magnitude(features))
-
-    def flush(self) -> Wave:
-        """The rest."""
-        return self._sound.flush()
-
-
-class CodewordVocoder:
-    """For features out of a table: `sound_of` finds the sound of each, which is made once, and they are joined."""
-
-    lag_samples = MARGIN_SAMPLES
-
-    def __init__(self, sound_of: Callable[[Spectrum], Wave]) -> None:
-        self._sound_of, self._sound = sound_of, Crossfade()
+    def __init__(self, prepare: Callable[[Spectrum], NDArray[np.float32]], joiner: Joiner, lag_samples: int) -> None:
+        self.lag_samples = lag_samples
+        self._prepare, self._joiner = prepare, joiner
 
     def feed(self, features: Spectrum) -> Wave:
-        """What is ready."""
-        return self._sound.feed(self._sound_of(features))
+        """The sound that is ready once the next features have come."""
+        return self._joiner.feed(self._prepare(features))
 
     def flush(self) -> Wave:
-        """The rest."""
-        return self._sound.flush()
+        """The rest of the sound."""
+        return self._joiner.flush()
 
 
 class SegmentCore:
-    """The way through a filter at 16 kHz: `Segments`, and the filter's voice."""
+    """The way through such an engine at 16 kHz: `Segments`, and its vocoder."""
 
-    def __init__(self, filter_: Filter) -> None:
-        self._segments, self._vocoder = Segments(filter_), filter_.vocoder()
-        self.keeps_length = not filter_.whole_segments
+    def __init__(self, engine: SegmentEngine) -> None:
+        self._segments, self._vocoder = Segments(engine), engine.vocoder()
+        self.keeps_length = not engine.whole_segments
         # The last sample of a block makes it ready. Of a constant number of blocks nothing is until the end.
         waits = self._segments.block_samples - 1 + self._vocoder.lag_samples
-        self.lag_samples = None if filter_.constant_blocks else waits
+        self.lag_samples = None if engine.constant_blocks else waits
 
-    def switch(self, filter_: Filter) -> None:
-        """Continue with the same filter that permits other tasks."""
-        self._segments.switch(filter_)
-        if self._segments.filter.whole_segments:
-            for each in (self._segments.filter, filter_):
-                each.make_codewords()
+    def switch(self, engine: Engine) -> None:
+        """Continue with the same engine that permits other tasks."""
+        self._segments.switch(engine)
+        for each in (self._segments.engine, engine):
+            each.make_codewords()
 
     def feed(self, wav: Wave) -> list[Wave]:
         """The sound that is ready once `wav` [T] has come."""
-        return self._spoken(self._segments.feed(wav))
+        return self._sound(self._segments.feed(wav))
 
     def flush(self) -> list[Wave]:
         """The rest."""
-        return [*self._spoken(self._segments.flush()), self._vocoder.flush()]
+        return [*self._sound(self._segments.flush()), self._vocoder.flush()]
 
-    def _spoken(self, features: list[Spectrum]) -> list[Wave]:
+    def _sound(self, features: list[Spectrum]) -> list[Wave]:
         return [self._vocoder.feed(piece) for whole in features for piece in in_segments(whole)]
 
 
@@ -156,43 +134,46 @@ def in_segments(features: Spectrum) -> list[Spectrum]:
     return [features[:, start : start + SEGMENT_FRAMES] for start in range(0, features.shape[1], SEGMENT_FRAMES)]
 
 
-class FeatureStream:
-    """Takes sound at `sample_rate` Hz, gives what `Filter.features` gives: [161, N], or latents [D, segments]."""
+@dataclass(frozen=True, eq=False)
+class SegmentEngine(Engine):
+    """An engine that gives features for each segment."""
 
-    def __init__(self, filter_: Filter, sample_rate: int) -> None:
-        self._filter, self._rate = filter_, sample_rate
-        self._ready: list[Spectrum] = []  # made when consent was given, and not yet handed out
-        self.reset()
+    def core(self) -> Core:
+        """What is between the resamplers of a stream."""
+        return SegmentCore(self)
 
-    @property
-    def latency_samples(self) -> int:
-        """How much must follow a sample before its features are there, at the input rate."""
-        waits = lag_samples(self._rate, SAMPLE_RATE) + self._segments.block_samples - 1
-        return -(-waits * self._rate // SAMPLE_RATE)
+    def sound(self, features: Spectrum) -> Wave:
+        """The sound [160 N] at 16 kHz, within full scale, of features [161, N]."""
+        vocoder = self.vocoder()
+        return limited(np.concatenate([*map(vocoder.feed, in_segments(features)), vocoder.flush()]))
 
-    def feed(self, samples: Wave) -> Spectrum:
-        """What is ready after the next samples [n], any n; often nothing, [161, 0]."""
-        ready, self._ready = self._ready, []
-        return self._joined([*ready, *self._segments.feed(self._into.feed(audible(np.asarray(samples, np.float32))))])
+    def vocoder(self) -> Vocoder:
+        """What makes sound of features that are never the same twice: each segment takes up the phase of the last."""
+        return Vocoder(self.config.magnitude, PhaseContinuation(), OVERLAP_FRAMES * HOP_SAMPLES)
 
-    def flush(self) -> Spectrum:
-        """The rest; the next samples begin a new sound."""
-        rest = [*self._ready, *self._segments.feed(self._into.flush()), *self._segments.flush()]
-        self.reset()
-        return self._joined(rest)
 
-    def reset(self) -> None:
-        """Forget all that was fed; what is permitted stays so."""
-        self._into, self._segments = Resampler(self._rate, SAMPLE_RATE), Segments(self._filter)
-        self._ready = []
+@dataclass(frozen=True, eq=False)
+class GraphEngine(SegmentEngine):
+    """An engine that gives features by an ONNX graph."""
 
-    def permitting(self, tasks: Sequence[str]) -> None:
-        """Consent for these tasks alone: what is revoked ends at once, consent begins with the next whole block."""
-        chosen = self._filter.permitting(tasks)
-        if not set(chosen.permit) <= set(self._filter.permit):  # what was fed before must not reach past this moment
-            self._ready += self._segments.feed(self._into.restarted())
-        self._filter = chosen
-        self._segments.switch(chosen)
+    graph: Graph
 
-    def _joined(self, pieces: list[Spectrum]) -> Spectrum:
-        return np.concatenate([np.zeros((self._filter.rows, 0), np.float32), *pieces], axis=1)
+    def network(self) -> Graph:
+        """The graph."""
+        return self.graph
+
+
+class ObfuscatorEngine(GraphEngine):
+    """An obfuscator [B, 161, 128] -> [B, 161, 128] that takes each segment by itself."""
+
+    @classmethod
+    def load(cls, folder: Path, config: FilterConfig, permit: Sequence[str], threads: int) -> Self:
+        """From the files of a filter folder; ModelError says what is wrong with them."""
+        return cls(config, tuple(permit), Graph(folder / "filter.onnx", threads=threads))
+
+    def step(self, inputs: Spectrum, state: State) -> tuple[Spectrum, State]:
+        """Obfuscated spectra [S, 161, 128] of standardised log spectra [S, 161, 128]."""
+        return self.graph.run(inputs), state
+
+    def decoder(self) -> None:
+        """What the graph gives is what leaves."""

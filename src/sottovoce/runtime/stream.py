@@ -1,4 +1,4 @@
-"""A filter that runs: sound comes in pieces of any length, and what may be heard of it goes out.
+"""A filter that runs: sound comes in pieces of any length, and what is permitted of it goes out.
 
     samples -- resampled to 16 kHz --> core of the filter --> resampled, within full scale --> held --> samples
 
@@ -10,43 +10,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from sottovoce.audio.blocks import Held, Resampler, lag_samples
 from sottovoce.audio.io import check_rate
 from sottovoce.audio.level import audible, limited
-from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
+from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
 from sottovoce.errors import AudioError, ConfigError
-
-if TYPE_CHECKING:
-    from sottovoce.runtime.filter import Filter
-
-
-class Core(Protocol):
-    """Sound at 16 kHz to sound at 16 kHz, in pieces whose borders depend on their position alone.
-
-    `lag_samples` are at most held back; None: all, until the end. `keeps_length`: whether as much comes out as went in.
-    """
-
-    lag_samples: int | None
-    keeps_length: bool
-
-    def switch(self, filter_: Filter) -> None: ...
-
-    def feed(self, wav: Wave) -> list[Wave]: ...
-
-    def flush(self) -> list[Wave]: ...
+from sottovoce.runtime.engine import Engine
+from sottovoce.runtime.segments import Segments
 
 
 class Stream:
     """One sound on its way through a filter; made by `Filter.stream`. Streams of a filter share nothing they heard."""
 
-    def __init__(self, filter_: Filter, sample_rate: int = SAMPLE_RATE, output_rate: int | None = None) -> None:
+    def __init__(self, engine: Engine, sample_rate: int = SAMPLE_RATE, output_rate: int | None = None) -> None:
         self.sample_rate = check_rate(sample_rate)
         self.output_rate = self.sample_rate if output_rate is None else check_rate(output_rate)
-        self._filter = filter_
+        self._engine = engine
         self.reset()
 
     @property
@@ -67,10 +49,10 @@ class Stream:
         What is revoked ends at once: the block that is being filled is drawn without it. Consent begins with the next
         whole block, and nothing of what came before it is looked at, not even by the resampler.
         """
-        chosen = self._filter.permitting(tasks)
-        if not set(chosen.permit) <= set(self._filter.permit):
+        chosen = self._engine.permitting(tasks)
+        if not set(chosen.permit) <= set(self._engine.permit):
             self._pass(self._core.feed(self._into.restarted()))
-        self._filter = chosen
+        self._engine = chosen
         self._core.switch(chosen)
 
     def feed(self, samples: Wave) -> Wave:
@@ -104,7 +86,7 @@ class Stream:
     def reset(self) -> None:
         """Forget all that was fed; what is permitted stays so."""
         self._into = Resampler(self.sample_rate, SAMPLE_RATE)
-        self._core = self._filter.core()
+        self._core = self._engine.core()
         self._out = Resampler(SAMPLE_RATE, self.output_rate)
         self._held = Held()
         self._taken = self._drawn = self._given = 0
@@ -120,3 +102,45 @@ class Stream:
         ready = self._held.take(max(0, due - self._given))
         self._given += len(ready)
         return ready
+
+
+class FeatureStream:
+    """Takes sound at `sample_rate` Hz, gives what `Filter.features` gives: [161, N], or latents [D, segments]."""
+
+    def __init__(self, engine: Engine, sample_rate: int) -> None:
+        self._engine, self._rate = engine, sample_rate
+        self._ready: list[Spectrum] = []  # made when consent was given, and not yet handed out
+        self.reset()
+
+    @property
+    def latency_samples(self) -> int:
+        """How much must follow a sample before its features are there, at the input rate."""
+        waits = lag_samples(self._rate, SAMPLE_RATE) + self._segments.block_samples - 1
+        return -(-waits * self._rate // SAMPLE_RATE)
+
+    def feed(self, samples: Wave) -> Spectrum:
+        """What is ready after the next samples [n], any n; often nothing, [161, 0]."""
+        ready, self._ready = self._ready, []
+        return self._joined([*ready, *self._segments.feed(self._into.feed(audible(np.asarray(samples, np.float32))))])
+
+    def flush(self) -> Spectrum:
+        """The rest; the next samples begin a new sound."""
+        rest = [*self._ready, *self._segments.feed(self._into.flush()), *self._segments.flush()]
+        self.reset()
+        return self._joined(rest)
+
+    def reset(self) -> None:
+        """Forget all that was fed; what is permitted stays so."""
+        self._into, self._segments = Resampler(self._rate, SAMPLE_RATE), Segments(self._engine)
+        self._ready = []
+
+    def permitting(self, tasks: Sequence[str]) -> None:
+        """Consent for these tasks alone: what is revoked ends at once, consent begins with the next whole block."""
+        chosen = self._engine.permitting(tasks)
+        if not set(chosen.permit) <= set(self._engine.permit):  # what was fed before must not reach past this moment
+            self._ready += self._segments.feed(self._into.restarted())
+        self._engine = chosen
+        self._segments.switch(chosen)
+
+    def _joined(self, pieces: list[Spectrum]) -> Spectrum:
+        return np.concatenate([np.zeros((self._engine.rows, 0), np.float32), *pieces], axis=1)

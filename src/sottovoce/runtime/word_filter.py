@@ -1,31 +1,27 @@
-"""A filter that lets through which digits were said: sound to codes, and words drawn from the codes alone.
+"""A filter that lets through which digits were spoken: sound to codes, and words drawn from the codes alone.
 
     sound [T] -- frames of 10 ms, encoder --> one of 11 codes each 40 ms -- word table --> sound
 
-Whatever the sound held, the codes are all that goes on: equal codes give equal samples, to the last bit.
+Whatever the sound held, the codes are all that passes: equal codes give equal samples, to the last bit.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 
-from sottovoce.audio import segment
 from sottovoce.audio.blocks import Held
 from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SAMPLE_RATE, Spectrum, Wave
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.graphs import session
-from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES, CODES, hear
+from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES, CODES, encoder_input
 from sottovoce.models.word_table import Pace, WordTable, noise
-from sottovoce.runtime.engine import Rate
-
-if TYPE_CHECKING:
-    from sottovoce.runtime.filter import Filter
+from sottovoce.runtime.engine import Core, Engine, FilterConfig, Rate
 
 BLOCK_S = BLOCK_SAMPLES / SAMPLE_RATE
 BITS_PER_BLOCK = math.log2(CODES)
@@ -60,16 +56,16 @@ class Codes:
 
     def _coded(self) -> list[int]:
         block = self._held.take(BLOCK_SAMPLES)
-        heard = np.concatenate([self._before, np.pad(block, (0, BLOCK_SAMPLES - len(block)))])
-        spectrum = hear(np.where(np.isfinite(heard), heard, np.float32(0.0)))
+        wav = np.concatenate([self._before, np.pad(block, (0, BLOCK_SAMPLES - len(block)))])
+        spectrum = encoder_input(np.where(np.isfinite(wav), wav, np.float32(0.0)))
         codes, self._state = self._step(spectrum[:, 1:], self._state)  # the first frame was there before
-        self._before = heard[-HOP_SAMPLES:]
+        self._before = wav[-HOP_SAMPLES:]
         return codes
 
 
 @dataclass(frozen=True)
 class WordFilter:
-    """An encoder (`step`, and the state before anything was heard), the words, and how they are placed."""
+    """An encoder (`step`, and the state before a sound), the words, and how they are placed."""
 
     step: Step
     initial_state: State
@@ -84,22 +80,23 @@ class WordFilter:
         yield from codes.flush()
 
     def filter(self, wav: Wave) -> Wave:
-        """What may be heard of the sound `wav` [T] at 16 kHz; its length depends on the codes alone."""
+        """What leaves for the sound `wav` [T] at 16 kHz; its length depends on the codes alone."""
         return self.table.draw(list(self.codes([wav])), self.pace)
 
 
 @dataclass(frozen=True, eq=False)
-class WordEngine:
-    """The encoder of a filter folder, as a graph with its state in and out, and the words that its codes stand for."""
+class WordEngine(Engine):
+    """The encoder of a filter folder, as a graph with its state in and out, and the words that its codes stand for.
+
+    `before` is the state before a sound.
+    """
 
     encode: Step
     before: State
     table: WordTable
-    permit: tuple[str, ...] = (TASK,)
-    front_end = staticmethod(segment.front_end)
 
     @classmethod
-    def load(cls, folder: Path, threads: int) -> WordEngine:
+    def load(cls, folder: Path, config: FilterConfig, permit: Sequence[str], threads: int) -> Self:
         """From the files of a filter folder; ModelError says what is wrong with them."""
         table = WordTable.from_bytes((folder / "words.npz").read_bytes())
         graph = session(folder / "filter.onnx", threads)
@@ -118,12 +115,12 @@ class WordEngine:
             raise ModelError(f"the encoder gives {outputs}; expected {expected}: export it again.")
 
         def encode(frames: Spectrum, state: State) -> tuple[list[int], State]:
-            given = {BLOCK_INPUT: np.ascontiguousarray(frames, np.float32)[None], **state}
-            found = dict(zip(outputs, graph.run(outputs, given), strict=True))
-            codes = [int(code) if 0 <= code < CODES else BLANK for code in np.ravel(found[BLOCK_CODES])]
-            return codes[:1] or [BLANK], {name: found[name.replace(BEFORE, AFTER)] for name in state}
+            inputs = {BLOCK_INPUT: np.ascontiguousarray(frames, np.float32)[None], **state}
+            results = dict(zip(outputs, graph.run(outputs, inputs), strict=True))
+            codes = [int(code) if 0 <= code < CODES else BLANK for code in np.ravel(results[BLOCK_CODES])]
+            return codes[:1] or [BLANK], {name: results[name.replace(BEFORE, AFTER)] for name in state}
 
-        return cls(encode, state, table)
+        return cls(config, (TASK,), encode, state, table)
 
     @property
     def rate(self) -> Rate:
@@ -131,55 +128,70 @@ class WordEngine:
         return Rate(BITS_PER_BLOCK if self.permit else 0.0, BLOCK_S)
 
     def initial_state(self) -> State:
-        """Nothing heard."""
+        """The state before a sound."""
         return self.before
 
-    def step(self, spectra: Spectrum, state: State) -> tuple[Spectrum, State]:
+    def core(self) -> Core:
+        """What is between the resamplers of a stream."""
+        return WordCore(self)
+
+    def step(self, inputs: Spectrum, state: State) -> tuple[Spectrum, State]:
         """Refused: what leaves this filter are words, not spectra of what came in."""
         raise ConfigError("this filter says words and has no features; pass sound through it.")
 
-    def check_permit(self, tasks: Sequence[str]) -> None:
-        """ConfigError for a task that this filter has no codes for."""
+    def sound(self, features: Spectrum) -> Wave:
+        """Refused, likewise."""
+        raise ConfigError("this filter says words and has no features; pass sound through it.")
+
+    def permitting(self, tasks: Sequence[str]) -> Self:
+        """The same engine with consent for digits or for nothing; ConfigError for any other task."""
         if unknown := [task for task in tasks if task != TASK]:
             raise ConfigError(f"this filter has no codes for {', '.join(unknown)}; it can permit {TASK}.")
+        return replace(self, permit=tuple(tasks))
+
+    def check_auditable(self) -> None:
+        """Refused: what leaves is a sequence."""
+        raise ConfigError(
+            "a filter of words permits a sequence, which no target here judges; `sottovoce experiment digit-strings` "
+            "measures and attacks such filters."
+        )
 
 
 class WordCore:
     """The way through such a filter at 16 kHz: for each block of 40 ms as much sound, with the words that are due.
 
-    A word begins in the block of its code, or after the one that is being said. At the end the last one is finished.
-    What comes while nothing is permitted is silence to the encoder, and it says no word of a block that began so.
+    A word begins in the block of its code, or after the one that is being played. At the end the last one is finished.
+    What comes while nothing is permitted is silence to the encoder, and a block that began so gives no word.
     """
 
     keeps_length = False
 
     def __init__(self, engine: WordEngine) -> None:
-        self._engine = engine
+        self._permit = engine.permit
         self._words = engine.table.words  # made now, so that none takes longer at its first use
-        self._says = bool(engine.permit)  # in the block that is being filled
+        self._draws = bool(engine.permit)  # in the block that is being filled
         self._codes = Codes(engine.encode, engine.initial_state())
         self._noise = np.random.default_rng(0)
         self._due = np.zeros(0, np.float32)  # of words that were begun
         self.lag_samples: int | None = BLOCK_SAMPLES - 1  # the last sample of a block makes it ready
 
-    def switch(self, filter_: Filter) -> None:
-        """Continue with the same filter that permits other tasks."""
-        assert isinstance(filter_.engine, WordEngine), "a filter keeps the kind of its engine"
-        self._engine = filter_.engine
-        self._says = bool(self._engine.permit) and (self._says or self._codes.between_blocks)
-        if not self._says:
+    def switch(self, engine: Engine) -> None:
+        """Continue with the same engine that permits other tasks."""
+        self._permit = engine.permit
+        self._draws = bool(self._permit) and (self._draws or self._codes.between_blocks)
+        if not self._draws:
             self._due = self._due[:0]
 
     def feed(self, wav: Wave) -> list[Wave]:
         """The sound that is ready once `wav` [T] has come."""
-        known = wav if self._engine.permit else np.zeros_like(wav)
-        return [self._said(code) for code in self._coded(lambda: self._codes.feed(known))]
+        known = wav if self._permit else np.zeros_like(wav)
+        return [self._block(code) for code in self._coded(lambda: self._codes.feed(known))]
 
     def flush(self) -> list[Wave]:
         """The rest."""
-        last = [self._said(code) for code in self._coded(self._codes.flush)]
+        last = [self._block(code) for code in self._coded(self._codes.flush)]
         while len(self._due):
-            last.append(self._said(BLANK))
+            last.append(self._block(BLANK))
         return last
 
     def _coded(self, work: Callable[[], list[int]]) -> list[int]:
@@ -188,12 +200,12 @@ class WordCore:
         except Exception as error:
             raise ModelError(f"the filter's engine failed ({error}); nothing was passed on.") from error
 
-    def _said(self, code: int) -> Wave:
+    def _block(self, code: int) -> Wave:
         """One block of sound, once its code is known."""
-        if code != BLANK and self._says:
+        if code != BLANK and self._draws:
             self._due = np.concatenate([self._due, self._words[code]])
-        self._says = bool(self._engine.permit)
+        self._draws = bool(self._permit)
         wav = noise(self._noise, BLOCK_SAMPLES)
-        said, self._due = self._due[:BLOCK_SAMPLES], self._due[BLOCK_SAMPLES:]
-        wav[: len(said)] += said
+        due, self._due = self._due[:BLOCK_SAMPLES], self._due[BLOCK_SAMPLES:]
+        wav[: len(due)] += due
         return wav

@@ -13,7 +13,6 @@ from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ConfigError, ModelError, SottovoceError
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.pacing import Pace
-from sottovoce.runtime.segments import FeatureStream
 from sottovoce.serve.backlog import Backlog
 from sottovoce.serve.metrics import Metrics
 from sottovoce.serve.wire import Hello, decode, encode, encode_features, parse_object, parse_tasks
@@ -126,7 +125,7 @@ class _Session:
         self._stream: Any
         self._write: Callable[[Any], bytes]
         if hello.output == "features":
-            self._stream, self._write = FeatureStream(permit, hello.sample_rate), encode_features
+            self._stream, self._write = permit.feature_stream(hello.sample_rate), encode_features
         else:
             self._stream = permit.stream(hello.sample_rate)
             self._write = lambda wav: encode(wav, hello.encoding)
@@ -141,7 +140,7 @@ class _Session:
             "permit": list(self._permit.permit),
             "latency_samples": self._stream.latency_samples,
             "bits_per_block": self._permit.rate.bits_per_block if self._permit.rate else None,
-            "block_s": self._permit.block_s,
+            "block_s": self._permit.engine.block_s,
             "filter": self._permit.digest,
         }
 

@@ -97,7 +97,7 @@ def described(
 
     Templates and the sounds that are played of them are both compared with every recording.
     """
-    places = np.array(list(np.ndindex(book.words.shape[:-2])))
+    places = np.array(list(np.ndindex(book.templates.shape[:-2])))
     templates = book.draw(places[:, 1:], places[:, 0])
     shown = np.concatenate([templates, rendered(templates, 0, sound, seed)])
     people = speakers(manifest, clips)

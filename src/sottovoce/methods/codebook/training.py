@@ -29,7 +29,7 @@ from sottovoce.methods.codebook import codewords
 from sottovoce.methods.codebook.blends import Material, synthetic
 from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings, distil
-from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, pictures
+from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, to_8_bits
 from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, draw
@@ -117,7 +117,7 @@ def train_codebook(
         people = clips.astype(np.str_) if people is None else people
         material = Material(sounds, clips, people, sound)
         found = synthetic(material, targets, list(encoder.recognisers), goals, settings.drawing, run)
-    drawn, low, high = pictures(found.reshape(*shape, *found.shape[1:]))
+    drawn, low, high = to_8_bits(found.reshape(*shape, *found.shape[1:]))
     tasks = tuple(target.task for target in targets)
     book = Codebook(tasks, tuple(centres), drawn, low, high, settings.memory, settings.block_segments)
     return encoder, book, sources

@@ -145,7 +145,7 @@ def logits(network: nn.Module, wav: Wave) -> Tensor:
 
 def transcribe(network: nn.Module, waves: Sequence[Wave]) -> list[list[int]]:
     """The digits that the target hears in each sound, by its best labels."""
-    return [digit_codes.said(digit_codes.ctc_onsets(logits(network, wav).argmax(dim=1).tolist())) for wav in waves]
+    return [digit_codes.digits_of(digit_codes.ctc_onsets(logits(network, wav).argmax(dim=1).tolist())) for wav in waves]
 
 
 def _trained(
@@ -161,7 +161,7 @@ def _trained(
     if not path.is_file():
         torch.manual_seed(run.seed)
         network, partial = build(architecture, {}), path.with_suffix(".partial")
-        hear = digit_codes.hear if architecture == "digit-encoder" else deepspeech2.hear
+        hear = digit_codes.encoder_input if architecture == "digit-encoder" else deepspeech2.hear
         going = run._replace(partial=partial, identity=known)
         train_ctc(network, sounds, clips, transcripts(), hear, settings, going)
         write_file(path, save({name: value.contiguous() for name, value in network.state_dict().items()}))

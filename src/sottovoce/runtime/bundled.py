@@ -1,4 +1,4 @@
-"""The filters that come with the installation, by the tasks that they can permit."""
+"""The filters that are bundled with the installation, by name and by the tasks that they can permit."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def known(place: Path = PLACE) -> dict[str, tuple[str, ...]]:
     return {name: tuple(card["permit"]) for name, card in cards.items()}
 
 
-def found(name: str, place: Path = PLACE) -> Path:
+def find(name: str, place: Path = PLACE) -> Path:
     """The folder of a filter: that of the bundled filter of this name, or else `name` as a path.
 
     ConfigError where a filter folder in the working directory has the name of a bundled filter, since only the caller
     knows which is meant: ./NAME is the folder, bundled:NAME the bundled filter. Other files of that name do not matter.
     """
-    bundled = name.removeprefix(_BUNDLED)
-    if bundled not in known(place):
+    short_name = name.removeprefix(_BUNDLED)
+    if short_name not in known(place):
         return Path(name)
-    if bundled == name and (Path(name) / CARD).is_file():
+    if short_name == name and (Path(name) / CARD).is_file():
         raise ConfigError(
             f"{name!r} is a bundled filter and also a filter folder here; say ./{name} for the folder, or "
             f"{_BUNDLED}{name} for the bundled filter."
         )
-    return place / bundled
+    return place / short_name
 
 
 def for_tasks(tasks: Sequence[str], place: Path = PLACE) -> Path:
@@ -42,7 +42,7 @@ def for_tasks(tasks: Sequence[str], place: Path = PLACE) -> Path:
     if not able or not tasks:
         each = "; ".join(f"{name}: {', '.join(permit)}" for name, permit in known(place).items()) or "none"
         raise ConfigError(
-            f"no filter that comes with sottovoce permits {' and '.join(tasks) or 'nothing'}; there are {each}: name "
+            f"no bundled filter permits {' and '.join(tasks) or 'nothing'}; there are {each}: name "
             "tasks of one of them with --permit, or a filter folder as the first argument."
         )
     return place / min(able, key=lambda name: len(able[name]))

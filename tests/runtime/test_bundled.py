@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sottovoce.errors import ConfigError
-from sottovoce.runtime import shipped
+from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
 
 LARGEST_BYTES = 1_000_000
@@ -24,26 +24,26 @@ def place(tmp_path):
 
 
 def test_the_filter_with_the_fewest_tasks_is_taken(place):
-    assert shipped.for_tasks(["a"], place) == place / "a"
-    assert shipped.for_tasks(["b"], place) == place / "a-b"
-    assert shipped.for_tasks(["b", "a"], place) == place / "a-b"
+    assert bundled.for_tasks(["a"], place) == place / "a"
+    assert bundled.for_tasks(["b"], place) == place / "a-b"
+    assert bundled.for_tasks(["b", "a"], place) == place / "a-b"
     with pytest.raises(ConfigError, match=r"permits a and c; there are a: a; a-b: a, b; c: c"):
-        shipped.for_tasks(["a", "c"], place)
+        bundled.for_tasks(["a", "c"], place)
     with pytest.raises(ConfigError, match="permits nothing"):
-        shipped.for_tasks([], place)
+        bundled.for_tasks([], place)
 
 
 def test_a_name_is_that_of_a_bundled_filter(place, tmp_path, monkeypatch):
-    assert shipped.found("c", place) == place / "c"
-    assert shipped.found("nowhere", place).name == "nowhere"
+    assert bundled.find("c", place) == place / "c"
+    assert bundled.find("nowhere", place).name == "nowhere"
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
     (here / "a").write_text("a file")
     (here / "a-b").symlink_to("nowhere")
     (here / "c").mkdir()
-    assert [shipped.found(name, place) for name in ("a", "a-b", "c")] == [place / "a", place / "a-b", place / "c"]
-    assert shipped.found("./c", place) == Path("c")
+    assert [bundled.find(name, place) for name in ("a", "a-b", "c")] == [place / "a", place / "a-b", place / "c"]
+    assert bundled.find("./c", place) == Path("c")
 
 
 def test_where_a_name_means_two_filters_the_caller_is_asked(place, tmp_path, monkeypatch):
@@ -51,19 +51,19 @@ def test_where_a_name_means_two_filters_the_caller_is_asked(place, tmp_path, mon
     monkeypatch.chdir(tmp_path / "here")
     (tmp_path / "here" / "c" / "card.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"\./c for the folder, or bundled:c"):
-        shipped.found("c", place)
-    assert shipped.found("./c", place) == Path("c")
-    assert shipped.found("bundled:c", place) == place / "c"
-    assert shipped.found(str(tmp_path / "here" / "c"), place) == tmp_path / "here" / "c"
+        bundled.find("c", place)
+    assert bundled.find("./c", place) == Path("c")
+    assert bundled.find("bundled:c", place) == place / "c"
+    assert bundled.find(str(tmp_path / "here" / "c"), place) == tmp_path / "here" / "c"
 
 
-@pytest.mark.parametrize("name", list(shipped.known()))
+@pytest.mark.parametrize("name", list(bundled.known()))
 def test_what_comes_along_is_small_and_complete(name):
-    folder = shipped.PLACE / name
+    folder = bundled.PLACE / name
     assert sum(path.stat().st_size for path in folder.iterdir()) < LARGEST_BYTES
     loaded = Filter.load(folder)
     assert loaded.card["licence"] and loaded.card["audit"]["valid"] and loaded.card["corpus"]["digest"]
-    assert {*loaded.permit} == {*shipped.known()[name]}
+    assert {*loaded.permit} == {*bundled.known()[name]}
     wav = np.random.default_rng(0).standard_normal(30_000).astype(np.float32)
     for task in loaded.permit:
         assert np.isfinite(loaded.filter(wav, permit=[task])).all()
@@ -71,11 +71,11 @@ def test_what_comes_along_is_small_and_complete(name):
 
 
 def test_there_are_filters_and_they_need_no_torch():
-    assert {"emotion", "gender"} <= {task for permit in shipped.known().values() for task in permit}
+    assert {"emotion", "gender"} <= {task for permit in bundled.known().values() for task in permit}
     code = (
         "import sys; sys.modules.update(dict.fromkeys(['torch', 'sklearn', 'scipy', 'pydantic'])); import numpy as np;"
-        "from sottovoce.runtime import shipped; from sottovoce.runtime.filter import Filter;"
-        "print(len(Filter.load(shipped.for_tasks(['emotion'])).filter(np.ones(9, np.float32))))"
+        "from sottovoce.runtime import bundled; from sottovoce.runtime.filter import Filter;"
+        "print(len(Filter.load(bundled.for_tasks(['emotion'])).filter(np.ones(9, np.float32))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "20480"
