@@ -43,7 +43,7 @@ from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.audit import metrics
 from sottovoce.models.target import vote
 from sottovoce.runtime.filter import Filter
-from sottovoce.serve.wire import decode, encode
+from sottovoce.runtime.pcm import decode, encode
 
 GAP = SEGMENT_SAMPLES + SAMPLE_RATE // 5  # of silence between two clips at the microphone
 SKIP_S = 1.28  # of each clip there, in which the block before may still be heard

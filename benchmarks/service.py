@@ -25,7 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S
 from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
-from sottovoce.serve.wire import decode, encode
+from sottovoce.runtime.pcm import decode, encode
 
 CHUNK = SAMPLE_RATE // 50
 

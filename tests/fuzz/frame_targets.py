@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from sottovoce.errors import ConfigError
+from sottovoce.runtime.pcm import BYTES, decode, encode
+from sottovoce.serve.access import Limits
 from sottovoce.serve.events import ANSWERS, Event, read_event
-from sottovoce.serve.websocket import Limits, Service
-from sottovoce.serve.wire import BYTES, decode, encode
+from sottovoce.serve.websocket import Service
 from sottovoce.serve.wyoming import Station
 
 VALUE = 0.25

@@ -19,8 +19,8 @@ import soundfile
 
 from sottovoce.errors import AudioError
 from sottovoce.live import installed_microphone, pulse
+from sottovoce.live.live import Watcher
 from sottovoce.live.virtual_microphone import VirtualMicrophone
-from sottovoce.live.watcher import Watcher
 
 RATE = 16000
 FILTER = "digit"

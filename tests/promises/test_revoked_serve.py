@@ -14,8 +14,9 @@ import pytest
 
 from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
-from sottovoce.serve.websocket import Limits, Service
-from sottovoce.serve.wire import BYTES, encode
+from sottovoce.runtime.pcm import BYTES, encode
+from sottovoce.serve.access import Limits
+from sottovoce.serve.websocket import Service
 
 client = pytest.importorskip("websockets.asyncio.client", reason="needs the extra serve")
 

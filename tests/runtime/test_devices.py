@@ -13,7 +13,7 @@ from sottovoce.errors import AudioError, ConfigError, MissingExtraError
 from sottovoce.live import devices
 from sottovoce.live.devices import File, Loudspeaker, Pipe, Recorder, SoundCard
 from sottovoce.live.virtual_microphone import VirtualMicrophone
-from sottovoce.serve.wire import decode
+from sottovoce.runtime.pcm import decode
 
 RATE = 16000
 

@@ -17,7 +17,7 @@ import soundfile
 from sottovoce.audio import io, segment
 from sottovoce.errors import AudioError, ConfigError
 from sottovoce.runtime.files import protect, protect_stream
-from sottovoce.runtime.renaming import renamed
+from sottovoce.runtime.outputs import renamed
 
 RATE = 16000
 

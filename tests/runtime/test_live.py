@@ -80,7 +80,7 @@ def worker(counting):
 
 def hear(live, clock, blocks: int = 1) -> None:
     for _ in range(blocks):
-        live.hear(MICROPHONE)
+        live.feed(MICROPHONE)
         clock.now += BLOCK / RATE
 
 
@@ -129,7 +129,7 @@ def test_a_silent_microphone_gives_silence_in_time(by_hand, sink):
     hear(live, clock)
     for _ in range(100):
         clock.now += 0.05
-        live.hear(None)
+        live.feed(None)
     assert abs(len(sink.sound) - 5.0 * RATE) <= 0.15 * RATE
     assert not sink.sound.any()
 
@@ -137,7 +137,7 @@ def test_a_silent_microphone_gives_silence_in_time(by_hand, sink):
 def test_a_burst_is_dropped_so_that_nothing_is_late(by_hand, sink):
     live, _, clock = by_hand
     for _ in range(1000):
-        live.hear(MICROPHONE)
+        live.feed(MICROPHONE)
     assert len(sink.sound) <= 0.11 * RATE + BLOCK
     assert live.counters.dropped_burst == 1000 * BLOCK - len(sink.sound)
     clock.now += 0.5
@@ -152,7 +152,7 @@ def test_a_clock_that_jumps_and_a_computer_that_slept_change_nothing(by_hand, si
     hear(live, clock, 10)
     before = len(sink.sound)
     clock.now += jump
-    live.hear(None)
+    live.feed(None)
     link.drawn.write(np.full(30 * BLOCK, 0.3, np.float32))
     hear(live, clock, 10)
     assert len(sink.sound) == before + 10 * BLOCK, "no hour of silence, nothing lost"
@@ -181,7 +181,7 @@ def test_stopped_nothing_leaves_and_the_worker_hears_nothing(by_hand, sink):
     hear(live, clock, 4)
     assert live.state == "stopped"
     assert not sink.sound[before:].any()
-    assert not link.heard.read(4 * BLOCK, 4 * BLOCK).any()
+    assert not link.recorded.read(4 * BLOCK, 4 * BLOCK).any()
     live.running = True
     hear(live, clock, 1)
     assert live.state == "obfuscated"

@@ -17,9 +17,10 @@ from sottovoce.runtime import bundled
 from sottovoce.runtime.files import protect_stream
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.pacing import Paces
+from sottovoce.runtime.pcm import encode
+from sottovoce.serve.access import Limits
 from sottovoce.serve.events import Event, read_event
-from sottovoce.serve.websocket import Limits, Service
-from sottovoce.serve.wire import encode
+from sottovoce.serve.websocket import Service
 from sottovoce.serve.wyoming import Station
 
 B = 1.0  # seconds of a block

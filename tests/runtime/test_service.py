@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from sottovoce.errors import ConfigError, MissingExtraError
+from sottovoce.runtime.pcm import decode, encode
 from sottovoce.serve import websocket as service_module
-from sottovoce.serve.access import read_token, tls_context
-from sottovoce.serve.websocket import Limits, Service
-from sottovoce.serve.wire import decode, encode
+from sottovoce.serve.access import Limits, read_token, tls_context
+from sottovoce.serve.websocket import Service
 
 client = pytest.importorskip("websockets.asyncio.client", reason="needs the extra serve")
 exceptions = pytest.importorskip("websockets.exceptions")

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from sottovoce.errors import AudioError, ConfigError, SottovoceError
-from sottovoce.serve.wire import Hello, decode, encode, encode_features, parse_object
+from sottovoce.runtime.pcm import decode, encode
+from sottovoce.serve.wire import Hello, encode_features, parse_object
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sottovoce.errors import ConfigError
+from sottovoce.runtime.pcm import encode
+from sottovoce.serve.access import Limits
 from sottovoce.serve.events import Event, KnownNames, read_event
-from sottovoce.serve.websocket import Limits
-from sottovoce.serve.wire import encode
 from sottovoce.serve.wyoming import Station, address
 
 FORM = {"rate": 16000, "width": 2, "channels": 1}

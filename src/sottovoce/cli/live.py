@@ -72,9 +72,9 @@ def live(
     switchable = loaded.rate is not None
     del loaded  # the worker has its own
     with ExitStack() as stack:
-        heard = _microphone(device, simulate, virtual_mic)
+        microphone = _microphone(device, simulate, virtual_mic)
         sink = _sink(stack, virtual_mic, out_device, out, sample_rate)
-        source, bypassed = _source(stack, heard, device, simulate, sample_rate)
+        source, bypassed = _source(stack, microphone, device, simulate, sample_rate)
         worker = Worker(
             partial(open_filter, folder, sample_rate, tasks, memory), sample_rate, tasks if switchable else ()
         )
@@ -98,13 +98,13 @@ def _configured(install: str | None, remove: str | None, sample_rate: int) -> No
     if install is not None:
         path = installed_microphone.install(install, sample_rate)
         typer.echo(
-            f"From its next start on, the sound server makes the microphone {install} before any program can ask for "
+            f"From its next start on, the sound server makes the microphone {install} before any program can choose "
             f"it ({path}). Until then, `live --virtual-mic {install}` does."
         )
 
 
 def _microphone(device: str | None, simulate: Path | None, virtual_mic: str | None) -> str | None:
-    """The source of PulseAudio that is the microphone, asked before there is a virtual one; None: it is another."""
+    """The source of PulseAudio that is the microphone, found before there is a virtual one; None: it is another."""
     from sottovoce.live import pulse
 
     if simulate is not None or not (device.startswith("pulse") if device else virtual_mic):
@@ -123,14 +123,14 @@ def _microphone(device: str | None, simulate: Path | None, virtual_mic: str | No
 def _source(
     stack: ExitStack, name: str | None, device: str | None, simulate: Path | None, sample_rate: int
 ) -> tuple[Source, Callable[[], bool | None]]:
-    """The microphone, and whether a program listens to it past the filter, asked now and then."""
+    """The microphone, and whether a program listens to it past the filter, checked now and then."""
     from sottovoce.live import devices, pulse
-    from sottovoce.live.watcher import Watcher
+    from sottovoce.live.live import Watcher
 
     if simulate is not None:
         return devices.File(simulate, sample_rate), lambda: False
     if name is None:
-        return _until_end(stack, devices.SoundCard(device, sample_rate)), lambda: None  # nobody can be asked
+        return _until_end(stack, devices.SoundCard(device, sample_rate)), lambda: None  # nobody knows
     recorder = _until_end(stack, devices.Recorder(name, sample_rate))
 
     def bypassed() -> bool:
@@ -177,9 +177,9 @@ def _until_end(stack: ExitStack, device: Any) -> Any:
 
 
 @contextmanager
-def _keyboard(wanted: bool) -> Iterator[Any]:
+def _keyboard(used: bool) -> Iterator[Any]:
     """A function that gives the keys pressed meanwhile, none where there is no terminal."""
-    if not wanted:
+    if not used:
         yield lambda: ""
         return
     import select

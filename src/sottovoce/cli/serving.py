@@ -48,8 +48,8 @@ def serve(
     import logging
 
     from sottovoce.machine import forbid_core_dumps
-    from sottovoce.serve.access import read_token, tls_context
-    from sottovoce.serve.websocket import Limits, Service
+    from sottovoce.serve.access import Limits, read_token, tls_context
+    from sottovoce.serve.websocket import Service
     from sottovoce.serve.wyoming import Station, address
 
     forbid_core_dumps()

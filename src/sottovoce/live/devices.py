@@ -16,7 +16,7 @@ from sottovoce.audio.spectrum import Wave
 from sottovoce.audio.writer import Writer
 from sottovoce.errors import AudioError, MissingExtraError
 from sottovoce.live.pulse import ENVIRONMENT
-from sottovoce.serve.wire import decode, encode
+from sottovoce.runtime.pcm import decode, encode
 
 BLOCK_S = 0.01
 _MUTE_S = 3.0  # a recording program that gives nothing for so long waits for a server that does not answer
@@ -24,11 +24,11 @@ _HELD_BLOCKS = 50  # of a sound card that was not read: half a second, then it i
 
 
 class File:
-    """A sound file that is heard like a microphone: a block every 10 ms, no sooner."""
+    """A sound file that is read like a microphone: a block every 10 ms, no sooner."""
 
     def __init__(self, path: Path, sample_rate: int) -> None:
         self._blocks = io.blocks(path, sample_rate, block_s=BLOCK_S)
-        self._due: float | None = None  # when the next block is; the first one when it is asked for
+        self._due: float | None = None  # when the next block is; the first one when it is read
 
     def read(self, timeout_s: float) -> Wave | None:
         """The next 10 ms when their time has come; EOFError at the end."""
@@ -100,7 +100,7 @@ class Recorder:
             )
         except OSError as error:
             raise AudioError(
-                "there is no program `parec`, by which PulseAudio and PipeWire are heard; install pulseaudio-utils."
+                "there is no program `parec`, which records from PulseAudio and PipeWire; install pulseaudio-utils."
             ) from error
 
 
@@ -110,11 +110,11 @@ class SoundCard:
     def __init__(self, device: str | None, sample_rate: int) -> None:
         self._blocks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
-        def heard(content: Any, frames: int, when: Any, status: Any) -> None:
+        def record(content: Any, frames: int, when: Any, status: Any) -> None:
             if self._blocks.qsize() < _HELD_BLOCKS:
                 self._blocks.put(bytes(content))
 
-        self._stream = _opened(_sounddevice().RawInputStream, device, sample_rate, heard)
+        self._stream = _opened(_sounddevice().RawInputStream, device, sample_rate, record)
 
     def read(self, timeout_s: float) -> Wave | None:
         """The next block; None where none came."""
@@ -135,13 +135,13 @@ class Loudspeaker:
         self._blocks: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._left = b""
 
-        def wanted(content: Any, frames: int, when: Any, status: Any) -> None:
+        def fill(content: Any, frames: int, when: Any, status: Any) -> None:
             while len(self._left) < len(content) and not self._blocks.empty():
                 self._left += self._blocks.get()
             content[:] = self._left[: len(content)].ljust(len(content), b"\0")
             self._left = self._left[len(content) :]
 
-        self._stream = _opened(_sounddevice().RawOutputStream, device, sample_rate, wanted)
+        self._stream = _opened(_sounddevice().RawOutputStream, device, sample_rate, fill)
 
     def write(self, samples: Wave) -> int:
         """All, or none where 0.5 s wait already."""

@@ -1,4 +1,4 @@
-"""A virtual microphone that the sound server itself makes at each start, before any program can ask for it.
+"""A virtual microphone that the sound server itself makes at each start, before any program can choose it.
 
 PipeWire gives a program that names a missing microphone the real one. A tool that makes the microphone is too late for
 the programs that were faster; the server's own configuration is not.

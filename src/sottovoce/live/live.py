@@ -1,6 +1,6 @@
 """From a microphone to an application, in time: what the filter has not drawn in time is silence, never the microphone.
 
-    microphone -- hear --> ring --> worker process --> ring -- the same count of samples, `delay` earlier --> output
+    microphone -- feed --> ring --> worker process --> ring -- the same count of samples, `delay` earlier --> output
 
 The microphone is the clock: for each block that it gives, a block of equal length leaves, and what leaves is always as
 old: `delay`. Whatever is late is silent, and lost; so the delay cannot grow. Nothing here can pass a sample on by any
@@ -9,6 +9,7 @@ way but the worker's ring.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +26,7 @@ State = Literal["clear", "obfuscated", "stopped", "unknown"]
 
 MARGIN_S = 0.08  # for the worker to do its work in
 _SLACK_S = 0.1  # by which the microphone may be ahead of the clock or behind it
+_EVERY_S = 2.0  # between looks at who listens
 _JUMP_S = 1.0  # more than that is not a slow microphone but a clock that jumped, or a computer that slept
 
 
@@ -44,11 +46,11 @@ class Sink(Protocol):
 
 @dataclass
 class Counters:
-    """Samples: heard; given as the filter's; given as silence; lost where the worker was too slow, where the
+    """Samples: come in; given as the filter's; given as silence; lost where the worker was too slow, where the
     microphone gave more than time had passed, where the output took no more. And how often the clock jumped, and the
     worker was started again."""
 
-    heard: int = 0
+    samples_in: int = 0
     obfuscated: int = 0
     silent: int = 0
     dropped_slow: int = 0
@@ -61,7 +63,7 @@ class Counters:
 class Live:
     """A microphone's sound through a worker to `sink`.
 
-    `bypassed` says whether a program listens to the microphone itself, None where that cannot be told;
+    `bypassed` says whether a program listens to the microphone itself, None where that is not known;
     `latency_samples` is that of the worker's stream. Nothing leaves while `running` is False.
     """
 
@@ -87,7 +89,7 @@ class Live:
     def state(self) -> State:
         """What applications get: "clear" where one listens to the microphone itself, past the filter.
 
-        "unknown" where nobody can tell whether one does.
+        "unknown" where nobody knows whether one does.
         """
         bypassed = self._bypassed()
         if bypassed is None:
@@ -96,7 +98,7 @@ class Live:
             return "clear"
         return "obfuscated" if self.running and self._whole else "stopped"
 
-    def hear(self, block: Wave | None) -> None:
+    def feed(self, block: Wave | None) -> None:
         """The next samples [n] of the microphone, and as many leave; None: it gave none, and what is due is silence."""
         ahead = self._given - (self._clock() - self._began) * self.sample_rate
         if abs(ahead) > _JUMP_S * self.sample_rate:
@@ -132,16 +134,16 @@ class Live:
     def report(self) -> dict[str, object]:
         """State, latency in ms, levels and counters, as plain values."""
         latency = {"latency_ms": round(1000 * self.delay / self.sample_rate, 4)}
-        heard = {"level_rms": round(self.level_in, 4), "permit": list(self.permitted)}
-        return {"state": self.state, **latency, **heard, **asdict(self.counters)}
+        now = {"level_rms": round(self.level_in, 4), "permit": list(self.permitted)}
+        return {"state": self.state, **latency, **now, **asdict(self.counters)}
 
     def _pass(self, block: Wave) -> None:
         """Samples to the worker, and what is due of its to the sink."""
-        self.counters.heard += len(block)
+        self.counters.samples_in += len(block)
         self.level_in = float(rms(block))
         link = self._worker.link
         link.put(block if self.running else np.zeros_like(block))
-        drawn = link.drawn.read(link.heard.end - len(block) - self.delay, len(block))
+        drawn = link.drawn.read(link.recorded.end - len(block) - self.delay, len(block))
         self._give(drawn if self.running else drawn[:0], len(block))
 
     def _give(self, drawn: Wave, count: int) -> None:
@@ -156,10 +158,10 @@ class Live:
 
 
 def run(live: Live, source: Source, each: Callable[[], bool], seconds: float | None = None) -> None:
-    """Until the sound ends and its last has been given, `seconds` are over or `each`, often called, says stop."""
+    """Until the sound ends and its last has been given, `seconds` are over or `each`, often called, returns False."""
     left = None if seconds is None else round(seconds * live.sample_rate)
-    tail = live.delay  # silence that is heard after the end, so that the last sound comes out
-    while each() and (left is None or live.counters.heard < left):
+    tail = live.delay  # silence that is fed after the end, so that the last sound comes out
+    while each() and (left is None or live.counters.samples_in < left):
         live.watch()
         try:
             block: Wave | None = source.read(0.05)
@@ -169,4 +171,28 @@ def run(live: Live, source: Source, each: Callable[[], bool], seconds: float | N
             time.sleep(0.01)
             block = np.zeros(min(tail, round(0.01 * live.sample_rate)), np.float32)
             tail -= len(block)
-        live.hear(block)
+        live.feed(block)
+
+
+class Watcher:
+    """Checks something again and again in a thread of its own; `answer` never waits."""
+
+    def __init__(self, check: Callable[[], bool], every_s: float = _EVERY_S) -> None:
+        self._check, self._every_s = check, every_s
+        self._last: tuple[float, bool | None] = (0.0, None)
+        threading.Thread(target=self._keep_checking, daemon=True).start()
+
+    def answer(self) -> bool | None:
+        """The last result; None where the check failed, or the result is older than three intervals."""
+        when, answer = self._last
+        return answer if time.monotonic() - when <= 3 * self._every_s else None
+
+    def _keep_checking(self) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                answer: bool | None = self._check()
+            except Exception:  # whatever went wrong, nobody knows now
+                answer = None
+            self._last = (began, answer)
+            time.sleep(self._every_s)

@@ -1,4 +1,4 @@
-"""What PulseAudio, or PipeWire in its place, says of its microphones and of who listens to them, by `pactl`."""
+"""What PulseAudio, or PipeWire in its place, lists of its microphones and of who listens to them, by `pactl`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FIELD = re.compile(r"\t([A-Z][A-Za-z ]*): ?(.*)")
 class Source:
     """A microphone of the form "s16le 1ch 16000Hz", which `module` reads from `pipe`.
 
-    `module` is "" where no module made it, None where the server does not say.
+    `module` is "" where no module made it, None where the server does not list it.
     """
 
     index: str
@@ -51,7 +51,7 @@ def sources() -> list[Source]:
 
 
 def listeners(source: str, but_process: int = 0) -> list[str]:
-    """The programs that listen to a source now, but for one process; AudioError where that cannot be told."""
+    """The programs that listen to a source now, but for one process; AudioError where that is not known."""
     numbers = _numbers(source)
     return sorted(
         f"{about.get('application.name', 'a program')} ({about.get('application.process.id', '?')})"
@@ -101,14 +101,13 @@ def pactl(*words: str) -> str:
         )
     except OSError as error:
         raise AudioError(
-            "there is no program `pactl`, by which PulseAudio and PipeWire are told of a virtual microphone; install "
-            "pulseaudio-utils."
+            "there is no program `pactl`, which controls PulseAudio and PipeWire; install pulseaudio-utils."
         ) from error
     except subprocess.TimeoutExpired as error:
         raise AudioError("the sound server does not answer within 10 s; start it again.") from error
     if done.returncode:
-        said = " ".join(done.stderr.decode(errors="replace").split())
-        raise AudioError(f"the sound server refused '{' '.join(words[:2])}' ({said}); is it running?")
+        reason = " ".join(done.stderr.decode(errors="replace").split())
+        raise AudioError(f"the sound server refused '{' '.join(words[:2])}' ({reason}); is it running?")
     return done.stdout.decode(errors="replace")
 
 

@@ -43,7 +43,7 @@ class Left:
 class VirtualMicrophone(Pipe):
     """A source called `name` at `sample_rate` Hz; one that was left behind is taken over.
 
-    Where the sound server restarts, the source is made again as soon as the server answers; until then sound is lost.
+    Where the sound server restarts, the source is made anew as soon as the server answers; until then sound is lost.
     AudioError where the sound server cannot be reached or refuses it, where another process plays to it, where it
     exists with another form, or where it cannot be taken over while programs listen to it.
     """
@@ -127,7 +127,7 @@ class VirtualMicrophone(Pipe):
         return descriptor
 
     def _appears(self, module: str) -> bool:
-        """Whether the server has the source, made by this module alone, or cannot say what it has."""
+        """Whether the server has the source, made by this module alone, or does not list what it has."""
         deadline = time.monotonic() + _APPEARS_S
         while True:
             known = pulse.sources()

@@ -21,7 +21,7 @@ from sottovoce.errors import ModelError
 from sottovoce.machine import forbid_core_dumps
 
 _HELD_S = 4.0  # of sound in each ring
-_BEHIND_S = 0.25  # of sound not looked at yet: more is dropped, so that what comes is heard in time
+_BEHIND_S = 0.25  # of sound not looked at yet: more is dropped, so that what comes is worked on in time
 _STEP_S = 0.1  # of sound at once
 _POLL_S = 0.002
 _STUCK_S = 2.0
@@ -44,11 +44,11 @@ Opener = Callable[[], Streaming]  # has to be picklable: it is called in the wor
 
 
 class Link:
-    """What both processes see: the sound heard, the sound drawn from it, and a few numbers."""
+    """What both processes see: the sound recorded, the sound drawn from it, and a few numbers."""
 
     def __init__(self, sample_rate: int, tasks: Sequence[str]) -> None:
         self.sample_rate, self.tasks = sample_rate, tuple(tasks)
-        self.heard, self.drawn, self.consent = (Ring(round(_HELD_S * sample_rate)) for _ in range(3))
+        self.recorded, self.drawn, self.consent = (Ring(round(_HELD_S * sample_rate)) for _ in range(3))
         self.permit = CONTEXT.RawValue("q", (1 << len(tasks)) - 1)  # a bit for each task
         self.position = CONTEXT.RawValue("q", -1)  # how far the worker has come; -1: it has not begun
         self.dropped = CONTEXT.RawValue("q", 0)  # samples that it was too slow for
@@ -56,7 +56,7 @@ class Link:
     def put(self, samples: Wave) -> None:
         """Append sound of the microphone [n], and beside each sample the consent under which it came."""
         self.consent.write(np.full(len(samples), self.permit.value, np.float32))  # first, so that it is there in time
-        self.heard.write(samples)
+        self.recorded.write(samples)
 
 
 def open_filter(folder: Path, sample_rate: int, permit: Sequence[str], memory: float) -> Streaming:
@@ -69,22 +69,22 @@ def open_filter(folder: Path, sample_rate: int, permit: Sequence[str], memory: f
 
 
 def work(link: Link, opener: Opener) -> None:
-    """Feed what is heard, as long as whoever started this process lives."""
+    """Feed what is recorded, as long as whoever started this process lives."""
     forbid_core_dumps()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keyboard's reaches all processes; who started this one decides
     parent = multiprocessing.parent_process()
     stream = opener()
-    position = link.heard.end
+    position = link.recorded.end
     link.drawn.skip(position)
     allowed = (1 << len(link.tasks)) - 1
     link.position.value = position
     while parent is None or parent.is_alive():
-        behind = link.heard.end - position
+        behind = link.recorded.end - position
         if behind > _BEHIND_S * link.sample_rate:
             position += behind
             link.dropped.value += behind
             link.drawn.skip(link.drawn.end + behind)  # so that what follows keeps its place in time
-        samples = link.heard.read(position, round(_STEP_S * link.sample_rate))
+        samples = link.recorded.read(position, round(_STEP_S * link.sample_rate))
         if not len(samples):
             time.sleep(_POLL_S)
             continue
@@ -126,7 +126,7 @@ class Worker:
     def watch(self) -> None:
         """To be called often; ModelError where workers die before they come to work, again and again."""
         now, position = self._clock(), self.link.position.value
-        if position != self._seen or position == self.link.heard.end:
+        if position != self._seen or position == self.link.recorded.end:
             self._seen, self._since = position, now
         waited = now - self._since
         if self._process.is_alive() and waited <= (_STUCK_S if self.ready else _START_S):

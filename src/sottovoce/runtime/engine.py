@@ -52,7 +52,7 @@ class Rate:
         return self.bits_per_block * math.ceil(seconds / self.block_s)
 
     def window_bits(self, seconds: float) -> float:
-        """The most that any window of so many seconds of a stream can tell: it may begin in the middle of a block."""
+        """The most that any window of so many seconds of a stream can reveal: it may begin in the middle of a block."""
         return self.bits_per_block * (math.ceil(seconds / self.block_s) + 1)
 
 

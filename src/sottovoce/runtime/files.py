@@ -12,17 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from sottovoce import __version__
 from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import AudioError, ConfigError, SottovoceError
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.folders import SOUND_ENDINGS, Contents, contents
+from sottovoce.runtime.outputs import Receipts, digest, renamed
 from sottovoce.runtime.pacing import paced
-from sottovoce.runtime.receipts import Receipts, digest
-from sottovoce.runtime.renaming import renamed
+from sottovoce.runtime.pcm import decode, encode
 
 FORMATS = ("wav", "flac", "ogg")
 _BLOCK_BYTES = 1 << 16
@@ -54,22 +52,22 @@ def protect(
     format_: str | None = None,
     rename: Path | None = None,
 ) -> Outcome:
-    """Write what may be heard of the sound file `source`, or of all those in that folder, to `out`.
+    """Write the obfuscated sound of the file `source`, or of all sound files in that folder, to `out`.
 
     Output has the rate of its file, or `sample_rate` Hz, and its format, or `format_` ("wav", "flac", "ogg"); what is
-    in another format becomes WAV. With a `rename` table, outputs have random names, and the table says whose is which.
+    in another format becomes WAV. With a `rename` table, outputs have random names, and the table has their originals.
 
     What is at an output's place is replaced, whole or not at all; but of a folder, outputs are left that were made of
     the same contents by the same filter and settings, so that a run that was stopped resumes. `workers` files are
-    worked on at once; `report` is told how many of how many are done. A file that fails is named in the outcome, and
+    worked on at once; `report` gets how many of how many are done. A file that fails is named in the outcome, and
     the others are done. AudioError where there is nothing to do, or where an input would be replaced.
     """
     sample_rate = None if sample_rate is None else io.check_rate(sample_rate)
     if format_ not in (None, *FORMATS):
         raise ConfigError(f"the format is {format_!r}; expected {', '.join(FORMATS)}.")
-    found = _found(source, out)
-    jobs = _jobs(source, found, out, format_, rename)
-    outcome = Outcome(failed=dict(found.failed), skipped=dict(found.skipped))
+    sources = _sources(source, out)
+    jobs = _jobs(source, sources, out, format_, rename)
+    outcome = Outcome(failed=dict(sources.failed), skipped=dict(sources.skipped))
     if source.is_dir():
         writer.remove_abandoned(out)
     first = _first_of_each(jobs, out)
@@ -120,19 +118,18 @@ def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate:
     for piece in permit.pieces(paced(_pcm_blocks(source, rest), block_s, sample_rate), sample_rate):
         if not len(piece):
             continue
-        coded = np.clip(np.rint(piece * 2.0**15), -(2**15), 2**15 - 1).astype("<i2")
         try:
-            out.write(coded.tobytes())
+            out.write(encode(piece, "s16le"))
             out.flush()
         except OSError as error:
             raise AudioError(f"the output takes no more sound ({error.strerror}); check what reads it.") from error
-        samples += len(coded)
+        samples += len(piece)
     if rest:
         raise AudioError("the input ended within a sample of 16 bits; see that it is raw s16le PCM of one channel.")
     return samples / sample_rate
 
 
-def _found(source: Path, out: Path) -> Contents:
+def _sources(source: Path, out: Path) -> Contents:
     """The files to do; AudioError where there are none."""
     if not os.path.lexists(source):
         raise AudioError(f"{str(source)!r}: there is no such file or folder; check the name.")
@@ -140,19 +137,19 @@ def _found(source: Path, out: Path) -> Contents:
         return Contents([source])
     if f"{os.path.realpath(out)}/".startswith(f"{os.path.realpath(source)}/"):
         raise AudioError(f"{str(out)!r}: inside the folder of the originals; choose a place outside it.")
-    found = contents(source)
-    if not found.sounds and not found.failed:
-        others = f" among its {len(found.skipped)} files and folders" if found.skipped else ""
+    listed = contents(source)
+    if not listed.sounds and not listed.failed:
+        others = f" among its {len(listed.skipped)} files and folders" if listed.skipped else ""
         raise AudioError(f"{str(source)!r}: no sound in this folder{others}; expected {', '.join(io.ENDINGS)} files.")
-    return found
+    return listed
 
 
 def _jobs(
-    source: Path, found: Contents, out: Path, format_: str | None, rename: Path | None
+    source: Path, sources: Contents, out: Path, format_: str | None, rename: Path | None
 ) -> list[tuple[Path, Path]]:
     """Every file to do and the one to write; AudioError where that would lose an input."""
     is_folder = source.is_dir()
-    names = {sound: sound.relative_to(source) if is_folder else Path(source.name) for sound in found.sounds}
+    names = {sound: sound.relative_to(source) if is_folder else Path(source.name) for sound in sources.sounds}
     if rename is not None:
         folder = source if is_folder else source.parent
         table = renamed(rename, folder, [(str(name), _ending(name, format_)) for name in names.values()], out)
@@ -228,7 +225,7 @@ def _tells_names_apart(folder: Path) -> bool:
 
 
 def _digest_of(sound: Path) -> str:
-    """The digest of an original; empty where it is no file that can be read, as its reader will say."""
+    """The digest of an original; empty where it cannot be read, which its reader will report."""
     try:
         return digest(sound) if sound.is_file() else ""
     except OSError:
@@ -236,7 +233,7 @@ def _digest_of(sound: Path) -> str:
 
 
 def _is_file(target: Path) -> bool:
-    return os.path.isfile(target)  # unlike that of Path, this says no to a name that is too long
+    return os.path.isfile(target)  # unlike that of Path, this is False for a name that is too long
 
 
 def _protect_file(permit: Filter, source: Path, target: Path, sample_rate: int | None) -> float:
@@ -273,6 +270,6 @@ def _pcm_blocks(source: BinaryIO, rest: bytearray) -> Iterator[Wave]:
 def _taken(rest: bytearray) -> Wave:
     """The whole samples of `rest`, which are removed from it."""
     whole = len(rest) - len(rest) % 2
-    wav: Wave = np.frombuffer(bytes(rest[:whole]), "<i2").astype(np.float32) / np.float32(2.0**15)
+    wav = decode(bytes(rest[:whole]), "s16le")
     del rest[:whole]
     return wav

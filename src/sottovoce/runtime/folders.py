@@ -1,4 +1,4 @@
-"""The sound files of a folder, and what else is in it: nothing is passed over without a word."""
+"""The sound files of a folder, and what else is in it: nothing is left out of the account."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ def contents(folder: Path) -> Contents:
     A sound file is what has the ending of one, or begins like one. A linked folder is followed once, after all others,
     unless it is done already or holds `folder` itself. What is hidden is left aside.
     """
-    found, done = Contents(), {os.path.realpath(folder)}
+    listed, done = Contents(), {os.path.realpath(folder)}
     waiting, linked = deque([folder]), deque[Path]()
     while waiting or linked:
         place = waiting.popleft() if waiting else linked.popleft()
         real = os.path.realpath(place)
         if place != folder and (real in done or os.path.realpath(folder).startswith(os.path.join(real, ""))):
-            found.skipped[place] = "links to folders that are done already, or that hold this one"
+            listed.skipped[place] = "links to folders that are done already, or that hold this one"
             continue
         done.add(real)
         try:
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError as error:
-            found.failed[place] = f"{io.file_name(place)}: a folder that cannot be read ({error.strerror})."
+            listed.failed[place] = f"{io.file_name(place)}: a folder that cannot be read ({error.strerror})."
             continue
         for entry in entries:
             path = place / entry.name
             if entry.name.startswith("."):
-                found.skipped[path] = "hidden"
+                listed.skipped[path] = "hidden"
             elif os.path.isdir(path):
                 (linked if entry.is_symlink() else waiting).append(path)
             elif path.suffix.lower() in SOUND_ENDINGS or _begins_like_sound(path):
-                found.sounds.append(path)
+                listed.sounds.append(path)
             else:
-                found.skipped[path] = "not sound"
-    found.sounds.sort()
-    return found
+                listed.skipped[path] = "not sound"
+    listed.sounds.sort()
+    return listed
 
 
 def _begins_like_sound(path: Path) -> bool:

@@ -12,7 +12,7 @@ more. Unlimited ends would therefore multiply what a listener learns in a second
   of the same listener. So short sounds are not more for being sent over many connections.
 
 Time is that of the clock, or that of the sound where a recording comes faster than it was spoken. A microphone's sound
-never does, whatever the listener asks for, so that its blocks are bounded by the clock.
+never does, whatever the listener requests, so that its blocks are bounded by the clock.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     samples -- resampled to 16 kHz --> core of the filter --> resampled, within full scale --> held --> samples
 
 This is the only way through a filter; files, folders and recordings in memory are loops over it. While sound comes in,
-exactly as much goes out as came in `latency_samples` before, so that a player never waits and never hears a gap.
+exactly as much goes out as came in `latency_samples` before, so that a player never waits and has no gap.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sottovoce.runtime.segments import Segments
 
 
 class Stream:
-    """One sound on its way through a filter; made by `Filter.stream`. Streams of a filter share nothing they heard."""
+    """One sound on its way through a filter; made by `Filter.stream`. Streams of a filter share no sound."""
 
     def __init__(self, engine: Engine, sample_rate: int = SAMPLE_RATE, output_rate: int | None = None) -> None:
         self.sample_rate = check_rate(sample_rate)
@@ -56,7 +56,7 @@ class Stream:
         self._core.switch(chosen)
 
     def feed(self, samples: Wave) -> Wave:
-        """What may be heard by now, [T'], once `samples` [T] of any length have come.
+        """The obfuscated sound that is ready, [T'], once `samples` [T] of any length have come.
 
         What is not finite is silence. AudioError for more than one channel, ModelError where the filter's engine fails:
         then nothing comes out, and the stream has to be reset.
@@ -70,7 +70,7 @@ class Stream:
         return self._given_out(due * self.output_rate // self.sample_rate)
 
     def flush(self) -> Wave:
-        """The rest of what may be heard; the stream is then as new."""
+        """The rest of the obfuscated sound; the stream is then as new."""
         self._pass([*self._core.feed(self._into.flush()), *self._core.flush()])
         self._held.put(limited(self._out.flush()))
         if self._core.keeps_length:

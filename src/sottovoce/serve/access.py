@@ -1,4 +1,4 @@
-"""Who may come in to a service: whoever is on this machine, or whoever has the token, by TLS."""
+"""Who may use a service, and how much of it: whoever is on this machine, or whoever has the token, by TLS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -17,6 +18,24 @@ SUBPROTOCOL = "sottovoce"
 _TOKEN_SUBPROTOCOL = "sottovoce.token."  # and the token, percent-encoded: a browser can set no header
 _SHORTEST_TOKEN = 16
 _NETWORK_BITS = 64  # of an IPv6 address; one machine may have all addresses of such a network
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of a service: connections, bytes of a message, and seconds.
+
+    Seconds of sound that waits to be worked on, without a message or a ping of a client, of a whole connection, of a
+    client that does not read, for whoever is there when the service is to stop, and for a recogniser to answer.
+    """
+
+    connections: int = 50
+    message_bytes: int = 1 << 18
+    queue_s: float = 2.0
+    idle_s: float = 30.0
+    total_s: float = 4 * 3600.0
+    send_s: float = 10.0
+    drain_s: float = 10.0
+    answer_s: float = 300.0
 
 
 def check_place(host: str, tls: bool, token: str | None) -> None:
@@ -35,8 +54,8 @@ def is_loopback(host: str) -> bool:
     """
     try:
         if host == "localhost":
-            found = {str(row[4][0]) for row in socket.getaddrinfo(host, None)}
-            return all(ipaddress.ip_address(address).is_loopback for address in found)
+            addresses = {str(row[4][0]) for row in socket.getaddrinfo(host, None)}
+            return all(ipaddress.ip_address(address).is_loopback for address in addresses)
         return ipaddress.ip_address(host).is_loopback
     except (ValueError, OSError):
         return False
@@ -80,7 +99,7 @@ def bears(token: str, authorization: Sequence[str], subprotocols: Sequence[str] 
 
 
 def token_subprotocols(subprotocols: Sequence[str]) -> list[str]:
-    """Those of the subprotocols that a client asks for which bear a token."""
+    """The subprotocols that bear a token, among those that a client offers."""
     return [name for name in subprotocols if name.startswith(_TOKEN_SUBPROTOCOL)]
 
 

@@ -1,30 +1,33 @@
-"""What is said over one WebSocket connection, from the hello to the end."""
+"""One WebSocket connection, from the hello to the end; what waits is bounded, whatever the client sends."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ConfigError, ModelError, SottovoceError
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.pacing import Pace
-from sottovoce.serve.backlog import Backlog
+from sottovoce.runtime.pcm import decode, encode
+from sottovoce.serve.access import Limits
 from sottovoce.serve.metrics import Metrics
-from sottovoce.serve.wire import Hello, decode, encode, encode_features, parse_object, parse_tasks
+from sottovoce.serve.wire import Hello, encode_features, parse_object, parse_tasks
 
-if TYPE_CHECKING:
-    from sottovoce.serve.websocket import Limits
+_MOST_ITEMS = 1000  # that wait, however short they are
 
 
 class Conversation:
     """One connection: a `connection` of websockets, and what the service lends it; `run` lasts as long as it does.
 
-    TimeoutError where the client says nothing for too long, ConfigError and AudioError for its mistakes, ModelError
+    TimeoutError where the client sends nothing for too long, ConfigError and AudioError for its mistakes, ModelError
     where the filter fails.
     """
 
@@ -86,19 +89,19 @@ class Conversation:
         while True:
             came, item = await backlog.get()
             if isinstance(item, str):
-                await self._grant(session, parse_object(item))
+                await self._control(session, parse_object(item))
             else:
                 self._pace.feed(len(item) / session.sample_rate)
-                content = await loop.run_in_executor(self._pool, session.hear, item)
+                content = await loop.run_in_executor(self._pool, session.feed, item)
                 await self._send(content)
                 if content:
                     self._metrics.worked(time.monotonic() - came)
 
-    async def _grant(self, session: _Session, wish: dict[str, Any]) -> None:
-        """What a client asks for besides sound: other consent, or the end of its sound once that may be."""
-        if set(wish) == {"permit"}:
-            await self._send(json.dumps({"permit": session.permitting(wish["permit"])}))
-        elif set(wish) == {"end"} and wish["end"] is True:
+    async def _control(self, session: _Session, message: dict[str, Any]) -> None:
+        """Change consent, or end the sound once that may be."""
+        if set(message) == {"permit"}:
+            await self._send(json.dumps({"permit": session.permitting(message["permit"])}))
+        elif set(message) == {"end"} and message["end"] is True:
             while wait_s := self._pace.wait_s():
                 self._alive(wait_s)
                 await asyncio.sleep(wait_s)
@@ -131,7 +134,7 @@ class _Session:
             self._write = lambda wav: encode(wav, hello.encoding)
 
     def agreed(self) -> dict[str, Any]:
-        """What the client is told at first."""
+        """The answer to the hello."""
         return {
             "sample_rate": self.sample_rate,
             "encoding": self._hello.encoding,
@@ -144,7 +147,7 @@ class _Session:
             "filter": self._permit.digest,
         }
 
-    def hear(self, samples: Wave) -> bytes:
+    def feed(self, samples: Wave) -> bytes:
         """What is ready after these samples."""
         return self._passed(lambda: self._stream.feed(samples))
 
@@ -177,3 +180,60 @@ def _text(message: str | bytes) -> str:
     if isinstance(message, bytes):
         raise ConfigError("the first message has to be the hello, a text of JSON; got sound.")
     return message
+
+
+class Backlog:
+    """What came from a client and waits: sound, some `most` samples of it, and control messages between, in order.
+
+    One that `drops` loses its oldest sound where more comes; another makes whoever fills it wait for `room`.
+    """
+
+    def __init__(self, most: int, drops: bool) -> None:
+        self._most, self._drops, self._held = most, drops, 0
+        self._items: deque[tuple[float, Wave | str]] = deque()  # when each came
+        self._changed = asyncio.Event()
+
+    def put(self, item: Wave | str) -> int:
+        """Add samples or a control message -> samples dropped for it; ConfigError for too many messages."""
+        self._items.append((time.monotonic(), item))
+        self._held += 0 if isinstance(item, str) else len(item)
+        self._changed.set()
+        return self._cut() if self._drops else 0
+
+    async def get(self) -> tuple[float, Wave | str]:
+        """When the next item came, and the item: a control message, or else all samples before the next one."""
+        while not self._items:
+            await self._change()
+        came, first = self._items.popleft()
+        if isinstance(first, str):
+            self._changed.set()
+            return came, first
+        samples = [first]
+        while self._items and not isinstance(self._items[0][1], str):
+            came, item = self._items.popleft()
+            assert not isinstance(item, str)
+            samples.append(item)
+        self._held -= sum(map(len, samples))
+        self._changed.set()
+        return came, np.concatenate(samples)
+
+    async def room(self) -> None:
+        """Wait, where nothing is dropped, until half is free."""
+        while not self._drops and (self._held > self._most / 2 or len(self._items) > _MOST_ITEMS / 2):
+            await self._change()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _cut(self) -> int:
+        """Drop the oldest sound until no more is there than may be -> samples."""
+        dropped = 0
+        while self._held - dropped > self._most or len(self._items) > _MOST_ITEMS:
+            oldest = next((i for i, (_, item) in enumerate(self._items) if not isinstance(item, str)), None)
+            if oldest is None:
+                raise ConfigError(f"more than {_MOST_ITEMS} messages wait; send fewer.")
+            dropped += len(self._items[oldest][1])
+            del self._items[oldest]
+        self._held -= dropped
+        return dropped

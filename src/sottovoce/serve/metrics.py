@@ -9,7 +9,7 @@ _ABOUT = {
     "connections": ("gauge", "Connections that are open now."),
     "connections_total": ("counter", "Connections that were accepted."),
     "refused_total": ("counter", "Connections and messages that were refused, by reason."),
-    "samples_in_total": ("counter", "Samples that were heard."),
+    "samples_in_total": ("counter", "Samples that came in."),
     "samples_dropped_total": (
         "counter",
         "Samples that were dropped, as they came too fast.",

@@ -1,10 +1,10 @@
 """A filter for whoever connects: sound in by WebSocket, obfuscated sound or features out.
 
-A connection begins with a hello, JSON as `wire.Hello` says, that is answered with what was agreed. Then each binary
+A connection begins with a hello, JSON as in `wire.Hello`, that is answered with what was agreed. Then each binary
 message is raw sound, and what it makes ready comes back as one. {"permit": [...]} changes consent from the next block
 on; {"end": true} asks for the rest, after which {"ended": true} comes; how often is limited by `pacing`. Errors are
-{"error": "..."} and a closed connection. GET /healthz says whether it is up; GET /metrics counts, for who has the token
-of the metrics.
+{"error": "..."} and a closed connection. GET /healthz says whether it is up; GET /metrics counts, for clients with
+the token of the metrics.
 
 Each connection has a stream of its own, and there is no way from what came in to what goes out but that stream.
 """
@@ -19,14 +19,13 @@ import ssl
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sottovoce.errors import ConfigError, MissingExtraError, ModelError, SottovoceError
 from sottovoce.machine import usable_cores
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.pacing import Paces
-from sottovoce.serve.access import SUBPROTOCOL, bears, check_place, listener, token_subprotocols
+from sottovoce.serve.access import SUBPROTOCOL, Limits, bears, check_place, listener, token_subprotocols
 from sottovoce.serve.conversation import Conversation
 from sottovoce.serve.metrics import Metrics
 
@@ -42,24 +41,6 @@ _WRITE_BYTES = 1 << 16  # that wait for a slow reader before its sound is droppe
 _MESSAGES = 8  # that wait unread, of each connection
 _GOODBYE_S = 2.0
 _CLOSING = {"busy": 1013, "failed": 1011, "refused": 1008}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of a service: connections, bytes of a message, and seconds.
-
-    Seconds of sound that waits to be worked on, without a message or a ping of a client, of a whole connection, of a
-    client that does not read, for whoever is there when the service is to stop, and for a recogniser to answer.
-    """
-
-    connections: int = 50
-    message_bytes: int = 1 << 18
-    queue_s: float = 2.0
-    idle_s: float = 30.0
-    total_s: float = 4 * 3600.0
-    send_s: float = 10.0
-    drain_s: float = 10.0
-    answer_s: float = 300.0
 
 
 class Service:
@@ -134,8 +115,8 @@ class Service:
                 return connection.respond(http.HTTPStatus.OK, self.metrics.text())
             self.metrics.refuse("token")
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "the token of the metrics is needed\n")
-        asked_for = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
-        if self._token is not None and not bears(self._token, authorization, [name.strip() for name in asked_for]):
+        offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
+        if self._token is not None and not bears(self._token, authorization, [name.strip() for name in offered]):
             self.metrics.refuse("token")
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "a bearer token is needed\n")
         if self._draining or self.metrics.count["connections"] >= self._limits.connections:
@@ -173,7 +154,7 @@ class Service:
             ending = "refused"
             self.metrics.refuse("message")
             await self._refuse(connection, str(error), "refused")
-        except Exception as error:  # whatever it is, a log must not have what it says
+        except Exception as error:  # whatever it is, a log must not quote it
             ending = f"failed ({type(error).__name__})"
             count["failures_total"] += 1
             await self._refuse(connection, "the service failed; nothing was passed on", "failed")
@@ -192,9 +173,9 @@ class Service:
         await _end(connection, kind, "see the error")
 
 
-def _subprotocol(connection: ServerConnection, asked_for: Sequence[Subprotocol]) -> Subprotocol | None:
-    """The answer to a browser, which wants one of the subprotocols that it asked for: rather not the token."""
-    known = [name for name in asked_for if name == SUBPROTOCOL] + token_subprotocols(asked_for)
+def _subprotocol(connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """The answer to a browser, which needs one of the subprotocols that it offered: rather not the token."""
+    known = [name for name in offered if name == SUBPROTOCOL] + token_subprotocols(offered)
     return known[0] if known else None  # type: ignore[return-value]
 
 
@@ -208,7 +189,7 @@ async def _end(connection: ServerConnection, kind: str, reason: str) -> None:
 
 
 def _websockets() -> tuple[Any, type[ServerConnection]]:
-    """What serves, and a connection that tells its conversation, where it has one, of each ping of the client."""
+    """The function that serves, and a connection class that reports each ping of the client to its conversation."""
     try:
         from websockets.asyncio.server import ServerConnection, serve
         from websockets.frames import Frame, Opcode

@@ -1,49 +1,23 @@
-"""How sound and wishes travel over a network: encodings of samples, and the first message of a connection."""
+"""The messages of a connection: the hello, control messages in JSON, and how features are written."""
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sottovoce.audio.io import check_rate, cleaned
-from sottovoce.audio.spectrum import Spectrum, Wave
-from sottovoce.errors import AudioError, ConfigError
+from sottovoce.audio.io import check_rate
+from sottovoce.audio.spectrum import Spectrum
+from sottovoce.errors import ConfigError, ModelError
+from sottovoce.files import read_json
+from sottovoce.runtime.pcm import BYTES, Encoding
 
-Encoding = Literal["s16le", "f32le", "mulaw"]
-BYTES: dict[Encoding, int] = {"s16le": 2, "f32le": 4, "mulaw": 1}  # of a sample
 OUTPUTS = ("sound", "features")
 PACES = ("live", "wait")
 
-_BIAS, _CLIP = 0x84, 32635  # of ITU-T G.711, mu-law
 _LONGEST_TEXT = 4096
 _MOST_TASKS = 64
-_DEEPEST = 32
-_MOST_DIGITS = 18
-_STRING = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)', re.DOTALL)  # an open one goes to the end: no text takes long
-
-
-def decode(content: bytes, encoding: Encoding) -> Wave:
-    """Samples [n] of raw sound; AudioError for half a sample. What is not finite, or damage, becomes 0."""
-    if len(content) % BYTES[encoding]:
-        raise AudioError(f"got {len(content)} bytes of {encoding}; expected {BYTES[encoding]} for each sample.")
-    if encoding == "s16le":
-        return np.frombuffer(content, "<i2").astype(np.float32) / np.float32(2.0**15)
-    if encoding == "f32le":
-        return cleaned(np.frombuffer(content, "<f4").astype(np.float32))
-    return _MULAW[np.frombuffer(content, np.uint8)]
-
-
-def encode(wav: Wave, encoding: Encoding) -> bytes:
-    """Raw sound of samples [n], clipped to full scale where the encoding has one."""
-    if encoding == "f32le":
-        return wav.astype("<f4").tobytes()
-    coded = np.clip(np.rint(wav * 2.0**15), -(2**15), 2**15 - 1).astype("<i2")
-    return coded.tobytes() if encoding == "s16le" else _compressed(coded.astype(np.int32)).tobytes()
 
 
 def encode_features(features: Spectrum) -> bytes:
@@ -51,28 +25,9 @@ def encode_features(features: Spectrum) -> bytes:
     return np.ascontiguousarray(features.T).astype("<f4").tobytes()
 
 
-def _expanded() -> Wave:
-    """The sample of each of the 256 codes of mu-law."""
-    code = ~np.arange(256, dtype=np.uint8)
-    magnitude = (((code & 0x0F).astype(np.int32) << 3) + _BIAS << (code >> 4 & 7)) - _BIAS
-    return (np.where(code & 0x80, -magnitude, magnitude) / 2.0**15).astype(np.float32)
-
-
-_MULAW = _expanded()
-
-
-def _compressed(samples: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """The mu-law codes of 16-bit samples."""
-    magnitude = np.minimum(np.abs(samples), _CLIP) + _BIAS
-    exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
-    code = (samples < 0) * 0x80 | exponent << 4 | magnitude >> exponent + 3 & 0x0F
-    inverted: NDArray[np.uint8] = ~code.astype(np.uint8)
-    return inverted
-
-
 @dataclass(frozen=True)
 class Hello:
-    """What a client asks for: rate and encoding of its sound, what it wants back, and how.
+    """The first message of a client: rate and encoding of its sound, and what is to come back, and how.
 
     `permit` None is all that the filter can. At pace "live" sound that cannot be worked on in time is lost; at "wait"
     the client has to wait instead. `output` "features" are frames of 161 float32 numbers.
@@ -105,60 +60,21 @@ class Hello:
 
 
 def parse_object(text: str | bytes, longest: int = _LONGEST_TEXT) -> dict[str, Any]:
-    """A JSON object of at most `longest` letters or bytes of UTF-8.
-
-    ConfigError for anything else, and for what programs read differently: names that occur twice, numbers that are not
-    finite or have many digits, halves of letters, more than a few levels.
-    """
+    """A JSON object of at most `longest` letters or bytes of UTF-8, as `read_json` takes it; ConfigError otherwise."""
     try:
-        if len(text) > longest:
-            raise ValueError
-        whole = text if isinstance(text, str) else text.decode()
-        if _depth(whole) > _DEEPEST:
-            raise ValueError
-        content = json.loads(whole, object_pairs_hook=_unique, parse_constant=_refused, parse_int=_whole_number)
-        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # 1e999 and half a letter cannot be written
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
+        return read_json(text, longest)
+    except ModelError as error:
         raise ConfigError(
-            f"got a text message that is no JSON object; expected one of at most {longest} letters, {_DEEPEST} levels "
-            "and finite numbers, in which no name occurs twice."
-        )
-    return content
+            f"got a text message that is no JSON object; expected one of at most {longest} letters, a few levels and "
+            "finite numbers, in which no name occurs twice."
+        ) from error
 
 
-def _depth(text: str) -> int:
-    """How many brackets are open at once at most, those within strings left out."""
-    depth = deepest = 0
-    for bracket in re.findall(r"[\[\]{}]", _STRING.sub("", text)):
-        depth += 1 if bracket in "[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise ValueError("a name occurs twice")
-    return content
-
-
-def _whole_number(digits: str) -> int:
-    if len(digits) > _MOST_DIGITS:
-        raise ValueError("a number has too many digits")
-    return int(digits)
-
-
-def _refused(constant: str) -> Any:
-    raise ValueError(f"{constant} is no number")
-
-
-def parse_tasks(found: Any) -> tuple[str, ...]:
+def parse_tasks(tasks: Any) -> tuple[str, ...]:
     """Names of tasks; ConfigError for anything else."""
-    if not isinstance(found, list) or len(found) > _MOST_TASKS or not all(isinstance(name, str) for name in found):
+    if not isinstance(tasks, list) or len(tasks) > _MOST_TASKS or not all(isinstance(name, str) for name in tasks):
         raise ConfigError(f"permit has to be a list of at most {_MOST_TASKS} names of tasks.")
-    return tuple(found)
+    return tuple(tasks)
 
 
 def _one_of(content: dict[str, Any], name: str, allowed: tuple[str, ...], default: str) -> str:

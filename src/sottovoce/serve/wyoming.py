@@ -2,7 +2,7 @@
 
 Whoever connects talks to the service behind (`forward`), a recogniser or wake word detector, through the filter. Only
 this reaches it: obfuscated sound, at one rate; where a sound begins and ends; and of "transcribe", "detect" and
-"describe" what `events` lets through. All of it is paced, so that a sender cannot tell more by how often it begins,
+"describe" what `events` lets through. All of it is paced, so that a sender cannot reveal more by how often it begins,
 ends or connects. The answers of a recogniser come back; any other event, in either direction, is dropped. Where there
 is no service behind, the obfuscated sound itself comes back.
 """
@@ -20,13 +20,11 @@ from sottovoce.errors import ConfigError, SottovoceError
 from sottovoce.machine import usable_cores
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.pacing import Pace, Paces
-from sottovoce.serve.access import check_place, is_loopback, listener
-from sottovoce.serve.events import ANSWERS, Event, KnownNames, error_event, read_event
-from sottovoce.serve.spoken import Spoken, sound_form
-from sottovoce.serve.websocket import Limits
+from sottovoce.serve.access import Limits, check_place, is_loopback, listener
+from sottovoce.serve.events import ANSWERS, Event, KnownNames, Sounds, error_event, read_event, sound_form
 
 _LOG = logging.getLogger("sottovoce.wyoming")
-_RECOGNISER_HZ = 16_000  # at which a service behind hears, whatever rate a sender chooses
+_RECOGNISER_HZ = 16_000  # at which a service behind gets its sound, whatever rate a sender chooses
 _PONG_LETTERS = 64
 _GOODBYE_S, _GOODBYE_BYTES = 1.0, 1 << 16
 
@@ -57,7 +55,7 @@ class Station:
         self.permit, self.limits, self.forward = permit, limits or Limits(), forward
         self.names, self.pool = KnownNames(), ThreadPoolExecutor(usable_cores(), "filter")
         self._paces = Paces(permit.engine.block_s)
-        self._talks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self, host: str, port: int) -> asyncio.Server:
         """Listen; the protocol has neither TLS nor token, so ConfigError for a place that other machines reach."""
@@ -70,43 +68,43 @@ class Station:
     async def stop(self, server: asyncio.Server) -> None:
         """Take nobody new; give those who are there time to end, then close."""
         server.close()
-        if self._talks:
-            await asyncio.wait(self._talks, timeout=self.limits.drain_s)
-        for talk in self._talks:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.limits.drain_s)
+        for talk in self._tasks:
             talk.cancel()
         self.pool.shutdown(cancel_futures=True)
 
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._talks) >= self.limits.connections:
+        if len(self._tasks) >= self.limits.connections:
             await _last_word(reader, writer, "no connection is free")
             return
-        self._talks.add(task)
-        # A service behind hears all connections: who hangs up and comes back may not begin anew, whoever it was.
+        self._tasks.add(task)
+        # A service behind gets the sound of all connections: who hangs up and comes back may not begin anew.
         who = "behind" if self.forward else listener(writer.get_extra_info("peername"))
-        ending, said = "ended", ""
+        ending, reason = "ended", ""
         try:
             async with asyncio.timeout(self.limits.total_s):
                 with self._paces.taken(who) as pace:
-                    await _Talk(self, reader, writer, pace).run()
+                    await _Connection(self, reader, writer, pace).run()
         except asyncio.CancelledError:
             ending = "stopped"
         except TimeoutError:
-            ending, said = "timeout", "time is up"
+            ending, reason = "timeout", "time is up"
         except SottovoceError as error:
-            ending, said = type(error).__name__, str(error)
+            ending, reason = type(error).__name__, str(error)
         except OSError as error:
             ending = type(error).__name__
-        except Exception as error:  # whatever it is, nothing is passed on, and a log must not have what it says
-            ending, said = type(error).__name__, "the filter failed; nothing was passed on"
+        except Exception as error:  # whatever it is, nothing is passed on, and a log must not quote it
+            ending, reason = type(error).__name__, "the filter failed; nothing was passed on"
         finally:
-            self._talks.discard(task)
+            self._tasks.discard(task)
             _LOG.info("connection %s", ending)
-            await _last_word(reader, writer, said)
+            await _last_word(reader, writer, reason)
 
 
-class _Talk:
+class _Connection:
     """One connection: the requests of a client to the service behind, and its answers to the client."""
 
     def __init__(
@@ -114,7 +112,7 @@ class _Talk:
     ) -> None:
         self._limits, self._forward, self._pool = station.limits, station.forward, station.pool
         self._client, self._to_client, self._pace, self._names = client, to_client, pace, station.names
-        self._spoken = Spoken(station.permit, _RECOGNISER_HZ if station.forward else None)
+        self._sounds = Sounds(station.permit, _RECOGNISER_HZ if station.forward else None)
         self._behind: asyncio.StreamWriter | None = None
         self._answering: asyncio.Task[None] | None = None
         self._unanswered = False
@@ -156,7 +154,7 @@ class _Talk:
             reading.cancel()
 
     async def _handle(self, event: Event) -> None:
-        """What goes on in the place of an event of the client."""
+        """Do what an event of the client requires."""
         if event.type == "ping":
             text = event.data.get("text")
             await self._send(
@@ -169,28 +167,28 @@ class _Talk:
         elif event.type == "audio-start":
             await self._begin(event)
         elif event.type == "audio-chunk":
-            samples, rate = self._spoken.samples(event)
-            if not self._spoken.open or rate != self._spoken.rate:
+            samples, rate = self._sounds.samples(event)
+            if not self._sounds.open or rate != self._sounds.rate:
                 await self._begin(event)
             self._pace.feed(len(samples) / rate)
-            await self._pass_on(await self._worked(self._spoken.feed, samples))
+            await self._pass_on(await self._worked(self._sounds.feed, samples))
         elif event.type == "audio-stop":
             await self._end()
             await self._pass_on([Event("audio-stop", {})])
             self._unanswered = self._forward is not None
         elif (request := self._names.request(event)) is not None:
-            self._spoken.ask(request)
+            self._sounds.keep(request)
 
     async def _begin(self, event: Event) -> None:
         """A sound begins; one that was not stopped is passed on to its end, and is forgotten."""
         rate = sound_form(event)[0]
-        if self._spoken.open:
+        if self._sounds.open:
             await self._end()
-        self._spoken.begin(rate)
+        self._sounds.begin(rate)
 
     async def _end(self) -> None:
         await self._paced()
-        await self._pass_on(await self._worked(self._spoken.end))
+        await self._pass_on(await self._worked(self._sounds.end))
 
     async def _paced(self) -> None:
         """Wait until a sound may end."""
@@ -223,7 +221,7 @@ class _Talk:
             self._alive()
             if event.type in ANSWERS:
                 await self._send(self._to_client, Event(event.type, event.data))
-        if self._unanswered or self._spoken.open:
+        if self._unanswered or self._sounds.open:
             await self._send(self._to_client, error_event("the service behind hung up without an answer"))
 
     async def _send(self, writer: asyncio.StreamWriter, *events: Event) -> None:

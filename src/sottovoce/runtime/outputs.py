@@ -1,25 +1,83 @@
-"""Names of outputs that tell nothing, and the table that says which original each was made from."""
+"""What is kept about outputs of `protect`: the originals of those with random names, and what each was made of.
+
+A receipt lets a run that was stopped resume, by contents and not by dates. It is a digest, with the key of the cache,
+of the contents of an original, of the contents and the name of its output, and of the filter and its settings. Receipts
+are kept in the cache, since one beside the outputs would let whoever has a recording test whether it is among the
+originals; and whoever lacks the key cannot pass an original off as an output. Without them, everything is protected
+anew.
+"""
 
 from __future__ import annotations
 
 import csv
+import hashlib
+import hmac
+import json
 import os
 import re
 import secrets
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sottovoce.errors import ConfigError
+from sottovoce import private
+from sottovoce.corpora.store import cache_folder
+from sottovoce.errors import ConfigError, SottovoceError
 
 try:
     import fcntl
 except ImportError:  # Windows: two runs that share a table must not be started at once
     fcntl = None  # type: ignore[assignment]
 
+_MOST_BYTES = 1 << 26  # a million receipts; then they are begun anew
 _HEADER = ["original", "output"]
 _NAME = re.compile(r"[0-9a-f]{16}\.(wav|flac|ogg)")
+
+
+class Receipts:
+    """The receipts of what was written to the folder `out`."""
+
+    def __init__(self, out: Path) -> None:
+        place = hashlib.sha256(os.fsencode(os.path.realpath(out))).hexdigest()[:32]
+        self._lock = threading.Lock()
+        self._known: set[str] = set()
+        self._path: Path | None = None
+        self._key = secrets.token_bytes()
+        with suppress(OSError, UnicodeDecodeError, SottovoceError):  # there may be no home, or others may write there
+            cache = cache_folder()
+            self._key = private.secret(cache)
+            path = private.private_folder(cache / "protected") / place
+            if path.exists() and path.stat().st_size > _MOST_BYTES:
+                path.unlink()
+            self._known.update((private.read_private(path) or b"").decode("ascii").split())
+            self._path = path
+
+    def has(self, original: str, target: Path, settings: str) -> bool:
+        """Whether the file `target` was made by `settings` of an original with the digest `original`."""
+        return self._receipt(original, target, settings) in self._known
+
+    def add(self, original: str, target: Path, settings: str) -> None:
+        """Keep that it was made so; where that cannot be kept, the file is protected anew next time."""
+        if self._path is None:
+            return
+        with (
+            self._lock,
+            suppress(OSError),
+            open(self._path, "a", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file,
+        ):
+            file.write(f"{self._receipt(original, target, settings)}\n")
+
+    def _receipt(self, original: str, target: Path, settings: str) -> str:
+        content = json.dumps([original, target.name, digest(target), settings])
+        return hmac.new(self._key, content.encode(), hashlib.sha256).hexdigest()
+
+
+def digest(path: Path) -> str:
+    """The digest of a file's contents; OSError where it cannot be read."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def renamed(table: Path, source: Path, originals: Sequence[tuple[str, str]], out: Path) -> dict[str, str]:
@@ -35,7 +93,11 @@ def renamed(table: Path, source: Path, originals: Sequence[tuple[str, str]], out
     try:
         with _locked(table.parent):
             known = _read(table) if os.path.lexists(table) else {}
-            names = {name: f"{_stem(known, paths[name])}{ending.lower()}" for name, ending in originals}
+            names = {
+                name: (Path(known[path]).stem if (path := paths[name]) in known else secrets.token_hex(8))
+                + ending.lower()
+                for name, ending in originals
+            }
             _write(table, known | {paths[name]: output for name, output in names.items()})
     except OSError as error:
         raise ConfigError(
@@ -57,10 +119,6 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _stem(known: dict[str, str], original: str) -> str:
-    return Path(known[original]).stem if original in known else secrets.token_hex(8)
 
 
 def _read(table: Path) -> dict[str, str]:
