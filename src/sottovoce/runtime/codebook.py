@@ -18,9 +18,10 @@ from sottovoce.audio.spectrum import Spectrum, Wave
 from sottovoce.errors import ConfigError
 from sottovoce.models.codebook import Codebook
 from sottovoce.runtime.engine import SCORES, FilterConfig, Graph, Rate, State
-from sottovoce.runtime.segments import GraphEngine, Vocoder
+from sottovoce.runtime.segments import GraphEngine
 
 _MOST_KEPT = 512  # codewords whose sounds are kept, 40 MiB; in a larger codebook each is made whenever it is drawn
+_MOST_EXPORTED = 2000  # codewords whose sounds one graph holds: 80 MB
 _MOST_BLOCKS = 1000
 
 
@@ -35,26 +36,23 @@ class CodebookEngine(GraphEngine):
     codebook: Codebook
     sounds: dict[bytes, Wave] = field(default_factory=dict, repr=False)
     whole_segments = True
+    joiner_lag_samples = MARGIN_SAMPLES
 
     @classmethod
     def load(cls, folder: Path, config: FilterConfig, permit: Sequence[str], threads: int) -> Self:
-        """From the files of a filter folder, with consent for all tasks that it can permit."""
         codebook = Codebook.from_bytes((folder / "codebook.npz").read_bytes())
         encoder = Graph(folder / "filter.onnx", SCORES, (codebook.classes,), threads)
         return cls(config, codebook.tasks, encoder, codebook)
 
     @property
     def rate(self) -> Rate:
-        """The bound for the tasks that are permitted now."""
         return Rate(self.codebook.bits_per_block(self.permit), self.codebook.block_s)
 
     @property
     def block_segments(self) -> int:
-        """How many segments of 1.28 s the encoder needs for one code."""
         return self.codebook.block_segments
 
     def initial_state(self) -> State:
-        """The state before a sound."""
         return self.codebook.initial_state()
 
     def step(self, inputs: Spectrum, state: State) -> tuple[Spectrum, State]:
@@ -63,76 +61,67 @@ class CodebookEngine(GraphEngine):
         return self.codebook.draw(codes, positions), after
 
     def permitting(self, tasks: Sequence[str]) -> Self:
-        """The same engine with consent for these tasks alone; ConfigError for one that it has no codes for."""
         self.codebook.check_permit(tasks)
         return replace(self, permit=tuple(task for task in self.codebook.tasks if task in tasks))
 
     def constant(self, blocks: int) -> Self:
-        """The same engine, but every sound becomes `blocks` blocks of one code; 0: as many blocks as it has."""
         if not 0 <= blocks <= _MOST_BLOCKS:
             raise ConfigError(f"a constant number of blocks is {blocks}; expected 1 to {_MOST_BLOCKS}, or 0 for none.")
         return replace(self, constant_blocks=blocks)
 
     def forgetting(self, memory: float) -> Self:
-        """The same engine, in which a block counts `memory` times as much in the next one."""
         if not 0.0 <= memory <= 1.0:
             raise ConfigError(f"a memory is {memory}; expected 0 (of nothing) to 1 (of everything alike).")
         return replace(self, codebook=replace(self.codebook, memory=memory))
 
     def codes(self, segments: Wave) -> NDArray[np.int64]:
-        """The codes [B, T] of the blocks that leave for the segments [S, 20480] of one sound."""
         log_posteriors = self.graph.run(self.front_end(segments))
         codes, _, after = self.codebook.codes(log_posteriors, self.permit, self.initial_state())
         return self.codebook.whole_codes(self.permit, after) if self.constant_blocks else codes[:: self.block_segments]
 
     def code_sizes(self) -> Mapping[str, int]:
-        """How many codes each task has now: 1 where it is revoked."""
         sizes = zip(self.codebook.tasks, self.codebook.sizes, strict=True)
         return {task: size if task in self.permit else 1 for task, size in sizes}
 
     def recall(self, state: State) -> Spectrum:
-        """The spectra of `constant_blocks` blocks, drawn from the codes of the whole sound that led to `state`."""
         codes = self.codebook.whole_codes(self.permit, state)
         segments = np.arange(self.constant_blocks * self.block_segments)
         positions = np.minimum(segments // self.block_segments, len(self.codebook.templates) - 1)
         return self.codebook.draw(np.repeat(codes, len(segments), axis=0), positions)
 
-    def vocoder(self) -> Vocoder:
-        """What puts the sounds of codewords together; they are made now, so that none takes longer when it is new."""
+    def joiner(self) -> Crossfade:
+        """What makes one sound of codewords, whose sounds are made now, so that none takes longer when it is new."""
         self.make_codewords()
-        return Vocoder(self.codeword, Crossfade(), MARGIN_SAMPLES)
+        return Crossfade()
 
     def make_codewords(self, for_any_consent: bool = False) -> None:
-        """Make the sound of every codeword that can be drawn while these tasks are permitted, or any of them is not."""
         if not self._keeps_sounds:
             return
         least = 0 if for_any_consent else 1
         tasks = zip(self.codebook.tasks, self.codebook.sizes, strict=True)
         codes = [range(least, size + 1) if task in self.permit else (0,) for task, size in tasks]
         for position, *joint in product(range(len(self.codebook.templates)), *codes):
-            self.codeword(self.codebook.draw(np.array([joint]), np.array([position]))[0])
+            self.prepare(self.codebook.draw(np.array([joint]), np.array([position]))[0])
 
-    def codeword(self, spectrum: Spectrum) -> Wave:
-        """The sound of a drawn spectrum [161, N], with margins for `Crossfade`; it is made once."""
+    def prepare(self, features: Spectrum) -> Wave:
+        """The sound of drawn features [161, N], with margins for `Crossfade`; it is made once."""
         if not self._keeps_sounds:
-            return griffin_lim(self.config.magnitude(spectrum))
-        key = hashlib.blake2b(spectrum.tobytes(), digest_size=16).digest()
+            return griffin_lim(self.config.magnitude(features))
+        key = hashlib.blake2b(features.tobytes(), digest_size=16).digest()
         if key not in self.sounds:
-            self.sounds[key] = griffin_lim(self.config.magnitude(spectrum))
+            self.sounds[key] = griffin_lim(self.config.magnitude(features))
         return self.sounds[key]
 
-    def codewords(self) -> Wave:
-        """The sound of every codeword, with margins, [W, 160 N + 2 margins], in the order of the templates."""
-        places = np.array(list(np.ndindex(self.codebook.templates.shape[:-2])))
-        return np.stack([self.codeword(each) for each in self.codebook.draw(places[:, 1:], places[:, 0])])
-
     def vocabulary(self) -> Codebook:
-        """The codebook that holds all that can leave."""
         return self.codebook
 
-    def decoder(self) -> Codebook:
-        """The codebook, which decodes what the encoder gives."""
-        return self.codebook
+    def decoder(self) -> tuple[Codebook, Wave]:
+        places = np.array(list(np.ndindex(self.codebook.templates.shape[:-2])))
+        if len(places) > _MOST_EXPORTED:
+            raise ConfigError(
+                f"the filter has {len(places)} codewords; expected at most {_MOST_EXPORTED} for one graph with sounds."
+            )
+        return self.codebook, np.stack([*map(self.prepare, self.codebook.draw(places[:, 1:], places[:, 0]))])
 
     def differences(self, outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> dict[str, float]:
         """How many of the codes of log posteriors [S, C] are those of `expected`, each segment by itself."""

@@ -166,7 +166,8 @@ class Engine(ABC):
     """What turns sound into what leaves a filter, while the tasks of `permit` are permitted.
 
     The methods here are the answers of an engine that was trained for fixed tasks and that draws from no codes. What an
-    engine cannot do it refuses by ConfigError. Its state is a table of arrays that goes in and comes out.
+    engine cannot do it refuses by ConfigError. Its state is a table of arrays that goes in and comes out. A class that
+    a filter folder may hold has `load(folder, config, permit, threads)`, which raises ModelError for damaged files.
     """
 
     config: FilterConfig
@@ -270,12 +271,11 @@ class Engine(ABC):
         """What the application makes of latents [S, D, 1]: log posteriors [S, K] of each permitted task."""
         raise ConfigError("this filter sends spectra, which its targets read; only latents have a reader.")
 
-    def codewords(self) -> Wave:
-        """The sound of every codeword, with margins, [W, 160 N + 2 margins], in the order of the templates."""
-        raise ConfigError("this filter has no codes; train one with --method codebook.")
+    def decoder(self) -> tuple[Codebook, Wave] | None:
+        """What decodes the output of the engine's graph, for export as one graph; None where it is what leaves.
 
-    def decoder(self) -> Codebook | None:
-        """The codebook that decodes the output of the engine's graph, for export as one graph; None: nothing does."""
+        A codebook, and the sounds of its codewords with margins, [W, 160 N + 2 margins], in the order of the templates.
+        """
         raise ConfigError("a filter of this kind cannot be one graph; expected a codebook or an obfuscator of spectra.")
 
     def network(self) -> Graph:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sottovoce.audio.segment import FRONT_END, front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES
-from sottovoce.errors import ConfigError, ParityError
+from sottovoce.errors import ParityError
 from sottovoce.graphs import session
 from sottovoce.models.checkpoint import copy_files, path_part, write_folder
 from sottovoce.models.codebook import Codebook
@@ -34,7 +34,6 @@ from sottovoce.runtime.word_filter import AFTER, BEFORE, BLOCK_CODES, BLOCK_INPU
 TOLERANCE = 1e-3  # of spectra of unit deviation; rounding alone makes 1e-5
 
 _STEPS = 500  # of a graph with a state, compared
-_MOST_CODEWORDS = 2000  # whose sounds one graph holds: 80 MB
 
 
 class Dithered(nn.Module):
@@ -64,10 +63,7 @@ def to_onnx(network: nn.Module) -> bytes:
 
     ModelError if it does not give what the network gives.
     """
-    shipped = Dithered(copy.deepcopy(network).cpu()).eval()
-    graph = _exported(shipped, OUTPUT)
-    check_parity(shipped, Graph(graph))
-    return graph
+    return _checked(Dithered(_frozen(network)).eval(), OUTPUT, (BINS, SEGMENT_FRAMES))
 
 
 def encoder_to_onnx(encoder: nn.Module, classes: int) -> bytes:
@@ -75,9 +71,16 @@ def encoder_to_onnx(encoder: nn.Module, classes: int) -> bytes:
 
     ModelError if it does not give what the encoder gives.
     """
-    shipped = copy.deepcopy(encoder).cpu().eval()
-    graph = _exported(shipped, SCORES)
-    check_parity(shipped, Graph(graph, SCORES, (classes,)))
+    return _checked(_frozen(encoder), SCORES, (classes,))
+
+
+def _frozen(network: nn.Module) -> nn.Module:
+    return copy.deepcopy(network).cpu().eval()
+
+
+def _checked(network: nn.Module, output: str, shape: Sequence[int]) -> bytes:
+    graph = _exported(network, output)
+    check_parity(network, Graph(graph, output, shape))
     return graph
 
 
@@ -97,7 +100,7 @@ def save_latent(
     """
     name, shape = latent.sender_input(config)
     width = config.settings["latent"]
-    shipped = copy.deepcopy(sender).cpu().eval()
+    shipped = _frozen(sender)
     graph = _exported(shipped, latent.LATENT, name, shape)
     given = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
     _compare(shipped, Graph(graph, latent.LATENT, (width,), 1, name, shape), [given, given[:1]])
@@ -106,9 +109,9 @@ def save_latent(
         "filter.onnx": graph,
     }
     if unprotected is not None:
-        files[latent.UNPROTECTED] = _exported(copy.deepcopy(unprotected).cpu().eval(), latent.LATENT, name, shape)
+        files[latent.UNPROTECTED] = _exported(_frozen(unprotected), latent.LATENT, name, shape)
     for task, reader in readers.items():
-        posteriors = nn.Sequential(copy.deepcopy(reader).cpu().eval(), nn.LogSoftmax(dim=1))
+        posteriors = nn.Sequential(_frozen(reader), nn.LogSoftmax(dim=1))
         files[latent.reader_place(task)] = _exported(posteriors, SCORES, latent.LATENT, (width,))
     return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
 
@@ -150,7 +153,7 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
     """
     from onnx import compose, load_from_string
 
-    book = loaded.engine.decoder()
+    decoding = loaded.engine.decoder()
     front = load_from_string(
         traced(FrontEnd(), (torch.zeros(2, SEGMENT_SAMPLES),), ["sound"], ["spectrum/whole"], True)
     )
@@ -160,12 +163,9 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
     front = compose.add_prefix(front, "front/", rename_inputs=False, rename_outputs=False)
     own.ir_version = front.ir_version = max(own.ir_version, front.ir_version)
     joined = compose.merge_models(front, own, io_map=[("spectrum/whole", INPUT)])
-    if book is not None:
-        if (count := int(np.prod(book.templates.shape[:-2]))) > _MOST_CODEWORDS:
-            raise ConfigError(
-                f"the filter has {count} codewords; expected at most {_MOST_CODEWORDS} for one graph with sounds."
-            )
-        decoder = CodewordDecoder(book, loaded.engine.codewords())
+    if decoding is not None:
+        book, sounds = decoding
+        decoder = CodewordDecoder(book, sounds)
         state = decoder.initial_state()
         inputs = (torch.zeros(book.block_segments, book.classes), torch.ones(len(book.tasks)), *state.values())
         names = ["log_posteriors/whole", "permit", *STATE]

@@ -114,7 +114,7 @@ def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate:
     no more, where `source` is a sound file and not raw, and, once all is out, where it ends within a sample.
     """
     samples, rest = 0, bytearray()
-    block_s = permit.engine.block_s * max(1, permit.engine.constant_blocks)
+    block_s = permit.block_s * max(1, permit.engine.constant_blocks)
     for piece in permit.pieces(paced(_pcm_blocks(source, rest), block_s, sample_rate), sample_rate):
         if not len(piece):
             continue

@@ -73,6 +73,11 @@ class Filter:
         """The most that can leave with each block while these tasks are permitted; None where nothing bounds it."""
         return self.engine.rate
 
+    @property
+    def block_s(self) -> float:
+        """Seconds of sound for which one code, or one segment, leaves."""
+        return self.engine.block_s
+
     def permitting(self, tasks: Sequence[str]) -> Filter:
         """The same filter with consent for these tasks alone; none at all is a constant output.
 

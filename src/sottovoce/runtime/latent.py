@@ -19,11 +19,12 @@ import soxr
 from numpy.typing import NDArray
 
 from sottovoce.audio import mel, segment
+from sottovoce.audio.griffin_lim import PhaseContinuation
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.checkpoint import path_part
 from sottovoce.runtime.engine import ADR, INPUT, SCORES, FilterConfig, Graph, Rate, State
-from sottovoce.runtime.segments import GraphEngine, Vocoder
+from sottovoce.runtime.segments import GraphEngine
 
 LATENT = "latent"
 MAGNITUDES = "magnitudes"
@@ -43,7 +44,6 @@ class LatentEngine(GraphEngine):
 
     @classmethod
     def load(cls, folder: Path, config: FilterConfig, permit: Sequence[str], threads: int) -> Self:
-        """From the files of a filter folder; ModelError says what is wrong with them."""
         sender = _sender(folder / "filter.onnx", config, threads)
         width, classes = config.settings["latent"], config.settings["classes"]
         readers = {
@@ -54,7 +54,6 @@ class LatentEngine(GraphEngine):
 
     @property
     def rows(self) -> int:
-        """How many numbers a latent has."""
         return self.config.settings["latent"]
 
     @property
@@ -64,7 +63,6 @@ class LatentEngine(GraphEngine):
         return Rate(math.log2(codes), SEGMENT_S) if codes else None
 
     def front_end(self, segments: Wave) -> NDArray[np.float32]:
-        """The inputs of the sender for segments [S, 20480] at 16 kHz."""
         if self.config.architecture == ADR["x-vector"]:
             return segment.front_end(segments)
         if self.config.architecture == ADR["pretrained"]:
@@ -75,15 +73,12 @@ class LatentEngine(GraphEngine):
         return mel.magnitudes(np.ascontiguousarray(segments), rate)
 
     def step(self, inputs: NDArray[np.float32], state: State) -> tuple[NDArray[np.float32], State]:
-        """Latents [S, D, 1] of the sender's inputs."""
         return self.graph.run(inputs)[:, :, None], state
 
-    def vocoder(self) -> Vocoder:
-        """Refused: latents are no spectra."""
+    def joiner(self) -> PhaseContinuation:
         raise ConfigError("this filter sends latents, which cannot be heard; ask for its features.")
 
     def read(self, latents: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """The log posteriors [S, K] of each permitted task, from latents [S, D, 1]."""
         return {task: reader.run(latents[:, :, 0]) for task, reader in self.readers.items()}
 
 

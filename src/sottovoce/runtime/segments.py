@@ -6,17 +6,17 @@ the samples are the same however the sound was cut.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audio import segment
 from sottovoce.audio.blocks import Held
-from sottovoce.audio.griffin_lim import OVERLAP_FRAMES, PhaseContinuation
+from sottovoce.audio.griffin_lim import OVERLAP_FRAMES, Crossfade, PhaseContinuation
 from sottovoce.audio.level import limited
 from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SEGMENT_FRAMES, SEGMENT_SAMPLES, Spectrum, Wave
 from sottovoce.runtime.engine import Core, Engine, FilterConfig, Graph, State
@@ -74,41 +74,14 @@ class Segments:
         return segment.join(np.concatenate([unused, spectra]), len(both))[:, passed * SEGMENT_FRAMES :]
 
 
-class Joiner(Protocol):
-    """What puts the sounds of pieces together; see `griffin_lim.PhaseContinuation` and `griffin_lim.Crossfade`."""
-
-    def feed(self, piece: NDArray[np.float32], /) -> Wave: ...
-
-    def flush(self) -> Wave: ...
-
-
-class Vocoder:
-    """Features [161, N] of at most a segment to sound at 16 kHz, `lag_samples` of which are held back.
-
-    `prepare` maps the features of each piece to what `joiner` puts together.
-    """
-
-    def __init__(self, prepare: Callable[[Spectrum], NDArray[np.float32]], joiner: Joiner, lag_samples: int) -> None:
-        self.lag_samples = lag_samples
-        self._prepare, self._joiner = prepare, joiner
-
-    def feed(self, features: Spectrum) -> Wave:
-        """The sound that is ready once the next features have come."""
-        return self._joiner.feed(self._prepare(features))
-
-    def flush(self) -> Wave:
-        """The rest of the sound."""
-        return self._joiner.flush()
-
-
 class SegmentCore:
-    """The way through such an engine at 16 kHz: `Segments`, and its vocoder."""
+    """The way through such an engine at 16 kHz: `Segments`, and what joins the sounds of their features."""
 
     def __init__(self, engine: SegmentEngine) -> None:
-        self._segments, self._vocoder = Segments(engine), engine.vocoder()
+        self._segments, self._joiner, self._prepare = Segments(engine), engine.joiner(), engine.prepare
         self.keeps_length = not engine.whole_segments
         # The last sample of a block makes it ready. Of a constant number of blocks nothing is until the end.
-        waits = self._segments.block_samples - 1 + self._vocoder.lag_samples
+        waits = self._segments.block_samples - 1 + engine.joiner_lag_samples
         self.lag_samples = None if engine.constant_blocks else waits
 
     def switch(self, engine: Engine) -> None:
@@ -123,14 +96,14 @@ class SegmentCore:
 
     def flush(self) -> list[Wave]:
         """The rest."""
-        return [*self._sound(self._segments.flush()), self._vocoder.flush()]
+        return [*self._sound(self._segments.flush()), self._joiner.flush()]
 
     def _sound(self, features: list[Spectrum]) -> list[Wave]:
-        return [self._vocoder.feed(piece) for whole in features for piece in in_segments(whole)]
+        pieces = [piece for whole in features for piece in _in_segments(whole)]
+        return [self._joiner.feed(self._prepare(piece)) for piece in pieces]
 
 
-def in_segments(features: Spectrum) -> list[Spectrum]:
-    """Features [161, N] in pieces of a segment, the last one shorter."""
+def _in_segments(features: Spectrum) -> list[Spectrum]:
     return [features[:, start : start + SEGMENT_FRAMES] for start in range(0, features.shape[1], SEGMENT_FRAMES)]
 
 
@@ -138,18 +111,23 @@ def in_segments(features: Spectrum) -> list[Spectrum]:
 class SegmentEngine(Engine):
     """An engine that gives features for each segment."""
 
+    joiner_lag_samples: ClassVar[int] = OVERLAP_FRAMES * HOP_SAMPLES  # that the joiner holds back
+
     def core(self) -> Core:
-        """What is between the resamplers of a stream."""
         return SegmentCore(self)
 
     def sound(self, features: Spectrum) -> Wave:
-        """The sound [160 N] at 16 kHz, within full scale, of features [161, N]."""
-        vocoder = self.vocoder()
-        return limited(np.concatenate([*map(vocoder.feed, in_segments(features)), vocoder.flush()]))
+        joiner = self.joiner()
+        pieces = [joiner.feed(self.prepare(piece)) for piece in _in_segments(features)]
+        return limited(np.concatenate([*pieces, joiner.flush()]))
 
-    def vocoder(self) -> Vocoder:
-        """What makes sound of features that are never the same twice: each segment takes up the phase of the last."""
-        return Vocoder(self.config.magnitude, PhaseContinuation(), OVERLAP_FRAMES * HOP_SAMPLES)
+    def prepare(self, features: Spectrum) -> NDArray[np.float32]:
+        """What the joiner takes for features [161, N] of at most a segment: here, their magnitude."""
+        return self.config.magnitude(features)
+
+    def joiner(self) -> PhaseContinuation | Crossfade:
+        """What makes one sound of pieces: here, each piece takes up the phase of the last."""
+        return PhaseContinuation()
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +137,6 @@ class GraphEngine(SegmentEngine):
     graph: Graph
 
     def network(self) -> Graph:
-        """The graph."""
         return self.graph
 
 
@@ -168,12 +145,10 @@ class ObfuscatorEngine(GraphEngine):
 
     @classmethod
     def load(cls, folder: Path, config: FilterConfig, permit: Sequence[str], threads: int) -> Self:
-        """From the files of a filter folder; ModelError says what is wrong with them."""
         return cls(config, tuple(permit), Graph(folder / "filter.onnx", threads=threads))
 
     def step(self, inputs: Spectrum, state: State) -> tuple[Spectrum, State]:
-        """Obfuscated spectra [S, 161, 128] of standardised log spectra [S, 161, 128]."""
         return self.graph.run(inputs), state
 
     def decoder(self) -> None:
-        """What the graph gives is what leaves."""
+        return None

@@ -97,7 +97,6 @@ class WordEngine(Engine):
 
     @classmethod
     def load(cls, folder: Path, config: FilterConfig, permit: Sequence[str], threads: int) -> Self:
-        """From the files of a filter folder; ModelError says what is wrong with them."""
         table = WordTable.from_bytes((folder / "words.npz").read_bytes())
         graph = session(folder / "filter.onnx", threads)
         state = {}
@@ -128,29 +127,23 @@ class WordEngine(Engine):
         return Rate(BITS_PER_BLOCK if self.permit else 0.0, BLOCK_S)
 
     def initial_state(self) -> State:
-        """The state before a sound."""
         return self.before
 
     def core(self) -> Core:
-        """What is between the resamplers of a stream."""
         return WordCore(self)
 
     def step(self, inputs: Spectrum, state: State) -> tuple[Spectrum, State]:
-        """Refused: what leaves this filter are words, not spectra of what came in."""
         raise ConfigError("this filter says words and has no features; pass sound through it.")
 
     def sound(self, features: Spectrum) -> Wave:
-        """Refused, likewise."""
         raise ConfigError("this filter says words and has no features; pass sound through it.")
 
     def permitting(self, tasks: Sequence[str]) -> Self:
-        """The same engine with consent for digits or for nothing; ConfigError for any other task."""
         if unknown := [task for task in tasks if task != TASK]:
             raise ConfigError(f"this filter has no codes for {', '.join(unknown)}; it can permit {TASK}.")
         return replace(self, permit=tuple(tasks))
 
     def check_auditable(self) -> None:
-        """Refused: what leaves is a sequence."""
         raise ConfigError(
             "a filter of words permits a sequence, which no target here judges; `sottovoce experiment digit-strings` "
             "measures and attacks such filters."

@@ -143,7 +143,7 @@ class _Session:
             "permit": list(self._permit.permit),
             "latency_samples": self._stream.latency_samples,
             "bits_per_block": self._permit.rate.bits_per_block if self._permit.rate else None,
-            "block_s": self._permit.engine.block_s,
+            "block_s": self._permit.block_s,
             "filter": self._permit.digest,
         }
 

@@ -62,7 +62,7 @@ class Service:
         self.metrics = Metrics()
         self._permit, self._limits = permit, limits or Limits()
         self._token, self._origins, self._metrics_token = token, origins, metrics_token
-        self._paces = Paces(permit.engine.block_s)
+        self._paces = Paces(permit.block_s)
         self._draining = False
         self._pool = ThreadPoolExecutor(usable_cores(), "filter")
 

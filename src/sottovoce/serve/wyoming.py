@@ -54,7 +54,7 @@ class Station:
             )
         self.permit, self.limits, self.forward = permit, limits or Limits(), forward
         self.names, self.pool = KnownNames(), ThreadPoolExecutor(usable_cores(), "filter")
-        self._paces = Paces(permit.engine.block_s)
+        self._paces = Paces(permit.block_s)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self, host: str, port: int) -> asyncio.Server:
