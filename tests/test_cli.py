@@ -707,7 +707,7 @@ def test_a_codebook_from_its_audit_to_its_words(sottovoce, shaped, quick, drawn,
     assert sottovoce("verify", tmp_path / "a").status == 0
 
     said = sottovoce("filters", "show", drawn, "--out", tmp_path / "words.html", "--json")
-    assert said.json == {"words": 16, "page": str(tmp_path / "words.html")}
+    assert said.json == {"codewords": 16, "page": str(tmp_path / "words.html")}
     page = (tmp_path / "words.html").read_text(encoding="utf-8")
     assert "Word: stop" in page and "Word: revoked" in page
 

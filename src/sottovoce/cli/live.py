@@ -1,4 +1,4 @@
-"""The verb between a microphone and an application: `live`."""
+"""The verb `live`: a filter between a microphone and an application."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -31,28 +31,39 @@ _EVERY_HEADLESS_S = 60.0
 @app.command()
 def live(
     filter_: FilterName,
-    virtual_mic: Annotated[str | None, typer.Option(metavar="NAME", help="Make a microphone of this name.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="Microphone: pulse, pulse:SOURCE, or a number or name of `--devices`.")
+    virtual_mic: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Play to a virtual microphone of this name.")
     ] = None,
-    out_device: Annotated[str | None, typer.Option(help="Sound card to play to, such as a loopback device.")] = None,
-    out: Annotated[str | None, typer.Option(help="Sound file to write, or - for raw s16le PCM.")] = None,
-    simulate: Annotated[Path | None, typer.Option(help="A sound file in the place of the microphone, in time.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Microphone: pulse, pulse:SOURCE, or a number or name that `--devices` lists.")
+    ] = None,
+    out_device: Annotated[str | None, typer.Option(help="Play to this sound card, such as a loopback device.")] = None,
+    out: Annotated[str | None, typer.Option(help="Write to this sound file, or - for raw s16le PCM.")] = None,
+    simulate: Annotated[
+        Path | None, typer.Option(help="Read this sound file, in real time, instead of a microphone.")
+    ] = None,
     permit: Permit = None,
-    seconds: Annotated[float | None, typer.Option(help="Stop after this long.", min=0.0)] = None,
-    sample_rate: Annotated[int, typer.Option(help="Hz of microphone and output.")] = 16000,
-    margin_ms: Annotated[float, typer.Option(help="Time for computing, added to the latency.", min=10.0)] = 80.0,
-    memory: Annotated[float, typer.Option(help="How much a block counts in the next; 1: all the sound is one.")] = 0.5,
-    headless: Annotated[bool, typer.Option("--headless", help="No keyboard, no meters: a line a minute.")] = False,
-    devices: Annotated[bool, typer.Option("--devices", help="List the sound cards and stop.")] = False,
+    seconds: Annotated[float | None, typer.Option(help="Stop after this many seconds.", min=0.0)] = None,
+    sample_rate: Annotated[int, typer.Option(help="Sample rate of microphone and output, in Hz.")] = 16000,
+    margin_ms: Annotated[
+        float, typer.Option(help="Time for the computation, added to the latency of the filter.", min=10.0)
+    ] = 80.0,
+    memory: Annotated[
+        float, typer.Option(help="How much a block counts in the next one: 0 not at all, 1 in full.")
+    ] = 0.5,
+    headless: Annotated[bool, typer.Option("--headless", help="Read no keyboard and print one line a minute.")] = False,
+    devices: Annotated[bool, typer.Option("--devices", help="List the sound cards and exit.")] = False,
     install_mic: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Have the sound server itself make a microphone; then stop.")
+        str | None, typer.Option(metavar="NAME", help="Configure the sound server to make this microphone, and exit.")
     ] = None,
     remove_mic: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Remove a virtual microphone and stop.")
+        str | None, typer.Option(metavar="NAME", help="Remove this virtual microphone and exit.")
     ] = None,
 ) -> None:
-    """Microphone to filter to virtual microphone; if anything fails, silence. Keys: 1-9 consent, space stop, q end."""
+    """Filter a microphone in real time. If anything fails, the output is silence.
+
+    Keys: 1-9 switch consent for a task, space stops and resumes, q ends.
+    """
     from sottovoce.live import devices as cards
     from sottovoce.live.live import Live, run
     from sottovoce.live.worker import Worker, open_filter
@@ -130,8 +141,8 @@ def _source(
     if simulate is not None:
         return devices.File(simulate, sample_rate), lambda: False
     if name is None:
-        return _until_end(stack, devices.SoundCard(device, sample_rate)), lambda: None  # nobody knows
-    recorder = _until_end(stack, devices.Recorder(name, sample_rate))
+        return stack.enter_context(closing(devices.SoundCard(device, sample_rate))), lambda: None  # nobody knows
+    recorder = stack.enter_context(closing(devices.Recorder(name, sample_rate)))
 
     def bypassed() -> bool:
         pulse.hold(name, recorder.pid)
@@ -141,7 +152,7 @@ def _source(
 
 
 def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out: str | None, sample_rate: int) -> Sink:
-    """Where obfuscated sound goes; one place."""
+    """Where the obfuscated sound goes; ConfigError unless exactly one place is given."""
     from sottovoce.audio import writer
     from sottovoce.live import devices
 
@@ -155,25 +166,18 @@ def _sink(stack: ExitStack, virtual_mic: str | None, out_device: str | None, out
         stack.callback(microphone.close)
         return microphone
     if out_device is not None:
-        loudspeaker: Sink = _until_end(stack, devices.Loudspeaker(out_device, sample_rate))
-        return loudspeaker
+        return stack.enter_context(closing(devices.Loudspeaker(out_device, sample_rate)))
     if out == "-":
         return devices.Pipe(terminal.binary_output().fileno())
     return devices.Recording(stack.enter_context(writer.writing(Path(str(out)), sample_rate)))
 
 
 def _stays(name: str) -> None:
-    """Say what is left behind, and why."""
+    """Report what is left behind, and why."""
     terminal.complain(
         f"sottovoce: the microphone {name} stays there, silent, so that no program is given the real one in its place; "
         f"--remove-mic {name} removes it."
     )
-
-
-def _until_end(stack: ExitStack, device: Any) -> Any:
-    """The device, closed at the end."""
-    stack.callback(device.close)
-    return device
 
 
 @contextmanager
@@ -210,7 +214,7 @@ class _Shown:
         self._shown = 0.0
 
     def each(self) -> bool:
-        """Look at the keys, show; False when it is to end."""
+        """Handle keys and print the state when it is time; False when it is to end."""
         if self._ended:
             return False
         for key in self._keys():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sottovoce.runtime.filter import Filter
 
 
-filters = typer.Typer(no_args_is_help=True, help="The filters that come along, and all that a filter can say.")
+filters = typer.Typer(no_args_is_help=True, help="The bundled filters, and all that can leave a filter.")
 app.add_typer(filters, name="filters")
 
 
@@ -27,28 +27,37 @@ def protect(
         list[str],
         typer.Argument(
             metavar="[FILTER] IN OUT",
-            help="Filter folder (may be left out with --permit), and a sound file, a folder, or - for raw s16le PCM.",
+            help="Filter (optional with --permit), input (a sound file, a folder, or - for raw s16le PCM), and output.",
         ),
     ],
-    permit: Annotated[str | None, typer.Option(help="What may be heard, with commas; default: all it can.")] = None,
-    constant: Annotated[int, typer.Option(help="Blocks for every sound, so that its length is hidden.", min=0)] = 0,
+    permit: Annotated[
+        str | None, typer.Option(help="Tasks to permit, separated by commas; default: all that the filter can permit.")
+    ] = None,
+    constant: Annotated[
+        int, typer.Option(help="Send this many blocks for every sound, so that its length is hidden.", min=0)
+    ] = 0,
     sample_rate: Annotated[
         int | None,
         typer.Option(
-            "--rate", "--sample-rate", help="Hz of every output (and of - as input); default: as its original."
+            "--rate",
+            "--sample-rate",
+            help="Sample rate of outputs (and of - as input), in Hz; default: that of the original.",
         ),
     ] = None,
     format_: Annotated[
-        str | None, typer.Option("--format", help="wav, flac or ogg for every output; default: as its original.")
+        str | None, typer.Option("--format", help="Format of outputs: wav, flac or ogg; default: that of the original.")
     ] = None,
     rename: Annotated[
         Path | None,
-        typer.Option(metavar="MAPPING.csv", help="Give outputs random names; write here, outside OUT, whose is which."),
+        typer.Option(
+            metavar="MAPPING.csv",
+            help="Give outputs random names, and write the table of originals to this file outside OUT.",
+        ),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Files of a folder worked on at once.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="How many files of a folder to process at once.", min=1)] = 1,
     json_: Json = False,
 ) -> None:
-    """Pass sound through a filter; needs no training parts. Exit status 2 if a sound file could not be protected."""
+    """Pass sound files, a folder or raw PCM through a filter. Exit status 2 if a file could not be protected."""
     from sottovoce.runtime import files
 
     if len(places) not in (2, 3):
@@ -63,23 +72,18 @@ def protect(
         files.protect_stream(loaded, terminal.binary_input(), terminal.binary_output(), sample_rate or 16000)
         return
     progress, began = shared.Progress(), time.monotonic()
-    outcome = files.protect(
-        loaded,
-        source,
-        out,
-        sample_rate,
-        lambda done, total: progress(done, total, "protecting"),
-        workers,
-        format_,
-        rename,
-    )
+
+    def report(done: int, total: int) -> None:
+        progress(done, total, "protecting")
+
+    outcome = files.protect(loaded, source, out, sample_rate, report, workers, format_, rename)
     seconds = time.monotonic() - began
     if not source.is_dir() and outcome.failed:
         raise SottovoceError(*outcome.failed.values())
     skipped: dict[str, list[str]] = {}
     for path, reason in outcome.skipped.items():
         skipped.setdefault(reason, []).append(str(path.relative_to(source)))
-    found = {
+    result = {
         "files": len(outcome.done),
         "finished_before": len(outcome.finished),
         "seconds_of_audio": round(outcome.seconds_of_audio, 2),
@@ -89,10 +93,10 @@ def protect(
     }
     before = f" ({len(outcome.finished)} were finished before)" if outcome.finished else ""
     text = (
-        f"{found['files']} files{before}, {found['seconds_of_audio']} s of sound, "
-        f"{found['times_real_time']} times real time"
+        f"{result['files']} files{before}, {result['seconds_of_audio']} s of sound, "
+        f"{result['times_real_time']} times real time"
     )
-    shared.show(found, json_, lambda _: text)
+    shared.show(result, json_, lambda _: text)
     for reason, names in skipped.items():
         terminal.complain(f"sottovoce: {len(names)} left aside, {reason}: {', '.join(map(repr, sorted(names)))}")
     for reason in outcome.failed.values():
@@ -103,37 +107,37 @@ def protect(
 
 @filters.command("list")
 def filters_list(json_: Json = False) -> None:
-    """The filters that come along, and what they can permit."""
+    """List the bundled filters and the tasks that each can permit."""
     from sottovoce.runtime import bundled
 
     shared.show(
         {name: list(tasks) for name, tasks in bundled.known().items()},
         json_,
-        lambda found: "\n".join(f"{name:20} permits {', '.join(tasks)}" for name, tasks in found.items()),
+        lambda known: "\n".join(f"{name:20} permits {', '.join(tasks)}" for name, tasks in known.items()),
     )
 
 
 @filters.command("show")
 def filters_show(
     filter_: FilterName,
-    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("words.html"),
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("codewords.html"),
     json_: Json = False,
 ) -> None:
-    """Every word that can ever leave a codebook filter, to see and to hear, on one page."""
+    """Write a page with every codeword that can ever leave a codebook filter, as a picture and as sound."""
     with shared.needs("audit"):
         from sottovoce.report.vocabulary import write_vocabulary
 
         count = write_vocabulary(chosen_filter(filter_, None, 0), out)
-    shared.show({"words": count, "page": str(out)}, json_, lambda _: f"{count} words; open {out}")
+    shared.show({"codewords": count, "page": str(out)}, json_, lambda _: f"{count} codewords; open {out}")
 
 
 def chosen_filter(name: str | None, permit: str | None, constant: int) -> Filter:
-    """The filter of that name or folder, or else the one that comes along for these tasks, switched to them."""
+    """The filter of that name or folder, or else the bundled one for these tasks, switched to them."""
     from sottovoce.runtime import bundled
     from sottovoce.runtime.filter import Filter
 
     tasks = shared.names(permit)
-    loaded = Filter.load(bundled.for_tasks(tasks) if name is None else bundled.find(name))
+    loaded = Filter.load(bundled.for_tasks(tasks) if name is None else name)
     if permit is not None:
         loaded = loaded.permitting(tasks)
     return loaded.constant(constant) if constant else loaded

@@ -1,4 +1,4 @@
-"""The verb between a network and an application: `serve`."""
+"""The verb `serve`: a filter for clients on the network."""
 
 from __future__ import annotations
 
@@ -18,32 +18,38 @@ from sottovoce.errors import ConfigError
 @app.command()
 def serve(
     filter_: FilterName,
-    host: Annotated[str, typer.Option(help="Address to listen at; others than this machine's need TLS and token.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen at; any but loopback needs TLS and a token.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(help="Port to listen at; 0: any that is free.", min=0, max=65535)] = 8765,
-    protocol: Annotated[str, typer.Option(help="websocket or wyoming.")] = "websocket",
-    forward: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The Wyoming service behind.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
-    token_file: Annotated[Path | None, typer.Option(help="File with the token that clients must bear.")] = None,
-    metrics_token_file: Annotated[
-        Path | None, typer.Option(help="File with another token, which /metrics needs; without one it is off.")
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 takes any free port.", min=0, max=65535)] = 8765,
+    protocol: Annotated[str, typer.Option(help="Protocol: websocket or wyoming.")] = "websocket",
+    forward: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Wyoming service that gets the obfuscated sound.")
     ] = None,
-    origin: Annotated[list[str] | None, typer.Option(help="A web page's origin that may connect; repeatable.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="TLS certificate (PEM).")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Key of the certificate (PEM).")] = None,
+    token_file: Annotated[Path | None, typer.Option(help="File with the token that clients must send.")] = None,
+    metrics_token_file: Annotated[
+        Path | None, typer.Option(help="File with the token for /metrics, which is off without one.")
+    ] = None,
+    origin: Annotated[list[str] | None, typer.Option(help="Origin of a web page that may connect; repeatable.")] = None,
     permit: Permit = None,
     memory: Annotated[
-        float, typer.Option(help="How much a block counts in the next; 1: a connection is one sound.")
+        float, typer.Option(help="How much a block counts in the next one: 0 not at all, 1 in full.")
     ] = 1.0,
-    connections: Annotated[int, typer.Option(help="At once.", min=1)] = 50,
-    message_bytes: Annotated[int, typer.Option(help="Of one message.", min=1)] = 1 << 18,
-    queue_s: Annotated[float, typer.Option(help="Sound of a client that may wait.", min=0.1)] = 2.0,
-    idle_s: Annotated[float, typer.Option(help="Without a message or a ping.", min=0.1)] = 30.0,
-    answer_s: Annotated[float, typer.Option(help="Until the Wyoming service behind answers.", min=0.1)] = 300.0,
-    total_s: Annotated[float, typer.Option(help="Of a connection.", min=0.1)] = 4 * 3600.0,
-    drain_s: Annotated[float, typer.Option(help="For those who are there when it is to stop.", min=0.0)] = 10.0,
+    connections: Annotated[int, typer.Option(help="Most connections at once.", min=1)] = 50,
+    message_bytes: Annotated[int, typer.Option(help="Largest message, in bytes.", min=1)] = 1 << 18,
+    queue_s: Annotated[float, typer.Option(help="Most sound of a client that waits, in seconds.", min=0.1)] = 2.0,
+    idle_s: Annotated[
+        float, typer.Option(help="Close a connection after this long without a message or ping.", min=0.1)
+    ] = 30.0,
+    answer_s: Annotated[
+        float, typer.Option(help="Longest wait for an answer of the forwarded service.", min=0.1)
+    ] = 300.0,
+    total_s: Annotated[float, typer.Option(help="Longest connection.", min=0.1)] = 4 * 3600.0,
+    drain_s: Annotated[float, typer.Option(help="At the end, wait this long for open connections.", min=0.0)] = 10.0,
 ) -> None:
-    """Obfuscate the sound of whoever connects; prints where it listens. SIGTERM or Ctrl-C: it drains and stops."""
+    """Serve a filter over the network, and print the address. SIGTERM or Ctrl-C ends it once connections are done."""
     import asyncio
     import logging
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from pathlib import Path
 
-from sottovoce.errors import AudioError, ConfigError
+from sottovoce.errors import ConfigError
 from sottovoce.live import pulse, virtual_microphone
+from sottovoce.models.checkpoint import write_file
 
 _SYSTEM_SCRIPT = Path("/etc/pulse/default.pa")
 
@@ -108,12 +108,4 @@ def _read(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     """All or nothing; a link stays one."""
-    path = path.resolve()
-    scratch = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(text, encoding="utf-8", errors="surrogateescape")
-        os.replace(scratch, path)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise AudioError(f"{path} cannot be written ({error.strerror}); check its folder.") from error
+    write_file(path.resolve(), text.encode(errors="surrogateescape"))

@@ -35,11 +35,6 @@ def labels(text: str) -> list[int]:
     return digits
 
 
-def text(digits: Iterable[int]) -> str:
-    """The transcript of labels without blanks."""
-    return " ".join(map(str, digits))
-
-
 def ctc_onsets(best: Iterable[int], last: int = BLANK) -> list[int]:
     """Codes of the best labels, frame by frame: a digit where it begins, blank elsewhere; `last` came before.
 

@@ -47,10 +47,6 @@ class Rate:
     bits_per_block: float
     block_s: float
 
-    def sound_bits(self, seconds: float) -> float:
-        """The most that can leave of a sound of so many seconds."""
-        return self.bits_per_block * math.ceil(seconds / self.block_s)
-
     def window_bits(self, seconds: float) -> float:
         """The most that any window of so many seconds of a stream can reveal: it may begin in the middle of a block."""
         return self.bits_per_block * (math.ceil(seconds / self.block_s) + 1)

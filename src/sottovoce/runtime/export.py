@@ -104,16 +104,13 @@ def save_latent(
     graph = _exported(shipped, latent.LATENT, name, shape)
     given = torch.rand(3, *shape, generator=torch.Generator().manual_seed(0))
     _compare(shipped, Graph(graph, latent.LATENT, (width,), 1, name, shape), [given, given[:1]])
-    files = {
-        "config.json": _config(config.architecture, config.settings, config.sound_mean, config.sound_std),
-        "filter.onnx": graph,
-    }
+    files = {}
     if unprotected is not None:
         files[latent.UNPROTECTED] = _exported(_frozen(unprotected), latent.LATENT, name, shape)
     for task, reader in readers.items():
         posteriors = nn.Sequential(_frozen(reader), nn.LogSoftmax(dim=1))
         files[latent.reader_place(task)] = _exported(posteriors, SCORES, latent.LATENT, (width,))
-    return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
+    return _saved(folder, config, card, targets, graph, files)
 
 
 def _exported(
@@ -198,12 +195,9 @@ def save_filter(
     `sound_mean` and `sound_std` are those of the log spectra of its sound. `targets`, task to folder or ONNX file, are
     copied in. ModelError if the graph fails its comparison or the folder cannot be written.
     """
-    files = {
-        "config.json": _config(architecture, settings, sound_mean, sound_std),
-        "weights.safetensors": save({name: value.contiguous() for name, value in obfuscator.state_dict().items()}),
-        "filter.onnx": to_onnx(obfuscator),
-    }
-    return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
+    config = FilterConfig(FRONT_END, architecture, settings, sound_mean, sound_std)
+    weights = save({name: value.contiguous() for name, value in obfuscator.state_dict().items()})
+    return _saved(folder, config, card, targets, to_onnx(obfuscator), {"weights.safetensors": weights})
 
 
 def save_codebook(
@@ -216,21 +210,33 @@ def save_codebook(
     targets: Mapping[str, Path],
 ) -> dict[str, Any]:
     """Write a codebook filter as a folder, all or nothing; returns its card as written. See `save_filter`."""
-    files = {
-        "config.json": _config(CODEBOOK, {}, sound_mean, sound_std),
-        "codebook.npz": codebook.to_bytes(),
-        "filter.onnx": encoder_to_onnx(encoder, codebook.classes),
-    }
-    return write_folder(folder, "filter", {**files, **_target_files(targets)}, card)
+    config = FilterConfig(FRONT_END, CODEBOOK, {}, sound_mean, sound_std)
+    graph = encoder_to_onnx(encoder, codebook.classes)
+    return _saved(folder, config, card, targets, graph, {"codebook.npz": codebook.to_bytes()})
 
 
 def save_words(folder: Path, encoder: DigitEncoder, table: WordTable, card: Mapping[str, Any]) -> dict[str, Any]:
     """Write a filter of words as a folder, all or nothing; returns its card as written. See `save_filter`."""
-    files = {
-        "config.json": _config(WORDS, {}, 0.0, 1.0),
-        "words.npz": table.to_bytes(),
-        "filter.onnx": words_to_onnx(encoder),
-    }
+    config = FilterConfig(FRONT_END, WORDS, {}, 0.0, 1.0)
+    return _saved(folder, config, card, {}, words_to_onnx(encoder), {"words.npz": table.to_bytes()})
+
+
+def _saved(
+    folder: Path,
+    config: FilterConfig,
+    card: Mapping[str, Any],
+    targets: Mapping[str, Path],
+    graph: bytes,
+    others: Mapping[str, bytes],
+) -> dict[str, Any]:
+    """Write the files of a filter, and targets as they lie in a filter folder; ModelError for what cannot be read."""
+    numbers = {"sound_mean": float(config.sound_mean), "sound_std": float(config.sound_std)}
+    text = json.dumps({**vars(config), "settings": dict(config.settings), **numbers}, indent=1)
+    FilterConfig.parse(text)
+    files = {"config.json": text.encode(), **others, "filter.onnx": graph}
+    for task, place in targets.items():
+        inside = target_place(task)
+        files |= {f"{inside}/target.onnx": place.read_bytes()} if place.is_file() else copy_files(place, inside)
     return write_folder(folder, "filter", files, card)
 
 
@@ -268,28 +274,3 @@ def words_to_onnx(encoder: DigitEncoder) -> bytes:
             raise ParityError(f"the encoder's graph is off by {worst:.2g}; try another version of torch.")
         state, before = tuple(state_after), dict(zip(before, after, strict=True))
     return graph
-
-
-def _config(architecture: str, settings: Mapping[str, int], sound_mean: float, sound_std: float) -> bytes:
-    """The content of config.json; ModelError for what could not be read again."""
-    text = json.dumps(
-        {
-            "front_end": FRONT_END,
-            "architecture": architecture,
-            "settings": dict(settings),
-            "sound_mean": float(sound_mean),
-            "sound_std": float(sound_std),
-        },
-        indent=1,
-    )
-    FilterConfig.parse(text)
-    return text.encode()
-
-
-def _target_files(targets: Mapping[str, Path]) -> dict[str, bytes]:
-    """The files of targets, each a folder or an ONNX file, as they lie in a filter folder."""
-    files: dict[str, bytes] = {}
-    for task, place in targets.items():
-        inside = target_place(task)
-        files |= {f"{inside}/target.onnx": place.read_bytes()} if place.is_file() else copy_files(place, inside)
-    return files

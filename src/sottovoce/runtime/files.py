@@ -8,6 +8,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -80,8 +81,11 @@ def protect(
             raise AudioError(
                 f"{str(sound)!r}: its output is that of {str(first[target])!r} too; rename one, or all by --rename."
             )
-        original = _digest_of(sound) if receipts else ""
-        if receipts and _is_file(target) and receipts.has(original, target, settings):
+        original = ""
+        with suppress(OSError):  # what cannot be read, its reader will report
+            original = digest(sound) if receipts and sound.is_file() else ""
+        # Unlike that of Path, this is False for a name that is too long.
+        if receipts and os.path.isfile(target) and receipts.has(original, target, settings):
             return None
         seconds = _protect_file(permit, sound, target, sample_rate)
         if receipts:
@@ -200,18 +204,12 @@ def _first_of_each(jobs: list[tuple[Path, Path]], out: Path) -> dict[Path, Path]
 
 
 def _first(rivals: list[tuple[Path, Path]]) -> Path:
-    if len(rivals) == 1:
-        return rivals[0][0]
     sounds = [sound for sound, _ in sorted(rivals, key=lambda job: job[0].name != job[1].name)]
-    return next((sound for sound in sounds if _opens(sound)), sounds[0])
-
-
-def _opens(sound: Path) -> bool:
-    try:
-        io.info(sound)
-    except AudioError:
-        return False
-    return True
+    for sound in sounds if len(sounds) > 1 else []:
+        with suppress(AudioError):
+            io.info(sound)
+            return sound
+    return sounds[0]
 
 
 def _tells_names_apart(folder: Path) -> bool:
@@ -222,18 +220,6 @@ def _tells_names_apart(folder: Path) -> bool:
             return not os.path.exists(os.path.join(folder, os.path.basename(probe.name).upper()))
     except OSError:
         return True  # nothing can be written there anyway
-
-
-def _digest_of(sound: Path) -> str:
-    """The digest of an original; empty where it cannot be read, which its reader will report."""
-    try:
-        return digest(sound) if sound.is_file() else ""
-    except OSError:
-        return ""
-
-
-def _is_file(target: Path) -> bool:
-    return os.path.isfile(target)  # unlike that of Path, this is False for a name that is too long
 
 
 def _protect_file(permit: Filter, source: Path, target: Path, sample_rate: int | None) -> float:

@@ -48,7 +48,10 @@ class Conversation:
                 del self._connection.on_ping
 
     async def _talk(self) -> None:
-        hello = Hello.parse(_text(await self._connection.recv()))
+        message = await self._connection.recv()
+        if isinstance(message, bytes):
+            raise ConfigError("the first message has to be the hello, a text of JSON; got sound.")
+        hello = Hello.parse(message)
         self._alive()
         session = _Session(self._permit, hello)
         await self._connection.send(json.dumps({"ready": session.agreed()}))
@@ -174,12 +177,6 @@ class _Session:
         if more := sorted({*tasks} - {*self._most}):
             raise ConfigError(f"the service does not permit {more[0][:40]!r}; ask for some of {', '.join(self._most)}.")
         return tasks
-
-
-def _text(message: str | bytes) -> str:
-    if isinstance(message, bytes):
-        raise ConfigError("the first message has to be the hello, a text of JSON; got sound.")
-    return message
 
 
 class Backlog:

@@ -10,10 +10,7 @@ _ABOUT = {
     "connections_total": ("counter", "Connections that were accepted."),
     "refused_total": ("counter", "Connections and messages that were refused, by reason."),
     "samples_in_total": ("counter", "Samples that came in."),
-    "samples_dropped_total": (
-        "counter",
-        "Samples that were dropped, as they came too fast.",
-    ),
+    "samples_dropped_total": ("counter", "Samples that were dropped, as they came too fast."),
     "bytes_out_total": ("counter", "Bytes of obfuscated sound or features that were sent."),
     "failures_total": ("counter", "Connections that ended as the filter failed."),
 }
@@ -27,10 +24,6 @@ class Metrics:
         self.refused: Counter[str] = Counter()
         self._late: Counter[float] = Counter()
         self._late_sum, self._late_count = 0.0, 0
-
-    def refuse(self, reason: str) -> None:
-        """One more was refused, for a reason of one word."""
-        self.refused[reason] += 1
 
     def worked(self, seconds: float) -> None:
         """From a message's arrival to the sending of what it made ready."""

@@ -113,14 +113,14 @@ class Service:
                 return connection.respond(http.HTTPStatus.NOT_FOUND, "metrics are off\n")
             if bears(self._metrics_token, authorization):
                 return connection.respond(http.HTTPStatus.OK, self.metrics.text())
-            self.metrics.refuse("token")
+            self.metrics.refused["token"] += 1
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "the token of the metrics is needed\n")
         offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
         if self._token is not None and not bears(self._token, authorization, [name.strip() for name in offered]):
-            self.metrics.refuse("token")
+            self.metrics.refused["token"] += 1
             return connection.respond(http.HTTPStatus.UNAUTHORIZED, "a bearer token is needed\n")
         if self._draining or self.metrics.count["connections"] >= self._limits.connections:
-            self.metrics.refuse("connections")
+            self.metrics.refused["connections"] += 1
             return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "no connection is free\n")
         return None
 
@@ -130,7 +130,7 @@ class Service:
 
         count = self.metrics.count
         if count["connections"] >= self._limits.connections:  # others came in between
-            self.metrics.refuse("connections")
+            self.metrics.refused["connections"] += 1
             await _end(connection, "busy", "no connection is free")
             return
         count["connections"] += 1
@@ -144,7 +144,7 @@ class Service:
             ending = "closed"
         except TimeoutError:
             ending = "timeout"
-            self.metrics.refuse("time")
+            self.metrics.refused["time"] += 1
             await _end(connection, "refused", "time is up")
         except ModelError:
             ending = "failed"
@@ -152,7 +152,7 @@ class Service:
             await self._refuse(connection, "the filter failed; nothing was passed on", "failed")
         except SottovoceError as error:
             ending = "refused"
-            self.metrics.refuse("message")
+            self.metrics.refused["message"] += 1
             await self._refuse(connection, str(error), "refused")
         except Exception as error:  # whatever it is, a log must not quote it
             ending = f"failed ({type(error).__name__})"
