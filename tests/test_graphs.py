@@ -19,7 +19,7 @@ from sottovoce.audit.system import of_onnx
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.target import load_target
-from sottovoce.runtime.bundled import found
+from sottovoce.runtime.bundled import find
 from sottovoce.runtime.filter import Filter
 
 SPECTRA = ["batch", 161, 128]
@@ -216,7 +216,7 @@ def test_every_way_in_refuses_them_with_one_sentence(kind, tmp_path, shaped, fil
     content = REFUSED[kind][0]().SerializeToString()
     path, folder = tmp_path / "g.onnx", tmp_path / "filter"
     path.write_bytes(content)
-    held = {name: (Path(found("digit")) / name).read_bytes() for name in filter_card["files"]}
+    held = {name: (find("digit") / name).read_bytes() for name in filter_card["files"]}
     write_folder(folder, "filter", held | {"filter.onnx": content}, filter_card)
     for opened in (lambda: load_target(path), lambda: of_onnx(path, shaped.sounds), lambda: Filter.load(folder)):
         with pytest.raises(ModelError):
@@ -240,7 +240,7 @@ def test_every_way_in_refuses_them_with_one_sentence(kind, tmp_path, shaped, fil
 
 @pytest.fixture
 def filter_card() -> dict:
-    card = read_folder(Path(found("digit")), "filter")
+    card = read_folder(find("digit"), "filter")
     return {key: value for key, value in card.items() if key not in ("schema", "kind", "sottovoce")}
 
 
@@ -336,13 +336,13 @@ def test_nothing_slow_is_computed_when_a_graph_is_loaded(kind, others, tmp_path)
 
 @pytest.mark.parametrize("name", ["digit", "emotion-gender"])
 def test_the_weights_of_our_own_filters_are_unpacked_when_they_are_loaded(name):
-    assert onnx_file.check((Path(found(name)) / "filter.onnx").read_bytes()).quick
+    assert onnx_file.check((find(name) / "filter.onnx").read_bytes()).quick
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_whatever_is_in_the_file_the_answer_is_yes_or_one_sentence(data):
-    content = bytearray((Path(found("digit")) / "filter.onnx").read_bytes()[: data.draw(st.integers(0, 4000))])
+    content = bytearray((find("digit") / "filter.onnx").read_bytes()[: data.draw(st.integers(0, 4000))])
     for _ in range(data.draw(st.integers(0, 8))):
         if content:
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))

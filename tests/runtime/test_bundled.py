@@ -1,6 +1,7 @@
-"""The filters that come along: found by what they permit, small, and ready without any training parts."""
+"""The bundled filters: found by what they permit, small, and ready without any training parts."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,7 +59,7 @@ def test_where_a_name_means_two_filters_the_caller_is_asked(place, tmp_path, mon
 
 
 @pytest.mark.parametrize("name", list(bundled.known()))
-def test_what_comes_along_is_small_and_complete(name):
+def test_a_bundled_filter_is_small_and_complete(name):
     folder = bundled.PLACE / name
     assert sum(path.stat().st_size for path in folder.iterdir()) < LARGEST_BYTES
     loaded = Filter.load(folder)
@@ -68,6 +69,15 @@ def test_what_comes_along_is_small_and_complete(name):
     for task in loaded.permit:
         assert np.isfinite(loaded.filter(wav, permit=[task])).all()
     assert not np.array_equal(loaded.features(wav), loaded.permitting([]).features(wav))
+
+
+def test_a_filter_is_loaded_by_its_name(tmp_path, monkeypatch):
+    assert Filter.load("digit").path == Filter.load("bundled:digit").path == bundled.PLACE / "digit"
+    shutil.copytree(bundled.PLACE / "emotion-gender", tmp_path / "digit")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"\./digit for the folder"):
+        Filter.load("digit")
+    assert "emotion" in Filter.load("./digit").permit and "emotion" in Filter.load(Path("digit")).permit
 
 
 def test_there_are_filters_and_they_need_no_torch():

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from sottovoce.audio import io, segment
+from sottovoce.audio import io
 from sottovoce.errors import AudioError, ConfigError
 from sottovoce.runtime.files import protect, protect_stream
 from sottovoce.runtime.outputs import renamed
+from sottovoce.runtime.segments import SegmentEngine
 
 RATE = 16000
 
@@ -381,16 +382,13 @@ def test_what_a_killed_run_left_is_removed_once_it_is_old(tiny, tmp_path):
 
 
 def test_a_failing_engine_leaves_nothing(tiny, tmp_path):
-    class Broken:
-        front_end = staticmethod(segment.front_end)
-
-        def initial_state(self):
-            return {}
-
-        def step(self, spectra, state):
+    class Broken(SegmentEngine):
+        def step(self, inputs, state):
             raise RuntimeError("out of memory")
 
-    outcome = protect(replace(tiny, engine=Broken()), record(tmp_path / "in" / "a.wav"), tmp_path / "out" / "a.wav")
+    outcome = protect(
+        replace(tiny, engine=Broken(tiny.config, ())), record(tmp_path / "in" / "a.wav"), tmp_path / "out" / "a.wav"
+    )
     assert "out of memory" in outcome.failed[tmp_path / "in" / "a.wav"]
     assert names(tmp_path / "out") == []
 

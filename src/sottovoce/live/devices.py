@@ -93,10 +93,7 @@ class Recorder:
         self._last, self._left = time.monotonic(), b""
         try:
             self._process = subprocess.Popen(
-                self._command,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**os.environ, **ENVIRONMENT},
+                self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT}
             )
         except OSError as error:
             raise AudioError(
