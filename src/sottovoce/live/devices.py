@@ -31,7 +31,6 @@ class File:
         self._due: float | None = None  # when the next block is; the first one when it is read
 
     def read(self, timeout_s: float) -> Wave | None:
-        """The next 10 ms when their time has come; EOFError at the end."""
         if self._due is None:
             self._due = time.monotonic()
         early = self._due - time.monotonic()
@@ -66,7 +65,6 @@ class Recorder:
         return self._process.pid
 
     def read(self, timeout_s: float) -> Wave | None:
-        """What was recorded meanwhile; None where nothing came."""
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], timeout_s)
         content = os.read(self._process.stdout.fileno(), 1 << 16) if ready else b""
@@ -85,7 +83,6 @@ class Recorder:
         return decode(content[:whole], "s16le") if whole else None
 
     def close(self) -> None:
-        """Stop listening."""
         self._process.kill()
         self._process.wait()
 
@@ -114,14 +111,12 @@ class SoundCard:
         self._stream = _opened(_sounddevice().RawInputStream, device, sample_rate, record)
 
     def read(self, timeout_s: float) -> Wave | None:
-        """The next block; None where none came."""
         try:
             return decode(self._blocks.get(timeout=timeout_s), "f32le")
         except queue.Empty:
             return None
 
     def close(self) -> None:
-        """Stop listening."""
         self._stream.close()
 
 
@@ -141,14 +136,13 @@ class Loudspeaker:
         self._stream = _opened(_sounddevice().RawOutputStream, device, sample_rate, fill)
 
     def write(self, samples: Wave) -> int:
-        """All, or none where 0.5 s wait already."""
+        # All, or none where 0.5 s wait already.
         if self._blocks.qsize() >= _HELD_BLOCKS:
             return 0
         self._blocks.put(encode(samples, "f32le"))
         return len(samples)
 
     def close(self) -> None:
-        """Stop."""
         self._stream.close()
 
 
@@ -179,7 +173,6 @@ class Recording:
         self._writer = writer
 
     def write(self, samples: Wave) -> int:
-        """All of them."""
         self._writer.write(samples)
         return len(samples)
 

@@ -14,7 +14,6 @@ import stat
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from sottovoce.audio.spectrum import Wave
@@ -29,15 +28,6 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 PERIOD = ("node.force-quantum", 1024)
 _APPEARS_S = 5.0  # PipeWire answers before the microphone is there
 _AGAIN_S = 0.1  # between attempts to make it again while the sound server is away
-
-
-@dataclass(frozen=True)
-class Left:
-    """A virtual microphone that exists; `module` is "" where the server's own configuration made it."""
-
-    module: str
-    pipe: Path
-    form: str
 
 
 class VirtualMicrophone(Pipe):
@@ -104,7 +94,7 @@ class VirtualMicrophone(Pipe):
                 f"there is a microphone {self.name!r} of {left.form}, expected {expected}; choose another name, or "
                 f"remove it: `sottovoce live FILTER --remove-mic {self.name}`."
             )
-        descriptor = _opened(left.pipe, self.name)
+        descriptor = _opened(Path(left.pipe), self.name)
         if descriptor is not None:
             return descriptor
         _unload(self.name, left, f"its pipe {left.pipe} is gone, so it cannot be taken over")
@@ -143,7 +133,7 @@ def remove(name: str) -> None:
     try:
         left = left_behind(name)
         if left is not None:
-            descriptor = _opened(left.pipe, name)  # refused where a process of another runtime folder plays to it
+            descriptor = _opened(Path(left.pipe), name)  # refused where a process of another runtime folder plays to it
             if descriptor is not None:
                 os.close(descriptor)
             if left.module:
@@ -154,15 +144,15 @@ def remove(name: str) -> None:
         os.close(held)
 
 
-def left_behind(name: str) -> Left | None:
-    """The virtual microphone of this name that exists."""
+def left_behind(name: str) -> pulse.Source | None:
+    """The virtual microphone of this name that exists; its module is "" where the server's configuration made it."""
     for module, settings in pulse.pipe_modules():
         if settings.get("source_name") == name:
             described = f"{settings.get('format')} {settings.get('channels')}ch {settings.get('rate')}Hz"
-            return Left(module, Path(settings.get("file", "")), described)
+            return pulse.Source("", name, described, module, settings.get("file", ""))
     for one in pulse.sources():
         if one.name == name and not one.module and Path(one.pipe).is_fifo():
-            return Left("", Path(one.pipe), one.form)
+            return one
     return None
 
 
@@ -227,7 +217,7 @@ def _opened(pipe: Path, name: str) -> int | None:
     return descriptor
 
 
-def _unload(name: str, left: Left, otherwise: str) -> None:
+def _unload(name: str, left: pulse.Source, otherwise: str) -> None:
     """Remove a source that nobody listens to."""
     if not left.module:
         raise AudioError(f"the configuration of the sound server makes {name!r}, and {otherwise}; restart the server.")

@@ -144,7 +144,9 @@ class Graph:
 class Core(Protocol):
     """Sound at 16 kHz to sound at 16 kHz, in pieces whose borders depend on their position alone.
 
-    `lag_samples` are at most held back; None: all, until the end. `keeps_length`: whether as much comes out as went in.
+    `feed` returns the sound that is ready once `wav` [T] has come, `flush` the rest, and `switch` continues with the
+    same engine that permits other tasks. `lag_samples` are at most held back; None: all, until the end. `keeps_length`:
+    whether as much comes out as went in.
     """
 
     lag_samples: int | None

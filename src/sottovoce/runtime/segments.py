@@ -74,7 +74,7 @@ class Segments:
         return segment.join(np.concatenate([unused, spectra]), len(both))[:, passed * SEGMENT_FRAMES :]
 
 
-class SegmentCore:
+class SegmentCore(Core):
     """The way through such an engine at 16 kHz: `Segments`, and what joins the sounds of their features."""
 
     def __init__(self, engine: SegmentEngine) -> None:
@@ -85,17 +85,14 @@ class SegmentCore:
         self.lag_samples = None if engine.constant_blocks else waits
 
     def switch(self, engine: Engine) -> None:
-        """Continue with the same engine that permits other tasks."""
         self._segments.switch(engine)
         for each in (self._segments.engine, engine):
             each.make_codewords()
 
     def feed(self, wav: Wave) -> list[Wave]:
-        """The sound that is ready once `wav` [T] has come."""
         return self._sound(self._segments.feed(wav))
 
     def flush(self) -> list[Wave]:
-        """The rest."""
         return [*self._sound(self._segments.flush()), self._joiner.flush()]
 
     def _sound(self, features: list[Spectrum]) -> list[Wave]:

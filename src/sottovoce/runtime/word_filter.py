@@ -150,7 +150,7 @@ class WordEngine(Engine):
         )
 
 
-class WordCore:
+class WordCore(Core):
     """The way through such a filter at 16 kHz: for each block of 40 ms as much sound, with the words that are due.
 
     A word begins in the block of its code, or after the one that is being played. At the end the last one is finished.
@@ -169,29 +169,27 @@ class WordCore:
         self.lag_samples: int | None = BLOCK_SAMPLES - 1  # the last sample of a block makes it ready
 
     def switch(self, engine: Engine) -> None:
-        """Continue with the same engine that permits other tasks."""
         self._permit = engine.permit
         self._draws = bool(self._permit) and (self._draws or self._codes.between_blocks)
         if not self._draws:
             self._due = self._due[:0]
 
     def feed(self, wav: Wave) -> list[Wave]:
-        """The sound that is ready once `wav` [T] has come."""
-        known = wav if self._permit else np.zeros_like(wav)
-        return [self._block(code) for code in self._coded(lambda: self._codes.feed(known))]
+        return self._blocks(self._codes.feed, wav if self._permit else np.zeros_like(wav))
 
     def flush(self) -> list[Wave]:
-        """The rest."""
-        last = [self._block(code) for code in self._coded(self._codes.flush)]
+        last = self._blocks(self._codes.flush)
         while len(self._due):
             last.append(self._block(BLANK))
         return last
 
-    def _coded(self, work: Callable[[], list[int]]) -> list[int]:
+    def _blocks(self, work: Callable[..., list[int]], *given: Wave) -> list[Wave]:
+        """The sound of the codes that `work` gives."""
         try:
-            return work()
+            codes = work(*given)
         except Exception as error:
             raise ModelError(f"the filter's engine failed ({error}); nothing was passed on.") from error
+        return [self._block(code) for code in codes]
 
     def _block(self, code: int) -> Wave:
         """One block of sound, once its code is known."""
