@@ -95,13 +95,16 @@ class CodebookEngine(GraphEngine):
         return Crossfade()
 
     def make_codewords(self, for_any_consent: bool = False) -> None:
-        if not self._keeps_sounds:
-            return
-        least = 0 if for_any_consent else 1
-        tasks = zip(self.codebook.tasks, self.codebook.sizes, strict=True)
-        codes = [range(least, size + 1) if task in self.permit else (0,) for task, size in tasks]
-        for position, *joint in product(range(len(self.codebook.templates)), *codes):
-            self.prepare(self.codebook.draw(np.array([joint]), np.array([position]))[0])
+        if self._keeps_sounds:
+            least = 0 if for_any_consent else 1
+            tasks = zip(self.codebook.tasks, self.codebook.sizes, strict=True)
+            codes = [range(least, size + 1) if task in self.permit else (0,) for task, size in tasks]
+            list(map(self.prepare, self._drawn(list(product(range(len(self.codebook.templates)), *codes)))))
+
+    def _drawn(self, places: Sequence[tuple[int, ...]]) -> Spectrum:
+        """The spectra at some places of the table of templates."""
+        positions, *codes = np.transpose(places)
+        return self.codebook.draw(np.transpose(codes), positions)
 
     def prepare(self, features: Spectrum) -> Wave:
         """The sound of drawn features [161, N], with margins for `Crossfade`; it is made once."""
@@ -116,12 +119,12 @@ class CodebookEngine(GraphEngine):
         return self.codebook
 
     def decoder(self) -> tuple[Codebook, Wave]:
-        places = np.array(list(np.ndindex(self.codebook.templates.shape[:-2])))
+        places = list(np.ndindex(self.codebook.templates.shape[:-2]))
         if len(places) > _MOST_EXPORTED:
             raise ConfigError(
                 f"the filter has {len(places)} codewords; expected at most {_MOST_EXPORTED} for one graph with sounds."
             )
-        return self.codebook, np.stack([*map(self.prepare, self.codebook.draw(places[:, 1:], places[:, 0]))])
+        return self.codebook, np.stack([*map(self.prepare, self._drawn(places))])
 
     def differences(self, outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> dict[str, float]:
         """How many of the codes of log posteriors [S, C] are those of `expected`, each segment by itself."""
