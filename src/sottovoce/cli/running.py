@@ -121,9 +121,9 @@ def filters_show(
 ) -> None:
     """Every word that can ever leave a codebook filter, to see and to hear, on one page."""
     with shared.needs("audit"):
-        from sottovoce.report.vocabulary import write_vocabulary
+        from sottovoce.report.codewords_page import write_codewords_page
 
-        count = write_vocabulary(chosen_filter(filter_, None, 0), out)
+        count = write_codewords_page(chosen_filter(filter_, None, 0), out)
     shared.show({"words": count, "page": str(out)}, json_, lambda _: f"{count} words; open {out}")
 
 

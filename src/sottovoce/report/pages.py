@@ -26,7 +26,7 @@ from sottovoce.audit.pseudonyms import Pseudonyms
 from sottovoce.audit.system import System
 from sottovoce.models.checkpoint import write_file
 from sottovoce.redaction import visible
-from sottovoce.report import dossier, findings, pictures, wording
+from sottovoce.report import findings, impact_assessment, pictures, wording
 from sottovoce.runtime.filter import Filter
 
 PAGE, CARD = "report.html", "report.md"
@@ -95,19 +95,11 @@ def environment(**escaping: Any) -> jinja2.Environment:
         **escaping,
     )
     for name in (
-        "percent",
-        "whole",
-        "interval",
-        "points",
-        "number",
-        "span",
-        "duration",
-        "opening",
-        "listed",
-        "counted",
-    ):
+        "percent", "rounded_percent", "interval", "points", "number", "number_with_interval", "duration", "capitalised",
+        "listed", "counted",
+    ):  # fmt: skip
         environment.filters[name] = getattr(wording, name)
-    environment.globals |= {"dossier": dossier, "findings": findings, "maps": pictures, "pictures": pictures}
+    environment.globals |= {"impact_assessment": impact_assessment, "findings": findings, "pictures": pictures}
     return environment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import warnings
@@ -16,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 
 from sottovoce.audio.spectrum import HOP_SAMPLES, SAMPLE_RATE, Spectrum
@@ -61,23 +63,36 @@ def trade_points(attribute: Row, target: Row) -> list[tuple[str, Row, Row]]:
 
 
 def ladder(name: str, attribute: Row) -> Markup:
-    """Every attacker of one private attribute with its interval, best first; below them those on original sound."""
-    filtered, originals = ranked(attribute["attackers"]), ranked(attribute["originals"])
-    rungs = [(row["knowledge"], row) for row in filtered] + [("original", row) for row in originals]
+    """Every attacker of one private attribute with its interval, best first; below them those on original sound.
+
+    Attackers that differ only in their knowledge share a line.
+    """
+    filtered, originals = _lines(attribute["attackers"]), _lines(attribute["originals"])
+    lines = [*filtered, *originals]
     with style():
-        figure = Figure(figsize=(4.4, 0.9 + 0.18 * len(rungs)), layout="constrained")
+        figure = Figure(figsize=(4.4, 0.9 + 0.2 * len(lines)), layout="constrained")
         axes = figure.subplots()
         reference_lines(axes, {name: attribute[name] for name in ("chance", "floor", "ceiling")})
-        for height, (kind, row) in enumerate(rungs):
-            axes.plot([100 * row["low"], 100 * row["high"]], [height, height], color=MARKS[kind][1], lw=1.2)
-            mark(axes, 100 * row["score"], height, kind, row["converged"])
+        for height, rows in enumerate(lines):
+            for row, y in zip(rows, height + 0.22 * (np.arange(len(rows)) - (len(rows) - 1) / 2), strict=True):
+                kind = "original" if row["input"] == "original" else row["knowledge"]
+                axes.plot([100 * row["low"], 100 * row["high"]], [y, y], color=MARKS[kind][1], lw=1.2)
+                mark(axes, 100 * row["score"], y, kind, row["converged"])
         if filtered and originals:
             axes.axhline(len(filtered) - 0.5, color=INK, lw=0.4)
-        axes.set(xlim=(-2, 102), ylim=(len(rungs) - 0.4, -0.6), xlabel="accuracy, %")
-        axes.set_yticks(range(len(rungs)), [short(label(row), LONGEST_LABEL) for _, row in rungs], parse_math=False)
+        axes.set(xlim=(-2, 102), ylim=(len(lines) - 0.4, -0.6), xlabel="accuracy, %")
+        axes.set_yticks(range(len(lines)), [short(label(rows[0]), LONGEST_LABEL) for rows in lines], parse_math=False)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         return svg(name, "Accuracy of every attacker with its interval; the table has the values.", figure)
+
+
+def _lines(attackers: Sequence[Row]) -> list[list[Row]]:
+    """Attackers by their label, the most accurate first."""
+    lines: dict[str, list[Row]] = {}
+    for row in ranked(attackers):
+        lines.setdefault(label(row), []).append(row)
+    return list(lines.values())
 
 
 def ranked(attackers: Sequence[Row]) -> list[Row]:
@@ -222,6 +237,15 @@ def spectrogram(name: str, alt: str, spectrum: Spectrum, brightest: float, longe
         axes.imshow(spectrum, origin="lower", aspect="auto", extent=extent, interpolation="none", **scale)
         axes.set(xlim=(0, longest_frames * per_frame), xlabel="s", ylabel="kHz", yticks=np.arange(0, 9, 2))
         return svg(name, alt, figure)
+
+
+def thumbnail(spectrum: Spectrum) -> str:
+    """The address of a small picture of a log spectrum [161, N]: a PNG without axes, a quarter of the size."""
+    buffer = io.BytesIO()
+    small = spectrum[::4, ::4]
+    scale: Any = {"cmap": "magma", "vmin": 0.0, "vmax": max(float(small.max()), 1e-6)}
+    imsave(buffer, small, origin="lower", format="png", metadata={"Software": None}, **scale)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def confusion(name: str, attribute: Mapping[str, Any]) -> Markup:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sottovoce.report import dossier
-from sottovoce.report.findings import label
+from sottovoce.report import impact_assessment
+from sottovoce.report.findings import doubt, full_label, headline, loss
 
 
 def table(results: Mapping[str, Any]) -> str:
     """One line per permitted task and private attribute, and what else there is to know, for people."""
-    lines = [*_permitted(results), *_private(results), *_others(results)]
+    lines = [headline(results) + ".", *_permitted(results), *_private(results), *_others(results)]
     return "\n".join("".join(letter if letter.isprintable() else " " for letter in line) for line in lines)
 
 
 def _permitted(results: Mapping[str, Any]) -> Iterator[str]:
     for task, scores in results["permitted"].items():
         before, after = scores["original"], scores["obfuscated"]
-        yield f"permitted: {task} is recognised in {_interval(after)} (without the filter {_interval(before)})"
+        lost = f": {loss(scores).upper()}" if loss(scores) else ""
+        yield f"permitted: {task} is recognised in {_interval(after)} (without the filter {_interval(before)}){lost}"
 
 
 def _private(results: Mapping[str, Any]) -> Iterator[str]:
@@ -26,12 +27,13 @@ def _private(results: Mapping[str, Any]) -> Iterator[str]:
     for name, entry in results["private"].items():
         strongest = entry["strongest"]
         least = "" if strongest["converged"] else "at least "
+        open_ = doubt(entry, results["tolerance"])
         yield (
             f"{name:12} {entry['chance']:7.1%} {entry['floor']['score']:7.1%} {entry['ceiling']['score']:8.1%}   "
-            f"{least}{_interval(strongest)} by {label(strongest)} ({strongest['knowledge']}): "
-            f"{entry['verdict'].upper()}"
+            f"{least}{_interval(strongest)} by {full_label(strongest)}: "
+            f"{entry['verdict'].upper()}{', BUT ' * bool(open_)}{open_}"
         )
-    yield "floor: what the permitted answer itself gives away; ceiling: the best attacker without the filter"
+    yield "floor: accuracy from the permitted answer alone; ceiling: strongest attacker without the filter"
 
 
 def _others(results: Mapping[str, Any]) -> Iterator[str]:
@@ -46,11 +48,10 @@ def _others(results: Mapping[str, Any]) -> Iterator[str]:
         strongest, ceiling = results["linkage"]["strongest"], results["linkage"]["ceiling"]
         yield (
             f"linking: equal error rate {_interval(strongest['eer'])} by {strongest['attacker']} "
-            f"({strongest['knowledge']}) on "
-            f"{results['linkage']['speakers']} unheard people (chance 50%, without the filter "
-            f"{ceiling['eer']['score']:.1%})"
+            f"({strongest['knowledge']}) on {results['linkage']['speakers']} people that it was not trained on (chance "
+            f"50%, without the filter {ceiling['eer']['score']:.1%})"
         )
-    yield from dossier.broken(results)
+    yield from impact_assessment.failures(results)
     yield from (f"note: {note}" for note in results["notes"])
     failed = [name for name, control in results["controls"].items() if not control["passed"]]
     if not results["valid"]:

@@ -7,7 +7,7 @@ from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.errors import ConfigError
 from sottovoce.models.codebook import Codebook
-from sottovoce.report.vocabulary import write_vocabulary
+from sottovoce.report.codewords_page import write_codewords_page
 from sottovoce.runtime.engine import CodebookEngine, FilterConfig
 from sottovoce.runtime.filter import Filter
 
@@ -31,7 +31,7 @@ def words() -> np.ndarray:
 
 
 def test_every_word_has_a_picture_and_a_sound(words, tmp_path):
-    assert write_vocabulary(filter_of(words), tmp_path / "words.html") == 6
+    assert write_codewords_page(filter_of(words), tmp_path / "words.html") == 6
     page = (tmp_path / "words.html").read_text(encoding="utf-8")
     assert page.count("<svg") == page.count("data:audio/wav;base64,") == 6
     assert "mood: revoked".capitalize() in page and "&lt;happy&gt;" in page and "<happy>" not in page
@@ -40,7 +40,7 @@ def test_every_word_has_a_picture_and_a_sound(words, tmp_path):
 
 
 def test_codes_that_are_no_classes_are_numbered(words, tmp_path):
-    write_vocabulary(filter_of(words, ("a", "b", "c")), tmp_path / "words.html")
+    write_codewords_page(filter_of(words, ("a", "b", "c")), tmp_path / "words.html")
     assert "code 2" in (tmp_path / "words.html").read_text(encoding="utf-8")
 
 
@@ -49,10 +49,10 @@ def test_what_has_no_words_is_refused(words, tmp_path):
         pass
 
     with pytest.raises(ConfigError, match="no words"):
-        write_vocabulary(Filter(Other(), filter_of(words).config), tmp_path / "words.html")
+        write_codewords_page(Filter(Other(), filter_of(words).config), tmp_path / "words.html")
     many = np.zeros((600, 3, 1, 1), np.uint8)
     with pytest.raises(ConfigError, match="at most 512"):
-        write_vocabulary(filter_of(many), tmp_path / "words.html")
+        write_codewords_page(filter_of(many), tmp_path / "words.html")
     assert not list(tmp_path.iterdir())
 
 
