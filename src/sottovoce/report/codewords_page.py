@@ -63,9 +63,10 @@ def _sections(filter_: Filter, book: Codebook) -> Iterator[dict[str, Any]]:
     tasks = range(len(book.tasks))
     for permit in chain.from_iterable(combinations(tasks, size) for size in (*tasks[1:], len(tasks), 0)):
         choices = [range(1, book.sizes[task] + 1) if task in permit else (0,) for task in tasks]
-        names = listed([book.tasks[task] for task in permit]) or "nothing"
+        names = [book.tasks[task] for task in permit]
+        only = "only " if 0 < len(permit) < len(tasks) else ""
         yield {
-            "title": f"While {'only ' * (0 < len(permit) < len(tasks))}{names} {'are' if len(permit) > 1 else 'is'} permitted",
+            "title": f"While {only}{listed(names) or 'nothing'} {'are' if len(permit) > 1 else 'is'} permitted",
             "tiles": [
                 [_tile(filter_, book, codes, position) for codes in product(*choices)]
                 for position in range(len(book.words))

@@ -31,7 +31,9 @@ def rate(results: Results) -> str:
     """How much can pass the filter, at most."""
     bits = results["filter"].get("bits_per_block")
     if bits is None:
-        return "No bound is known: nothing limits how much can pass this filter, so only the attacks tell what it hides."
+        return (
+            "No bound is known: nothing limits how much can pass this filter, so only the attacks tell what it hides."
+        )
     if results["filter"].get("constant_blocks"):
         sent = results["bound"]["bits_per_block"]
         return f"Bound: at most {sent:.4g} bits for a whole sound pass this filter, whoever attacks it."
@@ -67,11 +69,11 @@ def timing(results: Results) -> str:
     """What remains observable besides content."""
     bound = results.get("bound")
     if bound and bound["constant_blocks"]:
-        return (
-            "Whoever receives the sound can observe that, when and how often it was sent, but not how long it was."
-        )
+        return "Whoever receives the sound can observe that, when and how often it was sent, but not how long it was."
     length = "only as a number of blocks" if bound else "which the filter does not hide"
-    return f"Whoever receives the sound can observe that, when and how often it was sent, and how long it was, {length}."
+    return (
+        f"Whoever receives the sound can observe that, when and how often it was sent, and how long it was, {length}."
+    )
 
 
 def multiplicity(results: Results) -> str:
