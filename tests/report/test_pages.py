@@ -548,6 +548,17 @@ def test_no_verdict_has_a_reassuring_colour_where_the_interval_ends_above_the_to
     ), "in the summary and in the table"
 
 
+def test_the_headline_names_what_is_bad_and_what_is_open(results: dict[str, Any]) -> None:
+    results["private"]["speaker"] |= {"verdict": "hidden", "leakage": score(-0.1)}
+    assert findings.headline(results) == "No leak was found"
+    results["private"]["gender"] = attribute("hidden") | {"leakage": {"score": 0.1, "low": -0.1, "high": 0.26}}
+    assert findings.headline(results) == "For gender, a leakage of up to 26 points cannot be ruled out"
+    results["private"]["speaker"]["verdict"] = "leaks"
+    assert findings.headline(results).startswith("Speaker leaks; for gender, a leakage of up to 26 points")
+    assert findings.headline({**results, "private": {}}) == "No private attribute was attacked"
+    assert "invalid" in findings.headline({**results, "valid": False})
+
+
 @pytest.mark.parametrize("why", ["invalid", "not converged", "nothing to find"])
 def test_a_verdict_that_shows_nothing_has_no_colour(tmp_path: Path, results: dict[str, Any], why: str) -> None:
     private = results["private"]["speaker"]

@@ -37,29 +37,21 @@ def write_codewords_page(filter_: Filter, out: Path) -> int:
     count = int(np.prod(book.words.shape[:-2]))
     if count > _MOST_CODEWORDS:
         raise ConfigError(f"this filter has {count} codewords; expected at most {_MOST_CODEWORDS} to show on one page.")
-    facts = {"count": count, "codeword_s": SEGMENT_S, "positions": len(book.words), "tasks": book.tasks}
-    facts |= {"rate": filter_.rate, "digest": filter_.digest, "example": _example(filter_, book)}
-    facts["codewords"] = codewords.told({"method": CODEBOOK, **filter_.card})
-    page = html("codewords.html.j2", True, sections=list(_sections(filter_, book)), **facts)
-    write_file(out, page.encode())
+    sections = list(_sections(filter_, book))
+    example = sections[0]["tiles"][0].pop(0)  # the first class of the first task, while only that task is permitted
+    spectrum, name = example["spectrum"], example["title"]
+    example["picture"] = pictures.spectrogram(
+        "example", f"Spectrogram of {name}", spectrum, float(spectrum.max()), spectrum.shape[1]
+    )
+    example["event"] = _RECOGNISED.get(book.tasks[0], f"the filter recognises {book.tasks[0]} “{{}}”").format(name)
+    facts = {"count": count, "codeword_s": SEGMENT_S, "tasks": book.tasks, "rate": filter_.rate}
+    facts |= {"digest": filter_.digest, "codewords": codewords.told({"method": CODEBOOK, **filter_.card})}
+    write_file(out, html("codewords.html.j2", True, sections=sections, example=example, **facts).encode())
     return count
 
 
-def _example(filter_: Filter, book: Codebook) -> dict[str, Any]:
-    """The first class of the first task, while only that task is permitted: its codeword, large."""
-    codes = (1, *(0 for _ in book.tasks[1:]))
-    task, name = book.tasks[0], _class_name(filter_, book, 0, 1)
-    log = _log_spectrum(filter_, book, codes, 0)
-    return {
-        "codes": codes,
-        "event": _RECOGNISED.get(task, f"the filter recognises {task} “{{}}”").format(name),
-        "picture": pictures.spectrogram("example", f"Spectrogram of {name}", log, float(log.max()), log.shape[1]),
-        "sound": _sound(log),
-    }
-
-
 def _sections(filter_: Filter, book: Codebook) -> Iterator[dict[str, Any]]:
-    """For each set of tasks that may be permitted its codewords: of the first block, and of later blocks."""
+    """For each set of tasks that may be permitted its codewords: of the first block, the second, and so on."""
     tasks = range(len(book.tasks))
     for permit in chain.from_iterable(combinations(tasks, size) for size in (*tasks[1:], len(tasks), 0)):
         choices = [range(1, book.sizes[task] + 1) if task in permit else (0,) for task in tasks]
@@ -75,23 +67,18 @@ def _sections(filter_: Filter, book: Codebook) -> Iterator[dict[str, Any]]:
 
 
 def _tile(filter_: Filter, book: Codebook, codes: tuple[int, ...], position: int) -> dict[str, Any]:
-    """One codeword: what it stands for, its spectrogram and its sound."""
-    names = [_class_name(filter_, book, task, code) for task, code in enumerate(codes) if code]
-    log = _log_spectrum(filter_, book, codes, position)
-    title = ", ".join(names) or "any sound"
-    return {"codes": codes, "title": title, "picture": pictures.thumbnail(log), "sound": _sound(log)}
-
-
-def _class_name(filter_: Filter, book: Codebook, task: int, code: int) -> str:
-    classes = filter_.card.get("classes", {}).get(book.tasks[task], ())
-    return str(classes[code - 1]) if len(classes) == book.sizes[task] else f"code {code}"
-
-
-def _log_spectrum(filter_: Filter, book: Codebook, codes: tuple[int, ...], position: int) -> Spectrum:
-    mean, deviation = np.float32(filter_.config.sound_mean), np.float32(filter_.config.sound_std)
-    standardised = book.draw(np.array([codes]), np.array([position]))[0]
-    return np.maximum(standardised * deviation + mean, np.float32(0.0))
-
-
-def _sound(log: Spectrum) -> str:
-    return data_uri(_VOLUME * to_sound(magnitude(log)))
+    """One codeword: what it stands for, its log spectrum, a picture of it, and its sound."""
+    classes = filter_.card.get("classes", {})
+    meanings = []
+    for task, size, code in zip(book.tasks, book.sizes, codes, strict=True):
+        names = classes.get(task, ())
+        if code:
+            meanings.append(names[code - 1] if len(names) == size else f"code {code}")
+    spectrum: Spectrum = book.draw(np.array([codes]), np.array([position]))[0]
+    spectrum = np.maximum(spectrum * filter_.config.sound_std + filter_.config.sound_mean, 0).astype(np.float32)
+    return {
+        "title": ", ".join(meanings) or "any sound",
+        "spectrum": spectrum,
+        "picture": pictures.thumbnail(spectrum),
+        "sound": data_uri(_VOLUME * to_sound(magnitude(spectrum))),
+    }

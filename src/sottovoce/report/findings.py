@@ -41,16 +41,16 @@ def headline(results: Row) -> str:
     """The audit in one sentence: leaks, losses of the permitted tasks, and what cannot be ruled out."""
     if not results["valid"]:
         return "This audit is invalid, because it failed its own controls"
-    private = results["private"]
+    private, tolerance = results["private"], results["tolerance"]
     leaks = [name for name, entry in private.items() if entry["verdict"] == "leaks"]
-    open_ = {name: entry for name, entry in private.items() if doubt(entry, results["tolerance"])}
-    parts = ["no leak was found" if private else "no private attribute was attacked"]
-    if leaks:
-        parts = [f"{listed(leaks, most=_MOST_NAMES)} {'leaks' if len(leaks) == 1 else 'leak'}"]
+    open_ = [name for name, entry in private.items() if doubt(entry, tolerance)]
+    parts = [f"{listed(leaks, most=_MOST_NAMES)} {'leaks' if len(leaks) == 1 else 'leak'}"] if leaks else []
     parts += [f"{task} {loss(scores)}" for task, scores in results["permitted"].items() if loss(scores)]
     if open_:
-        worst = max(open_.values(), key=lambda entry: float(entry["leakage"]["high"]))
-        parts.append(f"for {listed(list(open_), most=_MOST_NAMES)}, {doubt(worst, results['tolerance'])}")
+        widest = max((private[name] for name in open_), key=lambda entry: float(entry["leakage"]["high"]))
+        parts.append(f"for {listed(open_, most=_MOST_NAMES)}, {doubt(widest, tolerance)}")
+    if not leaks and not open_:
+        parts.append("no leak was found" if private else "no private attribute was attacked")
     return capitalised("; ".join(parts))
 
 

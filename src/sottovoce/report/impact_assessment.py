@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sottovoce.models.codewords import told
-from sottovoce.report.wording import counted, duration, interval, listed, rounded_percent
+from sottovoce.report.wording import counted, duration, listed
 
 Results = Mapping[str, Any]
 
@@ -48,48 +48,20 @@ def codewords(results: Results) -> str:
     return told(results["filter"])
 
 
-def codes(bound: Results) -> str:
-    """What a filter that draws from codes sends."""
-    tasks = listed(
-        [
-            f"{size} for {task}" if size > 1 else f"none for {task}, which is revoked"
-            for task, size in bound["codes"].items()
-        ]
-    )
-    sent = f"one code for each block of {bound['block_s']:.4g} s"
-    if bound["constant_blocks"]:
-        sent = f"{counted(bound['constant_blocks'], 'block')} for each sound, which all carry one code"
-    return (
-        f"This filter sends {sent}, out of {tasks}: at most {bound['bits_per_block']:.4g} bits per code. On the "
-        f"training recordings, the entropy of the codes was {bound['entropy_bits_per_block']:.4g} bits each."
-    )
-
-
-def timing(results: Results) -> str:
-    """What remains observable besides content."""
-    bound = results.get("bound")
-    if bound and bound["constant_blocks"]:
-        return "Whoever receives the sound can observe that, when and how often it was sent, but not how long it was."
-    length = "only as a number of blocks" if bound else "which the filter does not hide"
-    return (
-        f"Whoever receives the sound can observe that, when and how often it was sent, and how long it was, {length}."
-    )
-
-
 def multiplicity(results: Results) -> str:
     """How many attempts stand behind the strongest numbers, and how far their intervals hold together."""
     counts = [len(attribute["attackers"]) for attribute in results["private"].values()]
     if not counts:
         return ""
-    many, attributes = sorted({min(counts), max(counts)}), counted(len(counts), "attribute")
-    tried = (
-        f"{' to '.join(map(str, many))} attackers were tried on {'each of ' if len(counts) > 1 else ''}{attributes}, "
-        f"{sum(counts)} in all. Each interval is a 95\u202f% interval by itself"
+    tried, attributes = " to ".join(map(str, sorted({min(counts), max(counts)}))), counted(len(counts), "attribute")
+    together = (
+        f"; with {attributes}, the chance that all of them hold is at least {max(0, 100 - 5 * len(counts))}\u202f%"
     )
-    if len(counts) == 1:
-        return f"{tried}."
-    together = max(0, 100 - 5 * len(counts))
-    return f"{tried}; with {attributes}, the chance that all of them hold is at least {together}\u202f%."
+    each, together = ("each of ", together) if len(counts) > 1 else ("", "")
+    return (
+        f"{tried} attackers were tried on {each}{attributes}, {sum(counts)} in all. "
+        f"Each interval is a 95\u202f% interval by itself{together}."
+    )
 
 
 def failures(results: Results) -> list[str]:
@@ -110,41 +82,6 @@ def sensitivity(results: Results) -> str:
     if results["levels_db"]:
         return f"No planted tone was found; the loudest was {-max(results['levels_db']):.0f} dB below the sound."
     return ""
-
-
-def questions(results: Results) -> list[tuple[str, str]]:
-    """The questions of the Article 29 Working Party (Opinion 05/2014), each with the answer that this audit has."""
-    linkage, names = results["linkage"], listed(list(results["private"]))
-    linkability = inference = "Not tested."
-    if linkage:
-        strongest = linkage["strongest"]["eer"]
-        linkability = (
-            f"An attacker errs in {rounded_percent(strongest['score'])} of pairs, where guessing errs in 50\u202f%."
-        )
-    if names:
-        inference = f"The table above has the verdict and the leakage for {names}."
-    return [
-        ("Singling out: can one person be picked out?", _singling_out(results)),
-        ("Linkability: can two recordings of one person be linked?", linkability),
-        ("Inference: can something else be learnt about a person?", inference),
-    ]
-
-
-def _singling_out(results: Results) -> str:
-    speaker = results["private"].get("speaker")
-    if not speaker:
-        asked = "speaker" in permitted(results)
-        return "This is permitted: the application may know who speaks." if asked else "Not tested."
-    strongest = speaker["strongest"]
-    least = "" if strongest["converged"] else "at least "
-    answer = (
-        f"From one recording, the strongest attacker names the right one of {speaker['classes']} known people in "
-        f"{least}{rounded_percent(strongest['score'])} ({interval(strongest, 0)}) of cases."
-    )
-    for point in speaker["pooled"][-1:]:
-        if point["utterances"] > 1:
-            answer += f" From {point['utterances']} recordings together, it does in {rounded_percent(point['score'])}."
-    return answer
 
 
 def duration_attackers(results: Results) -> list[tuple[str, Mapping[str, Any], float]]:

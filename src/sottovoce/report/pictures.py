@@ -38,10 +38,7 @@ def trade(name: str, attribute: Row, task: str, target: Row) -> Markup:
         reference_lines(axes, {name: attribute[name] for name in ("chance", "floor")})
         axes.axhline(100 * target["original"]["score"], color=INK, lw=0.8, ls="--")
         for kind, attacker, application in trade_points(attribute, target):
-            x, y = 100 * attacker["score"], 100 * application["score"]
-            axes.plot([100 * attacker["low"], 100 * attacker["high"]], [y, y], color=MARKS[kind][1], lw=1.2)
-            axes.plot([x, x], [100 * application["low"], 100 * application["high"]], color=MARKS[kind][1], lw=1.2)
-            mark(axes, x, y, kind, attacker["converged"])
+            mark(axes, attacker, application, kind, attacker["converged"])
         axes.set(xlim=(-3, 103), ylim=(-3, 103), xlabel="attacker's accuracy, %", box_aspect=1)
         axes.set_ylabel(f"target accuracy, {short(task, 18)}, %", parse_math=False)
         return svg(name, "The application's accuracy over the attackers' accuracy; the table has the values.", figure)
@@ -76,8 +73,7 @@ def ladder(name: str, attribute: Row) -> Markup:
         for height, rows in enumerate(lines):
             for row, y in zip(rows, height + 0.22 * (np.arange(len(rows)) - (len(rows) - 1) / 2), strict=True):
                 kind = "original" if row["input"] == "original" else row["knowledge"]
-                axes.plot([100 * row["low"], 100 * row["high"]], [y, y], color=MARKS[kind][1], lw=1.2)
-                mark(axes, 100 * row["score"], y, kind, row["converged"])
+                mark(axes, row, y, kind, row["converged"])
         if filtered and originals:
             axes.axhline(len(filtered) - 0.5, color=INK, lw=0.4)
         axes.set(xlim=(-2, 102), ylim=(len(lines) - 0.4, -0.6), xlabel="accuracy, %")
@@ -90,14 +86,9 @@ def ladder(name: str, attribute: Row) -> Markup:
 def _lines(attackers: Sequence[Row]) -> list[list[Row]]:
     """Attackers by their label, the most accurate first."""
     lines: dict[str, list[Row]] = {}
-    for row in ranked(attackers):
+    for row in sorted(attackers, key=lambda attacker: -float(attacker["score"])):
         lines.setdefault(label(row), []).append(row)
     return list(lines.values())
-
-
-def ranked(attackers: Sequence[Row]) -> list[Row]:
-    """Attackers, the most accurate first."""
-    return sorted(attackers, key=lambda attacker: -attacker["score"])
 
 
 def budget(name: str, attribute: Row, axis: Literal["recordings", "steps"]) -> Markup | None:
@@ -136,9 +127,7 @@ def pooled(name: str, attribute: Row) -> Markup:
         colour = MARKS[attribute["strongest"]["knowledge"]][1]
         axes.plot(amounts, [100 * point["score"] for point in attribute["pooled"]], color=colour, lw=1.2)
         for point in attribute["pooled"]:
-            x = point["utterances"]
-            axes.plot([x, x], [100 * point["low"], 100 * point["high"]], color=colour, lw=1.2)
-            mark(axes, x, 100 * point["score"], attribute["strongest"]["knowledge"])
+            mark(axes, point["utterances"], point, attribute["strongest"]["knowledge"])
         axes.set(ylim=(-3, 103), ylabel="accuracy, %", xlabel="recordings of one person")
         _doubling(axes, amounts)
         return svg(name, "Accuracy over recordings of one person put together; the table has the values.", figure)
@@ -189,10 +178,18 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_STYLE)
 
 
-def mark(axes: Axes, x: float, y: float, name: str, converged: bool = True) -> None:
-    """One score; hollow where the attacker had not converged."""
+def mark(axes: Axes, x: float | Row, y: float | Row, name: str, converged: bool = True) -> None:
+    """One score, hollow where the attacker had not converged; where x or y is a share, in % with its interval."""
     shape, colour, size = MARKS[name]
-    axes.plot(x, y, shape, color=colour, ms=size, mfc=colour if converged else "none", mew=1, clip_on=False, zorder=3)
+    along, up = ((at,) * 3 if isinstance(at, float | int) else _percent(at) for at in (x, y))
+    axes.plot(along[1:], (up[0], up[0]), color=colour, lw=1.2)
+    axes.plot((along[0], along[0]), up[1:], color=colour, lw=1.2)
+    fill = colour if converged else "none"
+    axes.plot(along[0], up[0], shape, color=colour, ms=size, mfc=fill, mew=1, clip_on=False, zorder=3)
+
+
+def _percent(share: Row) -> tuple[float, float, float]:
+    return 100 * share["score"], 100 * share["low"], 100 * share["high"]
 
 
 def reference_lines(axes: Axes, references: Mapping[str, Any]) -> None:
@@ -243,8 +240,7 @@ def thumbnail(spectrum: Spectrum) -> str:
     """The address of a small picture of a log spectrum [161, N]: a PNG without axes, a quarter of the size."""
     buffer = io.BytesIO()
     small = spectrum[::4, ::4]
-    scale: Any = {"cmap": "magma", "vmin": 0.0, "vmax": max(float(small.max()), 1e-6)}
-    imsave(buffer, small, origin="lower", format="png", metadata={"Software": None}, **scale)
+    imsave(buffer, small, cmap="magma", vmin=0.0, vmax=max(float(small.max()), 1e-6), origin="lower", format="png")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
