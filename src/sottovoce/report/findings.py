@@ -82,7 +82,7 @@ def attacked(name: str, attribute: Row) -> str:
     """What the strongest attacker of a private attribute reaches, beside what there was to reach."""
     strongest = attribute["strongest"]
     floor = attribute["floor"]["score"]
-    said = (
+    text = (
         f"{capitalised(_TRAINED[strongest['knowledge']])} ({label(strongest)}) recognises {name} "
         f"(one of {attribute['classes']}) in {'' if strongest['converged'] else 'at least '}"
         f"{rounded_percent(strongest['score'])} ({interval(strongest, 0)}) of recordings; guessing gives "
@@ -91,11 +91,11 @@ def attacked(name: str, attribute: Row) -> str:
         + f"and without the filter an attacker reaches {rounded_percent(attribute['ceiling']['score'])}."
     )
     if _unlearnable(attribute):
-        said += (
+        text += (
             f" Even without the filter no attacker recognised {name} clearly better than chance, so this result says "
             "nothing about the filter."
         )
-    return said
+    return text
 
 
 def _unlearnable(attribute: Row) -> bool:
