@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sottovoce.audit.bound import entropy
 from sottovoce.report.wording import capitalised, interval, listed, number_with_interval, rounded_percent
 
 TOLERATED_LOSS = 0.02  # of the permitted accuracy: a greater loss is reported as prominently as a leak
@@ -142,8 +143,6 @@ def confused(attribute: Row, most: int = 10) -> list[tuple[str, str, int]]:
     return [(names[row], names[column], int(counts[row, column])) for row, column in pairs if counts[row, column]]
 
 
-def entropy(attribute: Row) -> float:
+def label_entropy(attribute: Row) -> float:
     """Bits that tell the class of a test recording: all that there is to know about the attribute."""
-    counts = np.array(attribute["confusion"]).sum(axis=1)
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log2(shares)).sum())
+    return entropy(np.array(attribute["confusion"]).sum(axis=1))
