@@ -114,7 +114,7 @@ def test_card_page_and_what_is_exported_say_which_it_is(made, tmp_path, codeword
     assert read_folder(folder, "filter")["codewords"]["source"] == codewords
     write_codewords_page(Filter.load(folder), tmp_path / "words.html")
     assert said in (tmp_path / "words.html").read_text(encoding="utf-8")
-    card = export.export(export.TrainConfig(folder, tmp_path / "out"), silent)
+    card = export.export(export.ExportConfig(folder, tmp_path / "out"), silent)
     assert card["codewords"] == made[codewords].card["codewords"]
     whole = onnx.load(tmp_path / "out" / "whole.onnx")
     assert any(entry.key == "codewords" and said in entry.value for entry in whole.metadata_props)
