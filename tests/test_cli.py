@@ -709,7 +709,7 @@ def test_a_codebook_from_its_audit_to_its_words(sottovoce, shaped, quick, drawn,
     said = sottovoce("filters", "show", drawn, "--out", tmp_path / "words.html", "--json")
     assert said.json == {"codewords": 16, "page": str(tmp_path / "words.html")}
     page = (tmp_path / "words.html").read_text(encoding="utf-8")
-    assert "Word: stop" in page and "Word: revoked" in page
+    assert "<figcaption>stop</figcaption>" in page and "While nothing is permitted" in page
 
 
 def test_protecting_with_a_codebook(sottovoce, drawn, tmp_path):
@@ -765,7 +765,7 @@ def test_a_folder_is_protected_by_several_and_goes_on(sottovoce, shaped, made, t
 
 
 def test_a_filter_without_words_cannot_show_them(sottovoce, made, tmp_path):
-    refused(sottovoce("filters", "show", made.filter, "--out", tmp_path / "words.html"), "no words")
+    refused(sottovoce("filters", "show", made.filter, "--out", tmp_path / "words.html"), "no codewords")
     assert not list(tmp_path.iterdir())
 
 

@@ -25,8 +25,8 @@ from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.onnx_graph import traced
 from sottovoce.progress import Report
-from sottovoce.report import dossier
-from sottovoce.report.vocabulary import write_vocabulary
+from sottovoce.report import impact_assessment
+from sottovoce.report.codewords_page import write_codewords_page
 from sottovoce.runtime.filter import Filter
 
 NAMES = ("ada", "bea", "cyn", "dan", "eli")  # who speaks in the corpus
@@ -112,9 +112,9 @@ def test_the_card_counts_people_and_only_the_log_names_them(made, shaped):
 def test_card_page_and_what_is_exported_say_which_it_is(made, tmp_path, codewords):
     folder, said = made[codewords].folder, f"The codewords of this filter are {codewords}"
     assert read_folder(folder, "filter")["codewords"]["source"] == codewords
-    write_vocabulary(Filter.load(folder), tmp_path / "words.html")
+    write_codewords_page(Filter.load(folder), tmp_path / "words.html")
     assert said in (tmp_path / "words.html").read_text(encoding="utf-8")
-    card = export.export(export.TrainConfig(folder, tmp_path / "out"), silent)
+    card = export.export(export.ExportConfig(folder, tmp_path / "out"), silent)
     assert card["codewords"] == made[codewords].card["codewords"]
     whole = onnx.load(tmp_path / "out" / "whole.onnx")
     assert any(entry.key == "codewords" and said in entry.value for entry in whole.metadata_props)
@@ -123,7 +123,7 @@ def test_card_page_and_what_is_exported_say_which_it_is(made, tmp_path, codeword
 @pytest.mark.parametrize("codewords", ["synthetic", "recordings"])
 def test_an_audit_of_the_filter_says_which_it_is(made, shaped, codewords):
     description = of_filter(Filter.load(made[codewords].folder), shaped.sounds).description
-    assert f"are {codewords}" in dossier.codewords({"filter": description})
+    assert f"are {codewords}" in impact_assessment.codewords({"filter": description})
 
 
 def test_an_older_filter_is_said_to_leave_it_open(made, tmp_path):
@@ -131,7 +131,7 @@ def test_an_older_filter_is_said_to_leave_it_open(made, tmp_path):
     files = {name: (folder / name).read_bytes() for name in card["files"]}
     older = {key: value for key, value in card.items() if key not in ("codewords", "files", "schema", "kind")}
     write_folder(tmp_path / "older", "filter", files, older)
-    write_vocabulary(Filter.load(tmp_path / "older"), tmp_path / "words.html")
+    write_codewords_page(Filter.load(tmp_path / "older"), tmp_path / "words.html")
     assert "is not recorded" in (tmp_path / "words.html").read_text(encoding="utf-8")
 
 

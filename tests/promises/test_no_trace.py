@@ -27,7 +27,7 @@ from sottovoce.audit.pseudonyms import Pseudonyms, disguised
 from sottovoce.audit.record import verify
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.jobs.audit import AuditConfig, names_place, notes_with_names, run_audit
-from sottovoce.report.dossier import provenance
+from sottovoce.report.impact_assessment import provenance
 from sottovoce.report.table import table
 
 RATE = 16_000

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import wave
+from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -21,7 +22,7 @@ import pytest
 from sottovoce.audio.spectrum import log_spectrum
 from sottovoce.audit.results import Results
 from sottovoce.errors import ModelError
-from sottovoce.report import dossier, findings, wording
+from sottovoce.report import findings, impact_assessment, wording
 from sottovoce.report.pages import Exhibit, Panel, write_report
 from sottovoce.report.table import table
 
@@ -139,7 +140,7 @@ def sample(**changes: Any) -> dict[str, Any]:
         "parameters": 759012,
     }
     results = {
-        "schema": 2,
+        "schema": 3,
         "sottovoce": "0.1.0",
         "date": "2026-11-25T17:40:00Z",
         "names_shown": False,
@@ -257,14 +258,23 @@ def results() -> dict[str, Any]:
     return sample()
 
 
+INLINE = {"a", "br", "code", "em", "span", "strong", "sub"}
+
+
 class Page(HTMLParser):
-    """What a browser would see: elements with their attributes, in order, and the text."""
+    """What a browser would see: elements with their attributes, in order, and the text.
+
+    `blocks` are the texts of paragraphs, cells and the like, `verdicts` those of verdicts, `pictures` those in SVG.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
         self.text = ""
+        self.blocks: list[str] = [""]
+        self.verdicts: list[str] = []
+        self.pictures: list[list[str]] = []
         self.feed(html)
         self.close()
 
@@ -272,16 +282,31 @@ class Page(HTMLParser):
         self.elements.append((tag, dict(attrs)))
         if tag not in VOID:
             self.open.append(tag)
+        if (dict(attrs).get("class") or "").startswith("verdict"):
+            self.verdicts.append("")
+        elif tag == "svg":
+            self.pictures.append([])
+        elif tag not in INLINE:
+            self.blocks.append("")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        if tag not in INLINE:
+            self.blocks.append("")
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.text += data
+        if "style" in self.open:
+            return
+        self.text += data
+        if "svg" in self.open:
+            self.pictures[-1].append(data.strip())
+        else:
+            self.blocks[-1] += data
+            if "span" in self.open and self.verdicts:
+                self.verdicts[-1] += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.elements if name == tag]
@@ -317,9 +342,9 @@ def test_every_number_is_on_the_page(large: tuple[dict[str, Any], Page, str]) ->
         assert wording.points(private["leakage"]["score"]) in text
         assert f"{wording.points(private['leakage']['low'])} to {wording.points(private['leakage']['high'])}" in text
         assert wording.points(private["strongest"]["score"] - private["chance"]) in text
-        assert wording.span(private["strongest"]["bits"]) in text
+        assert wording.number_with_interval(private["strongest"]["bits"]) in text
         assert all(row["needs"] in text and f"{row['validation']:.1%}"[:-1] in text for row in private["attackers"])
-    for _, value in dossier.provenance(results):
+    for _, value in impact_assessment.provenance(results):
         assert value in text
     for value in ("9f2c" * 16, "ab01" * 16, "77de" * 16, "c0de" * 16, results["command"], "759,012", "numpy 2.1.3"):
         assert value in text
@@ -330,12 +355,12 @@ def test_the_card_and_the_terminal_have_the_headline(large: tuple[dict[str, Any]
     for name, private in results["private"].items():
         for found in (private["floor"], private["strongest"], private["ceiling"]):
             assert f"{found['score']:.1%}"[:-1] in text
-        assert f"**{private['verdict']}**" in text
-        assert re.search(
-            rf"^{name} .*at least {private['strongest']['score']:.1%}.*{private['verdict'].upper()}$", said, re.M
-        )
+        doubt = findings.doubt(private, results["tolerance"])
+        assert f"**{private['verdict']}{', but ' * bool(doubt)}{doubt}**" in text
+        verdict = f"{private['verdict'].upper()}{', BUT ' * bool(doubt)}{doubt}"
+        assert re.search(rf"^{name} .*at least {private['strongest']['score']:.1%}.*: {verdict}$", said, re.M)
     for where in (text, said):
-        assert "RuntimeError: out of memory; the others went on." in where
+        assert "encoder (informed), gender: did not finish: RuntimeError: out of memory." in where
         assert "288 of 1440 protected recordings" in where
         assert "29" in where and "off by 21.34" in where
     assert "c0de" * 16 in text and "planted leak: passed" in text and "35 dB below the sound" in text
@@ -479,7 +504,7 @@ def test_the_banner_stands_only_over_an_invalid_audit(tmp_path: Path, results: d
     results["valid"] = False
     results["controls"]["shuffled labels"] = {"passed": False, "detail": "guessed in 31.0 %"}
     text = page(tmp_path, results).text
-    banner = text[text.index("INVALID") : text.index("In short")]
+    banner = text[text.index("INVALID") : text.index("Terms")]
     assert "shuffled labels: guessed in 31.0 %" in banner
     assert "planted leak" not in banner
 
@@ -487,24 +512,98 @@ def test_the_banner_stands_only_over_an_invalid_audit(tmp_path: Path, results: d
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        (
-            "leaks",
-            "Speaker ▲ leaks: an attacker trained on filtered sound (CNN) names the right one of 3 in 79 % (75–82)",
-        ),
-        ("implied", "Speaker ◆ implied: already told by what is permitted; beyond that the attackers found nothing"),
-        (
-            "hidden",
-            "the attackers found nothing beyond what the permitted answer says, within the tolerance of 2 points",
-        ),
+        ("leaks", "Speaker ▲ leaks"),
+        ("implied", "Speaker ○ implied, but a leakage of up to 72.8 points cannot be ruled out"),
+        ("hidden", "Speaker ○ hidden, but a leakage of up to 72.8 points cannot be ruled out"),
     ],
 )
 def test_each_verdict_has_its_sentence(tmp_path: Path, results: dict[str, Any], verdict: str, words: str) -> None:
     results["private"] = {"speaker": attribute(verdict)}
     text = page(tmp_path, results).text.replace("\u202f", " ")
     assert words in text
-    assert "You permitted emotion. The application recognises it in 67 % of recordings (original: 69 %)." in text
-    assert "4 % is chance, 9 % is what the permitted answer itself gives away, 95 % was found without" in text
+    assert "You permitted emotion." in text
+    assert "The application recognises emotion in 67 % of recordings, and without the filter in 69 %." in text
+    assert (
+        "An attacker trained on filtered sound (CNN) recognises speaker (one of 3) in 79 % (75–82) of recordings; "
+        "guessing gives 4 %, the permitted answer alone 9 %, and without the filter an attacker reaches 95 %."
+    ) in text
     assert ("cannot be ruled out" in text) == (verdict != "leaks")
+
+
+@pytest.mark.parametrize("verdict", ["leaks", "implied", "hidden"])
+@pytest.mark.parametrize("high", [-0.01, 0.02, 0.0201, 0.26])
+def test_no_verdict_has_a_reassuring_colour_where_the_interval_ends_above_the_tolerance(
+    tmp_path: Path, results: dict[str, Any], verdict: str, high: float
+) -> None:
+    results["private"]["speaker"] |= {
+        "verdict": verdict,
+        "leakage": {"score": high - 0.1, "low": high - 0.2, "high": high},
+    }
+    found = page(tmp_path, results)
+    coloured = {name for _, attributes in found.elements for name in (attributes.get("class") or "").split()}
+    assert ({"hidden", "implied"} & coloured == {verdict}) == (verdict != "leaks" and high <= results["tolerance"])
+    doubt = f"{verdict}, but a leakage of up to {round(100 * high, 1):g} points cannot be ruled out"
+    assert sum(doubt in words for words in found.verdicts) == 2 * (
+        verdict != "leaks" and high > results["tolerance"]
+    ), "in the summary and in the table"
+
+
+def test_the_headline_names_what_is_bad_and_what_is_open(results: dict[str, Any]) -> None:
+    results["private"]["speaker"] |= {"verdict": "hidden", "leakage": score(-0.1)}
+    assert findings.headline(results) == "No leak was found"
+    results["private"]["gender"] = attribute("hidden") | {"leakage": {"score": 0.1, "low": -0.1, "high": 0.26}}
+    assert findings.headline(results) == "For gender, a leakage of up to 26 points cannot be ruled out"
+    results["private"]["speaker"]["verdict"] = "leaks"
+    assert findings.headline(results).startswith("Speaker leaks; for gender, a leakage of up to 26 points")
+    assert findings.headline({**results, "private": {}}) == "No private attribute was attacked"
+    assert "invalid" in findings.headline({**results, "valid": False})
+
+
+@pytest.mark.parametrize("why", ["invalid", "not converged", "nothing to find"])
+def test_a_verdict_that_shows_nothing_has_no_colour(tmp_path: Path, results: dict[str, Any], why: str) -> None:
+    private = results["private"]["speaker"]
+    private |= {"verdict": "hidden", "leakage": score(-0.1)}
+    assert findings.status(private, results) == "hidden"
+    results["valid"] = why != "invalid"
+    private["strongest"]["converged"] = why != "not converged"
+    private["ceiling"] |= score(0.05) if why == "nothing to find" else {}
+    assert findings.status(private, results) == "open"
+
+
+@pytest.mark.parametrize("lost", [-0.1, 0.019, 0.021, 0.3])
+def test_a_loss_of_the_permitted_task_is_reported_as_a_leak_is(
+    tmp_path: Path, results: dict[str, Any], lost: float
+) -> None:
+    results["permitted"]["emotion"] = {"original": score(0.94), "obfuscated": score(0.94 - lost), "chance": 0.1}
+    found, loud = page(tmp_path, results), lost > findings.TOLERATED_LOSS
+    words = f"loses {100 * lost:.3g} points of accuracy"
+    headline = findings.headline(results)
+    assert headline in found.blocks
+    assert (words in headline) == (words in table(results)) == (words in card(tmp_path, results)) == loud
+    assert [words in said for said in found.verdicts if "permitted" in said] == [loud, loud], (
+        "in the summary and the table"
+    )
+    kinds = [attributes.get("class") for name, attributes in found.elements if name in ("li", "span")]
+    assert (kinds.count("leaks"), kinds.count("verdict leaks")) == ((2, 4) if loud else (1, 2)), "as one leak has"
+
+
+def test_no_sentence_stands_twice(large: tuple[dict[str, Any], Page, str], tmp_path: Path) -> None:
+    results = sample(private={"a": attribute("hidden"), "b": attribute("hidden"), "c": attribute("leaks")})
+    for found in (large[1], page(tmp_path, results)):
+        said = [part for block in found.blocks for part in re.split(r"(?<=[.!?])\s+", " ".join(block.split()))]
+        sentences = [part for part in said if len(part.split()) > 3 and part.endswith((".", "!", "?"))]
+        assert len(sentences) > 30
+        assert [said for said, times in Counter(sentences).items() if times > 1] == []
+
+
+def test_no_attacker_is_listed_twice_under_one_label(large: tuple[dict[str, Any], Page, str]) -> None:
+    results, found, _ = large
+    for name, private in results["private"].items():
+        rows, originals = private["attackers"], [findings.label(row) for row in private["originals"]]
+        assert len({findings.full_label(row) for row in rows}) == len(rows), name
+        for picture in found.pictures:
+            for label in {findings.label(row) for row in rows}:
+                assert picture.count(label) <= 1 + (label in originals), (name, label)
 
 
 def test_nothing_is_called_safe(large: tuple[dict[str, Any], Page, str]) -> None:
@@ -517,15 +616,15 @@ def test_what_is_not_known_of_the_permitted_answer_is_not_said(tmp_path: Path, r
     results |= {"targets": [], "permitted": {}}
     results["private"]["speaker"]["floor"] = {**share(0.0417), "attacker": "the best constant guess"}
     text = page(tmp_path, results).text
-    assert "the attackers found more than chance: CNN" in text
-    assert "is what the permitted answer itself gives away" not in text
+    assert "▲ leaks" in text
+    assert "the permitted answer alone" not in text[: text.index("Terms on this page")]
     assert "How well an application works behind the filter was not measured." in text
     assert "no recogniser was there to answer it" in text
     assert "You permitted emotion." in text
 
 
 def test_an_attacker_that_was_still_improving_gives_a_lower_bound(tmp_path: Path, results: dict[str, Any]) -> None:
-    assert "at least" not in page(tmp_path, results).text
+    assert not re.search(r"at least \+?\d", page(tmp_path, results).text)
     results["private"] = {"speaker": attribute(converged=False)}
     text = page(tmp_path, results).text.replace("\u202f", " ")
     assert "in at least 79 %" in text
@@ -534,7 +633,7 @@ def test_an_attacker_that_was_still_improving_gives_a_lower_bound(tmp_path: Path
 
 
 def test_a_dead_ceiling_is_named(tmp_path: Path, results: dict[str, Any]) -> None:
-    words = "this says nothing about the filter"
+    words = "this result says nothing about the filter"
     assert words not in page(tmp_path, results).text
     results["private"]["speaker"]["ceiling"] |= score(0.05)
     assert words in page(tmp_path, results).text
@@ -558,7 +657,7 @@ def test_what_need_not_be_known_may_be_missing(tmp_path: Path, results: dict[str
     found = page(tmp_path, results)
     assert "not stated" in found.text
     assert "None" not in found.text
-    assert "Would more training help?" not in found.text
+    assert "What more training" not in found.text
     assert "whether several recordings of one person, put together" in found.text
     assert "Linkability: can two recordings of one person be linked?Not tested." in found.text.replace("\n", "")
     assert "no planted tone was tried" in found.text
@@ -568,11 +667,11 @@ def test_what_need_not_be_known_may_be_missing(tmp_path: Path, results: dict[str
 
 def test_what_was_examined_is_not_among_what_was_not(large: tuple[dict[str, Any], Page, str]) -> None:
     text = large[1].text
-    untested = text[text.index("Words: no attacker") : text.index("That sound was sent")]
+    untested = text[text.index("Words: no attacker") : text.index("Whoever receives the sound")]
     assert "none was run" not in untested
     assert "whether" not in untested
     assert "such as health, age or accent" in untested
-    assert "Found at 1" in text and "The faintest planted tone found: 35 dB below the sound." in text
+    assert "Found at 1" in text and "The faintest planted tone that was found is 35 dB below the sound." in text
     assert text.count("duration and level, on sound") >= 3  # the timing channel has its numbers
     assert "with 3 attributes, the chance that all of them hold is at least 85" in text
     assert "spk-0004" in text and "spk-0005" not in text and "spk-0250" in text
@@ -581,7 +680,7 @@ def test_what_was_examined_is_not_among_what_was_not(large: tuple[dict[str, Any]
 def test_only_some_of_many_classes_are_shown(tmp_path: Path, results: dict[str, Any]) -> None:
     results["private"] = {"speaker": attribute(classes=40)}
     text = page(tmp_path, results).text
-    assert "With 40 classes, those that the strongest attacker most often takes for another." in text
+    assert "Of 40 classes of speaker, those that the strongest attacker most often takes for another" in text
     confused = findings.confused(results["private"]["speaker"])
     assert len(confused) == 10
     assert confused[0] == ("class 01", "class 02", 3)
@@ -620,7 +719,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path, results: dict[s
     ("share", "said"), [(0.786, "79 %"), (0.996, "over 99 %"), (1.0, "100 %"), (0.004, "under 1 %"), (0.0, "0 %")]
 )
 def test_sentences_say_all_and_none_only_of_all_and_none(share: float, said: str) -> None:
-    assert wording.whole(share).replace("\u202f", " ") == said
+    assert wording.rounded_percent(share).replace("\u202f", " ") == said
 
 
 def test_numbers_are_formatted_as_people_write_them() -> None:

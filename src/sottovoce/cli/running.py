@@ -125,9 +125,9 @@ def filters_show(
 ) -> None:
     """Write a page with every codeword that can ever leave a codebook filter, as a picture and as sound."""
     with shared.needs("audit"):
-        from sottovoce.report.vocabulary import write_vocabulary
+        from sottovoce.report.codewords_page import write_codewords_page
 
-        count = write_vocabulary(chosen_filter(filter_, None, 0), out)
+        count = write_codewords_page(chosen_filter(filter_, None, 0), out)
     shared.show({"codewords": count, "page": str(out)}, json_, lambda _: f"{count} codewords; open {out}")
 
 

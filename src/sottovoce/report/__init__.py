@@ -1,1 +1,1 @@
-"""How it is told: the pages of an audit, and its headline as text."""
+"""The pages of an audit and of the codewords of a filter, and an audit's headline as text."""

@@ -1,4 +1,4 @@
-"""What the attackers found about one attribute, in sentences, with the tables behind them."""
+"""What an audit found, in sentences, with what the evidence leaves open."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from sottovoce.report.wording import interval, span, whole
+from sottovoce.audit.bound import entropy
+from sottovoce.report.wording import capitalised, interval, listed, number_with_interval, rounded_percent
 
+TOLERATED_LOSS = 0.02  # of the permitted accuracy: a greater loss is reported as prominently as a leak
 INPUTS = {
     "features": "the spectrum that leaves the filter",
     "sound": "the sound that leaves it",
-    "restored": "what a network that learnt to restore originals makes of it",
-    "inverted": "what comes of undoing the filter by its weights",
+    "restored": "the output of a network that was trained to restore originals",
+    "inverted": "the result of inverting the filter by its weights",
     "original": "the recording without the filter",
 }
 _TRAINED = {
     "uninformed": "an attacker trained on original sound",
     "informed": "an attacker trained on filtered sound",
-    "white-box": "an attacker who also uses the filter's weights",
+    "white-box": "an attacker that also uses the filter's weights",
 }
 _MOST_EXPOSED = 5
+_MOST_NAMES = 4  # of attributes in the headline
 Row = Mapping[str, Any]
 
 
@@ -30,75 +33,98 @@ def label(row: Row) -> str:
     return f"{row['attacker']}, on sound" if row["input"] == "sound" else str(row["attacker"])
 
 
-def verdict(attribute: Row, tolerance: float) -> str:
-    """The verdict in words."""
-    if attribute["verdict"] == "leaks":
-        beyond = "chance" if _at_chance(attribute) else "the permitted answer says"
-        return f"the attackers found more than {beyond}: {label(attribute['strongest'])}"
-    within = f"within the tolerance of {100 * tolerance:.3g} points"
-    if attribute["verdict"] == "implied":
-        return f"already told by what is permitted; beyond that the attackers found nothing, {within}"
-    return f"the attackers found nothing beyond what the permitted answer says, {within}"
+def full_label(row: Row) -> str:
+    """An attacker's name with its knowledge: no other attacker of the same attribute has it."""
+    return label(row) if row["input"] == "original" else f"{label(row)} ({row['knowledge']})"
 
 
-_MORE = " It had not converged: more training or more recordings would help it."
+def headline(results: Row) -> str:
+    """The audit in one sentence: leaks, losses of the permitted tasks, and what cannot be ruled out."""
+    if not results["valid"]:
+        return "This audit is invalid, because it failed its own controls"
+    private, tolerance = results["private"], results["tolerance"]
+    leaks = [name for name, entry in private.items() if entry["verdict"] == "leaks"]
+    open_ = [name for name, entry in private.items() if doubt(entry, tolerance)]
+    parts = [f"{listed(leaks, most=_MOST_NAMES)} {'leaks' if len(leaks) == 1 else 'leak'}"] if leaks else []
+    parts += [f"{task} {loss(scores)}" for task, scores in results["permitted"].items() if loss(scores)]
+    if open_:
+        widest = max((private[name] for name in open_), key=lambda entry: float(entry["leakage"]["high"]))
+        parts.append(f"for {listed(open_, most=_MOST_NAMES)}, {doubt(widest, tolerance)}")
+    if not leaks and not open_:
+        parts.append("no leak was found" if private else "no private attribute was attacked")
+    return capitalised("; ".join(parts))
 
 
-def sentences(attribute: Row, tolerance: float, recordings: int) -> str:
-    """What was found, beside what there was to find, and what the evidence leaves open."""
-    strongest = attribute["strongest"]
-    least, improving = ("", "") if strongest["converged"] else ("at least ", _MORE)
-    said = (
-        f"{_TRAINED[strongest['knowledge']]} ({label(strongest)}) names the right one of {attribute['classes']} in "
-        f"{least}{whole(strongest['score'])} ({interval(strongest, 0)}) of recordings; {_beside(attribute)}, "
-        f"{whole(attribute['ceiling']['score'])} was found without the filter.{improving}"
-    )
-    if attribute["verdict"] != "leaks":
-        said = f"{verdict(attribute, tolerance)}. The strongest: {said}{_unresolved(attribute, recordings)}"
-    if attribute["ceiling"]["low"] <= attribute["chance"]:
-        said += (
-            " No attacker was clearly better than chance even on the original, so this says nothing about the filter."
-        )
-    return said
-
-
-def _at_chance(attribute: Row) -> bool:
-    """Nothing is known to follow from the permitted answer: it tells nothing, or nobody was there to give it."""
-    return bool(attribute["floor"]["score"] <= attribute["chance"])
-
-
-def _beside(attribute: Row) -> str:
-    chance, floor = whole(attribute["chance"]), whole(attribute["floor"]["score"])
-    told = "" if _at_chance(attribute) else f", {floor} is what the permitted answer itself gives away"
-    return f"{chance} is chance{told}"
-
-
-def _unresolved(attribute: Row, recordings: int) -> str:
-    most = 100 * attribute["leakage"]["high"]
-    if most <= 0:
+def loss(target: Row) -> str:
+    """How much accuracy the filter costs a permitted task, where that is above `TOLERATED_LOSS`; otherwise empty."""
+    before, after = target["original"]["score"], target["obfuscated"]["score"]
+    if before - after <= TOLERATED_LOSS:
         return ""
-    return f" With {recordings} test recordings, a leakage of up to {most:.0f} points cannot be ruled out."
+    return f"loses {_points(before - after)} points of accuracy ({rounded_percent(before)} to {rounded_percent(after)})"
+
+
+def doubt(attribute: Row, tolerance: float) -> str:
+    """How large a leakage the evidence does not rule out; empty for a leak, or where that is within the tolerance."""
+    high = attribute["leakage"]["high"]
+    if attribute["verdict"] == "leaks" or high <= tolerance:
+        return ""
+    return f"a leakage of up to {_points(high)} points cannot be ruled out"
+
+
+def status(attribute: Row, results: Row) -> str:
+    """The colour of a verdict: that of "hidden" or "implied" only where nothing is left open, otherwise "open"."""
+    if attribute["verdict"] == "leaks":
+        return "leaks"
+    open_ = doubt(attribute, results["tolerance"]) or not attribute["strongest"]["converged"] or _unlearnable(attribute)
+    return "open" if open_ or not results["valid"] else str(attribute["verdict"])
+
+
+def attacked(name: str, attribute: Row) -> str:
+    """What the strongest attacker of a private attribute reaches, beside what there was to reach."""
+    strongest = attribute["strongest"]
+    floor = attribute["floor"]["score"]
+    text = (
+        f"{capitalised(_TRAINED[strongest['knowledge']])} ({label(strongest)}) recognises {name} "
+        f"(one of {attribute['classes']}) in {'' if strongest['converged'] else 'at least '}"
+        f"{rounded_percent(strongest['score'])} ({interval(strongest, 0)}) of recordings; guessing gives "
+        f"{rounded_percent(attribute['chance'])}, "
+        + (f"the permitted answer alone {rounded_percent(floor)}, " if floor > attribute["chance"] else "")
+        + f"and without the filter an attacker reaches {rounded_percent(attribute['ceiling']['score'])}."
+    )
+    if _unlearnable(attribute):
+        text += (
+            f" Even without the filter no attacker recognised {name} clearly better than chance, so this result says "
+            "nothing about the filter."
+        )
+    return text
+
+
+def _unlearnable(attribute: Row) -> bool:
+    return bool(attribute["ceiling"]["low"] <= attribute["chance"])
+
+
+def _points(share: float) -> str:
+    return f"{round(100 * share, 1):g}"
 
 
 def estimated(name: str, number: Row) -> str:
     """What was found of an attribute that is a number."""
     return (
-        f"{name}: the best estimator ({number['estimator']}) explains {span(number['strongest'])} of its variance; "
-        f"{number['floor']:.2f} is the floor, {span(number['ceiling'])} was explained without the filter. "
-        f"It is off by {number['error']:.4g} on average ({number['unit']}), the best constant guess by "
-        f"{number['constant_error']:.4g}."
+        f"The best estimator ({number['estimator']}) explains {number_with_interval(number['strongest'])} of the "
+        f"variance of {name}; the permitted answer alone explains {number['floor']:.2f}, and without the filter "
+        f"{number_with_interval(number['ceiling'])} was explained. It is off by {number['error']:.4g} on average "
+        f"({number['unit']}), the best constant guess by {number['constant_error']:.4g}."
     )
 
 
 def linked(linkage: Row) -> str:
-    """Whether people can be linked."""
+    """Whether recordings of one person can be linked."""
     strongest, ceiling = linkage["strongest"], linkage["ceiling"]
     return (
-        f"asked whether two recordings are of one person, whom it never heard before, the strongest attacker "
-        f"({strongest['attacker']}, {strongest['knowledge']}, {strongest['input']}) has an equal error rate of "
-        f"{whole(strongest['eer']['score'])} ({interval(strongest['eer'], 0)}); 50\u202f% is chance, "
-        "0\u202f% is always right, "
-        f"{whole(ceiling['eer']['score'])} was reached without the filter."
+        "The strongest attacker that decides whether two recordings are of one person, who was not in its training "
+        f"({strongest['attacker']}, {strongest['knowledge']}, {strongest['input']}), has an equal error rate of "
+        f"{rounded_percent(strongest['eer']['score'])} ({interval(strongest['eer'], 0)}), and without the filter "
+        f"{rounded_percent(ceiling['eer']['score'])}; 50\u202f% is chance, and 0\u202f% is always right."
     )
 
 
@@ -117,8 +143,6 @@ def confused(attribute: Row, most: int = 10) -> list[tuple[str, str, int]]:
     return [(names[row], names[column], int(counts[row, column])) for row, column in pairs if counts[row, column]]
 
 
-def entropy(attribute: Row) -> float:
+def label_entropy(attribute: Row) -> float:
     """Bits that tell the class of a test recording: all that there is to know about the attribute."""
-    counts = np.array(attribute["confusion"]).sum(axis=1)
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log2(shares)).sum())
+    return entropy(np.array(attribute["confusion"]).sum(axis=1))

@@ -26,7 +26,7 @@ from sottovoce.audit.pseudonyms import Pseudonyms
 from sottovoce.audit.system import System
 from sottovoce.models.checkpoint import write_file
 from sottovoce.redaction import visible
-from sottovoce.report import dossier, findings, pictures, wording
+from sottovoce.report import findings, impact_assessment, pictures, wording
 from sottovoce.runtime.filter import Filter
 
 PAGE, CARD = "report.html", "report.md"
@@ -86,7 +86,7 @@ def _text(value: Any) -> Any:
 
 
 def environment(**escaping: Any) -> jinja2.Environment:
-    """Where templates are found, and the words that they can use."""
+    """Where templates are found, and the filters and modules that they can use."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         undefined=jinja2.StrictUndefined,
@@ -95,19 +95,11 @@ def environment(**escaping: Any) -> jinja2.Environment:
         **escaping,
     )
     for name in (
-        "percent",
-        "whole",
-        "interval",
-        "points",
-        "number",
-        "span",
-        "duration",
-        "opening",
-        "listed",
-        "counted",
-    ):
+        "percent", "rounded_percent", "interval", "points", "number", "number_with_interval", "duration", "capitalised",
+        "listed", "counted",
+    ):  # fmt: skip
         environment.filters[name] = getattr(wording, name)
-    environment.globals |= {"dossier": dossier, "findings": findings, "maps": pictures, "pictures": pictures}
+    environment.globals |= {"impact_assessment": impact_assessment, "findings": findings, "pictures": pictures}
     return environment
 
 
@@ -170,17 +162,17 @@ def exhibits(
 ) -> list[Exhibit]:
     """The first, middle and last clip of the test part, each in up to three forms.
 
-    Titles tell what is permitted and the private `attributes`, under `names` where there are any.
+    Titles name the classes of what is permitted and the private `attributes`, under `names` where there are any.
     """
     chosen = np.linspace(0, len(case.split.test) - 1, _CLIPS).astype(int)
     filter_ = Filter.load(system.path) if system.path else None
-    told = [task for task in (*case.permit, *attributes) if task in case.manifest.tasks]
-    found = []
+    tasks = [task for task in dict.fromkeys((*case.permit, *attributes)) if task in case.manifest.tasks]
+    shown = []
     for utterance in dict.fromkeys(chosen):
         labels = case.manifest.clips[case.split.test[utterance]].labels
-        title = ", ".join(_label(task, labels[task], names) for task in dict.fromkeys(told) if task in labels)
-        found.append(_exhibit(case, filter_, views, int(utterance), title))
-    return found
+        title = ", ".join(_label(task, labels[task], names) for task in tasks if task in labels)
+        shown.append(_exhibit(case, filter_, views, int(utterance), title))
+    return shown
 
 
 def _label(task: str, label: str, names: Pseudonyms | None) -> str:
@@ -200,15 +192,13 @@ def _exhibit(case: Case, filter_: Filter | None, views: Views, utterance: int, t
     elif views.sound is not None:
         sounds["obfuscated"] = np.array((views.sound.part("test").waves or [])[utterance])
     shown = {name: wav[:_LONGEST_SAMPLES] for name, wav in sounds.items()}
-    return Exhibit(title, tuple(Panel(name, _spectrogram(wav), wav) for name, wav in shown.items()))
+    return Exhibit(
+        title, tuple(Panel(name, log_spectrum(normalise(wav, LEVEL_RMS)), wav) for name, wav in shown.items())
+    )
 
 
 def _decoded(filter_: Filter, view: View, utterance: int, samples: int) -> Wave:
     """The sound of an utterance's segments."""
-    heard = view.part("test")
-    segments = np.array(heard.spectra[heard.first[utterance] : heard.first[utterance + 1]])
+    test = view.part("test")
+    segments = np.array(test.spectra[test.first[utterance] : test.first[utterance + 1]])
     return filter_.sound(join(segments, len(segments) * SEGMENT_SAMPLES if filter_.engine.whole_segments else samples))
-
-
-def _spectrogram(wav: Wave) -> Wave:
-    return log_spectrum(normalise(wav, LEVEL_RMS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import re
 import warnings
@@ -16,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 
 from sottovoce.audio.spectrum import HOP_SAMPLES, SAMPLE_RATE, Spectrum
@@ -36,10 +38,7 @@ def trade(name: str, attribute: Row, task: str, target: Row) -> Markup:
         reference_lines(axes, {name: attribute[name] for name in ("chance", "floor")})
         axes.axhline(100 * target["original"]["score"], color=INK, lw=0.8, ls="--")
         for kind, attacker, application in trade_points(attribute, target):
-            x, y = 100 * attacker["score"], 100 * application["score"]
-            axes.plot([100 * attacker["low"], 100 * attacker["high"]], [y, y], color=MARKS[kind][1], lw=1.2)
-            axes.plot([x, x], [100 * application["low"], 100 * application["high"]], color=MARKS[kind][1], lw=1.2)
-            mark(axes, x, y, kind, attacker["converged"])
+            mark(axes, attacker, application, kind, attacker["converged"])
         axes.set(xlim=(-3, 103), ylim=(-3, 103), xlabel="attacker's accuracy, %", box_aspect=1)
         axes.set_ylabel(f"target accuracy, {short(task, 18)}, %", parse_math=False)
         return svg(name, "The application's accuracy over the attackers' accuracy; the table has the values.", figure)
@@ -61,28 +60,35 @@ def trade_points(attribute: Row, target: Row) -> list[tuple[str, Row, Row]]:
 
 
 def ladder(name: str, attribute: Row) -> Markup:
-    """Every attacker of one private attribute with its interval, best first; below them those on original sound."""
-    filtered, originals = ranked(attribute["attackers"]), ranked(attribute["originals"])
-    rungs = [(row["knowledge"], row) for row in filtered] + [("original", row) for row in originals]
+    """Every attacker of one private attribute with its interval, best first; below them those on original sound.
+
+    Attackers that differ only in their knowledge share a line.
+    """
+    filtered, originals = _lines(attribute["attackers"]), _lines(attribute["originals"])
+    lines = [*filtered, *originals]
     with style():
-        figure = Figure(figsize=(4.4, 0.9 + 0.18 * len(rungs)), layout="constrained")
+        figure = Figure(figsize=(4.4, 0.9 + 0.2 * len(lines)), layout="constrained")
         axes = figure.subplots()
         reference_lines(axes, {name: attribute[name] for name in ("chance", "floor", "ceiling")})
-        for height, (kind, row) in enumerate(rungs):
-            axes.plot([100 * row["low"], 100 * row["high"]], [height, height], color=MARKS[kind][1], lw=1.2)
-            mark(axes, 100 * row["score"], height, kind, row["converged"])
+        for height, rows in enumerate(lines):
+            for row, y in zip(rows, height + 0.22 * (np.arange(len(rows)) - (len(rows) - 1) / 2), strict=True):
+                kind = "original" if row["input"] == "original" else row["knowledge"]
+                mark(axes, row, y, kind, row["converged"])
         if filtered and originals:
             axes.axhline(len(filtered) - 0.5, color=INK, lw=0.4)
-        axes.set(xlim=(-2, 102), ylim=(len(rungs) - 0.4, -0.6), xlabel="accuracy, %")
-        axes.set_yticks(range(len(rungs)), [short(label(row), LONGEST_LABEL) for _, row in rungs], parse_math=False)
+        axes.set(xlim=(-2, 102), ylim=(len(lines) - 0.4, -0.6), xlabel="accuracy, %")
+        axes.set_yticks(range(len(lines)), [short(label(rows[0]), LONGEST_LABEL) for rows in lines], parse_math=False)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         return svg(name, "Accuracy of every attacker with its interval; the table has the values.", figure)
 
 
-def ranked(attackers: Sequence[Row]) -> list[Row]:
-    """Attackers, the most accurate first."""
-    return sorted(attackers, key=lambda attacker: -attacker["score"])
+def _lines(attackers: Sequence[Row]) -> list[list[Row]]:
+    """Attackers by their label, the most accurate first."""
+    lines: dict[str, list[Row]] = {}
+    for row in sorted(attackers, key=lambda attacker: -float(attacker["score"])):
+        lines.setdefault(label(row), []).append(row)
+    return list(lines.values())
 
 
 def budget(name: str, attribute: Row, axis: Literal["recordings", "steps"]) -> Markup | None:
@@ -121,9 +127,7 @@ def pooled(name: str, attribute: Row) -> Markup:
         colour = MARKS[attribute["strongest"]["knowledge"]][1]
         axes.plot(amounts, [100 * point["score"] for point in attribute["pooled"]], color=colour, lw=1.2)
         for point in attribute["pooled"]:
-            x = point["utterances"]
-            axes.plot([x, x], [100 * point["low"], 100 * point["high"]], color=colour, lw=1.2)
-            mark(axes, x, 100 * point["score"], attribute["strongest"]["knowledge"])
+            mark(axes, point["utterances"], point, attribute["strongest"]["knowledge"])
         axes.set(ylim=(-3, 103), ylabel="accuracy, %", xlabel="recordings of one person")
         _doubling(axes, amounts)
         return svg(name, "Accuracy over recordings of one person put together; the table has the values.", figure)
@@ -174,10 +178,18 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_STYLE)
 
 
-def mark(axes: Axes, x: float, y: float, name: str, converged: bool = True) -> None:
-    """One score; hollow where the attacker had not converged."""
+def mark(axes: Axes, x: float | Row, y: float | Row, name: str, converged: bool = True) -> None:
+    """One score, hollow where the attacker had not converged; where x or y is a share, in % with its interval."""
     shape, colour, size = MARKS[name]
-    axes.plot(x, y, shape, color=colour, ms=size, mfc=colour if converged else "none", mew=1, clip_on=False, zorder=3)
+    along, up = ((at,) * 3 if isinstance(at, float | int) else _percent(at) for at in (x, y))
+    axes.plot(along[1:], (up[0], up[0]), color=colour, lw=1.2)
+    axes.plot((along[0], along[0]), up[1:], color=colour, lw=1.2)
+    fill = colour if converged else "none"
+    axes.plot(along[0], up[0], shape, color=colour, ms=size, mfc=fill, mew=1, clip_on=False, zorder=3)
+
+
+def _percent(share: Row) -> tuple[float, float, float]:
+    return 100 * share["score"], 100 * share["low"], 100 * share["high"]
 
 
 def reference_lines(axes: Axes, references: Mapping[str, Any]) -> None:
@@ -222,6 +234,14 @@ def spectrogram(name: str, alt: str, spectrum: Spectrum, brightest: float, longe
         axes.imshow(spectrum, origin="lower", aspect="auto", extent=extent, interpolation="none", **scale)
         axes.set(xlim=(0, longest_frames * per_frame), xlabel="s", ylabel="kHz", yticks=np.arange(0, 9, 2))
         return svg(name, alt, figure)
+
+
+def thumbnail(spectrum: Spectrum) -> str:
+    """The address of a small picture of a log spectrum [161, N]: a PNG without axes, a quarter of the size."""
+    buffer = io.BytesIO()
+    small = spectrum[::4, ::4]
+    imsave(buffer, small, cmap="magma", vmin=0.0, vmax=max(float(small.max()), 1e-6), origin="lower", format="png")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def confusion(name: str, attribute: Mapping[str, Any]) -> Markup:

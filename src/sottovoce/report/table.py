@@ -5,52 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sottovoce.report import dossier
-from sottovoce.report.findings import label
+from sottovoce.report import impact_assessment
+from sottovoce.report.findings import doubt, estimated, full_label, headline, linked, loss
 
 
 def table(results: Mapping[str, Any]) -> str:
-    """One line per permitted task and private attribute, and what else there is to know, for people."""
-    lines = [*_permitted(results), *_private(results), *_others(results)]
-    return "\n".join("".join(letter if letter.isprintable() else " " for letter in line) for line in lines)
+    """The headline, then a line for each permitted task, private attribute, failure and note, for people."""
+    return "\n".join("".join(letter if letter.isprintable() else " " for letter in line) for line in _lines(results))
 
 
-def _permitted(results: Mapping[str, Any]) -> Iterator[str]:
+def _lines(results: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{headline(results)}."
     for task, scores in results["permitted"].items():
         before, after = scores["original"], scores["obfuscated"]
-        yield f"permitted: {task} is recognised in {_interval(after)} (without the filter {_interval(before)})"
-
-
-def _private(results: Mapping[str, Any]) -> Iterator[str]:
+        lost = f": {loss(scores).upper()}" if loss(scores) else ""
+        yield f"permitted: {task} is recognised in {_interval(after)} (without the filter {_interval(before)}){lost}"
     yield f"{'private':12} {'chance':>7} {'floor':>7} {'ceiling':>8}   strongest attacker"
     for name, entry in results["private"].items():
-        strongest = entry["strongest"]
-        least = "" if strongest["converged"] else "at least "
+        strongest, open_ = entry["strongest"], doubt(entry, results["tolerance"])
         yield (
             f"{name:12} {entry['chance']:7.1%} {entry['floor']['score']:7.1%} {entry['ceiling']['score']:8.1%}   "
-            f"{least}{_interval(strongest)} by {label(strongest)} ({strongest['knowledge']}): "
-            f"{entry['verdict'].upper()}"
+            f"{'' if strongest['converged'] else 'at least '}{_interval(strongest)} by {full_label(strongest)}: "
+            f"{entry['verdict'].upper()}{', BUT ' * bool(open_)}{open_}"
         )
-    yield "floor: what the permitted answer itself gives away; ceiling: the best attacker without the filter"
-
-
-def _others(results: Mapping[str, Any]) -> Iterator[str]:
-    for name, number in results["continuous"].items():
-        yield (
-            f"{name}: {number['strongest']['score']:.2f} of its variance is explained by {number['estimator']} "
-            f"(floor {number['floor']:.2f}, without the filter {number['ceiling']['score']:.2f}); "
-            f"off by {number['error']:.4g} ({number['unit']}), "
-            f"the best constant guess by {number['constant_error']:.4g}"
-        )
+    yield "floor: accuracy from the permitted answer alone; ceiling: strongest attacker without the filter"
+    yield from (f"{name}: {estimated(name, number)}" for name, number in results["continuous"].items())
     if results["linkage"]:
-        strongest, ceiling = results["linkage"]["strongest"], results["linkage"]["ceiling"]
-        yield (
-            f"linking: equal error rate {_interval(strongest['eer'])} by {strongest['attacker']} "
-            f"({strongest['knowledge']}) on "
-            f"{results['linkage']['speakers']} unheard people (chance 50%, without the filter "
-            f"{ceiling['eer']['score']:.1%})"
-        )
-    yield from dossier.broken(results)
+        yield f"linking: {linked(results['linkage'])}"
+    yield from impact_assessment.failures(results)
     yield from (f"note: {note}" for note in results["notes"])
     failed = [name for name, control in results["controls"].items() if not control["passed"]]
     if not results["valid"]:

@@ -16,8 +16,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}{_SPACE}%"
 
 
-def whole(share: float) -> str:
-    """A share of 1 as sentences give it: 0.786 -> 79 %; 100 % and 0 % are said only of all and none."""
+def rounded_percent(share: float) -> str:
+    """A share of 1 as sentences give it: 0.786 -> 79 %; 100 % and 0 % stand only for all and none."""
     if share < 1 and round(100 * share) == 100:
         return f"over 99{_SPACE}%"
     if share > 0 and round(100 * share) == 0:
@@ -40,13 +40,13 @@ def number(value: float, digits: int = 2) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", _MINUS)
 
 
-def span(score: Mapping[str, Any], digits: int = 2) -> str:
+def number_with_interval(score: Mapping[str, Any], digits: int = 2) -> str:
     """A number with its interval: 0.41 (0.35 to 0.47)."""
     return f"{number(score['score'], digits)} ({number(score['low'], digits)} to {number(score['high'], digits)})"
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 8.2 s, 2 min 5 s, 3 h 20 min."""
+    """A time: 8.2 s, 2 min 5 s, 3 h 20 min."""
     if seconds < 59.95:
         return f"{seconds:.1f}{_SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -55,7 +55,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}{_SPACE}h {minutes % 60}{_SPACE}min"
 
 
-def opening(text: str) -> str:
+def capitalised(text: str) -> str:
     """With a capital, as a sentence begins."""
     return text[:1].upper() + text[1:]
 

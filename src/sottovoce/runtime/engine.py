@@ -260,7 +260,7 @@ class Engine(ABC):
 
     def vocabulary(self) -> Codebook:
         """The codebook that holds all that can leave."""
-        raise ConfigError("this filter has no words: what it lets through is not limited to a list; see its audit.")
+        raise ConfigError("this filter has no codewords: what it lets through is not limited to a list; see its audit.")
 
     def make_codewords(self, for_any_consent: bool = False) -> None:  # noqa: B027  (nothing to make is an answer)
         """Make the sounds that can leave now, or with other consent, so that none takes longer at its first use."""
