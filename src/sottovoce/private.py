@@ -6,11 +6,11 @@ import os
 import secrets
 import shlex
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from sottovoce.errors import CorpusError
+from sottovoce.files import replace_file
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _KEY, _KEY_BYTES = "key", 32
@@ -64,11 +64,7 @@ def write_private(path: Path, content: bytes) -> None:
     """Write a file that its owner alone may read (mode 0600), all or nothing; CorpusError where that fails."""
     private_folder(path.parent)
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-            unfinished = Path(scratch) / path.name
-            unfinished.touch(mode=0o600)
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
+        replace_file(path, content, 0o600)
     except OSError as error:
         raise CorpusError(f"{path} could not be written ({error.strerror}); free some space.") from error
 

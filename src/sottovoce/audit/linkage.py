@@ -14,11 +14,12 @@ from sottovoce.attack.attacker import Array, Knowledge, Observations
 from sottovoce.attack.classical import statistics
 from sottovoce.attack.linkage import Cosine, Discriminant, Linker, pairs
 from sottovoce.attack.speaker_encoder import embeddings
-from sottovoce.audit import verification
+from sottovoce.audit import results, verification
 from sottovoce.audit.case import PARTS, Case
-from sottovoce.audit.evidence import Evidence
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.plan import Views
+from sottovoce.audit.results import Failure, Linkage, LinkageFacts, LinkerFacts, fields
+from sottovoce.audit.scores import Scores
 from sottovoce.audit.work import JobResult
 
 
@@ -55,55 +56,50 @@ def lines(case: Case, views: Views, seed: int) -> list[LinkLine]:
     return found
 
 
-def evidence(found: Sequence[LinkLine], results: Mapping[str, JobResult]) -> Evidence:
-    """The facts and similarities of all linkers; none where all of one side broke down."""
-    known: dict[str, Any] = {"linkers": [], "originals": [], "failed": []}
-    arrays: dict[str, NDArray[Any]] = {}
-    for line in found:
-        outcome = results[line.job.digest]
+def gather(tried: Sequence[LinkLine], outcomes: Mapping[str, JobResult], scores: Scores) -> LinkageFacts | None:
+    """Add the similarities of all linkers to `scores`; None where all of one side broke down."""
+    sides: dict[str, list[LinkerFacts]] = {"linkers": [], "originals": []}
+    failed, arrays = [], Scores()
+    for line in tried:
+        outcome = outcomes[line.job.digest]
         if outcome.error:
-            failure = {"attacker": line.job.title, "knowledge": line.knowledge, "reason": outcome.error}
-            known["failed"].append(failure)
+            failed.append(Failure(attacker=line.job.title, knowledge=line.knowledge, reason=outcome.error))
             continue
-        place = f"linkage/{line.side}/{len(known[line.side])}"
+        place = f"linkage/{line.side}/{len(sides[line.side])}"
         arrays |= {f"{place}/{name}": array for name, array in outcome.arrays.items()}
-        facts = {"attacker": outcome.facts["attacker"], "knowledge": line.knowledge, "input": line.input}
-        known[line.side].append(facts)
-    if not (known["linkers"] and known["originals"]):
-        return Evidence()
-    return Evidence({"linkage": {**known, "recordings": len(found[0].job.speakers)}}, arrays)
+        facts = LinkerFacts(attacker=outcome.facts["attacker"], knowledge=line.knowledge, input=line.input)
+        sides[line.side].append(facts)
+    if not all(sides.values()):
+        return None
+    scores |= arrays
+    return LinkageFacts(recordings=len(tried[0].job.speakers), **sides, failed=failed)
 
 
-def summary(known: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """The entry of results; `known` holds the facts of each linker, arrays are linkage/NUMBER/NAME."""
+def summary(facts: LinkageFacts, scores: Scores) -> Linkage:
+    """The entry of results."""
     linkers, originals = (
-        [_linker(facts, f"linkage/{side}/{i}", arrays) for i, facts in enumerate(known[side])]
-        for side in ("linkers", "originals")
+        [_linker(known, f"linkage/{side}/{i}", scores) for i, known in enumerate(tried)]
+        for side, tried in (("linkers", facts.linkers), ("originals", facts.originals))
     )
-    same = arrays["linkage/linkers/0/same"]
-    people = set(arrays["linkage/linkers/0/first"]) | set(arrays["linkage/linkers/0/second"])
-    return {
-        "speakers": len(people),
-        "recordings": known["recordings"],
-        "same_pairs": int(same.sum()),
-        "other_pairs": int((~same).sum()),
-        "strongest": min(linkers, key=lambda row: float(row["eer"]["score"])),
-        "ceiling": min(originals, key=lambda row: float(row["eer"]["score"])),
-        "linkers": linkers,
-        "originals": originals,
-        "failed": list(known["failed"]),
-    }
+    same, first, second = (scores[f"linkage/linkers/0/{name}"] for name in ("same", "first", "second"))
+    return Linkage(
+        recordings=facts.recordings,
+        failed=facts.failed,
+        speakers=len({*first, *second}),
+        same_pairs=int(same.sum()),
+        other_pairs=int((~same).sum()),
+        strongest=min(linkers, key=lambda row: row.eer.score),
+        ceiling=min(originals, key=lambda row: row.eer.score),
+        linkers=linkers,
+        originals=originals,
+    )
 
 
-def _linker(facts: Mapping[str, Any], name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    similarity, same, first, second = (arrays[f"{name}/{key}"] for key in ("similarity", "same", "first", "second"))
+def _linker(facts: LinkerFacts, name: str, scores: Scores) -> results.Linker:
+    similarity, same, first, second = (scores[f"{name}/{key}"] for key in ("similarity", "same", "first", "second"))
     eer, tpr = verification.intervals(similarity, same, first, second)
-    return {
-        **{key: facts[key] for key in ("attacker", "knowledge", "input")},
-        "eer": eer._asdict(),
-        "d_sys": verification.d_sys(similarity[same], similarity[~same]),
-        "tpr": tpr._asdict(),
-    }
+    d_sys = verification.d_sys(similarity[same], similarity[~same])
+    return results.Linker(**fields(facts, LinkerFacts), eer=eer, d_sys=d_sys, tpr=tpr)
 
 
 _FOLDS = 3

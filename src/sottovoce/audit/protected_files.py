@@ -29,9 +29,10 @@ import soundfile
 from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.corpora.layout import sound_files
-from sottovoce.corpora.manifest import Clip, Manifest, file_sha256
+from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
+from sottovoce.files import file_sha256
 from sottovoce.private import check_private, private_folder
 from sottovoce.progress import Report
 from sottovoce.runtime.folders import SOUND_ENDINGS

@@ -19,8 +19,9 @@ from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, Spectrum
 from sottovoce.audit import protected_files as protected
 from sottovoce.audit.protected_files import LIMIT_S, some
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest, file_sha256
+from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
+from sottovoce.files import file_sha256
 from sottovoce.graphs import session
 from sottovoce.models.checkpoint import CARD
 from sottovoce.progress import Report
