@@ -182,26 +182,6 @@ def _pseudonyms(config: AuditConfig, case: Case, system: System, attributes: Seq
     return Pseudonyms(case.manifest, key, [*case.sounds.failed])
 
 
-def headline(results: dict[str, Any]) -> dict[str, Any]:
-    """The results of an audit in a few numbers."""
-    return {
-        "valid": results["valid"],
-        "attackers": results["attackers"],
-        "filter": results["filter"]["digest"],
-        "permitted": results["permitted"],
-        "private": {
-            task: {
-                **{key: entry[key] for key in ("chance", "floor", "leakage", "verdict")},
-                "strongest": {
-                    key: entry["strongest"][key] for key in ("score", "low", "high", "attacker", "converged")
-                },
-            }
-            for task, entry in results["private"].items()
-        },
-        "bits_per_block": results["filter"]["bits_per_block"],
-    }
-
-
 def _named(config: AuditConfig) -> str:
     """The system that is audited, in 8 bits where that is asked for."""
     if not config.int8:

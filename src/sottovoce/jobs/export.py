@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import Spectrum
+from sottovoce.audit.compare import headline
 from sottovoce.corpora import corpus
 from sottovoce.errors import ConfigError
-from sottovoce.jobs.audit import AuditConfig, headline, run_audit
+from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.models.checkpoint import check_place, read_folder, write_folder
 from sottovoce.models.onnx_graph import packed
 from sottovoce.progress import Report
