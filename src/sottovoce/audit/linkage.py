@@ -43,17 +43,17 @@ def lines(case: Case, views: Views, seed: int) -> list[LinkLine]:
         return LinkLine(side, knows, input, Linking(front, back, names, view, enrolled, seed))
 
     both = f"{as_} with {as_}"
-    found = [line("statistics", back, leaving, leaving, both, "informed") for back in BACK_ENDS]
+    planned = [line("statistics", back, leaving, leaving, both, "informed") for back in BACK_ENDS]
     for front in ("statistics", *(["encoder"] if original.voices else [])):
-        found += [line(front, back, original, original, "original with original", "uninformed") for back in BACK_ENDS]
+        planned += [line(front, back, original, original, "original with original", "uninformed") for back in BACK_ENDS]
     if original.voices and views.sound is not None:
         sound = views.sound
-        found += [
+        planned += [
             line("encoder", "cosine", sound, original, "sound with original", "uninformed"),
             line("encoder", "cosine", sound, sound, "sound with sound", "uninformed"),
             line("encoder", "discriminant", sound, sound, "sound with sound", "informed"),
         ]
-    return found
+    return planned
 
 
 def gather(tried: Sequence[LinkLine], outcomes: Mapping[str, JobResult], scores: Scores) -> LinkageFacts | None:
@@ -123,7 +123,7 @@ def possible(case: Case) -> bool:
 class Linking:
     """One way to compare recordings: vectors of each, and how alike two vectors are.
 
-    `enrolled` is how the known recordings are heard, `view` how the others are. Found are "similarity" [P], "same"
+    `enrolled` are observations of the known recordings, `view` of the others. The result has "similarity" [P], "same"
     [P] and the names of the two speakers, "first" and "second" [P].
     """
 
@@ -156,29 +156,29 @@ class Linking:
             known = _aligned(np.concatenate([vector(self.enrolled.part(part)) for part in PARTS]), there)
         examples, whose = self._examples(vector)
         people = np.random.default_rng(self.seed).permutation(_tested(self.speakers))
-        found: dict[str, list[NDArray[Any]]] = {"similarity": [], "same": [], "first": [], "second": []}
+        pairwise: dict[str, list[NDArray[Any]]] = {"similarity": [], "same": [], "first": [], "second": []}
         for fold in range(_FOLDS):
-            unheard = np.isin(self.speakers, people[fold::_FOLDS])
+            tested = np.isin(self.speakers, people[fold::_FOLDS])
             learnt = (whose != "") & ~np.isin(whose, people[fold::_FOLDS])
             linker = BACK_ENDS[self.back]().fit(examples[learnt], whose[learnt])
-            here = np.flatnonzero(unheard)
+            here = np.flatnonzero(tested)
             first, second, same = pairs(self.speakers[here])
-            found["similarity"].append(linker.similarity(known[here[first]], there[here[second]]))
-            found["same"].append(same)
-            found["first"].append(self.speakers[here[first]])
-            found["second"].append(self.speakers[here[second]])
+            pairwise["similarity"].append(linker.similarity(known[here[first]], there[here[second]]))
+            pairwise["same"].append(same)
+            pairwise["first"].append(self.speakers[here[first]])
+            pairwise["second"].append(self.speakers[here[second]])
         facts = {"attacker": f"{_WORDS[self.front]}, {self.back}"}
-        return JobResult(facts, {name: np.concatenate(parts) for name, parts in found.items()})
+        return JobResult(facts, {name: np.concatenate(parts) for name, parts in pairwise.items()})
 
     def _examples(self, vector: Callable[[Observations], Array]) -> tuple[Array, NDArray[np.str_]]:
         """Vectors of pieces of some four seconds, and who speaks in each."""
         vectors, whose, before = [], [], 0
         for part in PARTS:
-            heard = self.view.part(part)
-            cut, owner = _pieces(heard, self.front == "encoder")
+            observed = self.view.part(part)
+            cut, owner = _pieces(observed, self.front == "encoder")
             vectors.append(vector(cut))
             whose.append(self.speakers[before + owner])
-            before += len(heard)
+            before += len(observed)
         return np.concatenate(vectors), np.concatenate(whose)
 
 
@@ -199,14 +199,14 @@ def _aligned(vectors: Array, others: Array) -> Array:
     return moved
 
 
-def _pieces(heard: Observations, voices: bool) -> tuple[Observations, NDArray[np.int64]]:
+def _pieces(observed: Observations, voices: bool) -> tuple[Observations, NDArray[np.int64]]:
     """The same as more, shorter utterances, by their segments or voices, and of which utterance each is [Q]."""
-    if voices and heard.voices is not None:
-        each, owner = heard.voices
+    if voices and observed.voices is not None:
+        each, owner = observed.voices
         piece, of = _grouped(owner, _VOICES)
-        return replace(heard, voices=(each, piece), outline=heard.outline[of]), of
-    piece, of = _grouped(heard.owner, _SEGMENTS)
-    return Observations(heard.spectra, piece, heard.outline[of]), of
+        return replace(observed, voices=(each, piece), outline=observed.outline[of]), of
+    piece, of = _grouped(observed.owner, _SEGMENTS)
+    return Observations(observed.spectra, piece, observed.outline[of]), of
 
 
 def _grouped(owner: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

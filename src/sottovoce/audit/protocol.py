@@ -43,18 +43,18 @@ def audit(
     checks = controls.attack_runs(case, control, views, idle, tried.sensitivity_db, seed)
     numbers = estimation.numbers(case, views) if tried.continuous else {}
     linkers = linkage.lines(case, views, seed) if tried.linkage and linkage.possible(case) else []
-    first: list[Job] = [run for found in planned.values() for line in found for run in line.seeds + line.shares]
+    first: list[Job] = [run for each in planned.values() for line in each for run in line.seeds + line.shares]
     first += [*checks.values(), *(line.job for line in linkers)]
     first += [job for number in numbers.values() for job in number.originals + number.obfuscated]
     results = _run(first, {}, workers, report)
-    planned = {task: _with_strongest_curve(case, task, found, results, tried.shares) for task, found in planned.items()}
-    shares = [run for found in planned.values() for line in found for run in line.shares]
+    planned = {task: _with_strongest_curve(case, task, each, results, tried.shares) for task, each in planned.items()}
+    shares = [run for each in planned.values() for line in each for run in line.shares]
     results = _run(shares, results, workers, report)
 
     scores = evidence.common(case, views)
     evidence.add_controls(case, control, checks, results, seed, scores)
     answers = {part: said(views.original.part(part)) for part in PARTS} if case.targets else None
-    private = {task: evidence.add_private(case, task, found, results, views, scores) for task, found in planned.items()}
+    private = {task: evidence.add_private(case, task, each, results, views, scores) for task, each in planned.items()}
     continuous = {
         task: estimation.gather(task, number, results, answers, case.cluster(task)[1], scores)
         for task, number in numbers.items()
@@ -79,11 +79,11 @@ def _run(jobs: Sequence[Job], before: dict[str, JobResult], workers: int, report
 
 
 def _with_strongest_curve(
-    case: Case, task: str, found: list[Line], results: dict[str, JobResult], shares: tuple[float, ...]
+    case: Case, task: str, planned: list[Line], results: dict[str, JobResult], shares: tuple[float, ...]
 ) -> list[Line]:
     """The lines, of which the strongest is attacked with fewer recordings as well: would more of them help it?"""
-    if not found:
-        return found
+    if not planned:
+        return planned
     labels = {part: case.labels(task, part) for part in PARTS}
 
     def rank(line: Line) -> tuple[float, float]:
@@ -91,5 +91,5 @@ def _with_strongest_curve(
             return -1.0, -1.0
         return line.scores(results, labels).rank
 
-    strongest = max(range(len(found)), key=lambda i: rank(found[i]))
-    return [line.with_curve(shares) if i == strongest and not line.shares else line for i, line in enumerate(found)]
+    strongest = max(range(len(planned)), key=lambda i: rank(planned[i]))
+    return [line.with_curve(shares) if i == strongest and not line.shares else line for i, line in enumerate(planned)]
