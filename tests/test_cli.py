@@ -375,7 +375,7 @@ def test_audits_are_compared(sottovoce, shaped, made, quick, tmp_path):
     assert [sottovoce(*one).status, sottovoce(*other, "--seed", 1).status] == [0, 0]
     said = sottovoce("compare", tmp_path / "one", tmp_path / "other")
     assert said.status == 0, said.err
-    for words in ("word (permitted)", "gender (private)", "speaker (private)", "bits per block", "no bound"):
+    for words in ("word ", "permitted, ", "gender ", "private, ", "speaker ", "bits per block", "no bound"):
         assert words in said.out
     assert "warning: the seeds differ" in said.out and "corpora" not in said.out
     both = sottovoce("compare", tmp_path / "one", tmp_path / "other", "--json").json

@@ -1,7 +1,7 @@
 """Output for people: text that cannot command their terminal, on streams that may be closed, full or old.
 
-Labels, file names and messages of other programs come from others: a control character in them could hide or rewrite what
-stands there, so each is shown by its escape.
+Labels, file names and messages of other programs come from others: a control character in them could hide or rewrite
+what stands there, so each is shown by its escape.
 """
 
 from __future__ import annotations

@@ -14,9 +14,8 @@ import pytest
 
 from sottovoce.audit import budgets, record, results, summary
 from sottovoce.audit.budgets import Effort
-from sottovoce.audit.record import verify
+from sottovoce.audit.record import csv_table, verify
 from sottovoce.audit.scores import Scores
-from sottovoce.audit.tidy import csv_table
 from sottovoce.errors import ConfigError
 from sottovoce.jobs.audit import AuditConfig, run_audit
 

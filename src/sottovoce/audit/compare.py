@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sottovoce.audit.record import read_results
 from sottovoce.errors import ConfigError
 
-_WIDEST = 34  # letters of a column
+_WIDEST = 40  # letters of a column
 
 
 def headline(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,29 +60,20 @@ def _warnings(names: Sequence[str], audits: Sequence[Mapping[str, Any]]) -> Iter
             yield f"{name} is invalid: a control of it failed"
 
 
-def table(found: Mapping[str, Any]) -> str:
+def table(comparison: Mapping[str, Any]) -> str:
     """The same as text: a column for each audit, a line for each number, and the warnings."""
-    audits = found["audits"]
+    audits = comparison["audits"]
     lines = [["", *(audit["name"] for audit in audits)], ["date", *(audit["date"] for audit in audits)]]
     lines.append(["bits per block", *map(_bits, audits)])
-    for task in _all("permitted", audits):
-        cells = [audit["permitted"].get(task) for audit in audits]
-        lines.append([f"{task} (permitted)", *(_share(cell["obfuscated"]) if cell else "-" for cell in cells)])
-        lines.append(["  on originals", *(_share(cell["original"]) if cell else "-" for cell in cells)])
-    for task in _all("private", audits):
-        cells = [audit["private"].get(task) for audit in audits]
-        lines.append([f"{task} (private)", *(cell["verdict"].upper() if cell else "-" for cell in cells)])
-        lines.append(["  leakage", *(_points(cell["leakage"]) if cell else "-" for cell in cells)])
-        lines.append(["  strongest", *(_share(cell["strongest"]) if cell else "-" for cell in cells)])
-        lines.append(["  by", *(cell["strongest"]["attacker"] if cell else "-" for cell in cells)])
-        lines.append(["  floor", *(f"{cell['floor']['score']:.1%}" if cell else "-" for cell in cells)])
+    for section, rows in _ROWS.items():
+        for task in dict.fromkeys(task for audit in audits for task in audit[section]):
+            entries = [audit[section].get(task) for audit in audits]
+            lines += [
+                [name or task, *(text(entry) if entry else "-" for entry in entries)] for name, text in rows.items()
+            ]
     widths = [min(_WIDEST, max(len(line[i]) for line in lines)) for i in range(len(audits) + 1)]
     texts = ["  ".join(_fitted(cell, width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join([*(text.rstrip() for text in texts), *(f"warning: {text}" for text in found["warnings"])])
-
-
-def _all(section: str, audits: Sequence[Mapping[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(task for audit in audits for task in audit[section]))
+    return "\n".join([*(text.rstrip() for text in texts), *(f"warning: {text}" for text in comparison["warnings"])])
 
 
 def _bits(audit: Mapping[str, Any]) -> str:
@@ -100,3 +91,18 @@ def _points(leakage: Mapping[str, float]) -> str:
 
 def _fitted(text: str, width: int) -> str:
     return f"{text if len(text) <= width else text[: width - 1] + '…':{width}}"
+
+
+_ROWS: dict[str, dict[str, Callable[[Any], str]]] = {  # the name of a line, the task where it is empty, and its text
+    "permitted": {
+        "": lambda entry: f"permitted, {_share(entry['obfuscated'])}",
+        "  on originals": lambda entry: _share(entry["original"]),
+    },
+    "private": {
+        "": lambda entry: f"private, {entry['verdict'].upper()}",
+        "  leakage": lambda entry: _points(entry["leakage"]),
+        "  strongest attacker": lambda entry: _share(entry["strongest"]),
+        "  its name": lambda entry: str(entry["strongest"]["attacker"]),
+        "  floor": lambda entry: f"{entry['floor']['score']:.1%}",
+    },
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -81,72 +81,51 @@ class Line:
 def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> list[Line]:
     """Every line of one attribute."""
     labels = {part: case.labels(task, part) for part in PARTS}
-    planned = list(_informed(case, task, labels, views, effort, seed))
+
+    def attack(family: str, fitted_on: View, reads: tuple[View, ...], seed: int) -> AttackRun:
+        cycles = effort.cycles.get(family, 0)
+        return AttackRun(family, task, labels, len(case.classes(task)), fitted_on, reads, cycles, seed)
+
+    planned = []
+    for input, view, families in _leaving(views, effort):
+        for family in _able(case, families, view.voices):
+            seeds = range(seed, seed + (effort.seeds if FAMILIES[family].seeded else 1))
+            runs = tuple(attack(family, view, (view,), each) for each in seeds)
+            line = Line("attackers", "informed", input, runs, 0)
+            planned.append(line.with_curve(effort.shares) if family in effort.curves else line)
     for family in _able(case, effort.uninformed, views.original.voices):
-        planned += _uninformed(case, family, task, labels, views, effort, seed)
+        reads = _reads(family, views)
+        runs = (attack(family, views.original, tuple(view for _, _, view in reads), seed),)
+        planned += [
+            Line("originals" if input == "original" else "attackers", knowledge, input, runs, read)
+            for read, (knowledge, input, _) in enumerate(reads)
+        ]
     return planned
 
 
-def _informed(
-    case: Case, task: str, labels: dict[Part, Labels], views: Views, effort: Effort, seed: int
-) -> Iterator[Line]:
-    """Attackers fitted on what leaves."""
-    both = views.features is not None and views.sound is not None
-    tried: list[tuple[Input, View, tuple[str, ...]]] = [(views.leaving_as, views.leaving, effort.informed)]
-    if both and views.sound is not None:
-        tried.append(("sound", views.sound, effort.on_sound))
-    for input, view, families in tried:
-        for family in _able(case, families, voices=view.voices):
-            count = effort.seeds if FAMILIES[family].seeded else 1
-            attack_run = AttackRun(
-                family, task, labels, len(case.classes(task)), view, (view,), effort.cycles.get(family, 0)
-            )
-            line = Line(
-                "attackers", "informed", input, tuple(replace(attack_run, seed=seed + i) for i in range(count)), 0
-            )
-            yield line.with_curve(effort.shares) if family in effort.curves else line
+def _leaving(views: Views, effort: Effort) -> list[tuple[Input, View, tuple[str, ...]]]:
+    """What leaves the system, and the attackers that are fitted on it."""
+    leaving: list[tuple[Input, View, tuple[str, ...]]] = [(views.leaving_as, views.leaving, effort.informed)]
+    if views.features is not None and views.sound is not None:
+        leaving.append(("sound", views.sound, effort.on_sound))
+    return leaving
 
 
-def _uninformed(
-    case: Case,
-    family: str,
-    task: str,
-    labels: dict[Part, Labels],
-    views: Views,
-    effort: Effort,
-    seed: int,
-) -> list[Line]:
-    """One attacker fitted on originals: without the system, with it, and on what was restored or inverted."""
+def _reads(family: str, views: Views) -> list[tuple[Knowledge, Input, View]]:
+    """What an attacker that is fitted on originals is scored on: these, what leaves, and that restored or inverted."""
     tried: list[tuple[Knowledge, Input, View | None]] = [
+        ("uninformed", "original", views.original),
         ("uninformed", "features", views.features if views.alike else None),
         ("uninformed", "sound", views.sound),
         ("informed", "restored", views.restored),
         ("white-box", "inverted", views.inverted),
     ]
-    needs_answers = family == "target"
-    reads = [
+    return [
         (knowledge, input, view)
         for knowledge, input, view in tried
         if view is not None
         and (view.voices or not FAMILIES[family].needs_sound)
-        and not (needs_answers and input in ("restored", "inverted"))
-    ]
-    attack_run = AttackRun(
-        family,
-        task,
-        labels,
-        len(case.classes(task)),
-        views.original,
-        (views.original, *(view for _, _, view in reads)),
-        effort.cycles.get(family, 0),
-        seed,
-    )
-    return [
-        Line("originals", "uninformed", "original", (attack_run,), 0),
-        *(
-            Line("attackers", knowledge, input, (attack_run,), read)
-            for read, (knowledge, input, _) in enumerate(reads, start=1)
-        ),
+        and not (family == "target" and input in ("restored", "inverted"))  # which have no answers
     ]
 
 

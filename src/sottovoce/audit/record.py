@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from sottovoce.arrays import read_arrays
-from sottovoce.audit import summary, tidy
+from sottovoce.audit import summary
 from sottovoce.audit.results import SCHEMA, Findings, Results
 from sottovoce.audit.scores import Scores
 from sottovoce.errors import ConfigError, ModelError
@@ -45,7 +46,7 @@ def write_results(folder: Path, results: Results) -> dict[str, Any]:
     shown = Results.model_validate(_visible(results.model_dump(by_alias=True)))
     text = shown.model_dump_json(by_alias=True, indent=1)
     write_file(folder / RESULTS, text.encode())
-    write_file(folder / TABLE, tidy.csv_table(shown).encode())
+    write_file(folder / TABLE, csv_table(shown).encode())
     read: dict[str, Any] = json.loads(text)
     return read
 
@@ -57,6 +58,39 @@ def _visible(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _visible(each) for key, each in value.items()}
     return [_visible(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _rows(results: Results) -> Iterator[dict[str, Any]]:
+    """A row for each attacker of each private attribute; accuracies are shares from 0 to 1.
+
+    `leakage` is what the attacker scores above the floor, and empty where it was scored on originals. `verdict` is that
+    of the attribute, which follows from the row that is the `strongest`.
+    """
+    for attribute, entry in results.private.items():
+        for row in (*entry.attackers, *entry.originals):
+            yield {
+                "attribute": attribute,
+                **row.model_dump(include={"attacker", "knowledge", "input", "score", "low", "high"}),
+                "chance": entry.chance,
+                "floor": entry.floor.score,
+                "ceiling": entry.ceiling.score,
+                "leakage": None if row.input == "original" else row.score - entry.floor.score,
+                "strongest": row == entry.strongest,
+                "verdict": entry.verdict,
+                "bits": row.bits.score,
+                **row.model_dump(include={"validation", "converged"}),
+                "seeds": len(row.seeds),
+            }
+
+
+def csv_table(results: Results) -> str:
+    """The results as one tidy table, for pandas and spreadsheets: a row for each attribute, attacker and input."""
+    table = list(_rows(results))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, table[0] if table else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return text.getvalue()
 
 
 def read_results(folder: Path) -> Results:
@@ -123,7 +157,7 @@ def verify(folder: Path) -> list[str]:
     results = read_results(folder)
     if file_sha256(folder / SCORES) != results.scores:
         wrong.append(f"{SCORES} is not the file that {RESULTS} was made from")
-    if table and (folder / TABLE).read_bytes() != tidy.csv_table(results).encode():
+    if table and (folder / TABLE).read_bytes() != csv_table(results).encode():
         wrong.append(f"{TABLE} is not the table of what {RESULTS} says")
     try:
         scores = Scores(read_arrays(folder / SCORES, _LARGEST_BYTES))

@@ -56,9 +56,9 @@ class System:
     """What stands between the microphone and the application.
 
     `description` has the keys digest, method, preset, permit, bits_per_block, block_s, parameters. `features` maps
-    segments of sound [S, 20480] to features [S, 161, 128], `sound` gives what arrives of clip i, [T] at 16 kHz; None where there
-    is no such output. `notes` are what a reader of the report has to know, `path` is the filter folder whose weights a
-    white-box attacker may use. Sound is read or made when it is asked for.
+    segments of sound [S, 20480] to features [S, 161, 128], `sound` gives what arrives of clip i, [T] at 16 kHz; None
+    where there is no such output. `notes` are what a reader of the report has to know, `path` is the filter folder
+    whose weights a white-box attacker may use. Sound is read or made when it is asked for.
 
     `features` gets the segments of one sound, in order, from its start. `whole_segments` says that what leaves as
     features is a whole number of segments, so that the exact duration does not show. `channel` is what bounds it.
