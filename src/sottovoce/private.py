@@ -25,12 +25,17 @@ def private_folder(folder: Path) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         about = folder.lstat()
     except OSError as error:
-        raise CorpusError(
-            f"the cache folder {folder} could not be written ({error.strerror}); "
-            "free some space or set SOTTOVOCE_CACHE to another folder."
-        ) from error
+        raise unwritable(folder, error) from error
     _check(folder, about)
     return folder
+
+
+def unwritable(folder: Path, error: OSError) -> CorpusError:
+    """What to raise where a folder of the cache cannot be written."""
+    return CorpusError(
+        f"the cache folder {folder} could not be written ({error.strerror}); "
+        "free some space or set SOTTOVOCE_CACHE to another folder."
+    )
 
 
 def check_private(folder: Path) -> None:

@@ -33,7 +33,7 @@ from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
 from sottovoce.files import file_sha256
-from sottovoce.private import check_private, private_folder
+from sottovoce.private import check_private, private_folder, unwritable
 from sottovoce.progress import Report
 from sottovoce.runtime.folders import SOUND_ENDINGS
 
@@ -114,10 +114,7 @@ def by_command(
                 stop.set()
                 pool.shutdown(cancel_futures=True)
     except OSError as error:
-        raise CorpusError(
-            f"the cache folder {folder} could not be written ({error.strerror}); "
-            "free some space or set SOTTOVOCE_CACHE to another folder."
-        ) from error
+        raise unwritable(folder, error) from error
     return files
 
 

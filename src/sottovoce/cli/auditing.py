@@ -28,38 +28,48 @@ def audit(
     corpus: Corpus,
     out: Out,
     attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
-    attack: Annotated[str | None, typer.Option(help="Attributes to attack, with commas; default: all others.")] = None,
+    attack: Annotated[
+        str | None, typer.Option(help="Attributes to attack, with commas; default: all that can be.")
+    ] = None,
     permit: Annotated[
-        str | None, typer.Option(help="What is permitted, with commas; default for a filter: all that it can.")
+        str | None, typer.Option(help="Permitted tasks, with commas; default for a filter: all that it can permit.")
     ] = None,
     target: Annotated[
         str | None, typer.Option(help="Targets that judge, PATH[,PATH]; a filter brings its own.")
     ] = None,
     split: Split = None,
-    constant: Annotated[int, typer.Option(help="Blocks that a codebook filter sends for every sound.", min=0)] = 0,
-    int8: Annotated[bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that.")] = False,
+    constant: Annotated[
+        int, typer.Option(help="Number of blocks that a codebook filter sends for every sound.", min=0)
+    ] = 0,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that filter.")
+    ] = False,
     attacker: Annotated[
         list[str] | None, typer.Option(help="Try this attacker only; repeat the option for several.")
     ] = None,
-    max_leakage: Annotated[float | None, typer.Option(help="Exit with status 1 when a leakage is above this.")] = None,
+    max_leakage: Annotated[
+        float | None, typer.Option(help="Exit with status 1 if a leakage is above this share.")
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the results of another audit in the output folder.")
     ] = False,
-    workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = usable_cores(),
+    workers: Annotated[
+        int, typer.Option(help="Number of attackers that run in parallel, one thread each.", min=1)
+    ] = usable_cores(),
     names_: Annotated[
         bool,
         typer.Option(
             "--names",
-            help="Name people and files in everything that is written. Without it, people, and classes of attributes "
-            "that may be names, are numbered, files are hashed, and a file in the cache keeps the names for you alone.",
+            help="Name people and files in all output. Without this option people, and classes of attributes that may "
+            "be names, are numbered, files are hashed, and a file in the cache keeps the names for you alone.",
         ),
     ] = False,
     with_originals: Annotated[
         bool,
         typer.Option(
             "--with-originals",
-            help="Put three test recordings into report.html, to see and to play: the originals, what leaves the "
-            "system, and what an attacker restores. Without it the page holds no sound and no spectrogram.",
+            help="Put three test recordings into report.html, as spectrograms and sound: originals, what leaves the "
+            "system, and what an attacker restores. Without this option the page holds neither.",
         ),
     ] = False,
     seed: Seed = 0,
