@@ -193,8 +193,8 @@ def test_the_best_linker_on_originals_is_the_ceiling(crowd, heard):
         return JobResult({"attacker": f"{quality:g}"}, arrays)
 
     results = {line.job.digest: found(float(i)) for i, line in enumerate(lines)}
-    gathered = linkage.evidence(lines, results)
-    entry = linkage.summary(gathered.known["linkage"], gathered.arrays)
+    scores = Scores()
+    entry = linkage.summary(linkage.gather(lines, results, scores), scores).model_dump()
     eers = {row["attacker"]: row["eer"]["score"] for row in entry["linkers"] + entry["originals"]}
     assert eers["0"] > 0.2 and eers["1"] == 0.0
     assert entry["strongest"]["eer"]["score"] == min(row["eer"]["score"] for row in entry["linkers"])

@@ -83,12 +83,12 @@ def test_every_attacker_is_named_with_what_it_knows_hears_and_needs(through_noth
         rows = attribute["attackers"]
         found = [(row["attacker"], row["knowledge"], row["input"]) for row in rows]
         assert sorted(found) == [
-            ("linear on statistics", "uninformed", "features"),
             ("linear on statistics", "informed", "features"),
+            ("linear on statistics", "uninformed", "features"),
             ("nearest neighbour", "informed", "features"),
             ("restore, then linear on statistics", "informed", "restored"),
-            ("through the target", "uninformed", "features"),
             ("through the target", "informed", "features"),
+            ("through the target", "uninformed", "features"),
         ]
         originals = [(row["attacker"], row["knowledge"], row["input"]) for row in attribute["originals"]]
         assert originals == [

@@ -181,7 +181,7 @@ def test_no_sound_and_no_spectrogram_leaves(sent: Audit) -> None:
     assert "data:" not in page and "<audio" not in page and "<image" not in page and "<img" not in page
     assert "--with-originals" in page, "the page says how to have them"
     assert {path.name for path in sent.folder.iterdir()} == {
-        "results.json", "scores.npz", "report.html", "report.md", "digests.json",
+        "results.json", "results.csv", "scores.npz", "report.html", "report.md", "digests.json",
     }  # fmt: skip
 
 

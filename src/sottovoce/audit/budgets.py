@@ -81,7 +81,8 @@ def effort(name: str, only: Sequence[str] = ()) -> Effort:
     tried = EFFORTS[name]
     if only:
         return replace(tried, informed=tuple(only), uninformed=tuple(only), on_sound=tuple(only))
-    others = tuple(family for family in FAMILIES if family not in _ALL)
+    known = {*_ALL, *tried.informed, *tried.uninformed, *tried.on_sound}
+    others = tuple(family for family in FAMILIES if family not in known)
     on_sound = tried.on_sound and (*tried.on_sound, *others)
     return replace(
         tried, informed=(*tried.informed, *others), uninformed=(*tried.uninformed, *others), on_sound=on_sound

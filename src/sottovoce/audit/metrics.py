@@ -87,11 +87,8 @@ def pooled(
     if all((cluster[own] == cluster[own[0]]).all() for own in whole):
         return accuracy(np.mean(correct, axis=0), cluster[sets[:, 0]], seed)
     each = [accuracy(right, np.arange(len(sets)), seed) for right in correct]
-    return Interval(
-        score=float(np.mean([one.score for one in each])),
-        low=float(np.mean([one.low for one in each])),
-        high=float(np.mean([one.high for one in each])),
-    )
+    score, low, high = np.mean([(one.score, one.low, one.high) for one in each], axis=0).tolist()
+    return Interval(score=score, low=low, high=high)
 
 
 def r_squared(predicted: Values, true: Values, cluster: Clusters, seed: int = 0) -> Interval:
