@@ -15,6 +15,7 @@ from sottovoce.audit.case import PARTS
 from sottovoce.audit.linkage import Linking, possible, speakers_of
 from sottovoce.audit.observations import observe_features, observe_sound
 from sottovoce.audit.plan import Views
+from sottovoce.audit.scores import Scores
 from sottovoce.audit.work import JobResult, run_jobs
 
 
@@ -41,8 +42,9 @@ def linked(crowd, heard) -> Callable[..., dict[str, Any] | None]:
         lines = linkage.lines(crowd, heard(listen), 0)
         jobs = {line.job.digest: line.job for line in lines}
         found = dict(zip(jobs, run_jobs([*jobs.values()], 1, silent), strict=True))
-        gathered = linkage.evidence(lines, found)
-        return linkage.summary(gathered.known["linkage"], gathered.arrays) if gathered.known else None
+        scores = Scores()
+        facts = linkage.gather(lines, found, scores)
+        return linkage.summary(facts, scores).model_dump() if facts else None
 
     return run
 
@@ -111,7 +113,8 @@ def test_who_has_an_encoder_also_compares_voices(crowd, tmp_path):
         found = line.job.run().arrays
         assert np.isfinite(found["similarity"]).all()
         if line.job.back == "cosine":
-            assert verification.eer(*(found["similarity"][found["same"] == kind] for kind in (True, False))) < 0.1
+            names = ("similarity", "same", "first", "second")
+            assert verification.intervals(*(found[name] for name in names))[0].score < 0.1
 
 
 class Noted:
@@ -190,8 +193,8 @@ def test_the_best_linker_on_originals_is_the_ceiling(crowd, heard):
         return JobResult({"attacker": f"{quality:g}"}, arrays)
 
     results = {line.job.digest: found(float(i)) for i, line in enumerate(lines)}
-    gathered = linkage.evidence(lines, results)
-    entry = linkage.summary(gathered.known["linkage"], gathered.arrays)
+    scores = Scores()
+    entry = linkage.summary(linkage.gather(lines, results, scores), scores).model_dump()
     eers = {row["attacker"]: row["eer"]["score"] for row in entry["linkers"] + entry["originals"]}
     assert eers["0"] > 0.2 and eers["1"] == 0.0
     assert entry["strongest"]["eer"]["score"] == min(row["eer"]["score"] for row in entry["linkers"])

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sottovoce.corpora import emodb, emovdb, folder, fsd50k, fsdd, layout, librispeech, ravdess, tau, voxceleb2
-from sottovoce.corpora.manifest import Clip, Manifest, file_sha256, split
+from sottovoce.corpora.manifest import Clip, Manifest, split
 from sottovoce.errors import CorpusError
+from sottovoce.files import file_sha256
 
 
 def clip(manifest: Manifest, clip_id: str) -> Clip:

@@ -200,11 +200,11 @@ def test_a_filter_keeps_its_own_split_whoever_judges(shaped, tmp_path, monkeypat
     save_target(tmp_path / "t", build("deepspeech2", words), "deepspeech2", words, "word", ("no", "stop", "yes"), other)
     met: list[Any] = []
 
-    def audit(case: Any, *_: object) -> None:
+    def stop(case: Any, *_: object) -> None:
         met.append(case)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(audit, "audit", audit)
+    monkeypatch.setattr(audit, "audit", stop)
     with pytest.raises(KeyboardInterrupt):
         run_audit(AuditConfig(str(tmp_path / "f"), shaped.spec, tmp_path / "out", targets=(tmp_path / "t",)), silent)
     assert met[0].split.seed == 7
@@ -462,19 +462,19 @@ def test_a_cache_that_others_may_write_is_refused_before_it_is_read(shaped, tmp_
         path.chmod(before)
 
 
-def test_what_is_heard_meanwhile_is_for_the_owner_alone(shaped, tmp_path, monkeypatch):
+def test_observations_are_for_the_owner_alone(shaped, tmp_path, monkeypatch):
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(audit.summary, "numbers", stop)
+    monkeypatch.setattr(audit.summary, "findings", stop)
     copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
     ask = AuditConfig(str(copies), shaped.spec, tmp_path / "out", attributes=("gender",))
     with pytest.raises(KeyboardInterrupt):
         run_audit(ask, silent)
-    heard = tmp_path / "out" / ".heard"
-    assert heard.stat().st_mode & 0o777 == 0o700
+    observations = tmp_path / "out" / ".observations"
+    assert observations.stat().st_mode & 0o777 == 0o700
     monkeypatch.undo()
-    victim = next(path for path in heard.rglob("spectra.npy"))
+    victim = next(path for path in observations.rglob("spectra.npy"))
     victim.chmod(0o666)
     with pytest.raises(SottovoceError, match="may be written by others"):
         run_audit(ask, silent)

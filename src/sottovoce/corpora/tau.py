@@ -22,10 +22,11 @@ from sottovoce.arrays import read_array
 from sottovoce.audio import writer
 from sottovoce.corpora.csv_file import listed
 from sottovoce.corpora.layout import Corpus, assemble
-from sottovoce.corpora.manifest import Manifest, file_sha256
+from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.store import build_once, cache_folder
 from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError, ModelError
+from sottovoce.files import file_sha256
 
 CORPUS = Corpus(
     name="tau",

@@ -23,7 +23,7 @@ import numpy as np
 from sottovoce.audio.segment import FRONT_END, front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError
-from sottovoce.models.checkpoint import write_file
+from sottovoce.files import write_file
 from sottovoce.runtime.bundled import PLACE
 from sottovoce.runtime.codebook import CodebookEngine
 from sottovoce.runtime.engine import CODEBOOK, SCORES, FilterConfig, Graph

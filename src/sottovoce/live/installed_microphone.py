@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from sottovoce.errors import ConfigError
+from sottovoce.files import write_file
 from sottovoce.live import pulse, virtual_microphone
-from sottovoce.models.checkpoint import write_file
 
 _SYSTEM_SCRIPT = Path("/etc/pulse/default.pa")
 
