@@ -9,7 +9,7 @@ from sottovoce.errors import ConfigError
 
 @dataclass(frozen=True)
 class Effort:
-    """Attackers by the keys of `attack.families.FAMILIES`, and their budgets.
+    """Attackers by the keys of `attack.families.ATTACKERS`, and their budgets.
 
     `informed` are fitted on what leaves the system, `uninformed` on originals, `on_sound` on decoded sound where
     features leave as well. `cycles` of training double in length each. Smaller `shares` of the recordings are tried

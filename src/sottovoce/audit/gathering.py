@@ -83,7 +83,8 @@ def _encode(effort: Effort, workers: int) -> Encode | None:
     def encode(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
         count = min(workers, len(waves))
         bounds = [len(waves) * i // count for i in range(count + 1)]
-        found = Parallel(n_jobs=count)(delayed(speaker_encoder.voices)(waves[a:b]) for a, b in pairwise(bounds))
+        embed = delayed(speaker_encoder.speaker_embeddings)
+        found = Parallel(n_jobs=count)(embed(waves[a:b]) for a, b in pairwise(bounds))
         owners = [owner + start for (_, owner), start in zip(found, bounds, strict=False)]
         return np.concatenate([each for each, _ in found]), np.concatenate(owners)
 

@@ -205,10 +205,10 @@ def _aligned(vectors: Array, others: Array) -> Array:
 
 def _pieces(heard: Observations, voices: bool) -> tuple[Observations, NDArray[np.int64]]:
     """The same as more, shorter utterances, by their segments or voices, and of which utterance each is [Q]."""
-    if voices and heard.voices is not None:
-        each, owner = heard.voices
+    if voices and heard.speaker_embeddings is not None:
+        each, owner = heard.speaker_embeddings
         piece, of = _grouped(owner, _VOICES)
-        return replace(heard, voices=(each, piece), outline=heard.outline[of]), of
+        return replace(heard, speaker_embeddings=(each, piece), outline=heard.outline[of]), of
     piece, of = _grouped(heard.owner, _SEGMENTS)
     return Observations(heard.spectra, piece, heard.outline[of]), of
 

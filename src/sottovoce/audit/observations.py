@@ -122,7 +122,7 @@ def observe_features(
         given = Observations(np.concatenate(spectra), np.array(owner), np.array(outline, np.float32))
         if encode is not None:
             waves = [case.sounds.wave(clip) for clip in case.clips(part)]
-            given = replace(given, waves=waves, voices=encode(waves))
+            given = replace(given, waves=waves, speaker_embeddings=encode(waves))
         if read is not None:
             return replace(given, answers=read(given.spectra))
         if for_targets is None:
@@ -235,9 +235,9 @@ def _write(folder: Path, heard: Observations) -> None:
     np.save(folder / "outline.npy", heard.outline)
     for task, logits in (heard.answers or {}).items():
         np.save(folder / f"{_ANSWERS}{path_part(task)}.npy", logits)
-    if heard.voices is not None:
-        np.save(folder / "voices.npy", heard.voices[0])
-        np.save(folder / "whose.npy", heard.voices[1])
+    if heard.speaker_embeddings is not None:
+        np.save(folder / "voices.npy", heard.speaker_embeddings[0])
+        np.save(folder / "whose.npy", heard.speaker_embeddings[1])
     if heard.waves is not None:
         np.save(folder / "samples.npy", np.concatenate(heard.waves))
         np.save(folder / "lengths.npy", np.array([len(wav) for wav in heard.waves]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sottovoce.attack.through_target import said
+from sottovoce.attack.through_target import joint_answer
 from sottovoce.audit import bound, controls, estimation, evidence, gathering, linkage
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.case import PARTS, Case
@@ -58,7 +58,7 @@ def audit(
     gathered |= evidence.controlled(case, attributes, checks, results, tried.sensitivity_db, seed)
     for task, found in planned.items():
         gathered |= evidence.private(case, task, found, results, views)
-    answers = {part: said(views.original.part(part)) for part in PARTS} if case.targets else None
+    answers = {part: joint_answer(views.original.part(part)) for part in PARTS} if case.targets else None
     for task, number in numbers.items():
         gathered |= estimation.evidence(case, task, number, results, answers)
     if linkers:
