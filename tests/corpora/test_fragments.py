@@ -5,10 +5,10 @@ import pytest
 
 from sottovoce.audio import segment
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
-from sottovoce.corpora import folder
 from sottovoce.corpora.cache import Sounds, load
 from sottovoce.corpora.fragments import fragmented
 from sottovoce.corpora.manifest import Manifest, split
+from sottovoce.corpora.readers.folder import CORPUS as folder
 from sottovoce.errors import CorpusError
 
 
