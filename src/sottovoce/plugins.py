@@ -42,14 +42,21 @@ class Registry(Mapping[str, T]):
     """What a group knows by name: `built_in`, what was registered, and the entry points of `sottovoce.GROUP`.
 
     The modules of `package` register themselves when they are imported, which happens at the first look. `kind` is what
-    one of the group is called in messages, and `base` the class that it has to be or to be derived from. Every look
-    raises ConfigError for a plug-in that cannot be loaded or is no such thing, and for a name that is given twice.
+    one of the group is called in messages, `base` the class that it has to be or to be derived from, and `code(value)`
+    the class or function that does its work. Every look raises ConfigError for a plug-in that cannot be loaded or is no
+    such thing, and for a name that is given twice.
     """
 
     def __init__(
-        self, group: str, kind: str, built_in: Mapping[str, T] | None = None, package: str = "", base: type = object
+        self,
+        group: str,
+        kind: str,
+        built_in: Mapping[str, T] | None = None,
+        code: Callable[[T], object] = lambda value: value,
+        package: str = "",
+        base: type = object,
     ) -> None:
-        self.group, self.kind, self.package, self.base = f"{_OURS}.{group}", kind, package, base
+        self.group, self.kind, self.code, self.package, self.base = f"{_OURS}.{group}", kind, code, package, base
         self._known = {name: Plugin(value, _OURS, __version__) for name, value in (built_in or {}).items()}
         self._discovered = self._discovering = False
 
@@ -64,8 +71,7 @@ class Registry(Mapping[str, T]):
         module = sys._getframe(1).f_globals.get("__name__", "__main__")
 
         def add(value: T) -> T:
-            ours = module.startswith(f"{_OURS}.")
-            self._add(name, value, _OURS if ours else module, __version__ if ours else _version(value, module, ""))
+            self._add(name, value, _OURS if module.startswith(f"{_OURS}.") else module, module, "")
             return value
 
         return add if value is None else add(value)
@@ -126,9 +132,9 @@ class Registry(Mapping[str, T]):
                 f"the {self.kind} {entry.name!r} of {origin} cannot be loaded ({type(error).__name__}: {error}); "
                 "repair or uninstall that distribution."
             ) from error
-        self._add(entry.name, value, origin, _version(value, entry.module, entry.dist.version if entry.dist else ""))
+        self._add(entry.name, value, origin, entry.module, entry.dist.version if entry.dist else "")
 
-    def _add(self, name: str, value: T, origin: str, version: str) -> None:
+    def _add(self, name: str, value: T, origin: str, module: str, distributed: str) -> None:
         kind = value if isinstance(value, type) else type(value)
         if not issubclass(kind, self.base):
             raise ConfigError(
@@ -140,21 +146,20 @@ class Registry(Mapping[str, T]):
                 f"two {self.kind}s are called {name!r}, one from {self._known[name].origin} and one from {origin}; "
                 "rename one of them."
             )
+        version = __version__ if origin == _OURS else self._version(value, module, distributed)
         self._known.setdefault(name, Plugin(value, origin, version))
 
+    def _version(self, value: T, module: str, distributed: str) -> str:
+        """The stated version, or else that of the distribution, and a digest of the source.
 
-def _version(value: object, module: str, distributed: str) -> str:
-    """The stated version, or else that of the distribution, and a digest of the source.
-
-    The source is that of the module that registers the value and of the one that defines it. Where one has none, such
-    as an interactive session, every process has a version of its own, so that nothing outdated is ever reused.
-    """
-    stated = str(getattr(value, "version", "")) or distributed
-    definition = value if isinstance(value, type) or inspect.isfunction(value) else type(value)
-    digest = hashlib.sha256()
-    for name in sorted({module, definition.__module__}):
-        try:
-            digest.update(inspect.getsource(sys.modules[name]).encode())
-        except (KeyError, OSError, TypeError):
-            digest.update(secrets.token_bytes())
-    return f"{stated}+{digest.hexdigest()[:12]}"
+        The source is that of the module that registers the value and of the one that defines its code. Where one has
+        none, such as an interactive session, the version is new in every process, so that nothing outdated is reused.
+        """
+        stated = str(getattr(value, "version", "")) or distributed
+        digest = hashlib.sha256()
+        for name in sorted({module, getattr(self.code(value), "__module__", module)}):
+            try:
+                digest.update(inspect.getsource(sys.modules[name]).encode())
+            except (KeyError, OSError, TypeError):
+                digest.update(secrets.token_bytes())
+        return f"{stated}+{digest.hexdigest()[:12]}"

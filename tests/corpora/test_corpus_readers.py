@@ -370,7 +370,9 @@ def tau_array(root: Path, name: str, wav: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("above", ["final_data_npy_split", "tau/final_data_npy_split", "."])
-def test_tau_is_read_at_any_depth_and_names_what_is_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: str) -> None:
+def test_tau_is_read_at_any_depth_and_names_what_is_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: str
+) -> None:
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
     root = tmp_path / "root"
     rng = np.random.default_rng(0)

@@ -283,7 +283,7 @@ def test_archives_that_share_folders_are_merged(server, released, tmp_path) -> N
 def test_what_is_not_openly_served_says_how_to_come_by_it(tmp_path) -> None:
     with pytest.raises(CorpusError, match=r"not openly served: .* --mirror\."):
         download.fetch("voxceleb2", tmp_path, None, lambda *_: None)
-    with pytest.raises(CorpusError, match="'voices' cannot be fetched; what can: .*ravdess"):
+    with pytest.raises(CorpusError, match=r"'voices' cannot be fetched; what can: .*ravdess"):
         download.terms("voices")
 
 

@@ -11,7 +11,13 @@ from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import CorpusError
 from sottovoce.plugins import Registry
 
-CORPORA: Registry[Corpus] = Registry("corpora", "corpus", package="sottovoce.corpora.readers", base=Corpus)
+CORPORA: Registry[Corpus] = Registry(
+    "corpora",
+    "corpus",
+    code=lambda corpus: corpus.reader or corpus.describe,
+    package="sottovoce.corpora.readers",
+    base=Corpus,
+)
 
 
 def open_corpus(spec: str) -> Manifest:

@@ -31,7 +31,7 @@ PARTS: Mapping[str, str] = MappingProxyType(  # of a split, by the names that pe
 Described = tuple[Mapping[str, str], str | None]  # the labels of a clip, and its part of the corpus' own split, if any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Corpus:
     """What is known of a corpus before any of its files is seen, and how it is read.
 
