@@ -100,9 +100,10 @@ def test_a_method(python, recordings, tmp_path):
     pytest.importorskip("sottovoce.methods.registry")
     corpus, target, out = f"named:{recordings}", tmp_path / "target", tmp_path / "filter"
     verb = ["-c", COMMAND]
-    python(*verb, "target", "--corpus", corpus, "--task", "word", "--preset", "quick", "--out", target)
-    options = ["--permit", "word", "--target", target, "--method", "distilled", "--preset", "quick"]
-    card = json.loads(python(*verb, "train", "--corpus", corpus, *options, "--out", out, "--json"))
+    short = ["--corpus", corpus, "--set", "steps=2", "--set", "batch=4"]
+    python(*verb, "target", *short, "--task", "word", "--out", target)
+    options = ["--permit", "word", "--target", target, "--method", "distilled"]
+    card = json.loads(python(*verb, "train", *short, *options, "--out", out, "--json"))
     assert card["method"] == "distilled" and card["parameters"] > 0
     assert (out / "filter.onnx").is_file()
 

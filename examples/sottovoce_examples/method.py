@@ -47,4 +47,4 @@ def _train(context: Context[Settings]) -> Trained:
     )
 
 
-METHOD = Method("distilled", Settings, {"compact": Settings(), "quick": Settings(steps=20)}, _train)
+METHOD = Method("distilled", Settings, {"compact": Settings()}, _train)

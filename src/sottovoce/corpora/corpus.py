@@ -61,7 +61,7 @@ def _not_attackable(manifest: Manifest) -> list[str]:
 
 
 def text(found: Mapping[str, Any], every_note: bool = False) -> str:
-    """What `check` returns, for people: of many notes of one kind the first, unless `every_note` is wanted."""
+    """What `check` returns, for people: of many notes of one kind the first, unless `every_note` is set."""
     lines = [f"{found['clips']} clips, {found['speakers']} speakers, {found['hours']} h; {found['licence']}"]
     lines += [
         f"{task}: {len(names)} ({', '.join(names[:8])}{', …' if len(names) > 8 else ''})"
@@ -85,7 +85,7 @@ def _capped(notes: Iterable[str]) -> Iterator[str]:
 
 
 def split_of(card: Mapping[str, Any] | None, manifest: Manifest) -> Split:
-    """The split that a target or filter was trained with, so that its test clips stay unheard."""
+    """The split that a target or filter was trained with, so that its test clips stay unseen."""
     corpus = card.get("corpus") if card else None
     if corpus and corpus["digest"] == manifest.digest:
         return split(manifest, corpus["split"], corpus["split_seed"])

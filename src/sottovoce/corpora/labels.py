@@ -93,7 +93,7 @@ def is_number(manifest: Manifest, task: str) -> bool:
 
 
 def names_speakers(manifest: Manifest, task: str) -> bool:
-    """Whether each value of a label belongs to one speaker and each speaker has one value: it tells who speaks."""
+    """Whether each value of a label belongs to one speaker and each speaker has one value: it identifies who speaks."""
     pairs = {(clip.labels.get("speaker"), clip.labels.get(task)) for clip in manifest.clips}
     return all(None not in pair for pair in pairs) and len(pairs) == len({a for a, _ in pairs}) == len(
         {b for _, b in pairs}

@@ -37,7 +37,7 @@ class _Slow(_Cut):
 def transfer(url: str, path: Path, size: int, report: Callable[[int, int], None]) -> None:
     """Bring what is at `url` to `path`, which may hold the beginning of it already.
 
-    `size` in bytes is checked where it is not 0; `report` is told MiB done and MiB in all. CorpusError says what went
+    `size` in bytes is checked where it is not 0; `report` gets MiB done and MiB in all. CorpusError says what went
     wrong; what came stays, for the next time.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):

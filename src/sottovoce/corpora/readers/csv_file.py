@@ -18,16 +18,14 @@ def _read(path: Path) -> Manifest:
     return assemble(replace(CORPUS, split_rule=default_rule(clips)), path, clips, [*notes, *gaps(clips, labels)])
 
 
-CORPUS = CORPORA.register(
-    "csv",
-    Corpus(
-        name="csv",
-        title="clips listed in a CSV file",
-        layout=LAYOUT,
-        labels=(),
-        licence="unknown: the recordings are the user's own",
-        citation="",
-        split_rule="utterance",
-        reader=_read,
-    ),
+CORPUS = Corpus(
+    name="csv",
+    title="clips listed in a CSV file",
+    layout=LAYOUT,
+    labels=(),
+    licence="unknown: the recordings are the user's own",
+    citation="",
+    split_rule="utterance",
+    reader=_read,
 )
+CORPORA.register(CORPUS.name, CORPUS)

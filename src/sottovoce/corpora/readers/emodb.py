@@ -36,22 +36,20 @@ def _describe(path: Path) -> Described:
     return {**labels, "sentence": sentence.lower()}, None
 
 
-CORPUS = CORPORA.register(
-    "emodb",
-    Corpus(
-        name="emodb",
-        title="the Berlin Database of Emotional Speech (EmoDB)",
-        homepage="http://emodb.bilderbar.info",
-        layout="wav/SSTTTEV.wav, such as wav/03a01Fa.wav",
-        labels=("emotion", "gender", "sentence", "speaker"),
-        licence="free for research",
-        citation="Burkhardt, Paeschke, Rolfes, Sendlmeier and Weiss, A Database of German Emotional Speech, "
-        "Interspeech 2005",
-        split_rule="utterance",
-        expected={"clips": 535, "speakers": 10, "gender": 2, "emotion": 7, "sentence": 10},
-        companions=("erkennung.txt", "erklaerung.txt"),
-        signs=("wav/[01][0-9][abAB][0-9][0-9]*",),
-        release=Release("http://www.emodb.bilderbar.info/download/", (one_file("download.zip"),)),
-        describe=_describe,
-    ),
+CORPUS = Corpus(
+    name="emodb",
+    title="the Berlin Database of Emotional Speech (EmoDB)",
+    homepage="http://emodb.bilderbar.info",
+    layout="wav/SSTTTEV.wav, such as wav/03a01Fa.wav",
+    labels=("emotion", "gender", "sentence", "speaker"),
+    licence="free for research",
+    citation="Burkhardt, Paeschke, Rolfes, Sendlmeier and Weiss, A Database of German Emotional Speech, "
+    "Interspeech 2005",
+    split_rule="utterance",
+    expected={"clips": 535, "speakers": 10, "gender": 2, "emotion": 7, "sentence": 10},
+    companions=("erkennung.txt", "erklaerung.txt"),
+    signs=("wav/[01][0-9][abAB][0-9][0-9]*",),
+    release=Release("http://www.emodb.bilderbar.info/download/", (one_file("download.zip"),)),
+    describe=_describe,
 )
+CORPORA.register(CORPUS.name, CORPUS)

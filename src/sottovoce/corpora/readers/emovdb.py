@@ -46,24 +46,22 @@ def _describe(path: Path) -> Described:
     return {"speaker": speaker, "gender": GENDERS[speaker], "emotion": emotion, "sentence": sentence}, None
 
 
-CORPUS = CORPORA.register(
-    "emovdb",
-    Corpus(
-        name="emovdb",
-        title="the Emotional Voices Database (EmoV-DB)",
-        homepage="https://www.openslr.org/115",
-        layout="SPEAKER_EMOTION/STYLE_FROM-TO_NNNN.wav, such as bea_Amused/amused_1-15_0001.wav",
-        labels=("emotion", "gender", "sentence", "speaker"),
-        licence="non-commercial purposes only: research, teaching, scientific publication and personal experimentation",
-        citation="Adigwe, Tits, El Haddad, Ostadabbas and Dutoit, The Emotional Voices Database: Towards Controlling "
-        "the Emotion Dimension in Voice Generation Systems, arXiv:1806.09514, 2018",
-        split_rule="utterance",
-        expected={"clips": 7000, "speakers": 4, "gender": 2, "emotion": 5},
-        signs=("bea_*", "jenie_*", "josh_*", "sam_*"),
-        release=Release(
-            "https://www.openslr.org/resources/115/",
-            tuple(one_file(f"{name}.tar.gz", folder=name) for name in _NAMES),
-        ),
-        describe=_describe,
+CORPUS = Corpus(
+    name="emovdb",
+    title="the Emotional Voices Database (EmoV-DB)",
+    homepage="https://www.openslr.org/115",
+    layout="SPEAKER_EMOTION/STYLE_FROM-TO_NNNN.wav, such as bea_Amused/amused_1-15_0001.wav",
+    labels=("emotion", "gender", "sentence", "speaker"),
+    licence="non-commercial purposes only: research, teaching, scientific publication and personal experimentation",
+    citation="Adigwe, Tits, El Haddad, Ostadabbas and Dutoit, The Emotional Voices Database: Towards Controlling "
+    "the Emotion Dimension in Voice Generation Systems, arXiv:1806.09514, 2018",
+    split_rule="utterance",
+    expected={"clips": 7000, "speakers": 4, "gender": 2, "emotion": 5},
+    signs=("bea_*", "jenie_*", "josh_*", "sam_*"),
+    release=Release(
+        "https://www.openslr.org/resources/115/",
+        tuple(one_file(f"{name}.tar.gz", folder=name) for name in _NAMES),
     ),
+    describe=_describe,
 )
+CORPORA.register(CORPUS.name, CORPUS)

@@ -29,19 +29,17 @@ def _describe(path: Path) -> Described:
     return {"event": event.lower().replace(" ", "_"), "fold": fold}, part_of(int(fold))
 
 
-CORPUS = CORPORA.register(
-    "esc10",
-    Corpus(
-        name="esc10",
-        title="ESC-10",
-        homepage="https://github.com/karolpiczak/ESC-10",
-        layout="NNN - CLASS/FOLD-SOURCE-TAKE.ogg, such as '001 - Dog bark/1-100032-A.ogg'",
-        labels=("event", "fold"),
-        licence="CC BY 3.0",
-        citation="Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015",
-        split_rule="official",
-        expected={"clips": 400, "event": 10, "fold": 5},
-        signs=("[0-9][0-9][0-9] - *",),
-        describe=_describe,
-    ),
+CORPUS = Corpus(
+    name="esc10",
+    title="ESC-10",
+    homepage="https://github.com/karolpiczak/ESC-10",
+    layout="NNN - CLASS/FOLD-SOURCE-TAKE.ogg, such as '001 - Dog bark/1-100032-A.ogg'",
+    labels=("event", "fold"),
+    licence="CC BY 3.0",
+    citation="Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015",
+    split_rule="official",
+    expected={"clips": 400, "event": 10, "fold": 5},
+    signs=("[0-9][0-9][0-9] - *",),
+    describe=_describe,
 )
+CORPORA.register(CORPUS.name, CORPUS)

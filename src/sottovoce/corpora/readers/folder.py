@@ -112,19 +112,17 @@ def _parts(names: Iterable[str]) -> Mapping[str, str]:
     return parts if complete or len(parts) == len(folders) else {}
 
 
-CORPUS = CORPORA.register(
-    "folder",
-    Corpus(
-        name="folder",
-        title="a folder of sounds",
-        homepage="",
-        layout="sub-folders that are the labels, LABEL/*.wav, or metadata.csv (file_name,LABEL,...) beside the sounds; "
-        "either may stand in folders train, validation and test",
-        labels=("label",),
-        licence="unknown: the recordings are the user's own",
-        citation="",
-        split_rule="utterance",
-        companions=_TABLES,
-        reader=_read,
-    ),
+CORPUS = Corpus(
+    name="folder",
+    title="a folder of sounds",
+    homepage="",
+    layout="sub-folders that are the labels, LABEL/*.wav, or metadata.csv (file_name,LABEL,...) beside the sounds; "
+    "either may stand in folders train, validation and test",
+    labels=("label",),
+    licence="unknown: the recordings are the user's own",
+    citation="",
+    split_rule="utterance",
+    companions=_TABLES,
+    reader=_read,
 )
+CORPORA.register(CORPUS.name, CORPUS)

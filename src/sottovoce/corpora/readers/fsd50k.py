@@ -76,20 +76,18 @@ def _rows(root: Path, table: Path | None) -> tuple[list[tuple[str, list[str], st
     return found, list(notes)
 
 
-CORPUS = CORPORA.register(
-    "fsd50k",
-    Corpus(
-        name="fsd50k",
-        title="FSD50K (twelve classes)",
-        homepage="https://zenodo.org/records/4060432",
-        layout="FSD50K.dev_audio, FSD50K.eval_audio and FSD50K.ground_truth with dev.csv and eval.csv",
-        labels=("event",),
-        licence="CC BY 4.0",
-        citation="Fonseca, Favory, Pons, Font and Serra, FSD50K: an Open Dataset of Human-Labeled Sound Events, "
-        "IEEE/ACM TASLP 30, 2022",
-        split_rule="official",
-        companions=("*_clips_info_fsd50k.json", "*_info_fsd50k.json", "pp_pnp_ratings_fsd50k.json"),
-        signs=("FSD50K.ground_truth",),
-        reader=_read,
-    ),
+CORPUS = Corpus(
+    name="fsd50k",
+    title="FSD50K (twelve classes)",
+    homepage="https://zenodo.org/records/4060432",
+    layout="FSD50K.dev_audio, FSD50K.eval_audio and FSD50K.ground_truth with dev.csv and eval.csv",
+    labels=("event",),
+    licence="CC BY 4.0",
+    citation="Fonseca, Favory, Pons, Font and Serra, FSD50K: an Open Dataset of Human-Labeled Sound Events, "
+    "IEEE/ACM TASLP 30, 2022",
+    split_rule="official",
+    companions=("*_clips_info_fsd50k.json", "*_info_fsd50k.json", "pp_pnp_ratings_fsd50k.json"),
+    signs=("FSD50K.ground_truth",),
+    reader=_read,
 )
+CORPORA.register(CORPUS.name, CORPUS)

@@ -22,24 +22,22 @@ def _describe(path: Path) -> Described:
     return {"digit": digit, "speaker": speaker.lower()}, "test" if int(index) < _TEST_INDICES else "train"
 
 
-CORPUS = CORPORA.register(
-    "fsdd",
-    Corpus(
-        name="fsdd",
-        title="the Free Spoken Digit Dataset",
-        homepage="https://github.com/Jakobovski/free-spoken-digit-dataset",
-        layout="recordings/DIGIT_SPEAKER_INDEX.wav, such as recordings/7_george_0.wav",
-        labels=("digit", "speaker"),
-        licence="CC BY-SA 4.0",
-        citation="Jackson, Souza, Flaks, Pan, Nicolas and Thite, Free Spoken Digit Dataset v1.0.8, 2018",
-        split_rule="official",
-        expected={"clips": 3000, "speakers": 6, "digit": 10},
-        signs=("recordings/[0-9]_*_*",),
-        release=Release(
-            "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/",
-            (one_file("v1.0.9.tar.gz"),),
-            root="free-spoken-digit-dataset-1.0.9",
-        ),
-        describe=_describe,
+CORPUS = Corpus(
+    name="fsdd",
+    title="the Free Spoken Digit Dataset",
+    homepage="https://github.com/Jakobovski/free-spoken-digit-dataset",
+    layout="recordings/DIGIT_SPEAKER_INDEX.wav, such as recordings/7_george_0.wav",
+    labels=("digit", "speaker"),
+    licence="CC BY-SA 4.0",
+    citation="Jackson, Souza, Flaks, Pan, Nicolas and Thite, Free Spoken Digit Dataset v1.0.8, 2018",
+    split_rule="official",
+    expected={"clips": 3000, "speakers": 6, "digit": 10},
+    signs=("recordings/[0-9]_*_*",),
+    release=Release(
+        "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/",
+        (one_file("v1.0.9.tar.gz"),),
+        root="free-spoken-digit-dataset-1.0.9",
     ),
+    describe=_describe,
 )
+CORPORA.register(CORPUS.name, CORPUS)

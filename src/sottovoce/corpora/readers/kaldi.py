@@ -131,18 +131,16 @@ def _path(table: Path, utterance: str, given: str, below: Below, folder: Path) -
     return None
 
 
-CORPUS = CORPORA.register(
-    "kaldi",
-    Corpus(
-        name="kaldi",
-        title="a folder in the layout of Kaldi",
-        homepage="https://kaldi-asr.org/doc/data_prep.html",
-        layout="wav.scp and utt2spk, in the folder or in train, dev and test below it",
-        labels=("age", "gender", "speaker", "words"),
-        licence="unknown: see the corpus",
-        citation="",
-        split_rule="speaker",
-        signs=("wav.scp", "*/wav.scp"),
-        reader=_read,
-    ),
+CORPUS = Corpus(
+    name="kaldi",
+    title="a folder in the layout of Kaldi",
+    homepage="https://kaldi-asr.org/doc/data_prep.html",
+    layout="wav.scp and utt2spk, in the folder or in train, dev and test below it",
+    labels=("age", "gender", "speaker", "words"),
+    licence="unknown: see the corpus",
+    citation="",
+    split_rule="speaker",
+    signs=("wav.scp", "*/wav.scp"),
+    reader=_read,
 )
+CORPORA.register(CORPUS.name, CORPUS)

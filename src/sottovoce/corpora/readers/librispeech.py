@@ -107,25 +107,23 @@ def _transcripts(path: Path, notes: list[str]) -> dict[str, str]:
     return {utterance: words.strip() for utterance, _, words in (line.partition(" ") for line in text.splitlines())}
 
 
-CORPUS = CORPORA.register(
-    "librispeech",
-    Corpus(
-        name="librispeech",
-        title="LibriSpeech",
-        homepage="https://www.openslr.org/12",
-        layout="SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-UTTERANCE.flac with SPEAKERS.TXT above the subsets",
-        labels=("gender", "speaker", "subset", "words"),
-        licence="CC BY 4.0",
-        citation="Panayotov, Chen, Povey and Khudanpur, LibriSpeech: an ASR corpus based on public domain audio books, "
-        "ICASSP 2015",
-        split_rule="speaker",
-        companions=("speakers.txt", "books.txt", "chapters.txt", "*.trans.txt"),
-        signs=("*/[0-9]*/[0-9]*/*.trans.txt", "[0-9]*/[0-9]*/*.trans.txt"),
-        release=Release(
-            "https://www.openslr.org/resources/12/",
-            tuple(one_file(f"{subset}.tar.gz", *known) for subset, known in _ARCHIVES.items()),
-            root="LibriSpeech",
-        ),
-        reader=_read,
+CORPUS = Corpus(
+    name="librispeech",
+    title="LibriSpeech",
+    homepage="https://www.openslr.org/12",
+    layout="SUBSET/SPEAKER/CHAPTER/SPEAKER-CHAPTER-UTTERANCE.flac with SPEAKERS.TXT above the subsets",
+    labels=("gender", "speaker", "subset", "words"),
+    licence="CC BY 4.0",
+    citation="Panayotov, Chen, Povey and Khudanpur, LibriSpeech: an ASR corpus based on public domain audio books, "
+    "ICASSP 2015",
+    split_rule="speaker",
+    companions=("speakers.txt", "books.txt", "chapters.txt", "*.trans.txt"),
+    signs=("*/[0-9]*/[0-9]*/*.trans.txt", "[0-9]*/[0-9]*/*.trans.txt"),
+    release=Release(
+        "https://www.openslr.org/resources/12/",
+        tuple(one_file(f"{subset}.tar.gz", *known) for subset, known in _ARCHIVES.items()),
+        root="LibriSpeech",
     ),
+    reader=_read,
 )
+CORPORA.register(CORPUS.name, CORPUS)

@@ -245,27 +245,23 @@ def _chosen(labels: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     return {name: labels[name] for name in names}
 
 
-CORPUS = CORPORA.register(
-    "mixtures",
-    Corpus(
-        name="mixtures",
-        title="sound events with and without speech",
-        homepage="",
-        layout="a folder with the events in esc10 or FSD50K, and speech in librispeech or LibriSpeech",
-        labels=("event", "speech"),
-        licence=f"events: {esc10.CORPUS.licence}; speech: {librispeech.CORPUS.licence}",
-        citation=f"{esc10.CORPUS.citation}; {librispeech.CORPUS.citation}",
-        split_rule="official",
-        reader=lambda root: read(root),
-    ),
+CORPUS = Corpus(
+    name="mixtures",
+    title="sound events with and without speech",
+    homepage="",
+    layout="a folder with the events in esc10 or FSD50K, and speech in librispeech or LibriSpeech",
+    labels=("event", "speech"),
+    licence=f"events: {esc10.CORPUS.licence}; speech: {librispeech.CORPUS.licence}",
+    citation=f"{esc10.CORPUS.citation}; {librispeech.CORPUS.citation}",
+    split_rule="official",
+    reader=lambda root: read(root),
 )
-SPOKEN = CORPORA.register(
-    "speech-mixtures",
-    replace(
-        CORPUS,
-        name="speech-mixtures",
-        title="sound events with speech",
-        labels=("event", "gender", "speaker"),
-        reader=lambda root: read_spoken(root),
-    ),
+CORPORA.register(CORPUS.name, CORPUS)
+SPOKEN = replace(
+    CORPUS,
+    name="speech-mixtures",
+    title="sound events with speech",
+    labels=("event", "gender", "speaker"),
+    reader=lambda root: read_spoken(root),
 )
+CORPORA.register(SPOKEN.name, SPOKEN)

@@ -47,24 +47,22 @@ def _describe(path: Path) -> Described:
     }, None
 
 
-CORPUS = CORPORA.register(
-    "ravdess",
-    Corpus(
-        name="ravdess",
-        title="RAVDESS (speech)",
-        homepage="https://zenodo.org/records/1188976",
-        layout="Actor_NN/MM-VC-EE-II-SS-RR-AA.wav, such as Actor_01/03-01-01-01-01-01-01.wav",
-        labels=("emotion", "gender", "intensity", "speaker", "statement"),
-        licence="CC BY-NC-SA 4.0",
-        citation="Livingstone and Russo, The Ryerson Audio-Visual Database of Emotional Speech and Song, "
-        "PLoS ONE 13(5): e0196391, 2018",
-        split_rule="utterance",
-        expected={"clips": 1439, "speakers": 24, "gender": 2, "emotion": 8, "intensity": 2, "statement": 2},
-        signs=("Actor_[0-9][0-9]",),
-        release=Release(
-            "https://zenodo.org/records/1188976/files/",
-            (one_file("Audio_Speech_Actors_01-24.zip", "bc696df654c87fed845eb13823edef8a", 208468073),),
-        ),
-        describe=_describe,
+CORPUS = Corpus(
+    name="ravdess",
+    title="RAVDESS (speech)",
+    homepage="https://zenodo.org/records/1188976",
+    layout="Actor_NN/MM-VC-EE-II-SS-RR-AA.wav, such as Actor_01/03-01-01-01-01-01-01.wav",
+    labels=("emotion", "gender", "intensity", "speaker", "statement"),
+    licence="CC BY-NC-SA 4.0",
+    citation="Livingstone and Russo, The Ryerson Audio-Visual Database of Emotional Speech and Song, "
+    "PLoS ONE 13(5): e0196391, 2018",
+    split_rule="utterance",
+    expected={"clips": 1439, "speakers": 24, "gender": 2, "emotion": 8, "intensity": 2, "statement": 2},
+    signs=("Actor_[0-9][0-9]",),
+    release=Release(
+        "https://zenodo.org/records/1188976/files/",
+        (one_file("Audio_Speech_Actors_01-24.zip", "bc696df654c87fed845eb13823edef8a", 208468073),),
     ),
+    describe=_describe,
 )
+CORPORA.register(CORPUS.name, CORPUS)

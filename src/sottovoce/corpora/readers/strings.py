@@ -113,18 +113,16 @@ def joined(planned: Plan, rng: np.random.Generator) -> Wave:
     return wav + np.float32(10.0 ** (NOISE_DB / 20.0)) * noise
 
 
-CORPUS = CORPORA.register(
-    "strings",
-    Corpus(
-        name="strings",
-        title="strings of the Free Spoken Digit Dataset's digits",
-        homepage=fsdd.CORPUS.homepage,
-        layout=fsdd.CORPUS.layout,
-        labels=("digits", "speaker"),
-        licence=fsdd.CORPUS.licence,
-        citation=fsdd.CORPUS.citation,
-        split_rule="official",
-        expected={"clips": sum(STRINGS.values()), "speakers": 6},
-        reader=lambda root: read(root),
-    ),
+CORPUS = Corpus(
+    name="strings",
+    title="strings of the Free Spoken Digit Dataset's digits",
+    homepage=fsdd.CORPUS.homepage,
+    layout=fsdd.CORPUS.layout,
+    labels=("digits", "speaker"),
+    licence=fsdd.CORPUS.licence,
+    citation=fsdd.CORPUS.citation,
+    split_rule="official",
+    expected={"clips": sum(STRINGS.values()), "speakers": 6},
+    reader=lambda root: read(root),
 )
+CORPORA.register(CORPUS.name, CORPUS)

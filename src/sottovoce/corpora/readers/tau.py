@@ -73,20 +73,18 @@ def _sound(path: Path) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return np.asarray(wav, np.float32)
 
 
-CORPUS = CORPORA.register(
-    "tau",
-    Corpus(
-        name="tau",
-        title="TAU Sound Events and Speech Privacy Preservation",
-        homepage="https://zenodo.org/records/10378145",
-        layout="final_data_npy_split/{train,val,eval}/EVENT/{speech,no_speech}/NAME.npy",
-        labels=("event", "speech"),
-        licence="see the release",
-        citation="Gharib, Tran, Luong, Drossos and Virtanen, TAU Sound Events and Speech Privacy Preservation, Zenodo, "
-        "2023, doi:10.5281/zenodo.10378145",
-        split_rule="official",
-        expected={"clips": 5630, "event": 12, "speech": 2},
-        signs=("final_data_npy_split",),
-        reader=lambda root: read(root),
-    ),
+CORPUS = Corpus(
+    name="tau",
+    title="TAU Sound Events and Speech Privacy Preservation",
+    homepage="https://zenodo.org/records/10378145",
+    layout="final_data_npy_split/{train,val,eval}/EVENT/{speech,no_speech}/NAME.npy",
+    labels=("event", "speech"),
+    licence="see the release",
+    citation="Gharib, Tran, Luong, Drossos and Virtanen, TAU Sound Events and Speech Privacy Preservation, Zenodo, "
+    "2023, doi:10.5281/zenodo.10378145",
+    split_rule="official",
+    expected={"clips": 5630, "event": 12, "speech": 2},
+    signs=("final_data_npy_split",),
+    reader=lambda root: read(root),
 )
+CORPORA.register(CORPUS.name, CORPUS)

@@ -136,25 +136,23 @@ def _plan(seed: int) -> Iterator[tuple[tuple[str, ...], espeak.Utterance]]:
                     yield (file_name, voice.speaker, voice.gender, word, name), utterance
 
 
-CORPUS = CORPORA.register(
-    "voices",
-    Corpus(
-        name="voices",
-        title="built-in synthetic voices",
-        homepage="https://github.com/espeak-ng/espeak-ng",
-        layout="nothing: it is synthesised",
-        labels=("gender", "speaker", "style", "word"),
-        licence="none claimed (synthetic; made by espeak-ng, which is GPL-3)",
-        citation="espeak-ng, https://github.com/espeak-ng/espeak-ng",
-        split_rule="utterance",
-        expected={
-            "clips": len(VOICES) * len(PHRASES) * len(STYLES) * REPETITIONS,
-            "speakers": len(VOICES),
-            "gender": 2,
-            "style": len(STYLES),
-            "word": len(PHRASES),
-        },
-        needs_path=False,
-        reader=lambda _: read(),
-    ),
+CORPUS = Corpus(
+    name="voices",
+    title="built-in synthetic voices",
+    homepage="https://github.com/espeak-ng/espeak-ng",
+    layout="nothing: it is synthesised",
+    labels=("gender", "speaker", "style", "word"),
+    licence="none claimed (synthetic; made by espeak-ng, which is GPL-3)",
+    citation="espeak-ng, https://github.com/espeak-ng/espeak-ng",
+    split_rule="utterance",
+    expected={
+        "clips": len(VOICES) * len(PHRASES) * len(STYLES) * REPETITIONS,
+        "speakers": len(VOICES),
+        "gender": 2,
+        "style": len(STYLES),
+        "word": len(PHRASES),
+    },
+    needs_path=False,
+    reader=lambda _: read(),
 )
+CORPORA.register(CORPUS.name, CORPUS)

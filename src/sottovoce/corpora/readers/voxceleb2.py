@@ -75,28 +75,26 @@ def _metadata(root: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:
     return known, list(notes)
 
 
-CORPUS = CORPORA.register(
-    "voxceleb2",
-    Corpus(
-        name="voxceleb2",
-        title="VoxCeleb2",
-        homepage="https://mm.kaist.ac.kr/datasets/voxceleb/",
-        layout="dev/aac/SPEAKER/VIDEO/NNNNN.m4a and test/aac/... with vox2_meta.csv beside dev and test",
-        labels=("gender", "speaker", "video"),
-        licence="CC BY 4.0; the copyright of the videos stays with their owners",
-        citation="Chung, Nagrani and Zisserman, VoxCeleb2: Deep Speaker Recognition, Interspeech 2018",
-        split_rule="official",
-        companions=("vox2_meta.csv", "vox2_*.txt"),
-        signs=("dev/aac/id*", "test/aac/id*"),
-        release=Release(
-            "",
-            (
-                one_file("vox2_meta.csv"),
-                one_file("vox2_test_aac.zip", "0d2b3ea430a821c33263b5ea37ede312", folder="test"),
-                Archive("vox2_dev_aac.zip", tuple(File(f"vox2_dev_aac_part{part}", md5) for part, md5 in _DEV.items())),
-            ),
-            access="ask for it at https://mm.kaist.ac.kr/datasets/voxceleb/ and give the address that you get",
+CORPUS = Corpus(
+    name="voxceleb2",
+    title="VoxCeleb2",
+    homepage="https://mm.kaist.ac.kr/datasets/voxceleb/",
+    layout="dev/aac/SPEAKER/VIDEO/NNNNN.m4a and test/aac/... with vox2_meta.csv beside dev and test",
+    labels=("gender", "speaker", "video"),
+    licence="CC BY 4.0; the copyright of the videos stays with their owners",
+    citation="Chung, Nagrani and Zisserman, VoxCeleb2: Deep Speaker Recognition, Interspeech 2018",
+    split_rule="official",
+    companions=("vox2_meta.csv", "vox2_*.txt"),
+    signs=("dev/aac/id*", "test/aac/id*"),
+    release=Release(
+        "",
+        (
+            one_file("vox2_meta.csv"),
+            one_file("vox2_test_aac.zip", "0d2b3ea430a821c33263b5ea37ede312", folder="test"),
+            Archive("vox2_dev_aac.zip", tuple(File(f"vox2_dev_aac_part{part}", md5) for part, md5 in _DEV.items())),
         ),
-        reader=_read,
+        access="ask for it at https://mm.kaist.ac.kr/datasets/voxceleb/ and give the address that you get",
     ),
+    reader=_read,
 )
+CORPORA.register(CORPUS.name, CORPUS)
