@@ -2,7 +2,8 @@
 
 The library keeps a state that none of its functions resets, so the same sentence sounds a little different each time it
 is synthesised. A fresh process for a whole list of sentences makes them the same, bit for bit, at every run; it also
-keeps a crash of the library, and its licence, at arm's length. This file is that process' program, and needs nothing of ours.
+keeps a crash of the library, and its licence, at arm's length. This file is that process' program, and needs nothing of
+ours.
 """
 
 from __future__ import annotations
