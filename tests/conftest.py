@@ -75,7 +75,7 @@ def replace_attacker(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 return make(*settings)
 
         Replaced.seeded = seeded
-        monkeypatch.setitem(ATTACKERS.plugins, name, Plugin(Replaced, "a test", secrets.token_hex()))
+        monkeypatch.setitem(ATTACKERS.plugins, name, Plugin(Replaced, "sottovoce", secrets.token_hex()))
 
     return replace
 

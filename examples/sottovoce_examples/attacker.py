@@ -13,7 +13,7 @@ class NearestMean(Attacker):
     """Compares the mean spectrum of an utterance with that of each class, in standard deviations."""
 
     name = "nearest class mean"
-    knowledge = ("informed", "uninformed")  # fitted on what leaves the filter, and on originals
+    knowledge = ("informed", "uninformed")  # tried on what leaves the filter, fitted on that and on originals
     cost = 1
 
     def fit(

@@ -83,7 +83,10 @@ class Attacker(ABC):
     name: ClassVar[str]  # in reports
     version: ClassVar[str] = ""  # enters every digest, beside a digest of the source
     needs: ClassVar[str] = "labelled recordings as the application receives them"  # what it has to have or know
-    knowledge: ClassVar[tuple[Knowledge, ...]] = ("informed",)  # on what it is to be fitted
+    knowledge: ClassVar[tuple[Knowledge, ...]] = (
+        "informed",
+        "uninformed",
+    )  # on what leaves the system, and on originals
     needs_sound: ClassVar[bool] = False  # `speaker_embeddings` or `waves`: features alone are nothing to it
     needs_answers: ClassVar[bool] = False  # of the permitted targets
     seeded: ClassVar[bool] = False  # another seed is another attacker
