@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sottovoce.files import write_file
 from sottovoce.jobs.audit import AuditConfig, run_audit
-from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import Progress
 
 SCRIPT = Path(__file__).with_name("anonymisers.py")

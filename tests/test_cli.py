@@ -344,6 +344,46 @@ def test_from_a_filter_to_a_report(sottovoce, shaped, made, quick, tmp_path):
     assert said.status == 1
     other = {key: said.json[key] for key in ("seconds", "date", "command")}
     assert said.json == {**results, **other}
+    leakage = 100 * results["private"]["speaker"]["leakage"]["score"]
+    last = said.err.strip().splitlines()[-1]
+    assert last == f"sottovoce: speaker leaks {leakage:.1f} points, more than the 0.0 of --max-leakage"
+
+
+def test_an_audit_does_not_replace_another(sottovoce, shaped, made, quick, tmp_path):
+    audit = audit_of(made, shaped, tmp_path / "a")
+    assert sottovoce(*audit).status == 0
+    before = (tmp_path / "a" / "results.json").read_bytes()
+    refused(sottovoce(*audit, "--seed", 1), "another audit (different: seed)", "--replace")
+    refused(sottovoce(*audit, "--attack", "speaker"), "different: attributes")
+    assert (tmp_path / "a" / "results.json").read_bytes() == before
+    assert sottovoce(*audit, "--seed", 1, "--replace").status == 0
+    (tmp_path / "a" / "results.json").write_text("{}")
+    refused(sottovoce(*audit), "another audit (different: form)")
+
+
+def test_some_attackers_alone_can_be_tried(sottovoce, shaped, made, quick, tmp_path):
+    audit = (*audit_of(made, shaped, tmp_path / "a"), "--attacker")
+    said = sottovoce(*audit, "nearest", "--json")
+    rows = said.json["private"]["gender"]["attackers"] + said.json["private"]["gender"]["originals"]
+    assert {row["attacker"].rpartition("then ")[2] for row in rows} == {"nearest neighbour"}
+    assert any("nearest" in note for note in said.json["notes"])
+    refused(sottovoce(*audit, "mind-reader"), "unknown attacker 'mind-reader'", "nearest, linear")
+
+
+def test_audits_are_compared(sottovoce, shaped, made, quick, tmp_path):
+    one, other = audit_of(made, shaped, tmp_path / "one"), audit_of(made, shaped, tmp_path / "other", "speaker")
+    assert [sottovoce(*one).status, sottovoce(*other, "--seed", 1).status] == [0, 0]
+    said = sottovoce("compare", tmp_path / "one", tmp_path / "other")
+    assert said.status == 0, said.err
+    for words in ("word ", "permitted, ", "gender ", "private, ", "speaker ", "bits per block", "no bound"):
+        assert words in said.out
+    assert "warning: the seeds differ" in said.out and "corpora" not in said.out
+    both = sottovoce("compare", tmp_path / "one", tmp_path / "other", "--json").json
+    assert [[*audit["private"]] for audit in both["audits"]] == [["gender"], ["speaker"]]
+    stored = json.loads((tmp_path / "one" / "results.json").read_text())
+    assert both["audits"][0]["private"]["gender"]["leakage"] == stored["private"]["gender"]["leakage"]
+    refused(sottovoce("compare", tmp_path / "one"), "expected the folders of two or more")
+    refused(sottovoce("compare", tmp_path / "one", tmp_path), "results.json")
 
 
 def test_an_audit_that_is_invalid_is_a_bad_finding(sottovoce, shaped, made, quick, tmp_path, monkeypatch):
@@ -359,7 +399,7 @@ def test_a_filter_is_attacked_in_every_way(sottovoce, shaped, made, quick, tmp_p
     monkeypatch.setitem(budgets.EFFORTS, "standard", thorough)
     said = sottovoce(*audit_of(made, shaped, tmp_path / "a"), "--json")
     assert said.status == 0, said.err
-    found = {(row["knowledge"], row["hears"]) for row in said.json["private"]["gender"]["attackers"]}
+    found = {(row["knowledge"], row["input"]) for row in said.json["private"]["gender"]["attackers"]}
     assert found == {
         ("informed", "features"),
         ("informed", "sound"),
@@ -389,7 +429,7 @@ def test_a_killed_audit_goes_on_where_it_was(sottovoce, shaped, made, quick, tmp
     refused(sottovoce("verify", tmp_path / "a"), "audit again")
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "attacks").iterdir()}
     assert len(kept) == 3
-    hearing = [path.name for path in (tmp_path / "a" / ".heard").iterdir()]
+    hearing = [path.name for path in (tmp_path / "a" / ".observations").iterdir()]
     with monkeypatch.context() as patch:
         patch.setattr(Filter, "obfuscate", lambda self, segments: pytest.fail("it was heard again"))
         again = sottovoce(*audit_of(made, shaped, tmp_path / "a"), "--json")
@@ -479,7 +519,7 @@ def test_who_stops_a_command_is_told_how_to_go_on(sottovoce, shaped, made, quick
     said = sottovoce(*train, "--out", tmp_path / "f")
     signal.signal(signal.SIGINT, before)
     assert said.status == 130
-    assert said.err.strip() == "sottovoce: stopped; repeat the command, and the work goes on where it was."
+    assert said.err.strip() == "sottovoce: stopped; repeat the command and it resumes where training was last saved."
 
 
 # Folders that are not what they should be
@@ -702,7 +742,7 @@ def test_a_codebook_from_its_audit_to_its_words(sottovoce, shaped, quick, drawn,
     assert bound["codes"] == {"word": 3} and said.json["filter"]["bits_per_block"] == bound["bits_per_block"]
     assert sottovoce("verify", tmp_path / "a").status == 0
     assert "The bound" in (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
-    said = sottovoce(*audit, "--constant", 3, "--json")
+    said = sottovoce(*audit, "--constant", 3, "--replace", "--json")
     assert said.json["bound"]["constant_blocks"] == 3
     assert sottovoce("verify", tmp_path / "a").status == 0
 

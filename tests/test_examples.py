@@ -91,6 +91,14 @@ def test_an_attacker(python, tmp_path):
     assert python("-c", ATTACK, tmp_path / "view").startswith("0.1+")
 
 
+def test_an_installed_attacker_takes_part_in_an_audit(python, recordings, tmp_path):
+    options = ["--corpus", f"named:{recordings}", "--attack", "speaker", "--attacker", "nearest-mean"]
+    python("-c", COMMAND, "audit", recordings, *options, "--out", tmp_path / "audit", "--json")
+    results = json.loads((tmp_path / "audit" / "results.json").read_text())
+    rows = results["private"]["speaker"]["attackers"]
+    assert {row["attacker"] for row in rows if row["knowledge"] == "informed"} >= {"nearest class mean"}
+
+
 def test_a_corpus(python, recordings):
     found = json.loads(python("-c", COMMAND, "corpora", "check", f"named:{recordings}", "--json"))
     assert found["clips"] == 40 and found["labels"] == {"speaker": ["anna", "ben"], "word": ["no", "yes"]}

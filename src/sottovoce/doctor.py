@@ -29,10 +29,10 @@ _INSTALL = {"encoder": "pip install --no-deps Resemblyzer==0.1.4"}  # its weight
 
 def examine() -> dict[str, Any]:
     """Versions of every part, None where it is missing, and one line of advice for each missing part."""
-    found = {part: {name: _version(name) for name in names} for part, names in PARTS.items()}
+    parts = {part: {name: _version(name) for name in names} for part, names in PARTS.items()}
     advice = [
         _INSTALL.get(part, f"pip install 'sottovoce[{part}]'")
-        for part, names in found.items()
+        for part, names in parts.items()
         if part != "device" and None in names.values()
     ]
     return {
@@ -40,7 +40,7 @@ def examine() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {_cores()}",
         "telemetry": telemetry(),
-        "parts": found,
+        "parts": parts,
         "advice": advice,
     }
 
@@ -61,13 +61,13 @@ def telemetry() -> str:
         return "on" if os.listdir(home) else "off"
 
 
-def text(found: dict[str, Any]) -> str:
+def text(examined: dict[str, Any]) -> str:
     """The same for people."""
-    lines = [f"sottovoce {found['sottovoce']}, Python {found['python']}, {found['machine']}"]
-    lines.append(f"telemetry of onnxruntime: {found['telemetry']}")
-    for part, names in found["parts"].items():
+    lines = [f"sottovoce {examined['sottovoce']}, Python {examined['python']}, {examined['machine']}"]
+    lines.append(f"telemetry of onnxruntime: {examined['telemetry']}")
+    for part, names in examined["parts"].items():
         lines.append(f"{part:8} " + ", ".join(f"{name} {version or 'missing'}" for name, version in names.items()))
-    return "\n".join([*lines, *(f"to complete it: {line}" for line in found["advice"])])
+    return "\n".join([*lines, *(f"to complete it: {line}" for line in examined["advice"])])
 
 
 def _cores() -> str:

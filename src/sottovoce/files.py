@@ -1,10 +1,12 @@
-"""Files and JSON that somebody else may have made: ordinary files of a bounded size, and JSON of a bounded depth."""
+"""Files: digests, writing that is whole or not at all, and bounded reading of files and JSON from others."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
+import secrets
 import stat
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,33 @@ from sottovoce.errors import ModelError
 
 LARGEST_JSON_BYTES = 1 << 22
 _DEEPEST = 64  # tables and lists in one another
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def replace_file(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a file, whole or not at all, with the rights of `mode` that the umask leaves; OSError where that fails."""
+    scratch = path.with_name(f".writing-{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        with os.fdopen(os.open(scratch, flags, mode), "wb") as file:
+            file.write(content)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file and the folders above it, whole or not at all; ModelError where that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
+    except OSError as error:
+        raise ModelError(f"{path} could not be written ({error.strerror}); nothing was changed.") from error
 
 
 def read_bytes(path: Path, largest_bytes: int) -> bytes:
@@ -46,17 +75,17 @@ def read_json(source: Path | bytes | str, largest_bytes: int = LARGEST_JSON_BYTE
         raise ModelError(f"{name} has more than the {largest_bytes} bytes that it may have; replace it.")
     try:
         text = content.decode("utf-8-sig") if isinstance(content, bytes) else content.removeprefix("\ufeff")
-        found = json.loads(text, object_pairs_hook=_table, parse_int=_whole)
-        _check(found)
+        table = json.loads(text, object_pairs_hook=_table, parse_int=_whole)
+        _check(table)
     except UnicodeError as error:
         raise ModelError(f"{name} holds text that is not UTF-8; save it as UTF-8 or restore the file.") from error
     except RecursionError as error:
         raise ModelError(f"{name} is more than {_DEEPEST} levels deep; restore the file.") from error
     except ValueError as error:
         raise ModelError(f"{name} is not usable JSON ({error}); restore the file.") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{name} holds a {type(found).__name__}; expected a table: restore the file.")
-    return found
+    if not isinstance(table, dict):
+        raise ModelError(f"{name} holds a {type(table).__name__}; expected a table: restore the file.")
+    return table
 
 
 def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -76,9 +105,9 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _check(found: Any) -> None:
+def _check(table: Any) -> None:
     """RecursionError for what is too deep, UnicodeError for text with half of a character."""
-    level = [found]
+    level = [table]
     for _ in range(_DEEPEST):
         inner: list[Any] = []
         for value in level:

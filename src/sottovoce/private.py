@@ -1,4 +1,4 @@
-"""Private folders, such as the cache: what is kept there is believed, so nobody else may have put it there."""
+"""Private folders, such as the cache: what is kept there is trusted, so nobody else may have put it there."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import secrets
 import shlex
 import stat
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from sottovoce.errors import CorpusError
+from sottovoce.files import replace_file
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _KEY, _KEY_BYTES = "key", 32
@@ -23,14 +23,19 @@ def private_folder(folder: Path) -> Path:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
+        about = folder.lstat()
     except OSError as error:
-        raise CorpusError(
-            f"the cache folder {folder} could not be written ({error.strerror}); "
-            "free some space or set SOTTOVOCE_CACHE to another folder."
-        ) from error
-    _check(folder, found)
+        raise unwritable(folder, error) from error
+    _check(folder, about)
     return folder
+
+
+def unwritable(folder: Path, error: OSError) -> CorpusError:
+    """What to raise where a folder of the cache cannot be written."""
+    return CorpusError(
+        f"the cache folder {folder} could not be written ({error.strerror}); "
+        "free some space or set SOTTOVOCE_CACHE to another folder."
+    )
 
 
 def check_private(folder: Path) -> None:
@@ -64,11 +69,7 @@ def write_private(path: Path, content: bytes) -> None:
     """Write a file that its owner alone may read (mode 0600), all or nothing; CorpusError where that fails."""
     private_folder(path.parent)
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as scratch:
-            unfinished = Path(scratch) / path.name
-            unfinished.touch(mode=0o600)
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
+        replace_file(path, content, 0o600)
     except OSError as error:
         raise CorpusError(f"{path} could not be written ({error.strerror}); free some space.") from error
 
@@ -76,28 +77,28 @@ def write_private(path: Path, content: bytes) -> None:
 def secret(folder: Path) -> bytes:
     """The 32 random bytes of a private folder, made at the first use: who lacks them cannot seal what is kept there."""
     place = private_folder(folder) / _KEY
-    found = read_private(place)
-    if found is None or len(found) != _KEY_BYTES:
+    key = read_private(place)
+    if key is None or len(key) != _KEY_BYTES:
         write_private(place, secrets.token_bytes(_KEY_BYTES))
-        found = read_private(place)  # of two who make it at once, the later one wins
-    assert found is not None
-    return found
+        key = read_private(place)  # of two who make it at once, the later one wins
+    assert key is not None
+    return key
 
 
-def _check(path: Path, found: os.stat_result) -> None:
-    if not hasattr(os, "geteuid"):  # rights are not told by modes there
+def _check(path: Path, about: os.stat_result) -> None:
+    if not hasattr(os, "geteuid"):  # modes do not show rights there
         return
     remedy = "or use another folder: set SOTTOVOCE_CACHE, or choose another --out"
-    if stat.S_ISLNK(found.st_mode):
+    if stat.S_ISLNK(about.st_mode):
         raise CorpusError(f"{path} is a link, expected a file or folder of the cache itself; delete it, {remedy}.")
-    if found.st_uid not in (0, os.geteuid()):
+    if about.st_uid not in (0, os.geteuid()):
         raise CorpusError(
-            f"{path} belongs to another user (number {found.st_uid}), who can decide what is read there; "
+            f"{path} belongs to another user (number {about.st_uid}), who can decide what is read there; "
             f"expected it to be yours: delete it, {remedy}."
         )
-    if found.st_mode & _OTHERS:
-        mend = f"`chmod -R go-w {shlex.quote(str(path))}`"
+    if about.st_mode & _OTHERS:
+        repair = f"`chmod -R go-w {shlex.quote(str(path))}`"
         raise CorpusError(
-            f"{path} may be written by others (mode {stat.S_IMODE(found.st_mode):o}), who can decide what is read "
-            f"there; expected that only you may: delete it, or run {mend} if you trust them, {remedy}."
+            f"{path} may be written by others (mode {stat.S_IMODE(about.st_mode):o}), who can decide what is read "
+            f"there; expected that only you may: delete it, or run {repair} if you trust them, {remedy}."
         )

@@ -10,11 +10,11 @@ from typing import TypeVar
 from sottovoce import terminal
 
 Result = TypeVar("Result")
-Report = Callable[[int, int, str], None]  # steps done, steps in all, what to say
+Report = Callable[[int, int, str], None]  # steps done, steps in all, note
 
 
 class Progress:
-    """Call it with (steps done, steps in all, what to say); on a terminal one line, elsewhere a line now and then."""
+    """Call it with (steps done, steps in all, note); on a terminal one line, elsewhere a line now and then."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
@@ -24,7 +24,7 @@ class Progress:
 
     def __call__(self, done: int, total: int, note: str) -> None:
         now = time.monotonic()
-        if total != self.total or done != self.done + 1:  # other work, or work that goes on where it was
+        if total != self.total or done != self.done + 1:  # other work, or work that resumes
             self.total, self.began, self.skipped = total, now, done - 1
         self.done = done
         if 0 < done < total and now - self.shown < (0.2 if self.terminal else 10.0):
@@ -47,17 +47,17 @@ def _duration(seconds: float) -> str:
 
 
 def silent(done: int, total: int, note: str) -> None:
-    """Says nothing: what many works side by side say would be a tangle."""
+    """Reports nothing: the lines of many works side by side would be a tangle."""
 
 
 def last_line(done: int, total: int, note: str) -> None:
-    """Says only how each work ended."""
+    """Reports only how each work ended."""
     if done == total:
         terminal.say(note)
 
 
 def counted(results: Iterable[Result], total: int, note: str) -> Iterator[Result]:
-    """The results of `total` long works as they come, each told with how long the rest may take."""
+    """The results of `total` long works as they come, each reported with how long the rest may take."""
     report = Progress()
     for done, result in enumerate(results, start=1):
         report(done, total, note)

@@ -59,11 +59,11 @@ def word(text: str, before: str = "") -> str:
     """
     if _SECRET_OPTION.fullmatch(before) and not text.startswith("--"):
         return REDACTED
-    if found := _COMMAND.fullmatch(text):
-        return found[1] + _outside(found[2])
+    if match := _COMMAND.fullmatch(text):
+        return match[1] + _outside(match[2])
     for assignment in (_SECRET_VALUE, _ENVIRONMENT):
-        if found := assignment.fullmatch(text):
-            return found[1] + REDACTED
+        if match := assignment.fullmatch(text):
+            return match[1] + REDACTED
     return _each(_ADDRESS, text, lambda rest: _without_secrets(",".join(map(_last_part, rest.split(",")))))
 
 
@@ -138,9 +138,9 @@ def _outside(text: str) -> str:
 def _each(addresses: re.Pattern[str], text: str, change: Callable[[str], str]) -> str:
     """The text with its addresses redacted, and what stands between them changed."""
     parts, end = [], 0
-    for found in addresses.finditer(text):
-        parts += [change(text[end : found.start()]), _SECRET_LOOKING.sub(REDACTED, address(found[0]))]
-        end = found.end()
+    for match in addresses.finditer(text):
+        parts += [change(text[end : match.start()]), _SECRET_LOOKING.sub(REDACTED, address(match[0]))]
+        end = match.end()
     return "".join([*parts, change(text[end:])])
 
 
@@ -150,13 +150,13 @@ def _last_part(text: str) -> str:
     What stands after a question mark or a semicolon may belong to an address without a scheme, and is left out.
     """
     text = re.split("[?;]", text)[0]
-    found = _BEFORE_A_PATH.match(text)
-    assert found, "it may match nothing"
-    path = text[found.end() :]
+    match = _BEFORE_A_PATH.match(text)
+    assert match, "it may match nothing"
+    path = text[match.end() :]
     parts = [part for part in re.split(r"[/\\]", path) if part]
     if (path.startswith("~") and len(parts) == 1) or parts[-2:-1] in (["home"], ["Users"]) or _is_home(path):
-        return f"{found[0]}~"
-    return found[0] + (parts[-1] if parts and ("/" in path or "\\" in path) else path)
+        return f"{match[0]}~"
+    return match[0] + (parts[-1] if parts and ("/" in path or "\\" in path) else path)
 
 
 def _is_home(path: str) -> bool:

@@ -1,7 +1,7 @@
-"""What is said to people: text that cannot command their terminal, on streams that may be closed, full or old.
+"""Output for people: text that cannot command their terminal, on streams that may be closed, full or old.
 
-Labels, file names and what other programs say come from others: a control character in them could hide or rewrite what
-stands there, so each is shown by its escape.
+Labels, file names and messages of other programs come from others: a control character in them could hide or rewrite
+what stands there, so each is shown by its escape.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ def printable(text: str, keep: str = "") -> str:
     )
 
 
-def cleaned(found: Any) -> Any:
+def cleaned(result: Any) -> Any:
     """A result of text, numbers, lists and tables, with all of its text printable, line ends included."""
-    if isinstance(found, str):
-        return printable(found)
-    if isinstance(found, dict):
-        return {cleaned(key): cleaned(value) for key, value in found.items()}
-    return [cleaned(value) for value in found] if isinstance(found, (list, tuple)) else found
+    if isinstance(result, str):
+        return printable(result)
+    if isinstance(result, dict):
+        return {cleaned(key): cleaned(value) for key, value in result.items()}
+    return [cleaned(value) for value in result] if isinstance(result, (list, tuple)) else result
 
 
 def say(text: str, end: str = "\n") -> None:
     """Write lines to standard output, at once.
 
-    Nothing is written to a reader that has left, as `head` does: what the command found stands in its exit status.
+    Nothing is written to a reader that has left, as `head` does: the finding stands in the exit status.
     SottovoceError where the output takes no more for another reason, such as a full disk.
     """
     try:
@@ -59,7 +59,7 @@ def say(text: str, end: str = "\n") -> None:
 
 
 def complain(text: str) -> None:
-    """Write one line to standard error, whatever it is made of; where it takes none, nobody is told."""
+    """Write one line to standard error, whatever it is made of; where it takes none, it is lost."""
     line = printable(text)
     note(f"{line if len(line) <= _LONGEST else line[:_LONGEST] + '...'}\n")
 
@@ -104,7 +104,7 @@ def binary_output() -> BinaryIO:
 
 
 def finish() -> None:
-    """Write what is left in the standard output, so that nothing is said of it when the process ends."""
+    """Write what is left in the standard output, so that no complaint comes when the process ends."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):

@@ -67,7 +67,7 @@ def audited(case, tmp_path_factory) -> Callable[..., dict[str, Any]]:
             system = System({"digest": listen.__name__, "permit": []}, None if sound else listen, sound)
             place = tmp_path_factory.mktemp("heard")
             found, _ = audit(case, system, attributes, "little", seed, place, 1, report)
-            return {**found.known, **summary.numbers(found.known, found.arrays)}
+            return summary.findings(found.facts, found.scores).model_dump(mode="json")
 
     return run
 

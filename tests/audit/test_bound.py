@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from scipy.stats import entropy as reference_entropy
 
 from sottovoce.audit import bound
-from sottovoce.audit.bound import counted, entropy, fano, table_attacker
+from sottovoce.audit.bound import counted, fano, table_attacker
+from sottovoce.audit.metrics import entropy
+from sottovoce.audit.results import BoundFacts, PrivateFacts
+from sottovoce.audit.scores import Scores
 
 
 def channels(seed: int, labels: int, codes: int) -> np.ndarray:
@@ -54,35 +57,40 @@ def test_entropy_is_that_of_scipy(counts):
 
 
 def test_the_table_is_the_commonest_label_of_each_code():
-    arrays = {
-        "codes/train": np.array([0, 0, 0, 1, 1, 1]),
-        "codes/train/owner": np.array([0, 1, 2, 2, 3, 3]),
-        "codes/test": np.array([0, 1, 2]),
-        "codes/test/owner": np.array([0, 0, 1]),
-    }
-    labels = {"train": np.array([5, 5, 4, 4]), "test": np.array([5, 4])}
+    scores = Scores(
+        {
+            "codes/train": np.array([0, 0, 0, 1, 1, 1]),
+            "codes/train/owner": np.array([0, 1, 2, 2, 3, 3]),
+            "codes/test": np.array([0, 1, 2]),
+            "codes/test/owner": np.array([0, 0, 1]),
+        }
+    )
+    train, test = np.array([5, 5, 4, 4]), np.array([5, 4])
     # Code 0 stood for 5, 5, 4, code 1 for 4, 4, 4; code 2 was never seen, and of two labels as common the first wins.
-    assert table_attacker(arrays, labels, 3, 6).tolist() == [True, False, True]
+    assert table_attacker(scores, train, test, 3, 6).tolist() == [True, False, True]
 
 
 def test_what_is_said_of_a_span():
-    arrays = {
-        "codes/train": np.array([0, 1, 2, 3]),
-        "codes/train/owner": np.arange(4),
-        "codes/test": np.array([0, 1, 2, 3]),
-        "codes/test/owner": np.arange(4),
-        "who/labels/train": np.arange(4) % 2,
-        "who/labels/test": np.arange(4) % 2,
-        "who/cluster": np.arange(4),
-    }
-    known = {"codes": {"word": 4, "mood": 1}, "block_s": 1.28, "constant_blocks": 0}
-    found = bound.summary(known, {"who": {"class_names": ["a", "b"]}}, arrays)
-    assert found["bits_per_block"] == 2.0
-    assert found["entropy_bits_per_block"] == pytest.approx(2.0)
-    who = found["attributes"]["who"]
-    assert who["entropy_bits"] == 1.0
+    scores = Scores(
+        {
+            "codes/train": np.array([0, 1, 2, 3]),
+            "codes/train/owner": np.arange(4),
+            "codes/test": np.array([0, 1, 2, 3]),
+            "codes/test/owner": np.arange(4),
+            "who/labels/train": np.arange(4) % 2,
+            "who/labels/test": np.arange(4) % 2,
+            "who/cluster": np.arange(4),
+        }
+    )
+    known = BoundFacts(codes={"word": 4, "mood": 1}, block_s=1.28, constant_blocks=0)
+    people = PrivateFacts(class_names=["a", "b"], cluster="utterance", attackers=[], originals=[])
+    found = bound.summary(known, {"who": people}, scores)
+    assert found.bits_per_block == 2.0
+    assert found.entropy_bits_per_block == pytest.approx(2.0)
+    who = found.attributes["who"]
+    assert who.entropy_bits == 1.0
     # The longest recording is one block; a window of 1 s, 1 min or 1 h may begin within a block.
-    assert [span["bits"] for span in who["spans"]] == [2.0, 2.0 * 2, 2.0 * 48, 2.0 * 2814]
-    assert all(span["accuracy"] == 1.0 for span in who["spans"])
-    constant = bound.summary({**known, "constant_blocks": 3}, {"who": {"class_names": ["a", "b"]}}, arrays)
-    assert [span["bits"] for span in constant["attributes"]["who"]["spans"]] == [2.0, 2.0 * 2, 2.0 * 17, 2.0 * 939]
+    assert [span.bits for span in who.spans] == [2.0, 2.0 * 2, 2.0 * 48, 2.0 * 2814]
+    assert all(span.accuracy == 1.0 for span in who.spans)
+    constant = bound.summary(known.model_copy(update={"constant_blocks": 3}), {"who": people}, scores)
+    assert [span.bits for span in constant.attributes["who"].spans] == [2.0, 2.0 * 2, 2.0 * 17, 2.0 * 939]

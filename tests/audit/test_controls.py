@@ -15,6 +15,7 @@ from sottovoce.audit import controls, evidence, gathering, plan, planted
 from sottovoce.audit.observations import observe_features
 from sottovoce.audit.plan import Views
 from sottovoce.audit.planted import plant
+from sottovoce.audit.scores import Scores
 from sottovoce.audit.work import run_jobs
 
 NAMES = ["planted leak", "shuffled labels", "identity filter"]
@@ -35,25 +36,25 @@ def checked(case, tmp_path, monkeypatch) -> Callable[..., Any]:
         idle = gathering.observe_idle(case, 0, tmp_path)
         if "idle" in input:
             idle = observe_features(case, input["idle"], "idle", "not", 0, tmp_path)
-        names = ["gender", "speaker"]
-        planned = controls.attack_runs(case, names, Views(original, features, None), idle, levels_db, 0)
+        planned = controls.attack_runs(case, "speaker", Views(original, features, None), idle, levels_db, 0)
         found = dict(zip([b.digest for b in planned.values()], run_jobs([*planned.values()], 1, silent), strict=True))
-        arrays = evidence.controlled(case, names, planned, found, levels_db, 0).arrays
-        return controls.judged("speaker", arrays), controls.sensitivity_db(levels_db, arrays)
+        scores = Scores()
+        evidence.add_controls(case, "speaker", planned, found, 0, scores)
+        return controls.judged("speaker", scores), controls.sensitivity_db(levels_db, scores)
 
     return run
 
 
 def failing(judged: dict[str, Any]) -> list[str]:
     assert [*judged] == NAMES
-    return [name for name, found in judged.items() if not found["passed"]]
+    return [name for name, found in judged.items() if not found.passed]
 
 
 def test_all_pass_where_nothing_or_everything_leaks(checked, wall):
     for listen in (full_band, wall):
         judged, _ = checked(listen)
         assert failing(judged) == []
-        assert all(found["detail"] for found in judged.values())
+        assert all(found.detail for found in judged.values())
 
 
 def test_the_attribute_with_the_most_classes_is_used(case):
@@ -66,7 +67,7 @@ def test_a_leak_can_be_planted_among_any_number_of_classes(case, tmp_path):
     clips = [replace(clip, labels={"who": f"{i:02}"}) for i, clip in enumerate(case.manifest.clips)]
     many = replace(case, manifest=replace(case.manifest, clips=tuple(clips)), targets=())
     view = observe_features(many, full_band, "original", "", 0, tmp_path)
-    planned = controls.attack_runs(many, ["who"], Views(view, view, None), view, (), 0)
+    planned = controls.attack_runs(many, "who", Views(view, view, None), view, (), 0)
     planted = planned["planted"]
     assert planted.classes <= 0.3 * BINS and planned["original"].classes == 75
     assert max(labels.max() for labels in planted.labels.values()) < planted.classes

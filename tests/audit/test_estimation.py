@@ -16,6 +16,8 @@ from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.estimation import PITCH, SEMITONES, Estimation, by_answer
 from sottovoce.audit.observations import observe_features
 from sottovoce.audit.plan import Views
+from sottovoce.audit.results import ContinuousFacts
+from sottovoce.audit.scores import Scores
 from sottovoce.audit.work import run_jobs
 from sottovoce.models.target import from_callable
 
@@ -36,9 +38,10 @@ def estimated(crowd, tmp_path, monkeypatch) -> Callable[..., dict[str, Any]]:
         for task, number in estimation.numbers(case, Views(original, features, None)).items():
             jobs = {job.digest: job for job in number.originals + number.obfuscated}
             results = dict(zip(jobs, run_jobs([*jobs.values()], 1, silent), strict=True))
-            gathered = estimation.evidence(case, task, number, results, None)
-            for name, known in gathered.known.get("continuous", {}).items():
-                found[name] = estimation.summary(name, known, gathered.arrays)
+            scores = Scores()
+            facts = estimation.gather(task, number, results, None, case.cluster(task)[1], scores)
+            if facts:
+                found[task] = estimation.summary(task, facts, scores).model_dump()
         return found
 
     return run
@@ -128,11 +131,11 @@ def test_the_estimator_is_chosen_on_validation_and_scored_on_test(crowd):
         for i, (validation, test) in enumerate([(0.5, 0.0), (0.1, 0.3)]):
             arrays[f"n/{side}/{i}/validation"] = true["validation"] + validation
             arrays[f"n/{side}/{i}/test"] = true["test"] + test
-    entry = estimation.summary("n", {"unit": "u", "estimators": ["first", "second"]}, arrays)
+    entry = estimation.summary("n", ContinuousFacts(unit="u", estimators=["first", "second"]), Scores(arrays))
     spread = true["test"] - true["test"].mean()
-    assert entry["estimator"] == "second"
-    assert entry["error"] == pytest.approx(0.3)
-    assert entry["strongest"]["score"] == pytest.approx(1.0 - 0.3**2 / np.square(spread).mean())
+    assert entry.estimator == "second"
+    assert entry.error == pytest.approx(0.3)
+    assert entry.strongest.score == pytest.approx(1.0 - 0.3**2 / np.square(spread).mean())
 
 
 def test_the_floor_is_the_mean_behind_each_answer():

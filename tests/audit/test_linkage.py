@@ -15,6 +15,7 @@ from sottovoce.audit.case import PARTS
 from sottovoce.audit.linkage import Linking, possible, speakers_of
 from sottovoce.audit.observations import observe_features, observe_sound
 from sottovoce.audit.plan import Views
+from sottovoce.audit.scores import Scores
 from sottovoce.audit.work import JobResult, run_jobs
 
 
@@ -41,8 +42,9 @@ def linked(crowd, heard) -> Callable[..., dict[str, Any] | None]:
         lines = linkage.lines(crowd, heard(listen), 0)
         jobs = {line.job.digest: line.job for line in lines}
         found = dict(zip(jobs, run_jobs([*jobs.values()], 1, silent), strict=True))
-        gathered = linkage.evidence(lines, found)
-        return linkage.summary(gathered.known["linkage"], gathered.arrays) if gathered.known else None
+        scores = Scores()
+        facts = linkage.gather(lines, found, scores)
+        return linkage.summary(facts, scores).model_dump() if facts else None
 
     return run
 
@@ -111,7 +113,8 @@ def test_who_has_an_encoder_also_compares_voices(crowd, tmp_path):
         found = line.job.run().arrays
         assert np.isfinite(found["similarity"]).all()
         if line.job.back == "cosine":
-            assert verification.eer(*(found["similarity"][found["same"] == kind] for kind in (True, False))) < 0.1
+            names = ("similarity", "same", "first", "second")
+            assert verification.intervals(*(found[name] for name in names))[0].score < 0.1
 
 
 class Noted:

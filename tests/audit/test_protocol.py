@@ -12,7 +12,7 @@ from sottovoce.attack.classical import LinearOnStatistics
 from sottovoce.audio.segment import front_end
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.case import Case
-from sottovoce.audit.metrics import Interval
+from sottovoce.audit.results import Interval
 from sottovoce.audit.summary import TOLERANCE, verdict
 from sottovoce.corpora.manifest import split
 from sottovoce.errors import ConfigError, ModelError
@@ -174,18 +174,18 @@ def test_without_a_target_the_floor_is_a_constant_guess(case, audited):
     ],
 )
 def test_verdicts(low, floor, expected):
-    assert verdict(Interval(low + 0.05, low, low + 0.1), floor, chance=0.1, ceiling=0.9) == expected
+    assert verdict(Interval(score=low + 0.05, low=low, high=low + 0.1), floor, chance=0.1, ceiling=0.9) == expected
 
 
 def test_nothing_is_implied_by_an_answer_that_says_nothing():
     """Even where nobody guesses better than at random from the originals."""
-    nothing = Interval(0.0, 0.0, 0.0)
+    nothing = Interval(score=0.0, low=0.0, high=0.0)
     assert verdict(nothing, floor=0.5, chance=0.5, ceiling=0.25) == "hidden"
     assert verdict(nothing, floor=0.6, chance=0.5, ceiling=0.25) == "implied"
 
 
 def test_a_plain_leak_is_one_however_wide_its_interval():
-    assert verdict(Interval(0.11, -0.2, 0.4), 0.1, chance=0.1, ceiling=0.9) == "leaks"
+    assert verdict(Interval(score=0.11, low=-0.2, high=0.4), 0.1, chance=0.1, ceiling=0.9) == "leaks"
 
 
 # How the strongest is chosen, and what is said of it

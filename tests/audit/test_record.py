@@ -1,5 +1,6 @@
 """The record of an audit: whoever has the folder can check every number, and find every one that was changed."""
 
+import csv
 import io
 import json
 import shutil
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sottovoce.audit import budgets, record, results
+from sottovoce.audit import budgets, record, results, summary
 from sottovoce.audit.budgets import Effort
-from sottovoce.audit.record import verify
+from sottovoce.audit.record import csv_table, verify
+from sottovoce.audit.scores import Scores
 from sottovoce.errors import ConfigError
 from sottovoce.jobs.audit import AuditConfig, run_audit
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "results.schema.json"
+FILES = {"results.json", "results.csv", "scores.npz", "report.html", "report.md", "digests.json"}
 EFFORT = Effort(
     ("nearest", "linear"),
     ("linear",),
@@ -60,16 +63,18 @@ def stored(folder: Path) -> Any:
 
 
 def forge(folder: Path, change: Callable[[Any], Any]) -> None:
-    """Change results.json, and write digests that match."""
+    """Change results.json, and write digests that match, and the table where there can be one."""
     found = stored(folder)
     change(found)
     (folder / "results.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
+    with suppress(ConfigError):
+        (folder / "results.csv").write_text(csv_table(record.read_results(folder)), encoding="utf-8")
     record.write_digests(folder)
 
 
 def test_a_record_holds_everything_and_is_right(written):
     names = {path.name for path in written.iterdir()}
-    assert names == {"results.json", "scores.npz", "report.html", "report.md", "digests.json"}, "and nothing besides"
+    assert names == FILES, "and nothing besides"
     found = stored(written)
     assert found["linkage"] and {*found["continuous"]} == {"hertz", "pitch"} and found["sensitivity_db"] == 10.0
     assert verify(written) == []
@@ -178,9 +183,10 @@ def test_what_was_left_out_is_found(folder, change):
         arrays = {name: kept[name] for name in kept.files}
 
     def fit(found: Any) -> None:
-        found |= record.summary.numbers(found, arrays)
+        read = record.read_results(folder)
+        found |= summary.findings(read, Scores(arrays)).model_dump(mode="json")
 
-    with suppress(KeyError, IndexError, ValueError):  # where it cannot even be made to fit
+    with suppress(KeyError, IndexError, ValueError, ConfigError):  # where it cannot even be made to fit
         forge(folder, fit)
     assert verify(folder)
 
@@ -234,7 +240,9 @@ def test_scores_that_are_none_are_found(folder, monkeypatch, name):
 # What is no record
 
 
-@pytest.mark.parametrize("name", ["results.json", "scores.npz", "report.html", "report.md", "digests.json"])
+@pytest.mark.parametrize(
+    "name", ["results.json", "results.csv", "scores.npz", "report.html", "report.md", "digests.json"]
+)
 def test_a_record_that_is_not_whole_is_refused(folder, name):
     (folder / name).unlink()
     with pytest.raises(ConfigError, match=name):
@@ -249,7 +257,7 @@ GARBAGE = [b"", b"{", b"[]", b"null", b"7", b'"text"', b"\xff\xfe\x00", b"[" * 1
 def test_garbage_is_refused(folder, name, content):
     (folder / name).write_bytes(content)
     if name == "digests.json" and content in (b"{}", b'{"schema": 1}'):
-        assert len(verify(folder)) == 4, "no file is the one that nothing was written for"
+        assert len(verify(folder)) == 5, "no file is the one that nothing was written for"
         return
     if name == "results.json":
         record.write_digests(folder)
@@ -258,10 +266,10 @@ def test_garbage_is_refused(folder, name, content):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("value", [0, 1, 3, "2", None, [2]])
+@pytest.mark.parametrize("value", [0, 1, 4, "3", "2", None, [3]])
 def test_another_version_is_refused(folder, value):
     forge(folder, lambda found: found.update(schema=value))
-    with pytest.raises(ConfigError, match=r"has schema .*this version reads 2: audit again") as refused:
+    with pytest.raises(ConfigError, match=r"has schema .*this version reads 3: audit again") as refused:
         verify(folder)
     assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
 
@@ -275,8 +283,44 @@ def test_a_record_of_the_former_schema_gets_a_sentence(folder):
             del found[name]
 
     forge(folder, former)
-    with pytest.raises(ConfigError, match=r"has schema 1, which an earlier version of sottovoce wrote; .*reads 2"):
+    with pytest.raises(ConfigError, match=r"has schema 1, which an earlier version of sottovoce wrote; .*reads 3"):
         verify(folder)
+
+
+def test_a_record_of_version_0_2_0_is_read_and_its_numbers_are_right(tmp_path):
+    """Its results are of schema 2, in other words; the digests are those of the files as they are."""
+    shutil.copytree(Path(__file__).parent / "schema-2", tmp_path / "out")
+    assert stored(tmp_path / "out")["schema"] == 2
+    assert verify(tmp_path / "out") == []
+    read = record.read_results(tmp_path / "out")
+    assert read.schema_ == 3 and read.linkage and read.bound and read.continuous and read.permitted
+    assert {row.knowledge for row in read.private["speaker"].attackers} == {"uninformed", "informed"}
+    forge_former = stored(tmp_path / "out")
+    forge_former["private"]["speaker"]["worst"]["score"] += 0.01
+    (tmp_path / "out" / "results.json").write_text(json.dumps(forge_former), encoding="utf-8")
+    wrong = verify(tmp_path / "out")
+    assert any("results.json is not the file" in sentence for sentence in wrong)
+    assert any("private.speaker.strongest.score" in sentence for sentence in wrong)
+
+
+def test_the_table_has_a_row_for_every_attacker(written):
+    table = list(csv.DictReader((written / "results.csv").open(encoding="utf-8", newline="")))
+    found = stored(written)
+    entries = found["private"].items()
+    assert len(table) == sum(len(entry["attackers"]) + len(entry["originals"]) for _, entry in entries)
+    for name, entry in entries:
+        (strongest,) = [row for row in table if row["attribute"] == name and row["strongest"] == "True"]
+        assert float(strongest["score"]) == entry["strongest"]["score"]
+        assert float(strongest["leakage"]) == pytest.approx(entry["leakage"]["score"])
+        assert strongest["verdict"] == entry["verdict"]
+    assert all((row["leakage"] == "") == (row["input"] == "original") for row in table)
+
+
+def test_a_table_that_says_something_else_is_found(folder):
+    table = folder / "results.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("leaks", "hidden"), encoding="utf-8")
+    record.write_digests(folder)
+    assert verify(folder) == ["results.csv is not the table of what results.json says"]
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "2026-11-25", "2026-11-25T17:21:10+01:00", 7, None])

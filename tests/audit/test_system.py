@@ -82,7 +82,7 @@ def test_a_filter_is_heard_as_features_and_as_sound(sounds, tmp_path):
     assert made.description == {**made.description, **card, "digest": filter_.digest, "preset": None}
     assert made.path == tmp_path / "f"
     segments = cut(sounds.wave(0))
-    np.testing.assert_array_equal(made.listen(segments), filter_.obfuscate(segments))
+    np.testing.assert_array_equal(made.features(segments), filter_.obfuscate(segments))
     np.testing.assert_array_equal(made.sound(1), filter_.filter(sounds.wave(1)))
     by_name = opened(str(tmp_path / "f"), None, sounds, 1, silent)
     np.testing.assert_array_equal(by_name.sound(1), made.sound(1))
@@ -95,7 +95,7 @@ def test_a_folder_is_paired_by_name_whatever_the_ending(manifest, sounds, protec
     (protected / "notes.txt").write_text("not a sound")
     write(protected / "a" / "._0.wav")  # left by macOS
     made = opened(str(protected), manifest, sounds, 1, silent)
-    assert made.listen is None and made.path is None and made.notes == ()
+    assert made.features is None and made.path is None and made.notes == ()
     assert sorted(made.description) == KEYS and made.description["method"] == "folder:protected"
     for i, clip in enumerate(manifest.clips):
         np.testing.assert_allclose(made.sound(i), 0.5 * io.read(clip.path), atol=1e-4)
@@ -258,7 +258,7 @@ def test_a_command_is_given_16_khz_mono_and_what_it_writes_arrives(manifest, run
     assert np.median(made.sound(0)) == pytest.approx(0.2, abs=1e-3)
     np.testing.assert_allclose(made.sound(1), io.read(manifest.clips[1].path), atol=1e-4)
     assert told == [(done, 7) for done in range(1, 8)]
-    assert made.listen is None and made.description["method"] == f"command:{command}"
+    assert made.features is None and made.description["method"] == f"command:{command}"
     assert capfd.readouterr() == ("", "")
     (kept,) = (tmp_path / "cache" / "commands").iterdir()
     assert len(list(kept.iterdir())) == 7, "nothing else is left"
@@ -407,7 +407,7 @@ def test_a_function_is_called_for_each_clip(sounds):
     made = of_function(lambda wav: 0.5 * wav[: len(wav) // 2].astype(np.float64), sounds, "half")
     assert made.sound(1).dtype == np.float32
     np.testing.assert_allclose(made.sound(1), 0.5 * sounds.wave(1)[: sounds.samples(1) // 2])
-    assert made.listen is None and made.description["method"] == "function:half"
+    assert made.features is None and made.description["method"] == "function:half"
     other = of_function(lambda wav: -wav, sounds, "half")
     assert made.description["digest"] != other.description["digest"], "it is known by what it does"
 
@@ -454,7 +454,7 @@ FIRST_ROW = [helper.make_node("Slice", ["x", "first", "second", "first"], ["y"])
 def test_an_onnx_graph_of_sound_gives_sound(manifest, sounds, tmp_path, shape):
     path = graph(tmp_path / "half.onnx", HALVED, shape, shape)
     made = opened(str(path), manifest, sounds, 1, silent)
-    assert made.listen is None and made.description["method"] == "onnx:half.onnx"
+    assert made.features is None and made.description["method"] == "onnx:half.onnx"
     np.testing.assert_allclose(made.sound(3), 0.5 * sounds.wave(3))
 
 
@@ -464,7 +464,7 @@ def test_an_onnx_graph_of_spectra_gives_features(sounds, tmp_path, batch):
     made = of_onnx(path, sounds)
     assert made.sound is None and sorted(made.description) == KEYS
     segments = np.random.default_rng(0).standard_normal((20, 20480), dtype=np.float32)
-    np.testing.assert_allclose(made.listen(segments), 0.5 * front_end(segments), rtol=1e-6)
+    np.testing.assert_allclose(made.features(segments), 0.5 * front_end(segments), rtol=1e-6)
 
 
 @pytest.mark.parametrize(

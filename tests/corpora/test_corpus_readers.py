@@ -9,8 +9,9 @@ import pytest
 
 from sottovoce.corpora import layout
 from sottovoce.corpora.catalogue import CORPORA
-from sottovoce.corpora.manifest import Clip, Manifest, file_sha256, split
+from sottovoce.corpora.manifest import Clip, Manifest, split
 from sottovoce.errors import CorpusError
+from sottovoce.files import file_sha256
 
 emodb, emovdb, folder, fsd50k, fsdd = (CORPORA[name] for name in ("emodb", "emovdb", "folder", "fsd50k", "fsdd"))
 librispeech, ravdess, tau, voxceleb2 = (CORPORA[name] for name in ("librispeech", "ravdess", "tau", "voxceleb2"))

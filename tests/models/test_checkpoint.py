@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sottovoce.errors import ModelError
+from sottovoce.files import write_file
 from sottovoce.models import checkpoint
-from sottovoce.models.checkpoint import copy_files, folder_digest, read_folder, write_file, write_folder
+from sottovoce.models.checkpoint import copy_files, folder_digest, read_folder, write_folder
 
 FILES = {"weights.safetensors": b"\0\1\2", "config.json": b"{}", "target/deep/er.bin": b"x" * 1000}
 

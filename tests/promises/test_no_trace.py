@@ -22,9 +22,10 @@ import soundfile
 
 from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
-from sottovoce.audit.evidence import Evidence
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised
 from sottovoce.audit.record import verify
+from sottovoce.audit.results import BoundFacts, Facts, PrivateFacts
+from sottovoce.audit.scores import Evidence, Scores
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.jobs.audit import AuditConfig, names_place, notes_with_names, run_audit
 from sottovoce.report.dossier import provenance
@@ -289,9 +290,9 @@ def some_evidence() -> tuple[Manifest, Evidence]:
             f"speaker/{side}/0/{part}": scores for side in ("attackers", "originals") for part in ("validation", "test")
         },
     }
-    entry = {"class_names": sorted(set(people)), "failed": []}
-    known = {"private": {"speaker": entry}, "control": "speaker", "bound": {"codes": {"word": 5}}}
-    return manifest, Evidence(known, arrays)
+    entry = PrivateFacts(class_names=sorted(set(people)), cluster="utterance", attackers=[], originals=[])
+    bound = BoundFacts(codes={"word": 5}, block_s=1.28, constant_blocks=0)
+    return manifest, Evidence(Facts(private={"speaker": entry}, control="speaker", bound=bound), Scores(arrays))
 
 
 FIRST: dict[str, Callable[[dict[str, Any], dict[str, str]], object]] = {
@@ -321,7 +322,7 @@ def many() -> list[tuple[dict[str, Any], dict[str, str]]]:
         names = Pseudonyms(manifest, bytes([number] * 32))
         other = disguised(evidence, names, {"speaker": manifest.classes("speaker"), "word": ["a", "b", "c"]})
         people = {pseudonym: name for name, pseudonym in names.people["speaker"].items()}
-        found.append(({**other.arrays, "classes": other.known["private"]["speaker"]["class_names"]}, people))
+        found.append(({**other.scores, "classes": other.facts.private["speaker"].class_names}, people))
     return found
 
 
@@ -361,6 +362,6 @@ def test_everything_still_belongs_together(many: list[tuple[dict[str, Any], dict
 
 def test_evidence_of_an_unknown_kind_does_not_leave() -> None:
     manifest, evidence = some_evidence()
-    more = Evidence(evidence.known, {"faces/test": np.arange(3)})
+    more = Evidence(evidence.facts, Scores({"faces/test": np.arange(3)}))
     with pytest.raises(AssertionError, match="faces"):
         disguised(more, Pseudonyms(manifest, b"k"), {})

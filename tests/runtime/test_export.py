@@ -12,8 +12,8 @@ from torch import nn
 
 from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
-from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
+from sottovoce.files import file_sha256
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import CARD, read_folder, write_folder
 from sottovoce.runtime.engine import FilterConfig, OnnxEngine

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from sottovoce.attack.families import ATTACKERS, outside
 from sottovoce.errors import ConfigError
 
 
@@ -26,7 +28,7 @@ class Effort:
     restorer_steps: int = 60  # of the first cycle; the second has twice as many
     inversion_steps: int = 0
     sensitivity_db: tuple[float, ...] = ()
-    encodes: bool = False  # whether a pretrained speaker encoder listens, where it is installed
+    encodes: bool = False  # whether a pretrained speaker encoder is used, where it is installed
     linkage: bool = False
     continuous: bool = False
 
@@ -66,8 +68,21 @@ EFFORTS = {
 }
 
 
-def effort(name: str) -> Effort:
-    """The effort of that name; ConfigError for an unknown one."""
+def effort(name: str, only: Sequence[str] = ()) -> Effort:
+    """The effort of that name, with every attacker that others installed; with `only`, those attackers and no others.
+
+    ConfigError for an unknown effort or attacker.
+    """
     if name not in EFFORTS:
         raise ConfigError(f"unknown attackers '{name}'; known: {', '.join(EFFORTS)}.")
-    return EFFORTS[name]
+    for attacker in only:
+        if attacker not in ATTACKERS:
+            raise ConfigError(f"unknown attacker '{attacker}'; known: {', '.join(ATTACKERS)}.")
+    tried = EFFORTS[name]
+    if only:
+        return replace(tried, informed=tuple(only), uninformed=tuple(only), on_sound=tuple(only))
+    informed, uninformed = outside("informed"), outside("uninformed")
+    on_sound = tried.on_sound and (*tried.on_sound, *informed)
+    return replace(
+        tried, informed=(*tried.informed, *informed), uninformed=(*tried.uninformed, *uninformed), on_sound=on_sound
+    )

@@ -7,12 +7,10 @@ random, so that nothing but the tone can give them away.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from sottovoce.attack.attacker import Labels
@@ -22,6 +20,8 @@ from sottovoce.audit import metrics
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.observations import View
 from sottovoce.audit.plan import AttackRun, Views
+from sottovoce.audit.results import Control
+from sottovoce.audit.scores import Scores
 from sottovoce.runtime.engine import State
 
 PLANTED_DB = -15.0  # of the tone, against the sound
@@ -58,11 +58,10 @@ def shuffled(case: Case, task: str, seed: int) -> dict[Part, Labels]:
 
 
 def attack_runs(
-    case: Case, attributes: Sequence[str], views: Views, idle: View, levels_db: Sequence[float], seed: int
+    case: Case, task: str, views: Views, idle: View, levels_db: Sequence[float], seed: int
 ) -> dict[str, AttackRun]:
-    """The bouts of each control by its name, and those of tones of other levels."""
-    task, leaving = attribute(case, attributes), views.leaving
-    mixed, classes = shuffled(case, task, seed), len(case.classes(task))
+    """The attacks of each control by its name, and those on tones of other levels."""
+    leaving, mixed, classes = views.leaving, shuffled(case, task, seed), len(case.classes(task))
     true = {part: case.labels(task, part) for part in PARTS}
     planted = AttackRun(_FAMILY, task, mixed, min(classes, _MOST), leaving, (leaving,), planted_db=PLANTED_DB)
     return {
@@ -78,40 +77,40 @@ def tone(level_db: float) -> str:
     return f"tone {level_db:g} dB"
 
 
-def judged(task: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, dict[str, Any]]:
-    """Each control, with whether it passed and what was seen; arrays are controls/NAME, the guesses [U], and labels."""
-    mixed, true = arrays["controls/shuffled labels"], arrays[f"{task}/labels/test"]
+def judged(task: str, scores: Scores) -> dict[str, Control]:
+    """Each control, with whether it passed and what was seen."""
+    mixed, true = scores["controls/shuffled labels"], scores.labels(task)
     chance = metrics.chance(mixed)
 
     def right(name: str, labels: Labels) -> float:
-        guesses = arrays.get(f"controls/{name}")  # none where the attacker broke down
+        guesses = scores.get(f"controls/{name}")  # none where the attacker broke down
         return float("nan") if guesses is None else float((guesses == labels).mean())
 
     planted, nothing = right("planted", mixed), right("shuffled", mixed)
     identity, ceiling = right("idle", true), right("original", true)
     return {
-        "planted leak": {
-            "passed": bool(planted > chance + 0.5 * (1.0 - chance)),
-            "detail": f"random labels as a tone {-PLANTED_DB:.0f} dB below what leaves: found in {planted:.1%}, "
+        "planted leak": Control(
+            passed=bool(planted > chance + 0.5 * (1.0 - chance)),
+            detail=f"random labels as a tone {-PLANTED_DB:.0f} dB below what leaves: found in {planted:.1%}, "
             f"chance {chance:.1%}",
-        },
-        "shuffled labels": {
-            "passed": not math.isnan(nothing) and not _above(nothing, len(mixed), chance),
-            "detail": f"{task} labels dealt at random: guessed in {nothing:.1%}, chance {chance:.1%}",
-        },
-        "identity filter": {
-            "passed": abs(identity - ceiling) < _SAME,
-            "detail": f"{task} through a filter that does nothing: {identity:.1%}, on originals {ceiling:.1%}",
-        },
+        ),
+        "shuffled labels": Control(
+            passed=not math.isnan(nothing) and not _above(nothing, len(mixed), chance),
+            detail=f"{task} labels dealt at random: guessed in {nothing:.1%}, chance {chance:.1%}",
+        ),
+        "identity filter": Control(
+            passed=abs(identity - ceiling) < _SAME,
+            detail=f"{task} through a filter that does nothing: {identity:.1%}, on originals {ceiling:.1%}",
+        ),
     }
 
 
-def sensitivity_db(levels_db: Sequence[float], arrays: Mapping[str, NDArray[Any]]) -> float | None:
+def sensitivity_db(levels_db: Sequence[float], scores: Scores) -> float | None:
     """The faintest tone down to which every tone that was tried is found, in dB against the sound; None for none."""
-    mixed = arrays["controls/shuffled labels"]
+    mixed = scores["controls/shuffled labels"]
     faintest = None
     for level in sorted(levels_db, reverse=True):
-        guesses = arrays.get(f"controls/{tone(level)}")
+        guesses = scores.get(f"controls/{tone(level)}")
         right = 0.0 if guesses is None else float((guesses == mixed).mean())
         if not _above(right, len(mixed), metrics.chance(mixed)):
             break

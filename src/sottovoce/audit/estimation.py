@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +13,10 @@ from sottovoce.attack.attacker import Labels
 from sottovoce.attack.regression import ESTIMATORS, pitch
 from sottovoce.audit import metrics
 from sottovoce.audit.case import PARTS, Case, Part
-from sottovoce.audit.evidence import Evidence
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.plan import Views
+from sottovoce.audit.results import Continuous, ContinuousFacts, Interval, fields
+from sottovoce.audit.scores import Scores
 from sottovoce.audit.work import JobResult
 
 PITCH, SEMITONES = "pitch", "semitones above 55 Hz"
@@ -26,14 +26,14 @@ Values = dict[Part, NDArray[np.float64]]
 
 def values(case: Case) -> dict[str, tuple[str, Values]]:
     """Numbers to be estimated, with their unit: labels that are numbers, and the pitch of every original."""
-    found: dict[str, tuple[str, Values]] = {
+    numbers: dict[str, tuple[str, Values]] = {
         task: ("as labelled", {part: np.array([float(v) for v in case.values(task, part)]) for part in PARTS})
         for task in case.continuous()
     }
-    heard = {part: np.array([pitch(case.sounds.wave(int(clip))) for clip in case.clips(part)]) for part in PARTS}
     if PITCH not in case.manifest.tasks:
-        found[PITCH] = (SEMITONES, heard)
-    return {task: number for task, number in found.items() if all(map(_vary, number[1].values()))}
+        pitches = {part: np.array([pitch(case.sounds.wave(int(clip))) for clip in case.clips(part)]) for part in PARTS}
+        numbers[PITCH] = (SEMITONES, pitches)
+    return {task: number for task, number in numbers.items() if all(map(_vary, number[1].values()))}
 
 
 def _vary(values: NDArray[np.float64]) -> bool:
@@ -44,9 +44,9 @@ def _vary(values: NDArray[np.float64]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Estimation:
-    """One estimator, fitted and tested on one hearing; utterances without a value (NaN) are left out of its training.
+    """One estimator, fitted and tested on one view; utterances without a value (NaN) are left out of its training.
 
-    Found are its estimates "validation" [V] and "test" [U].
+    The result has its estimates "validation" [V] and "test" [U].
     """
 
     estimator: str
@@ -103,54 +103,57 @@ def numbers(case: Case, views: Views) -> dict[str, Number]:
     }
 
 
-def evidence(
-    case: Case, task: str, number: Number, results: Mapping[str, JobResult], answers: Mapping[Part, Labels] | None
-) -> Evidence:
-    """The estimates of one attribute; those who break down are left out.
+def gather(
+    task: str,
+    number: Number,
+    results: Mapping[str, JobResult],
+    answers: Mapping[Part, Labels] | None,
+    cluster: NDArray[np.int64],
+    scores: Scores,
+) -> ContinuousFacts | None:
+    """Add the estimates of one attribute to `scores`; None where all estimators of a side broke down.
 
-    `answers` [U] are the combinations of what the targets answer to the originals of each part.
+    `answers` [U] are the combinations of what the targets answer to the originals of each part; `cluster` [U].
     """
-    arrays: dict[str, NDArray[Any]] = {f"{task}/values/{part}": number.values[part] for part in PARTS}
-    arrays[f"{task}/cluster"] = case.cluster(task)[1]
+    tried = {
+        side: [results[job.digest] for job in jobs if not results[job.digest].error]
+        for side, jobs in (("originals", number.originals), ("obfuscated", number.obfuscated))
+    }
+    if not all(tried.values()):
+        return None
+    scores |= {f"{task}/values/{part}": number.values[part] for part in PARTS}
+    scores[f"{task}/cluster"] = cluster
     if answers is not None:
-        arrays[f"{task}/floor/test"] = by_answer(answers, number.values)
-    known: dict[str, list[str]] = {}
-    for side, jobs in (("originals", number.originals), ("obfuscated", number.obfuscated)):
-        found = [results[job.digest] for job in jobs if not results[job.digest].error]
-        known[side] = [outcome.facts["attacker"] for outcome in found]
-        for i, outcome in enumerate(found):
-            arrays |= {f"{task}/{side}/{i}/{part}": outcome.arrays[part] for part in ("validation", "test")}
-    if not all(known.values()):
-        return Evidence()
-    return Evidence({"continuous": {task: {"unit": number.unit, "estimators": known["obfuscated"]}}}, arrays)
+        scores[f"{task}/floor/test"] = by_answer(answers, number.values)
+    for side, outcomes in tried.items():
+        for i, outcome in enumerate(outcomes):
+            scores |= {f"{task}/{side}/{i}/{part}": outcome.arrays[part] for part in ("validation", "test")}
+    estimators = [outcome.facts["attacker"] for outcome in tried["obfuscated"]]
+    return ContinuousFacts(unit=number.unit, estimators=estimators)
 
 
-def summary(task: str, known: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """The entry of one attribute; `known` holds its unit and the names of the estimators.
-
-    Arrays are TASK/values/PART, TASK/cluster, TASK/floor/test, TASK/SIDE/NUMBER/PART, SIDE originals or obfuscated.
-    """
-    true = {part: arrays[f"{task}/values/{part}"] for part in PARTS}
+def summary(task: str, facts: ContinuousFacts, scores: Scores) -> Continuous:
+    """The entry of one attribute."""
+    true = {part: scores[f"{task}/values/{part}"] for part in PARTS}
     clear = np.isfinite(true["test"])
-    cluster = arrays[f"{task}/cluster"][clear]
+    cluster = scores.cluster(task)[clear]
 
-    def explained(guess: NDArray[np.float64]) -> metrics.Interval:
+    def explained(guess: NDArray[np.float64]) -> Interval:
         return metrics.r_squared(guess[clear], true["test"][clear], cluster)
 
-    strongest, ceiling = (_best(f"{task}/{side}", arrays, true["validation"]) for side in ("obfuscated", "originals"))
-    guess = arrays[f"{task}/obfuscated/{strongest}/test"]
+    strongest, ceiling = (_best(f"{task}/{side}", scores, true["validation"]) for side in ("obfuscated", "originals"))
+    guess = scores[f"{task}/obfuscated/{strongest}/test"]
     middle = np.full(len(clear), np.nanmedian(true["train"]))
-    floor = explained(arrays[f"{task}/floor/test"]).score if f"{task}/floor/test" in arrays else 0.0
-    return {
-        "unit": known["unit"],
-        "estimators": list(known["estimators"]),
-        "estimator": known["estimators"][strongest],
-        "floor": max(0.0, floor),
-        "ceiling": explained(arrays[f"{task}/originals/{ceiling}/test"])._asdict(),
-        "strongest": explained(guess)._asdict(),
-        "error": metrics.mean_absolute_error(guess[clear], true["test"][clear]),
-        "constant_error": metrics.mean_absolute_error(middle[clear], true["test"][clear]),
-    }
+    floor = explained(scores[f"{task}/floor/test"]).score if f"{task}/floor/test" in scores else 0.0
+    return Continuous(
+        **fields(facts, ContinuousFacts),
+        estimator=facts.estimators[strongest],
+        floor=max(0.0, floor),
+        ceiling=explained(scores[f"{task}/originals/{ceiling}/test"]),
+        strongest=explained(guess),
+        error=metrics.mean_absolute_error(guess[clear], true["test"][clear]),
+        constant_error=metrics.mean_absolute_error(middle[clear], true["test"][clear]),
+    )
 
 
 def by_answer(answers: Mapping[Part, Labels], values: Values) -> NDArray[np.float64]:
@@ -161,9 +164,9 @@ def by_answer(answers: Mapping[Part, Labels], values: Values) -> NDArray[np.floa
     return np.array([means.get(int(answer), column.mean()) for answer in answers["test"]])
 
 
-def _best(place: str, arrays: Mapping[str, NDArray[Any]], true: NDArray[np.float64]) -> int:
+def _best(place: str, scores: Scores, true: NDArray[np.float64]) -> int:
     """The estimator with the least squared error on validation."""
     clear = np.isfinite(true)
-    count = sum(name.startswith(f"{place}/") and name.endswith("/validation") for name in arrays)
-    errors = [np.square(arrays[f"{place}/{i}/validation"] - true)[clear].mean() for i in range(count)]
+    count = sum(name.startswith(f"{place}/") and name.endswith("/validation") for name in scores)
+    errors = [np.square(scores[f"{place}/{i}/validation"] - true)[clear].mean() for i in range(count)]
     return int(np.argmin(errors))

@@ -1,4 +1,4 @@
-"""What all attackers hear in an audit: originals, what leaves the system, and that restored and inverted."""
+"""What all attackers observe in an audit: originals, what leaves the system, and that restored and inverted."""
 
 from __future__ import annotations
 
@@ -28,37 +28,31 @@ from sottovoce.progress import Report
 from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
 
-_STEPS = 6
+_STEPS = 5
 
 
 def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, workers: int, report: Report) -> Views:
-    """Everything that is heard, kept in `place` until the audit is done."""
-    count = 0
-
-    def tell(what: str) -> None:
-        nonlocal count
-        count += 1
-        report(count, _STEPS, what)
-
+    """Everything that attackers observe, kept in `place` until the audit is done."""
     source = json.dumps(  # one folder under other permissions is another system
         [system.description.get(key) for key in ("digest", "permit", "constant_blocks")]
     )
     original = observe_original(case, effort, seed, place, workers)
-    tell("heard the originals")
+    report(1, _STEPS, "originals observed")
     features = sound = restored = inverted = None
-    if system.listen is not None:
+    if system.features is not None:
+        whole = system.whole_segments
         features = observe_features(
-            case, system.listen, "features", source, seed, place, whole_segments=system.whole_segments, read=system.read
+            case, system.features, "features", source, seed, place, whole_segments=whole, read=system.read
         )
-    tell("heard what leaves as features")
+    report(2, _STEPS, "features that leave the system observed")
     if system.sound is not None and (features is None or effort.on_sound):
         sound = observe_sound(case, system.sound, source, seed, place, _encode(effort, workers))
-    tell("heard what leaves as sound")
+    report(3, _STEPS, "sound that leaves the system observed")
     if features is not None:
         restored = _restored(features, original, effort, seed, place)
-        tell("restored what left")
+        report(4, _STEPS, "features restored")
         inverted = _inverted(system.path, features, restored, effort, place)
-    report(_STEPS, _STEPS, "everything is heard")
+    report(_STEPS, _STEPS, "all observations are complete")
     return Views(original, features, sound, restored, inverted)
 
 
@@ -76,7 +70,7 @@ def observe_idle(case: Case, seed: int, place: Path) -> View:
 
 
 def _encode(effort: Effort, workers: int) -> Encode | None:
-    """The speaker encoder as a listener in several processes, where it is wanted and installed."""
+    """The speaker encoder in several processes, where it is to be used and installed."""
     if not (effort.encodes and available()):
         return None
 
@@ -84,9 +78,9 @@ def _encode(effort: Effort, workers: int) -> Encode | None:
         count = min(workers, len(waves))
         bounds = [len(waves) * i // count for i in range(count + 1)]
         embed = delayed(speaker_encoder.speaker_embeddings)
-        found = Parallel(n_jobs=count)(embed(waves[a:b]) for a, b in pairwise(bounds))
-        owners = [owner + start for (_, owner), start in zip(found, bounds, strict=False)]
-        return np.concatenate([each for each, _ in found]), np.concatenate(owners)
+        parts = Parallel(n_jobs=count)(embed(waves[a:b]) for a, b in pairwise(bounds))
+        owners = [owner + start for (_, owner), start in zip(parts, bounds, strict=False)]
+        return np.concatenate([voices for voices, _ in parts]), np.concatenate(owners)
 
     return encode
 

@@ -14,11 +14,12 @@ from sottovoce.attack.attacker import Array, Knowledge, Observations
 from sottovoce.attack.classical import statistics
 from sottovoce.attack.linkage import Cosine, Discriminant, Linker, pairs
 from sottovoce.attack.speaker_encoder import embeddings
-from sottovoce.audit import verification
+from sottovoce.audit import results, verification
 from sottovoce.audit.case import PARTS, Case
-from sottovoce.audit.evidence import Evidence
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.plan import Views
+from sottovoce.audit.results import Failure, Linkage, LinkageFacts, LinkerFacts, fields
+from sottovoce.audit.scores import Scores
 from sottovoce.audit.work import JobResult
 
 
@@ -42,68 +43,63 @@ def lines(case: Case, views: Views, seed: int) -> list[LinkLine]:
         return LinkLine(side, knows, input, Linking(front, back, names, view, enrolled, seed))
 
     both = f"{as_} with {as_}"
-    found = [line("statistics", back, leaving, leaving, both, "informed") for back in BACK_ENDS]
+    planned = [line("statistics", back, leaving, leaving, both, "informed") for back in BACK_ENDS]
     for front in ("statistics", *(["encoder"] if original.voices else [])):
-        found += [line(front, back, original, original, "original with original", "uninformed") for back in BACK_ENDS]
+        planned += [line(front, back, original, original, "original with original", "uninformed") for back in BACK_ENDS]
     if original.voices and views.sound is not None:
         sound = views.sound
-        found += [
+        planned += [
             line("encoder", "cosine", sound, original, "sound with original", "uninformed"),
             line("encoder", "cosine", sound, sound, "sound with sound", "uninformed"),
             line("encoder", "discriminant", sound, sound, "sound with sound", "informed"),
         ]
-    return found
+    return planned
 
 
-def evidence(found: Sequence[LinkLine], results: Mapping[str, JobResult]) -> Evidence:
-    """The facts and similarities of all linkers; none where all of one side broke down."""
-    known: dict[str, Any] = {"linkers": [], "originals": [], "failed": []}
-    arrays: dict[str, NDArray[Any]] = {}
-    for line in found:
-        outcome = results[line.job.digest]
+def gather(tried: Sequence[LinkLine], outcomes: Mapping[str, JobResult], scores: Scores) -> LinkageFacts | None:
+    """Add the similarities of all linkers to `scores`; None where all of one side broke down."""
+    sides: dict[str, list[LinkerFacts]] = {"linkers": [], "originals": []}
+    failed, arrays = [], Scores()
+    for line in tried:
+        outcome = outcomes[line.job.digest]
         if outcome.error:
-            failure = {"attacker": line.job.title, "knowledge": line.knowledge, "reason": outcome.error}
-            known["failed"].append(failure)
+            failed.append(Failure(attacker=line.job.title, knowledge=line.knowledge, reason=outcome.error))
             continue
-        place = f"linkage/{line.side}/{len(known[line.side])}"
+        place = f"linkage/{line.side}/{len(sides[line.side])}"
         arrays |= {f"{place}/{name}": array for name, array in outcome.arrays.items()}
-        facts = {"attacker": outcome.facts["attacker"], "knowledge": line.knowledge, "input": line.input}
-        known[line.side].append(facts)
-    if not (known["linkers"] and known["originals"]):
-        return Evidence()
-    return Evidence({"linkage": {**known, "recordings": len(found[0].job.speakers)}}, arrays)
+        facts = LinkerFacts(attacker=outcome.facts["attacker"], knowledge=line.knowledge, input=line.input)
+        sides[line.side].append(facts)
+    if not all(sides.values()):
+        return None
+    scores |= arrays
+    return LinkageFacts(recordings=len(tried[0].job.speakers), **sides, failed=failed)
 
 
-def summary(known: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """The entry of results; `known` holds the facts of each linker, arrays are linkage/NUMBER/NAME."""
+def summary(facts: LinkageFacts, scores: Scores) -> Linkage:
+    """The entry of results."""
     linkers, originals = (
-        [_linker(facts, f"linkage/{side}/{i}", arrays) for i, facts in enumerate(known[side])]
-        for side in ("linkers", "originals")
+        [_linker(known, f"linkage/{side}/{i}", scores) for i, known in enumerate(tried)]
+        for side, tried in (("linkers", facts.linkers), ("originals", facts.originals))
     )
-    same = arrays["linkage/linkers/0/same"]
-    people = set(arrays["linkage/linkers/0/first"]) | set(arrays["linkage/linkers/0/second"])
-    return {
-        "speakers": len(people),
-        "recordings": known["recordings"],
-        "same_pairs": int(same.sum()),
-        "other_pairs": int((~same).sum()),
-        "strongest": min(linkers, key=lambda row: float(row["eer"]["score"])),
-        "ceiling": min(originals, key=lambda row: float(row["eer"]["score"])),
-        "linkers": linkers,
-        "originals": originals,
-        "failed": list(known["failed"]),
-    }
+    same, first, second = (scores[f"linkage/linkers/0/{name}"] for name in ("same", "first", "second"))
+    return Linkage(
+        recordings=facts.recordings,
+        failed=facts.failed,
+        speakers=len({*first, *second}),
+        same_pairs=int(same.sum()),
+        other_pairs=int((~same).sum()),
+        strongest=min(linkers, key=lambda row: row.eer.score),
+        ceiling=min(originals, key=lambda row: row.eer.score),
+        linkers=linkers,
+        originals=originals,
+    )
 
 
-def _linker(facts: Mapping[str, Any], name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    similarity, same, first, second = (arrays[f"{name}/{key}"] for key in ("similarity", "same", "first", "second"))
+def _linker(facts: LinkerFacts, name: str, scores: Scores) -> results.Linker:
+    similarity, same, first, second = (scores[f"{name}/{key}"] for key in ("similarity", "same", "first", "second"))
     eer, tpr = verification.intervals(similarity, same, first, second)
-    return {
-        **{key: facts[key] for key in ("attacker", "knowledge", "input")},
-        "eer": eer._asdict(),
-        "d_sys": verification.d_sys(similarity[same], similarity[~same]),
-        "tpr": tpr._asdict(),
-    }
+    d_sys = verification.d_sys(similarity[same], similarity[~same])
+    return results.Linker(**fields(facts, LinkerFacts), eer=eer, d_sys=d_sys, tpr=tpr)
 
 
 _FOLDS = 3
@@ -127,7 +123,7 @@ def possible(case: Case) -> bool:
 class Linking:
     """One way to compare recordings: vectors of each, and how alike two vectors are.
 
-    `enrolled` is how the known recordings are heard, `view` how the others are. Found are "similarity" [P], "same"
+    `enrolled` are observations of the known recordings, `view` of the others. The result has "similarity" [P], "same"
     [P] and the names of the two speakers, "first" and "second" [P].
     """
 
@@ -160,29 +156,29 @@ class Linking:
             known = _aligned(np.concatenate([vector(self.enrolled.part(part)) for part in PARTS]), there)
         examples, whose = self._examples(vector)
         people = np.random.default_rng(self.seed).permutation(_tested(self.speakers))
-        found: dict[str, list[NDArray[Any]]] = {"similarity": [], "same": [], "first": [], "second": []}
+        pairwise: dict[str, list[NDArray[Any]]] = {"similarity": [], "same": [], "first": [], "second": []}
         for fold in range(_FOLDS):
-            unheard = np.isin(self.speakers, people[fold::_FOLDS])
+            tested = np.isin(self.speakers, people[fold::_FOLDS])
             learnt = (whose != "") & ~np.isin(whose, people[fold::_FOLDS])
             linker = BACK_ENDS[self.back]().fit(examples[learnt], whose[learnt])
-            here = np.flatnonzero(unheard)
+            here = np.flatnonzero(tested)
             first, second, same = pairs(self.speakers[here])
-            found["similarity"].append(linker.similarity(known[here[first]], there[here[second]]))
-            found["same"].append(same)
-            found["first"].append(self.speakers[here[first]])
-            found["second"].append(self.speakers[here[second]])
+            pairwise["similarity"].append(linker.similarity(known[here[first]], there[here[second]]))
+            pairwise["same"].append(same)
+            pairwise["first"].append(self.speakers[here[first]])
+            pairwise["second"].append(self.speakers[here[second]])
         facts = {"attacker": f"{_WORDS[self.front]}, {self.back}"}
-        return JobResult(facts, {name: np.concatenate(parts) for name, parts in found.items()})
+        return JobResult(facts, {name: np.concatenate(parts) for name, parts in pairwise.items()})
 
     def _examples(self, vector: Callable[[Observations], Array]) -> tuple[Array, NDArray[np.str_]]:
         """Vectors of pieces of some four seconds, and who speaks in each."""
         vectors, whose, before = [], [], 0
         for part in PARTS:
-            heard = self.view.part(part)
-            cut, owner = _pieces(heard, self.front == "encoder")
+            observed = self.view.part(part)
+            cut, owner = _pieces(observed, self.front == "encoder")
             vectors.append(vector(cut))
             whose.append(self.speakers[before + owner])
-            before += len(heard)
+            before += len(observed)
         return np.concatenate(vectors), np.concatenate(whose)
 
 
@@ -203,14 +199,14 @@ def _aligned(vectors: Array, others: Array) -> Array:
     return moved
 
 
-def _pieces(heard: Observations, voices: bool) -> tuple[Observations, NDArray[np.int64]]:
+def _pieces(observed: Observations, voices: bool) -> tuple[Observations, NDArray[np.int64]]:
     """The same as more, shorter utterances, by their segments or voices, and of which utterance each is [Q]."""
-    if voices and heard.speaker_embeddings is not None:
-        each, owner = heard.speaker_embeddings
+    if voices and observed.speaker_embeddings is not None:
+        each, owner = observed.speaker_embeddings
         piece, of = _grouped(owner, _VOICES)
-        return replace(heard, speaker_embeddings=(each, piece), outline=heard.outline[of]), of
-    piece, of = _grouped(heard.owner, _SEGMENTS)
-    return Observations(heard.spectra, piece, heard.outline[of]), of
+        return replace(observed, speaker_embeddings=(each, piece), outline=observed.outline[of]), of
+    piece, of = _grouped(observed.owner, _SEGMENTS)
+    return Observations(observed.spectra, piece, observed.outline[of]), of
 
 
 def _grouped(owner: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -7,15 +7,15 @@ section 4.2): plain percentiles of few clusters are too narrow, as a normal inte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import bisect
-from scipy.special import entr, log_softmax, softmax
+from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest, norm, t
 
 from sottovoce.attack.attacker import Array, Labels
+from sottovoce.audit.results import Interval
 from sottovoce.errors import ConfigError
 
 Correct = NDArray[np.bool_]
@@ -26,23 +26,16 @@ _DRAWS = 2000
 _GROUPINGS = 20  # ways to deal a person's utterances into sets; any one of them is noise
 
 
-class Interval(NamedTuple):
-    """A score and its 95 % interval."""
-
-    score: float
-    low: float
-    high: float
-
-
 def accuracy(correct: Correct | Values, cluster: Clusters, seed: int = 0) -> Interval:
     """Share of right guesses among utterances [U], right or wrong or right so often, resampled by their clusters [U].
 
     Where resampling shows no spread (all right or all wrong), the exact binomial interval over utterances stands in.
     """
-    found = ratio(correct.astype(np.float64), np.ones(len(correct)), cluster, seed)
-    if found.low < found.high:
-        return found
-    return binomial(round(float(correct.sum())), len(correct))._replace(score=found.score)
+    share = ratio(correct.astype(np.float64), np.ones(len(correct)), cluster, seed)
+    if share.low < share.high:
+        return share
+    exact = binomial(round(float(correct.sum())), len(correct))
+    return Interval(score=share.score, low=exact.low, high=exact.high)
 
 
 def difference(first: Correct, second: Correct, cluster: Clusters, seed: int = 0) -> Interval:
@@ -67,8 +60,8 @@ def people(correct: Correct, speakers: NDArray[np.str_]) -> list[tuple[str, int,
     """
     names, member = np.unique(speakers, return_inverse=True)
     clips, right = np.bincount(member), np.bincount(member[correct], minlength=len(names))
-    found = [(str(name), int(n), binomial(int(k), int(n))) for name, n, k in zip(names, clips, right, strict=True)]
-    return sorted(found, key=lambda person: (-person[2].score, -person[1], person[0]))
+    shares = [(str(name), int(n), binomial(int(k), int(n))) for name, n, k in zip(names, clips, right, strict=True)]
+    return sorted(shares, key=lambda person: (-person[2].score, -person[1], person[0]))
 
 
 def pooled(
@@ -86,15 +79,19 @@ def pooled(
     whole = [own for own in (np.flatnonzero(group == name) for name in np.unique(group)) if len(own) >= utterances]
     if not whole:
         return None
-    found = []
+    correct = []
     for _ in range(_GROUPINGS):
         filled = [rng.permutation(own)[: len(own) // utterances * utterances] for own in whole]
         sets = np.concatenate(filled).reshape(-1, utterances)
-        found.append(logs[sets].sum(axis=1).argmax(axis=1) == labels[sets[:, 0]])
+        correct.append(logs[sets].sum(axis=1).argmax(axis=1) == labels[sets[:, 0]])
     if all((cluster[own] == cluster[own[0]]).all() for own in whole):
-        return accuracy(np.mean(found, axis=0), cluster[sets[:, 0]], seed)
-    each = [accuracy(right, np.arange(len(sets)), seed) for right in found]
-    return Interval(*(float(mean) for mean in np.mean(each, axis=0)))
+        return accuracy(np.mean(correct, axis=0), cluster[sets[:, 0]], seed)
+    each = [accuracy(right, np.arange(len(sets)), seed) for right in correct]
+    return Interval(
+        score=float(np.mean([one.score for one in each])),
+        low=float(np.mean([one.low for one in each])),
+        high=float(np.mean([one.high for one in each])),
+    )
 
 
 def r_squared(predicted: Values, true: Values, cluster: Clusters, seed: int = 0) -> Interval:
@@ -107,7 +104,7 @@ def r_squared(predicted: Values, true: Values, cluster: Clusters, seed: int = 0)
     if not spread.any():
         raise ConfigError(f"all {len(true)} recordings have the value {true[0]:g}; R² needs at least two values.")
     unexplained = ratio((true - predicted) ** 2, spread, cluster, seed)
-    return Interval(1.0 - unexplained.score, 1.0 - unexplained.high, 1.0 - unexplained.low)
+    return Interval(score=1.0 - unexplained.score, low=1.0 - unexplained.high, high=1.0 - unexplained.low)
 
 
 def mean_absolute_error(predicted: Values, true: Values) -> float:
@@ -129,7 +126,7 @@ def ratio(top: Values, bottom: Values, cluster: Clusters, seed: int = 0) -> Inte
     above, below = tops[drawn].sum(axis=1), bottoms[drawn].sum(axis=1)
     score = float(top.sum() / bottom.sum())
     low, high = ends(above[below > 0.0] / below[below > 0.0], clusters)
-    return Interval(score, min(low, score), max(high, score))
+    return Interval(score=score, low=min(low, score), high=max(high, score))
 
 
 def ends(draws: Values, clusters: int) -> tuple[float, float]:
@@ -144,42 +141,41 @@ def ends(draws: Values, clusters: int) -> tuple[float, float]:
 def binomial(hits: int, trials: int) -> Interval:
     """Share of hits with the exact interval of Clopper and Pearson."""
     exact = binomtest(hits, trials).proportion_ci(LEVEL)
-    return Interval(hits / trials, float(exact.low), float(exact.high))
+    return Interval(score=hits / trials, low=float(exact.low), high=float(exact.high))
 
 
 Transcripts = Sequence[Sequence[int]]
 
 
-def word_errors(heard: Sequence[int], said: Sequence[int]) -> int:
-    """Fewest words to insert, delete or replace that make `said` of `heard` (Levenshtein 1966)."""
-    before = list(range(len(said) + 1))
-    for i, word in enumerate(heard, start=1):
+def word_errors(recognised: Sequence[int], spoken: Sequence[int]) -> int:
+    """Fewest words to insert, delete or replace that make `spoken` of `recognised` (Levenshtein 1966)."""
+    before = list(range(len(spoken) + 1))
+    for i, word in enumerate(recognised, start=1):
         row = [i]
-        for j, wanted in enumerate(said, start=1):
-            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (word != wanted)))
+        for j, true in enumerate(spoken, start=1):
+            row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (word != true)))
         before = row
     return before[-1]
 
 
-def word_error_rate(heard: Transcripts, said: Transcripts, seed: int = 0) -> Interval:
-    """Word errors per word said over utterances [U], with a 95 % interval resampled by utterance."""
-    return added_error_rate(said, heard, said, seed)
+def word_error_rate(recognised: Transcripts, spoken: Transcripts, seed: int = 0) -> Interval:
+    """Word errors per spoken word over utterances [U], with a 95 % interval resampled by utterance."""
+    return added_error_rate(spoken, recognised, spoken, seed)
 
 
-def added_error_rate(before: Transcripts, after: Transcripts, said: Transcripts, seed: int = 0) -> Interval:
+def added_error_rate(before: Transcripts, after: Transcripts, spoken: Transcripts, seed: int = 0) -> Interval:
     """Word error rate of `after` minus that of `before` on the same utterances [U], resampled together."""
     errors = [
-        word_errors(new, true) - word_errors(old, true) for old, new, true in zip(before, after, said, strict=True)
+        word_errors(new, true) - word_errors(old, true) for old, new, true in zip(before, after, spoken, strict=True)
     ]
-    words = np.array([len(true) for true in said], np.float64)
+    words = np.array([len(true) for true in spoken], np.float64)
     return ratio(np.array(errors, np.float64), words, np.arange(len(words)), seed)
 
 
-def entropy_bits(codes: Transcripts) -> float:
-    """Entropy in bits per code of all `codes` as if each were drawn by itself: no less than what the stream carries."""
-    counts = np.bincount([code for stream in codes for code in stream])
-    share = counts[counts > 0] / counts.sum()
-    return float(-(share * np.log2(share)).sum())
+def entropy(weights: NDArray[Any]) -> float:
+    """Entropy in bits of the distribution that is proportional to `weights`."""
+    shares = weights[weights > 0] / weights.sum()
+    return float(-(shares * np.log2(shares)).sum()) + 0.0
 
 
 _TEMPERATURES = np.geomspace(1 / 16, 64, 21)
@@ -191,7 +187,7 @@ def bits(
 ) -> Interval:
     """Lower bound on the mutual information of label and recording, in bits per recording, resampled by cluster [U].
 
-    For any guess q of the distribution of the label, I >= H(label) + E[log2 q(label | heard)] (Barber and Agakov 2003,
+    For any guess q of the distribution of the label, I >= H(label) + E[log2 q(label | sound)] (Barber and Agakov 2003,
     "The IM algorithm"). Here q mixes softmax(scores / T) with the class frequencies; T, the share of the mixture and
     the frequencies come from validation scores [V, K] and labels [V], so q has not seen the labels [U] of `scores`
     [U, K], and on average the bound never exceeds the truth. H is that of the labels [U]; it is not drawn anew, but
@@ -206,42 +202,21 @@ def bits(
     temperature, doubt = _fit(validation_scores, validation_labels, prior)
     mixed = _mixture(_posterior(scores, labels, temperature), prior[labels], doubt)
     frequency = np.bincount(labels, minlength=classes) / len(labels)
-    found = ratio(np.log2(mixed) - np.log2(frequency[labels]), np.ones(len(labels)), cluster, seed)
-    return Interval(*(max(0.0, end) for end in found))
-
-
-def fano(bits: float, classes: int) -> float:
-    """The best accuracy, 0..1, that so many bits allow anyone who guesses a uniform label of K classes.
-
-    Fano's inequality (Cover and Thomas 2006, section 2.10) solved for the error e:
-    log2 K - bits <= h(e) + e log2(K - 1). Raises ConfigError below 0 bits or 2 classes.
-    """
-    if classes < 2 or bits < 0.0:
-        raise ConfigError(f"got {bits:g} bits about {classes} classes; expected at least 0 bits and 2 classes.")
-    missing = np.log2(classes) - bits
-
-    def allowed(right: float) -> float:
-        wrong = 1.0 - right
-        uncertain = (entr(right) + entr(wrong)) / np.log(2.0) + wrong * np.log2(classes - 1)
-        return float(uncertain - missing)
-
-    if missing <= 0.0:
-        return 1.0
-    blind = 1.0 / classes
-    return float(bisect(allowed, blind, 1.0)) if allowed(blind) > 0.0 else blind
+    gain = ratio(np.log2(mixed) - np.log2(frequency[labels]), np.ones(len(labels)), cluster, seed)
+    return Interval(score=max(0.0, gain.score), low=max(0.0, gain.low), high=max(0.0, gain.high))
 
 
 def _fit(scores: Array, labels: Labels, prior: NDArray[np.float64]) -> tuple[float, float]:
     """Temperature and share of the prior that make the labels likeliest; no surer than so many recordings can show."""
     doubts = np.geomspace(1.0 / (len(labels) + 1), 1.0, _DOUBTS)
-    best, found = -np.inf, (1.0, 1.0)
+    best, chosen = -np.inf, (1.0, 1.0)
     for temperature in _TEMPERATURES:
         posterior = _posterior(scores, labels, temperature)
         for doubt in doubts:
             likelihood = float(np.log2(_mixture(posterior, prior[labels], doubt)).mean())
             if likelihood > best:
-                best, found = likelihood, (float(temperature), float(doubt))
-    return found
+                best, chosen = likelihood, (float(temperature), float(doubt))
+    return chosen
 
 
 def _posterior(scores: Array, labels: Labels, temperature: float) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """What attackers observe: the utterances of a case as they arrive, kept in files that many attackers map into memory.
 
-A hearing is a folder with the parts train, validation and test, named by what went into it; it appears whole or not at
-all, so that a killed audit finds what it had heard.
+A view is a folder with the parts train, validation and test, named by what went into it; it appears whole or not at
+all, so that an audit that was stopped finds what it had written.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ _TRIED = 3  # test clips
 _FACTS = "facts.json"
 _ANSWERS = "answers-"  # and the task
 
-Listen = Callable[
-    [Wave], NDArray[np.float32]
-]  # segments [S, 20480] of one sound, from its start, to features [S, F, N]
+Transform = Callable[[Wave], Array]  # segments [S, 20480] of one sound, from its start, to features [S, F, N]
 Read = Callable[[Array], Mapping[str, Array]]  # features [S, F, N] to the logits [S, K] of each task
 Encode = Callable[[Sequence[Wave]], tuple[Array, NDArray[np.int64]]]  # sounds to embeddings, and whose each is
 
@@ -51,36 +49,33 @@ class View:
 
     def part(self, part: Part) -> Observations:
         """The utterances of one part, mapped into memory."""
-        place = self.folder / part
-        heard = {path.stem: np.load(path, mmap_mode="r") for path in sorted(place.glob("*.npy"))}
-        waves = np.split(heard["samples"], np.cumsum(heard["lengths"])[:-1]) if "samples" in heard else None
-        names = [name for name in heard if name.startswith(_ANSWERS)]
-        answers = {unquote(name.removeprefix(_ANSWERS)): np.array(heard[name]) for name in names} or None
-        voices = (np.array(heard["voices"]), np.array(heard["whose"])) if "voices" in heard else None
-        return Observations(
-            heard["spectra"], np.array(heard["owner"]), np.array(heard["outline"]), answers, waves, voices
-        )
+        kept = {path.stem: np.load(path, mmap_mode="r") for path in sorted((self.folder / part).glob("*.npy"))}
+        waves = np.split(kept["samples"], np.cumsum(kept["lengths"])[:-1]) if "samples" in kept else None
+        names = [name for name in kept if name.startswith(_ANSWERS)]
+        answers = {unquote(name.removeprefix(_ANSWERS)): np.array(kept[name]) for name in names} or None
+        voices = (np.array(kept["voices"]), np.array(kept["whose"])) if "voices" in kept else None
+        return Observations(kept["spectra"], np.array(kept["owner"]), np.array(kept["outline"]), answers, waves, voices)
 
     @property
     def voices(self) -> bool:
-        """Whether a speaker encoder has listened."""
+        """Whether there are embeddings of a speaker encoder."""
         return (self.folder / "test" / "voices.npy").is_file()
 
     @property
     def facts(self) -> dict[str, Any]:
         """What was kept about it."""
-        found: dict[str, Any] = json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
-        return found
+        facts: dict[str, Any] = json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
+        return facts
 
 
 def identity(*parts: object) -> str:
-    """SHA-256 in hex of what a hearing or a score depends on, and of the version that makes it."""
+    """SHA-256 in hex of what a view or a score depends on, and of the version that makes it."""
     return hashlib.sha256(json.dumps([__version__, *parts]).encode()).hexdigest()
 
 
 def observe_features(
     case: Case,
-    listen: Listen,
+    transform: Transform,
     name: str,
     source: str,
     seed: int,
@@ -89,33 +84,31 @@ def observe_features(
     encode: Encode | None = None,
     whole_segments: bool = False,
     read: Read | None = None,
-    for_targets: Listen | None = None,
+    for_targets: Transform | None = None,
 ) -> View:
-    """What arrives when each sound passes `listen`; of training clips also segments from random places, by themselves.
+    """What arrives when each sound passes `transform`; of training clips also segments from random places.
 
-    `read` gives the application's answers to features that targets cannot read. `for_targets` makes what targets take
-    of the same segments, where attackers look at more than they do.
-
-    `source` is the digest of what listens. With `encode` the original sounds are heard as well. The outline is the
-    duration; where only `whole_segments` leave, that of these.
+    `source` is the digest of the transform. `read` gives the application's answers to features that targets cannot
+    read; `for_targets` makes the features of targets, where attackers get others. With `encode` there are embeddings of
+    the original sounds as well. The outline is the duration; where only `whole_segments` leave, that of these.
     """
     rng = np.random.default_rng(seed)
 
-    def heard(part: Part) -> Observations:
+    def observed(part: Part) -> Observations:
         spectra, owner, outline, answers = [], [], [], _Answers(case)
         for utterance, clip in enumerate(case.clips(part)):
             extra = _EXTRA_CROPS if part == "train" else 0
             spare = max(0, case.sounds.samples(clip) - SEGMENT_SAMPLES)
             crops = case.sounds.segments(np.full(extra, clip), rng.integers(0, spare + 1, extra), SEGMENT_SAMPLES)
             segments = cut(case.sounds.wave(clip))
-            left = listen(segments)
-            # What listens may remember what came before, so that a crop has to be a sound of its own.
-            spectra.append(np.concatenate([left, *(listen(crop[None]) for crop in crops)]))
+            left = transform(segments)
+            # A transform may remember what came before, so that a crop has to be a sound of its own.
+            spectra.append(np.concatenate([left, *(transform(crop[None]) for crop in crops)]))
             if for_targets is not None:
                 answers.add(for_targets(np.concatenate([segments, crops])))
             if not np.isfinite(spectra[-1]).all():
                 name = case.manifest.clips[clip].id
-                raise ModelError(f"what leaves for {name!r} is not finite; expected numbers: mend the system.")
+                raise ModelError(f"what leaves for {name!r} is not finite; expected numbers: correct the system.")
             owner += [utterance] * len(spectra[-1])
             whole_s = len(left) * SEGMENT_SAMPLES / SAMPLE_RATE
             outline.append([whole_s if whole_segments else case.sounds.duration_s(clip)])
@@ -130,7 +123,7 @@ def observe_features(
         return replace(given, answers=answers.all())
 
     depends = identity(case.digest, _targets(case), name, source, seed, encode is not None, whole_segments)
-    return _kept(place, name, depends, heard, parts)
+    return _kept(place, name, depends, observed, parts)
 
 
 def observe_sound(
@@ -139,7 +132,7 @@ def observe_sound(
     """What arrives as sound: at one level and without the silence around it, which the outline tells of."""
     rng = np.random.default_rng(seed)
 
-    def heard(part: Part) -> Observations:
+    def observed(part: Part) -> Observations:
         spectra, owner, outline, waves, answers = [], [], [], [], _Answers(case)
         for utterance, clip in enumerate(case.clips(part)):
             raw = sound(int(clip))
@@ -158,7 +151,7 @@ def observe_sound(
         return Observations(np.concatenate(spectra), np.array(owner), facts, answers.all(), waves, voices)
 
     depends = identity(case.digest, _targets(case), "sound", source, seed, encode is not None)
-    return _kept(place, "sound", depends, heard)
+    return _kept(place, "sound", depends, observed)
 
 
 def observe_changed(
@@ -169,16 +162,16 @@ def observe_changed(
     place: Path,
     facts: Callable[[], dict[str, Any]],
 ) -> View:
-    """A hearing whose spectra an attacker has changed, such as restored; of validation and test alone, in this order.
+    """A view whose spectra an attacker has changed, such as restored; of validation and test alone, in this order.
 
     `facts` are kept about it once it is done.
     """
 
-    def heard(part: Part) -> Observations:
+    def observed(part: Part) -> Observations:
         before = view.part(part)
         return Observations(change(np.array(before.spectra)), before.owner, before.outline)
 
-    return _kept(place, name, identity(view.digest, name, source), heard, ("validation", "test"), facts)
+    return _kept(place, name, identity(view.digest, name, source), observed, ("validation", "test"), facts)
 
 
 class _Answers:
@@ -216,28 +209,30 @@ def _kept(
     place: Path,
     name: str,
     digest: str,
-    heard: Callable[[Part], Observations],
+    observed: Callable[[Part], Observations],
     parts: Sequence[Part] = PARTS,
     facts: Callable[[], dict[str, Any]] = dict,
 ) -> View:
     def build(folder: Path) -> None:
         for part in parts:
             (folder / part).mkdir()
-            _write(folder / part, heard(part))
+            _write(folder / part, observed(part))
         (folder / _FACTS).write_text(json.dumps(facts()), encoding="utf-8")
 
     return View(name, build_once(place / f"{name}-{digest[:16]}", build), digest)
 
 
-def _write(folder: Path, heard: Observations) -> None:
-    np.save(folder / "spectra.npy", heard.spectra)
-    np.save(folder / "owner.npy", heard.owner)
-    np.save(folder / "outline.npy", heard.outline)
-    for task, logits in (heard.answers or {}).items():
-        np.save(folder / f"{_ANSWERS}{path_part(task)}.npy", logits)
-    if heard.speaker_embeddings is not None:
-        np.save(folder / "voices.npy", heard.speaker_embeddings[0])
-        np.save(folder / "whose.npy", heard.speaker_embeddings[1])
-    if heard.waves is not None:
-        np.save(folder / "samples.npy", np.concatenate(heard.waves))
-        np.save(folder / "lengths.npy", np.array([len(wav) for wav in heard.waves]))
+def _write(folder: Path, observed: Observations) -> None:
+    arrays: dict[str, NDArray[Any]] = {
+        "spectra": observed.spectra,
+        "owner": observed.owner,
+        "outline": observed.outline,
+    }
+    arrays |= {f"{_ANSWERS}{path_part(task)}": logits for task, logits in (observed.answers or {}).items()}
+    if observed.speaker_embeddings is not None:
+        arrays["voices"], arrays["whose"] = observed.speaker_embeddings
+    if observed.waves is not None:
+        arrays["samples"] = np.concatenate(observed.waves)
+        arrays["lengths"] = np.array([len(wav) for wav in observed.waves])
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)

@@ -1,8 +1,8 @@
-"""Which attacker meets what: the lines of a report, and the bouts behind each of them."""
+"""Which attacker is tried on what: the lines of a report, and the attacks behind each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -16,13 +16,14 @@ from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.planted import plant
 from sottovoce.audit.results import Input
+from sottovoce.audit.scores import AttackScores
 from sottovoce.audit.work import JobResult
 from sottovoce.plugins import Plugin
 
 
 @dataclass(frozen=True)
 class Views:
-    """Everything that attackers hear: originals, what leaves as features or sound, and what they make of it."""
+    """Everything that attackers observe: originals, what leaves as features or sound, and what they make of it."""
 
     original: View
     features: View | None
@@ -33,15 +34,15 @@ class Views:
     @property
     def alike(self) -> bool:
         """Whether the features have the form of originals, so that an uninformed attacker can read them."""
-        shapes = [found.part("test").spectra.shape[1:] for found in (self.original, self.features) if found]
-        return len(set(shapes)) == 1
+        shapes = {view.part("test").spectra.shape[1:] for view in (self.original, self.features) if view}
+        return len(shapes) == 1
 
     @property
     def leaving(self) -> View:
         """What the application gets: the features where there are any, else sound."""
-        found = self.features or self.sound
-        assert found is not None, "something leaves every system"
-        return found
+        view = self.features or self.sound
+        assert view is not None, "something leaves every system"
+        return view
 
     @property
     def leaving_as(self) -> Input:
@@ -51,7 +52,7 @@ class Views:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One line of a report: the scores that the bouts of `seeds` have on the hearing that they read `read`-th."""
+    """One line of a report: the scores of the attacks of `seeds` on the view that they read `read`-th."""
 
     side: Literal["attackers", "originals"]
     knowledge: Knowledge
@@ -61,78 +62,71 @@ class Line:
     shares: tuple[AttackRun, ...] = ()  # the same with fewer recordings
 
     def with_curve(self, shares: tuple[float, ...]) -> Line:
-        """The same with bouts for a budget curve."""
+        """The same with attacks for a budget curve."""
         first = replace(self.seeds[0], reads=(self.seeds[0].reads[self.read],))
         return replace(self, shares=tuple(replace(first, share=share) for share in shares))
+
+    def error(self, results: Mapping[str, JobResult]) -> str:
+        """Why an attack of it broke down; empty where none did."""
+        return next((result.error for run in self.seeds if (result := results[run.digest]).error), "")
+
+    def scores(self, results: Mapping[str, JobResult], labels: Mapping[Part, Labels]) -> AttackScores:
+        """The scores of all seeds, of which none broke down."""
+        validation, test = (
+            np.stack([results[run.digest].arrays[f"{self.read}/{part}"] for run in self.seeds])
+            for part in ("validation", "test")
+        )
+        return AttackScores(validation, test, labels["validation"], labels["test"])
 
 
 def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> list[Line]:
     """Every line of one attribute."""
     labels = {part: case.labels(task, part) for part in PARTS}
-    found = list(_informed(case, task, labels, views, effort, seed))
+
+    def attack(family: str, fitted_on: View, reads: tuple[View, ...], seed: int) -> AttackRun:
+        cycles = effort.cycles.get(family, 0)
+        return AttackRun(family, task, labels, len(case.classes(task)), fitted_on, reads, cycles, seed)
+
+    planned = []
+    for input, view, families in _leaving(views, effort):
+        for family in _able(case, families, view.voices):
+            seeds = range(seed, seed + (effort.seeds if ATTACKERS[family].seeded else 1))
+            runs = tuple(attack(family, view, (view,), each) for each in seeds)
+            line = Line("attackers", "informed", input, runs, 0)
+            planned.append(line.with_curve(effort.shares) if family in effort.curves else line)
     for family in _able(case, effort.uninformed, views.original.voices):
-        found += _uninformed(case, family, task, labels, views, effort, seed)
-    return found
+        reads = _reads(family, views)
+        runs = (attack(family, views.original, tuple(view for _, _, view in reads), seed),)
+        planned += [
+            Line("originals" if input == "original" else "attackers", knowledge, input, runs, read)
+            for read, (knowledge, input, _) in enumerate(reads)
+        ]
+    return planned
 
 
-def _informed(
-    case: Case, task: str, labels: dict[Part, Labels], views: Views, effort: Effort, seed: int
-) -> Iterator[Line]:
-    """Attackers fitted on what leaves."""
-    both = views.features is not None and views.sound is not None
-    met: list[tuple[Input, View, tuple[str, ...]]] = [(views.leaving_as, views.leaving, effort.informed)]
-    if both and views.sound is not None:
-        met.append(("sound", views.sound, effort.on_sound))
-    for input, view, families in met:
-        for family in _able(case, families, voices=view.voices):
-            count = effort.seeds if ATTACKERS[family].seeded else 1
-            attack_run = AttackRun(
-                family, task, labels, len(case.classes(task)), view, (view,), effort.cycles.get(family, 0)
-            )
-            line = Line(
-                "attackers", "informed", input, tuple(replace(attack_run, seed=seed + i) for i in range(count)), 0
-            )
-            yield line.with_curve(effort.shares) if family in effort.curves else line
+def _leaving(views: Views, effort: Effort) -> list[tuple[Input, View, tuple[str, ...]]]:
+    """What leaves the system, and the attackers that are fitted on it."""
+    leaving: list[tuple[Input, View, tuple[str, ...]]] = [(views.leaving_as, views.leaving, effort.informed)]
+    if views.features is not None and views.sound is not None:
+        leaving.append(("sound", views.sound, effort.on_sound))
+    return leaving
 
 
-def _uninformed(
-    case: Case,
-    family: str,
-    task: str,
-    labels: dict[Part, Labels],
-    views: Views,
-    effort: Effort,
-    seed: int,
-) -> list[Line]:
-    """One attacker fitted on originals: without the system, with it, and on what was restored or inverted."""
-    met: list[tuple[Knowledge, Input, View | None]] = [
+def _reads(family: str, views: Views) -> list[tuple[Knowledge, Input, View]]:
+    """What an attacker that is fitted on originals is scored on: these, what leaves, and that restored or inverted."""
+    tried: list[tuple[Knowledge, Input, View | None]] = [
+        ("uninformed", "original", views.original),
         ("uninformed", "features", views.features if views.alike else None),
         ("uninformed", "sound", views.sound),
         ("informed", "restored", views.restored),
         ("white-box", "inverted", views.inverted),
     ]
-    needs_answers = family == "target"
-    reads = [
+    return [
         (knowledge, input, view)
-        for knowledge, input, view in met
+        for knowledge, input, view in tried
         if view is not None
         and (view.voices or not ATTACKERS[family].needs_sound)
-        and not (needs_answers and input in ("restored", "inverted"))
-    ]
-    attack_run = AttackRun(
-        family,
-        task,
-        labels,
-        len(case.classes(task)),
-        views.original,
-        (views.original, *(view for _, _, view in reads)),
-        effort.cycles.get(family, 0),
-        seed,
-    )
-    found = [Line("originals", "uninformed", "original", (attack_run,), 0)]
-    return found + [
-        Line("attackers", knowledge, input, (attack_run,), read)
-        for read, (knowledge, input, _) in enumerate(reads, start=1)
+        and not (ATTACKERS[family].needs_answers and input in ("restored", "inverted"))  # which have no answers
     ]
 
 
@@ -141,7 +135,7 @@ def _able(case: Case, families: tuple[str, ...], voices: bool) -> list[str]:
     return [
         family
         for family in families
-        if (family != "target" or case.targets) and (not ATTACKERS[family].needs_sound or voices)
+        if (case.targets or not ATTACKERS[family].needs_answers) and (not ATTACKERS[family].needs_sound or voices)
     ]
 
 

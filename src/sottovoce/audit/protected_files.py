@@ -1,7 +1,7 @@
-"""Protected recordings that others made, one file for each clip: found in a folder, or written by any command.
+"""Protected recordings that others made, one file for each clip: in a folder, or written by any command.
 
-A command runs without a shell, once for each clip, and what it wrote is kept: a run that was killed goes on where it
-was. Files are kept as they were written, since 16 bits would hide what a faint sound still says.
+A command runs without a shell, once for each clip, and what it wrote is kept, so that a run that was stopped resumes.
+Files are kept as they were written, since 16 bits would hide what a faint sound still says.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ import soundfile
 from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.corpora.layout import sound_files
-from sottovoce.corpora.manifest import Clip, Manifest, file_sha256
+from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
-from sottovoce.private import check_private, private_folder
+from sottovoce.files import file_sha256
+from sottovoce.private import check_private, private_folder, unwritable
 from sottovoce.progress import Report
 from sottovoce.runtime.folders import SOUND_ENDINGS
 
@@ -43,17 +44,17 @@ _BLOCK = 2**16
 _LARGEST_BYTES = 1 << 28  # that a command may write for one clip, messages included
 
 
-def heard(path: Path, clip_id: str) -> Wave:
+def read_protected(path: Path, clip_id: str) -> Wave:
     """The sound [T] at 16 kHz of a protected file; AudioError if it cannot be read, ModelError if it is not finite."""
     wav = io.read(path)
     # Once more, since the reader takes for silence what is not finite.
     with open(path, "rb") as file, soundfile.SoundFile(file) as sound:
         if not all(np.isfinite(block).all() for block in sound.blocks(_BLOCK, dtype="float32")):
-            raise ModelError(f"{clip_id!r} has samples that are not finite once protected; mend what protects it.")
+            raise ModelError(f"{clip_id!r} has samples that are not finite once protected; correct what protects it.")
     return wav
 
 
-def found(folder: Path, manifest: Manifest) -> tuple[list[Path], list[str]]:
+def in_folder(folder: Path, manifest: Manifest) -> tuple[list[Path], list[str]]:
     """The file below `folder` of each clip, by its relative name whatever the ending, and what a reader has to know.
 
     Protected files of recordings that the corpus leaves out, such as duplicates, are left aside. CorpusError names what
@@ -83,7 +84,7 @@ def found(folder: Path, manifest: Manifest) -> tuple[list[Path], list[str]]:
     return [files[name][0] for name in clips], notes if left_out else []
 
 
-def made(
+def by_command(
     command: str, manifest: Manifest, cache: Path | None, workers: int, report: Report, limit_s: float = LIMIT_S
 ) -> list[Path]:
     """What `command`, with {in} and {out} for the names of WAV files, writes for each clip; `workers` run at once.
@@ -106,17 +107,14 @@ def made(
         with tempfile.TemporaryDirectory(dir=parent, prefix=".running-") as place, ThreadPoolExecutor(workers) as pool:
             runs = [pool.submit(_run, words, clip, file, Path(place), limit_s, stop) for clip, file in waiting]
             try:
-                for done, run in enumerate(as_completed(runs), start=len(files) - len(waiting) + 1):
+                for count, run in enumerate(as_completed(runs), start=len(files) - len(waiting) + 1):
                     run.result()
-                    report(done, len(files), "recordings protected by the command")
+                    report(count, len(files), "recordings protected by the command")
             finally:
                 stop.set()
                 pool.shutdown(cancel_futures=True)
     except OSError as error:
-        raise CorpusError(
-            f"the cache folder {folder} could not be written ({error.strerror}); "
-            "free some space or set SOTTOVOCE_CACHE to another folder."
-        ) from error
+        raise unwritable(folder, error) from error
     return files
 
 
@@ -191,7 +189,7 @@ def _run(words: Sequence[str], clip: Clip, file: Path, place: Path, limit_s: flo
         if out.is_symlink() or not out.is_file():
             raise ModelError(f"the command wrote nothing to {{out}} for {clip.id!r}; see that it writes a WAV file.")
         try:
-            heard(out, clip.id)
+            read_protected(out, clip.id)
         except AudioError as error:
             raise ModelError(f"what the command wrote for {clip.id!r} is no usable sound: {error}") from error
         out.chmod(0o600)
@@ -226,5 +224,5 @@ def _last_line(log: Path) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = file.read().decode(errors="replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
-    return f"{said[-1][:300]!r} on stderr" if said else "nothing on stderr"
+    texts = [line.strip() for line in lines if line.strip()]
+    return f"{texts[-1][:300]!r} on stderr" if texts else "nothing on stderr"

@@ -8,7 +8,6 @@ reports of two audits number the same people differently.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import hmac
 import json
@@ -18,12 +17,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit.evidence import Evidence
+from sottovoce.audit.results import LinkageFacts, PrivateFacts
+from sottovoce.audit.scores import Evidence, Scores
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.redaction import prose, visible
 
@@ -49,6 +49,7 @@ _SCORED = re.compile(
 _LINKED = re.compile(r"(linkage/(?:linkers|originals)/\d+)/(similarity|same|first|second)")
 _CODES = re.compile(r"codes/(train|test)(/owner)?")
 _TRUE_LABELS = ("controls/idle", "controls/original")
+Entry = TypeVar("Entry", PrivateFacts, LinkageFacts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ class Pseudonyms:
         """Heads or tails for each of `count` things."""
         return self._random(what).random(count) < 0.5
 
-    def told(self) -> dict[str, Any]:
+    def key_to_names(self) -> dict[str, Any]:
         """Everything that leads back to the names."""
         files = {clip.id: self.file(clip.id) for clip in self.manifest.clips}
         return {"key": self.key.hex(), "people": self.people, "files": files}
@@ -140,15 +141,15 @@ def disguised(evidence: Evidence, names: Pseudonyms, classes: Mapping[str, Seque
 
 
 def spelt_out(evidence: Evidence) -> Evidence:
-    """The same evidence under the names that there are, with what is no text in them written out."""
-    arrays = evidence.arrays.items()
-    written = {name: np.array([visible(text) for text in array]) for name, array in arrays if array.dtype.kind == "U"}
-    return Evidence(evidence.known, evidence.arrays | written)
+    """The same evidence under the names that there are, with control characters in them written out."""
+    texts = {name: array for name, array in evidence.scores.items() if array.dtype.kind == "U"}
+    written = {name: np.array([visible(text) for text in array]) for name, array in texts.items()}
+    return Evidence(evidence.facts, Scores(evidence.scores | written))
 
 
 class _Disguise:
     def __init__(self, names: Pseudonyms, classes: Mapping[str, Sequence[str]], evidence: Evidence) -> None:
-        self._names, self._found = names, evidence
+        self._names, self._facts, self._scores = names, evidence.facts, evidence.scores
         # Positions of the classes before, in their order afterwards.
         self._classes = {
             task: np.argsort([int(names.people[task].get(name, f"{task} 0").rpartition(" ")[2]) for name in known])
@@ -157,16 +158,23 @@ class _Disguise:
         }
 
     def evidence(self) -> Evidence:
-        known = copy.deepcopy(self._found.known)
-        for section in ("private", "linkage"):
-            entries = known.get(section) or {}
-            for entry in entries.values() if section == "private" else [entries] * bool(entries):
-                for failure in entry["failed"]:
-                    failure["reason"] = self._names.sentence(failure["reason"])
-        for task, entry in known["private"].items():
-            order = self._classes.get(task, np.arange(len(entry["class_names"])))
-            entry["class_names"] = [self._names.shown(task, entry["class_names"][i]) for i in order]
-        return Evidence(known, {name: self._array(name, array) for name, array in self._found.arrays.items()})
+        facts = self._facts.model_copy(
+            update={
+                "private": {task: self._private(task, entry) for task, entry in self._facts.private.items()},
+                "linkage": self._facts.linkage and self._without_reasons(self._facts.linkage),
+            }
+        )
+        return Evidence(facts, Scores({name: self._array(name, array) for name, array in self._scores.items()}))
+
+    def _private(self, task: str, entry: PrivateFacts) -> PrivateFacts:
+        order = self._classes.get(task, np.arange(len(entry.class_names)))
+        shown = [self._names.shown(task, entry.class_names[i]) for i in order]
+        return self._without_reasons(entry).model_copy(update={"class_names": shown})
+
+    def _without_reasons(self, entry: Entry) -> Entry:
+        """The same without names in the reasons why attackers broke down."""
+        failed = [each.model_copy(update={"reason": self._names.sentence(each.reason)}) for each in entry.failed]
+        return entry.model_copy(update={"failed": failed})
 
     def _array(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         if name == "clips/test":
@@ -177,18 +185,20 @@ class _Disguise:
             return self._control(name, array)
         if name.endswith("/cluster"):
             return _renumbered(self._rows(array, "test"))
-        if found := _LINKED.fullmatch(name):
-            return self._linked(found[1], found[2], array)
-        if found := _CODES.fullmatch(name):
-            return self._codes(found[1], bool(found[2]))
-        found = _SCORED.fullmatch(name)
-        if found is None:
-            raise AssertionError(f"{name}: nobody said how names are taken out of this")
-        part = found["part"] if found["part"] in ("train", "validation") else "test"
+        if match := _LINKED.fullmatch(name):
+            return self._linked(match[1], match[2], array)
+        if match := _CODES.fullmatch(name):
+            return self._codes(match[1], bool(match[2]))
+        match = _SCORED.fullmatch(name)
+        if match is None:
+            raise AssertionError(f"{name}: it is not known how names are removed from this array")
+        part = match["part"] if match["part"] in ("train", "validation") else "test"
         moved = self._rows(array, part, axis=1 if array.ndim == 3 else 0)
-        if found["kind"] in ("labels", "answers"):
-            return self._labels(found["task"], moved)
-        return moved if array.ndim == 1 else self._scores(found["task"], moved)  # estimates of numbers have no classes
+        task = match["task"]
+        if match["kind"] in ("labels", "answers"):
+            return self._labels(task, moved)
+        # Estimates of numbers have no classes.
+        return moved[..., self._classes[task]] if array.ndim > 1 and task in self._classes else moved
 
     def _rows(self, array: NDArray[Any], part: str, axis: int = 0) -> NDArray[Any]:
         return np.take(array, self._names.order(f"recordings, {part}", array.shape[axis]), axis)
@@ -196,16 +206,13 @@ class _Disguise:
     def _labels(self, task: str, labels: NDArray[Any]) -> NDArray[Any]:
         return np.argsort(self._classes[task])[labels] if task in self._classes else labels
 
-    def _scores(self, task: str, scores: NDArray[Any]) -> NDArray[Any]:
-        return scores[..., self._classes[task]] if task in self._classes else scores
-
     def _control(self, name: str, guesses: NDArray[Any]) -> NDArray[Any]:
         """Guesses of true labels are moved as these are; those of random labels apart, or they would lead back.
 
         The random labels follow from the seed, and their order from the recordings' that they were dealt to.
         """
         if name in _TRUE_LABELS:
-            return self._labels(self._found.known["control"], self._rows(guesses, "test"))
+            return self._labels(self._facts.control, self._rows(guesses, "test"))
         return self._rows(guesses, "test of random labels")
 
     def _linked(self, place: str, what: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -213,17 +220,18 @@ class _Disguise:
         order = self._names.order(place, len(array))
         if what not in ("first", "second"):
             return array[order]
-        other = self._found.arrays[f"{place}/{'second' if what == 'first' else 'first'}"]
+        other = self._scores[f"{place}/{'second' if what == 'first' else 'first'}"]
         people = np.where(self._names.coins(place, len(array)), array, other)[order]
         return np.array([self._names.shown("speaker", str(who)) for who in people])
 
     def _codes(self, part: str, owners: bool) -> NDArray[Any]:
         """The codes of blocks, or whose they are, recording by recording in the new order."""
-        codes, owner = self._found.arrays[f"codes/{part}"], self._found.arrays[f"codes/{part}/owner"]
-        recordings = len(self._found.arrays[f"{next(iter(self._found.known['private']))}/labels/{part}"])
+        codes, owner = self._scores[f"codes/{part}"], self._scores[f"codes/{part}/owner"]
+        recordings = len(self._scores[f"{next(iter(self._facts.private))}/labels/{part}"])
         moved = np.argsort(self._names.order(f"recordings, {part}", recordings))[owner]
         order = np.argsort(moved, kind="stable")
-        sizes = self._found.known["bound"]["codes"]
+        assert self._facts.bound is not None, "there are codes"
+        sizes = self._facts.bound.codes
         if self._classes.keys() & sizes.keys():  # a code is a class, so that their numbers would tell names
             codes = self._names.order("codes", math.prod(sizes.values()))[codes]
         return moved[order] if owners else codes[order]

@@ -19,8 +19,9 @@ from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, Spectrum
 from sottovoce.audit import protected_files as protected
 from sottovoce.audit.protected_files import LIMIT_S, some
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest, file_sha256
+from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
+from sottovoce.files import file_sha256
 from sottovoce.graphs import session
 from sottovoce.models.checkpoint import CARD
 from sottovoce.progress import Report
@@ -54,18 +55,18 @@ class Channel:
 class System:
     """What stands between the microphone and the application.
 
-    `description` has the keys digest, method, preset, permit, bits_per_block, block_s, parameters. `listen` maps sound
-    segments [S, 20480] to features [S, 161, 128], `sound` gives what arrives of clip i, [T] at 16 kHz; None where there
-    is no such output. `notes` are what a reader of the report has to know, `path` is the filter folder whose weights a
-    white-box attacker may use. Sound is read or made when it is asked for.
+    `description` has the keys digest, method, preset, permit, bits_per_block, block_s, parameters. `features` maps
+    segments of sound [S, 20480] to features [S, 161, 128], `sound` gives what arrives of clip i, [T] at 16 kHz; None
+    where there is no such output. `notes` are what a reader of the report has to know, `path` is the filter folder
+    whose weights a white-box attacker may use. Sound is read or made when it is asked for.
 
-    `listen` gets the segments of one sound, in order, from its start. `whole_segments` says that what leaves as
+    `features` gets the segments of one sound, in order, from its start. `whole_segments` says that what leaves as
     features is a whole number of segments, so that the exact duration does not show. `channel` is what bounds it.
     `read` gives the permitted answers to features that are no spectra: log posteriors [S, K] for each task.
     """
 
     description: Mapping[str, Any]
-    listen: Callable[[Wave], NDArray[np.float32]] | None
+    features: Callable[[Wave], NDArray[np.float32]] | None
     sound: Callable[[int], Wave] | None
     notes: tuple[str, ...] = ()
     path: Path | None = None
@@ -104,7 +105,7 @@ def opened(
 
 
 def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), constant: int = 0) -> System:
-    """A filter, heard as features and as sound, while it permits the tasks of `permit`; without any, all of its card's.
+    """A filter, whose features and sound leave, while it permits the tasks of `permit`; without any, all of its card's.
 
     With `constant` it sends that many blocks for every sound. ConfigError where it can do neither.
     """
@@ -155,15 +156,15 @@ def of_folder(folder: Path, manifest: Manifest) -> System:
 
     CorpusError where the files do not fit the clips, one for one, cannot be read, or are surely other recordings.
     """
-    files, notes = protected.found(folder, manifest)
+    files, notes = protected.in_folder(folder, manifest)
     return _of_files(files, manifest, f"folder:{folder.name}", notes)
 
 
 def of_command(
     command: str, manifest: Manifest, cache: Path | None, workers: int, report: Report, limit_s: float = LIMIT_S
 ) -> System:
-    """What a command with the words {in} and {out} makes of each clip, `workers` at once; see `command.made`."""
-    files = protected.made(command, manifest, cache, workers, report, limit_s)
+    """What a command makes of each clip, `workers` at once, as `protected_files.by_command` describes."""
+    files = protected.by_command(command, manifest, cache, workers, report, limit_s)
     return _of_files(files, manifest, f"{_COMMAND}{command}", [])
 
 
@@ -191,7 +192,7 @@ def of_onnx(path: Path, sounds: Sounds) -> System:
     description = _description(file_sha256(path), f"onnx:{path.name}")
     free = [not isinstance(size, int) or size == 1 for size in shape]
 
-    def listen(segments: Wave) -> Spectrum:
+    def features(segments: Wave) -> Spectrum:
         spectra = front_end(segments)
         batch = 1 if shape[0] == 1 else BATCH
         given = np.concatenate([run(spectra[i : i + batch]) for i in range(0, len(spectra), batch)])
@@ -204,8 +205,8 @@ def of_onnx(path: Path, sounds: Sounds) -> System:
         return _checked(given.reshape(-1) if given.shape[-1:] == (given.size,) else given, f"clip {i}")
 
     if shape[1:] == [BINS, SEGMENT_FRAMES] and free[0]:
-        listen(cut(sounds.wave(0)))  # what is wrong with it shows before hours of work
-        return System(description, listen, None)
+        features(cut(sounds.wave(0)))  # what is wrong with it shows before hours of work
+        return System(description, features, None)
     if 1 <= len(shape) <= 3 and all(free) and not isinstance(shape[-1], int):
         sound(0)
         return System(description, None, sound)
@@ -225,7 +226,7 @@ def _of_files(files: Sequence[Path], manifest: Manifest, method: str, notes: Seq
         digest.update(json.dumps([clip.id, file_sha256(path)]).encode() + b"\n")
 
     def sound(i: int) -> Wave:
-        return _checked(protected.heard(files[i], manifest.clips[i].id), repr(manifest.clips[i].id))
+        return _checked(protected.read_protected(files[i], manifest.clips[i].id), repr(manifest.clips[i].id))
 
     return System(_description(digest.hexdigest(), method), None, sound, (*notes, *changed))
 

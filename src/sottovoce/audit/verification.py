@@ -7,24 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit.metrics import Correct, Interval, Values, binomial, ends
+from sottovoce.audit.metrics import Correct, Values, binomial, ends
+from sottovoce.audit.results import Interval
 from sottovoce.errors import ConfigError
 
-FALSE_ACCEPTS = 0.01  # the share of others taken for the same at which `tpr_at` looks
+FALSE_ACCEPTS = 0.01  # the share of others taken for the same at which true positives are counted
 _DRAWS = 500
-
-
-def eer(same: Values, other: Values) -> float:
-    """Equal error rate, 0..1, of scores [n] and [m]: the threshold misses as many of the same as it takes of others.
-
-    Read off the empirical ROC, its points joined by straight lines (not its convex hull); equal scores are one point.
-    """
-    return _eer(*_roc(same, other))
-
-
-def tpr_at(same: Values, other: Values, fpr: float = FALSE_ACCEPTS) -> float:
-    """Share of the same [n] found when a share `fpr` of others [m] is taken for them, on the ROC that `eer` reads."""
-    return _tpr(*_roc(same, other), fpr)
 
 
 def d_sys(same: Values, other: Values) -> float:
@@ -49,6 +37,8 @@ def intervals(
 ) -> tuple[Interval, Interval]:
     """Equal error rate and true positive rate at 1 % false ones, of pairs [P] of speakers `first` and `second` [P].
 
+    Both are read off the empirical ROC, its points joined by straight lines (not its convex hull); equal scores are one
+    point, and at the equal error rate a threshold misses as many of the same as it takes of others.
     Speakers are drawn with replacement; a pair counts as often as its two speakers were drawn, multiplied, and a pair
     of one speaker as often as that one. Where the draws show no error, or nothing but errors, the exact binomial
     interval over the speakers who have pairs stands in. Raises ConfigError where pairs of one or of two are missing.
@@ -60,12 +50,12 @@ def intervals(
     a, b = member.reshape(2, -1)
     is_same, speakers = same[order], len(names)
     times = np.random.default_rng(seed).multinomial(speakers, np.full(speakers, 1.0 / speakers), size=_DRAWS)
-    found = []
+    rates = []
     for weight in (np.ones(speakers, np.int64), *times):
         points = _points(np.where(is_same, weight[a], 0), np.where(is_same, 0, weight[a] * weight[b]), last)
-        found.append((_eer(*points), _tpr(*points, FALSE_ACCEPTS)))
+        rates.append((_eer(*points), _tpr(*points, FALSE_ACCEPTS)))
     tested = len(np.unique(first[same]))
-    errors, hits = np.array(found).T
+    errors, hits = np.array(rates).T
     return _interval(errors, speakers, tested), _interval(hits, speakers, tested)
 
 
@@ -75,7 +65,7 @@ def _interval(values: Values, speakers: int, tested: int) -> Interval:
     low, high = ends(draws, speakers)
     if low == high and score in (0.0, 1.0):
         return binomial(int(score) * tested, tested)
-    return Interval(score, min(low, score), max(high, score))
+    return Interval(score=score, low=min(low, score), high=max(high, score))
 
 
 def _check(same: Values, other: Values) -> None:
@@ -86,14 +76,6 @@ def _check(same: Values, other: Values) -> None:
         )
 
 
-def _roc(same: Values, other: Values) -> tuple[Values, Values]:
-    _check(same, other)
-    scores = np.concatenate([same, other])
-    order = np.argsort(-scores, kind="stable")
-    is_same = order < len(same)
-    return _points(is_same.astype(np.int64), (~is_same).astype(np.int64), _last_of_ties(scores[order]))
-
-
 def _last_of_ties(falling: Values) -> NDArray[np.int64]:
     """Positions of the last of each run of equal scores: a threshold takes all of them or none."""
     return np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)
@@ -102,8 +84,8 @@ def _last_of_ties(falling: Values) -> NDArray[np.int64]:
 def _points(same: NDArray[np.int64], other: NDArray[np.int64], last: NDArray[np.int64]) -> tuple[Values, Values]:
     """The ROC from (0, 0) to (1, 1): false and true positive rates, from the weights of pairs by falling score."""
     with np.errstate(invalid="ignore"):  # no weight on one side: no rate
-        rates = [np.concatenate([[0], np.cumsum(w)[last]]) / w.sum() for w in (other, same)]
-    return rates[0], rates[1]
+        shares = [np.concatenate([[0], np.cumsum(w)[last]]) / w.sum() for w in (other, same)]
+    return shares[0], shares[1]
 
 
 def _eer(fpr: Values, tpr: Values) -> float:

@@ -75,21 +75,21 @@ def attacks_folder() -> Path:
 def run_jobs(jobs: Sequence[Job], workers: int, report: Report) -> list[JobResult]:
     """What came of every job, in their order; one that breaks down is an error, and the others go on."""
     order = sorted(range(len(jobs)), key=lambda i: -jobs[i].cost)
-    found: dict[int, JobResult] = {}
+    results: dict[int, JobResult] = {}
     at_once, place, key = min(workers, max(1, len(jobs))), attacks_folder(), private.secret(cache_folder())
     running = Parallel(n_jobs=at_once, return_as="generator_unordered", batch_size=1)(
         delayed(_numbered)(i, jobs[i], place, key, at_once) for i in order
     )
     try:
-        for count, (i, outcome) in enumerate(running, start=1):
-            found[i] = outcome
+        for count, (i, result) in enumerate(running, start=1):
+            results[i] = result
             report(count, len(jobs), jobs[i].title)
     except BrokenProcessPool as error:
         raise ModelError(
-            "an attacker's process was killed, most likely for want of memory; repeat the command with fewer --workers "
-            "and it goes on where it was."
+            "an attacker's process was killed, most likely for want of memory; repeat the command with fewer "
+            "--workers, and it resumes."
         ) from error
-    return [found[i] for i in range(len(jobs))]
+    return [results[i] for i in range(len(jobs))]
 
 
 def _numbered(i: int, job: Job, place: Path, key: bytes, at_once: int) -> tuple[int, JobResult]:
@@ -101,20 +101,20 @@ def _numbered(i: int, job: Job, place: Path, key: bytes, at_once: int) -> tuple[
         torch.set_num_threads(1)
     began = time.monotonic()
     try:
-        found = job.run()
-        if not all(np.isfinite(array).all() for array in found.arrays.values() if array.dtype.kind == "f"):
+        result = job.run()
+        if not all(np.isfinite(array).all() for array in result.arrays.values() if array.dtype.kind == "f"):
             raise FloatingPointError("its scores are not finite numbers")
     except Exception as error:  # whatever it is, the other jobs go on and the report says so
         return i, JobResult({}, {}, f"{type(error).__name__}: {error}")
-    found = replace(found, facts={**found.facts, "seconds": round(time.monotonic() - began, 2)})
-    _write(kept, found, job.digest, key)
-    return i, found
+    result = replace(result, facts={**result.facts, "seconds": round(time.monotonic() - began, 2)})
+    _write(kept, result, job.digest, key)
+    return i, result
 
 
-def _write(place: Path, found: JobResult, digest: str, key: bytes) -> None:
+def _write(place: Path, result: JobResult, digest: str, key: bytes) -> None:
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {name: np.asarray(array) for name, array in found.arrays.items()}
-    facts = json.dumps(dict(found.facts))
+    arrays: dict[str, Any] = {name: np.asarray(array) for name, array in result.arrays.items()}
+    facts = json.dumps(dict(result.facts))
     sealed = {_FACTS: np.array(facts), _SEAL: np.array(_seal(key, digest, facts, arrays))}
     np.savez_compressed(buffer, **arrays, **sealed)  # type: ignore[arg-type]
     private.write_private(place, buffer.getvalue())

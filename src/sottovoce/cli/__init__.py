@@ -23,6 +23,15 @@ from sottovoce.errors import ParityError, SottovoceError
 _DEBUG = "SOTTOVOCE_DEBUG"
 _FAILED = 70  # EX_SOFTWARE of sysexits.h
 _PATIENCE_S = 5.0  # after a signal, before the process is ended from outside the main thread
+# What a command does when it is repeated after it was stopped.
+_WHEN_REPEATED = {
+    "audit": "; repeat the command and it resumes, without the attacks that are complete",
+    "train": "; repeat the command and it resumes where training was last saved",
+    "target": "; repeat the command and it resumes where training was last saved",
+    "protect": "; repeat the command and it resumes, without the files that are complete",
+    "experiment": "; repeat the command and it resumes, without the parts that are complete",
+    "demo": "; repeat the command and it starts from the beginning",
+}
 _signals: list[int] = []  # that told this process to stop
 
 
@@ -96,7 +105,7 @@ def _stopped(number: int, frame: FrameType | None) -> NoReturn:
 
 def _say_stopped(number: int) -> None:
     _signals.append(number)
-    terminal.complain("sottovoce: stopped; repeat the command, and the work goes on where it was.")
+    terminal.complain(f"sottovoce: stopped{_WHEN_REPEATED.get(next(iter(sys.argv[1:]), ''), '')}.")
 
 
 @functools.cache

@@ -1,12 +1,14 @@
-"""The verbs that attack: `audit`, and `verify` for whoever is given its record."""
+"""The verbs that attack: `audit`, and `verify` and `compare` for whoever is given its records."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
+from sottovoce import terminal
 from sottovoce.cli import shared
 from sottovoce.cli.shared import Corpus, Json, Out, Seed, Split, app
 from sottovoce.errors import ConfigError
@@ -26,32 +28,48 @@ def audit(
     corpus: Corpus,
     out: Out,
     attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
-    attack: Annotated[str | None, typer.Option(help="Attributes to attack, with commas; default: all others.")] = None,
+    attack: Annotated[
+        str | None, typer.Option(help="Attributes to attack, with commas; default: all that can be.")
+    ] = None,
     permit: Annotated[
-        str | None, typer.Option(help="What is permitted, with commas; default for a filter: all that it can.")
+        str | None, typer.Option(help="Permitted tasks, with commas; default for a filter: all that it can permit.")
     ] = None,
     target: Annotated[
         str | None, typer.Option(help="Targets that judge, PATH[,PATH]; a filter brings its own.")
     ] = None,
     split: Split = None,
-    constant: Annotated[int, typer.Option(help="Blocks that a codebook filter sends for every sound.", min=0)] = 0,
-    int8: Annotated[bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that.")] = False,
-    max_leakage: Annotated[float | None, typer.Option(help="Exit with status 1 when a leakage is above this.")] = None,
-    workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = usable_cores(),
+    constant: Annotated[
+        int, typer.Option(help="Number of blocks that a codebook filter sends for every sound.", min=0)
+    ] = 0,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that filter.")
+    ] = False,
+    attacker: Annotated[
+        list[str] | None, typer.Option(help="Try this attacker only; repeat the option for several.")
+    ] = None,
+    max_leakage: Annotated[
+        float | None, typer.Option(help="Exit with status 1 if a leakage is above this share.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the results of another audit in the output folder.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(help="Number of attackers that run in parallel, one thread each.", min=1)
+    ] = usable_cores(),
     names_: Annotated[
         bool,
         typer.Option(
             "--names",
-            help="Name people and files in everything that is written. Without it, people, and classes of attributes "
-            "that may be names, are numbered, files are hashed, and a file in the cache keeps the names for you alone.",
+            help="Name people and files in all output. Without this option people, and classes of attributes that may "
+            "be names, are numbered, files are hashed, and a file in the cache keeps the names for you alone.",
         ),
     ] = False,
     with_originals: Annotated[
         bool,
         typer.Option(
             "--with-originals",
-            help="Put three test recordings into report.html, to see and to play: the originals, what leaves the "
-            "system, and what an attacker restores. Without it the page holds no sound and no spectrogram.",
+            help="Put three test recordings into report.html, as spectrograms and sound: originals, what leaves the "
+            "system, and what an attacker restores. Without this option the page holds neither.",
         ),
     ] = False,
     seed: Seed = 0,
@@ -64,7 +82,7 @@ def audit(
 
         if max_leakage is not None and not 0.0 <= max_leakage <= 1.0:
             raise ConfigError(f"--max-leakage is {max_leakage}; expected a share from 0 to 1.")
-        ask = AuditConfig(
+        config = AuditConfig(
             system,
             shared.cut(corpus, split),
             out,
@@ -80,16 +98,28 @@ def audit(
             int8,
             names_,
             with_originals,
+            tuple(attacker or ()),
+            replace,
         )
-        results = run_audit(ask, shared.Progress())
+        results = run_audit(config, shared.Progress())
         for note in notes_with_names(results):
             typer.echo(visible(note), err=True)
         if not names_:
             typer.echo(f"the names of people and files are kept in {names_place(results)}, for you alone", err=True)
     shared.show(results, json_, table)
-    leakages = [entry["leakage"]["score"] for entry in results["private"].values()]
-    if not results["valid"] or (max_leakage is not None and max(leakages) > max_leakage):
+    if wrong := list(_bad(results, max_leakage)):
+        terminal.complain(f"sottovoce: {'; '.join(wrong)}")
         raise typer.Exit(1)
+
+
+def _bad(results: dict[str, Any], max_leakage: float | None) -> Iterator[str]:
+    """Why the finding is bad, in words and figures."""
+    if failed := [name for name, control in results["controls"].items() if not control["passed"]]:
+        yield f"the audit is invalid, since a control failed: {', '.join(failed)}"
+    for name, entry in results["private"].items():
+        leakage = entry["leakage"]["score"]
+        if max_leakage is not None and leakage > max_leakage:
+            yield f"{name} leaks {100 * leakage:.1f} points, more than the {100 * max_leakage:.1f} of --max-leakage"
 
 
 @app.command()
@@ -109,3 +139,15 @@ def verify(
     )
     if wrong:
         raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Folders that `sottovoce audit` wrote.")],
+    json_: Json = False,
+) -> None:
+    """Show two or more audits side by side, with a warning where their corpora, splits or attackers differ."""
+    with shared.needs("audit"):
+        from sottovoce.audit.compare import compared, table
+
+        shared.show(compared(folders), json_, table)

@@ -1,4 +1,4 @@
-"""What the verbs of the command line share: the application, options that recur, printing, and the way out."""
+"""What the commands share: the application, options that recur, printing, and exit statuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Progress"]
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Lets an audio application hear only what was permitted. Exit status: 0 fine, 1 the finding is bad, "
+    help="Lets an audio application receive only what its user permitted. Exit status: 0 fine, 1 the finding is bad, "
     "2 usage or bad input, 70 an error of the program itself.",
     pretty_exceptions_enable=False,
 )
@@ -34,13 +34,13 @@ _MISUSE: Any = typer.BadParameter.__mro__[2]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Corpus = Annotated[str, typer.Option(help="NAME:PATH, such as ravdess:PATH, folder:PATH, csv:FILE; or voices.")]
-FilterName = Annotated[
-    str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of one that comes along.")
+FilterName = Annotated[str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of a bundled filter.")]
+Permit = Annotated[
+    str | None, typer.Option(help="Tasks to permit, separated by commas; default: all that the filter can permit.")
 ]
-Permit = Annotated[str | None, typer.Option(help="What may be heard, with commas; default: all it can.")]
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
 Preset = Annotated[str, typer.Option(help="compact (minutes on two cores) or paper (sizes of the paper).")]
-Seed = Annotated[int, typer.Option(help="Seed of all randomness but the split.", min=0)]
+Seed = Annotated[int, typer.Option(help="Seed of all randomness except the split.", min=0)]
 Split = Annotated[
     str | None,
     typer.Option(help="utterance, speaker, official or fragment (no evidence); default: as the corpus suggests."),
@@ -60,7 +60,7 @@ def needs(extra: str) -> Iterator[None]:
 
 def run() -> int:
     """Do what the arguments of the process say; returns the exit status."""
-    # Not as typer does it itself: what ends with 1 there, such as a reader that leaves, is no bad finding.
+    # Not as typer does it itself: it ends with 1 also for a reader that leaves, which is no bad finding.
     try:
         status = app(prog_name="sottovoce", standalone_mode=False)
     except typer.Abort:
@@ -88,12 +88,12 @@ def _misused(error: Any) -> int:
     return 2
 
 
-def show(found: Any, as_json: bool, text: Callable[[Any], str]) -> None:
-    """Print a result: all of it as JSON, or what `text` says of it."""
+def show(result: Any, as_json: bool, text: Callable[[Any], str]) -> None:
+    """Print a result: all of it as JSON, or what `text` makes of it."""
     if as_json:
-        terminal.say(json.dumps(found, indent=1).replace("\x7f", "\\u007f"))
+        terminal.say(json.dumps(result, indent=1).replace("\x7f", "\\u007f"))
     else:
-        terminal.say(text(terminal.cleaned(found)))
+        terminal.say(text(terminal.cleaned(result)))
 
 
 def cut(corpus: str, split: str | None) -> str:
@@ -111,14 +111,14 @@ def places(text: str | None) -> tuple[Path | str, ...]:
 
     ConfigError where a comma after an address may be part of its query or password.
     """
-    found = tuple(name if redaction.is_address(name) else Path(name) for name in names(text))
-    after = list(itertools.dropwhile(lambda place: isinstance(place, Path), found))
+    listed = tuple(name if redaction.is_address(name) else Path(name) for name in names(text))
+    after = list(itertools.dropwhile(lambda place: isinstance(place, Path), listed))
     if any(isinstance(place, Path) for place in after) and re.search("[?#;@]", ",".join(map(str, after))):
         raise ConfigError(
             "a comma follows an address with a query or a password; expected a path or another address after it: name "
             "paths before addresses, and write a comma within an address as %2C."
         )
-    return found
+    return listed
 
 
 def command() -> str:

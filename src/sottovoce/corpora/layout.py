@@ -16,10 +16,11 @@ from unicodedata import normalize
 
 from sottovoce.audio.io import ENDINGS
 from sottovoce.corpora.labels import differences, doubtful_labels, gaps
-from sottovoce.corpora.manifest import Clip, Manifest, SplitRule, file_sha256
+from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
 from sottovoce.corpora.release import Release
 from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError
+from sottovoce.files import file_sha256
 
 PARTS: Mapping[str, str] = MappingProxyType(  # of a split, by the names that people give them
     {"train": "train", "training": "train"}

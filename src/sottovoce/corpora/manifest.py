@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.errors import CorpusError
+from sottovoce.files import file_sha256
 
 SplitRule = Literal["utterance", "speaker", "official", "fragment"]
 
@@ -94,12 +95,6 @@ class Split:
     test: NDArray[np.int64]
     rule: SplitRule
     seed: int
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_task(manifest: Manifest, task: str) -> None:

@@ -78,10 +78,7 @@ def build_once(folder: Path, build: Callable[[Path], None], notes: list[str] | N
                 os.replace(unfinished, folder)
     except OSError as error:
         if not folder.is_dir():  # another process may have been faster
-            raise CorpusError(
-                f"the cache folder {folder} could not be written ({error.strerror}); "
-                "free some space or set SOTTOVOCE_CACHE to another folder."
-            ) from error
+            raise private.unwritable(folder, error) from error
     return folder
 
 

@@ -29,8 +29,8 @@ from sottovoce.audit.observations import View, observe_features
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
 from sottovoce.experiments.targets import kept_target
+from sottovoce.files import write_file
 from sottovoce.methods.optin.game import PRESETS, train_optin
-from sottovoce.models.checkpoint import write_file
 from sottovoce.models.target import load_target
 from sottovoce.progress import counted, silent
 from sottovoce.training.loop import Run

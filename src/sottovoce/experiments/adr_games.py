@@ -27,10 +27,10 @@ from torch.nn import functional
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import Split, split
 from sottovoce.experiments.rdal_report import mean
+from sottovoce.files import write_file
 from sottovoce.methods.adr.embeddings import Embedder, Vectors, embeddings
 from sottovoce.methods.adr.game import PRESETS, Game, train_adr, train_recogniser
 from sottovoce.methods.adr.xvector import Spoken, train_xvector
-from sottovoce.models.checkpoint import write_file
 from sottovoce.models.speaker_encoder import available, pretrained
 from sottovoce.models.target import vote
 from sottovoce.progress import counted, silent

@@ -16,9 +16,9 @@ from joblib import Parallel, delayed
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.experiments.rate_curve import rate_curve
 from sottovoce.experiments.targets import kept_target
+from sottovoce.files import write_file
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter
-from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
 from sottovoce.progress import last_line
 

@@ -23,9 +23,9 @@ from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.system import of_function
 from sottovoce.corpora import corpus
-from sottovoce.corpora.manifest import file_sha256, split
+from sottovoce.corpora.manifest import split
+from sottovoce.files import file_sha256, write_file
 from sottovoce.methods.digits import method as digits
-from sottovoce.models.checkpoint import write_file
 from sottovoce.models.digit_codes import BLANK, DIGITS, labels, said
 from sottovoce.models.digit_encoder import LOOKAHEAD_FRAMES, DigitEncoder
 from sottovoce.models.word_table import Pace, WordTable, place
@@ -100,17 +100,17 @@ def _measured(
     before: Streams = {part: digits.transcribe(ear, waves[part]) for part in PARTS}
     true = [labels(text) for text in case.values("digits", "test")]
     found: dict[str, Any] = {
-        "entropy_bits_per_block": metrics.entropy_bits(codes["test"]),
+        "entropy_bits_per_block": metrics.entropy(np.bincount(np.concatenate(codes["test"]))),
         "floor": _read(case, _outlines(before, table, "even")),
-        "original": metrics.word_error_rate(before["test"], true)._asdict(),
-        "codes": metrics.word_error_rate([said(stream) for stream in codes["test"]], true)._asdict(),
+        "original": metrics.word_error_rate(before["test"], true).model_dump(),
+        "codes": metrics.word_error_rate([said(stream) for stream in codes["test"]], true).model_dump(),
     }
     for pace in PACES:
         function = digits.word_filter(encoder, table, pace).filter
         after = digits.transcribe(ear, [function(wav) for wav in waves["test"]])
         found[pace] = {
-            "obfuscated": metrics.word_error_rate(after, true)._asdict(),
-            "added": metrics.added_error_rate(before["test"], after, true)._asdict(),
+            "obfuscated": metrics.word_error_rate(after, true).model_dump(),
+            "added": metrics.added_error_rate(before["test"], after, true).model_dump(),
             "through_codes": _read(case, _outlines(codes, table, pace)),
             "audit": _audit(case, function, f"words, {pace}, seed {seed}", _effort(seed, pace), seed, heard_at),
         }
@@ -128,7 +128,7 @@ def _audit(
     """The project's audit of what the speaker's voice leaves in the sound of a filter."""
     system = of_function(function, case.sounds, name)
     gathered, _ = audit(case, system, ["speaker"], effort, seed, heard, 1, _last)
-    numbers = summary.numbers(gathered.known, gathered.arrays)
+    numbers = summary.findings(gathered.facts, gathered.scores).model_dump(mode="json")
     return {"attackers": effort, **{key: numbers[key] for key in ("valid", "controls", "private")}}
 
 
@@ -154,7 +154,7 @@ def _read(case: Case, outlines: dict[Part, list[NDArray[np.float64]]]) -> dict[s
     trees = ExtraTreesClassifier(_TREES, min_samples_leaf=3, random_state=0)
     trees.fit(np.stack(outlines["train"]), case.labels("speaker", "train"))
     right = trees.predict(np.stack(outlines["test"])) == case.labels("speaker", "test")
-    return metrics.accuracy(right, np.arange(len(right)))._asdict()
+    return metrics.accuracy(right, np.arange(len(right))).model_dump()
 
 
 def _last(done: int, total: int, note: str) -> None:

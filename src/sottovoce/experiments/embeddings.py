@@ -61,7 +61,7 @@ def _read(case: Case, task: str, original: View, protected: View) -> dict[str, A
                 {
                     "attacker": f"{attacker.name}, fitted on x-vectors",
                     "validation": accuracy(attacker, view.part("validation"), validation),
-                    **metrics.accuracy(right, case.cluster(task)[1])._asdict(),
+                    **metrics.accuracy(right, case.cluster(task)[1]).model_dump(),
                 }
             )
     return {name: max(found, key=lambda row: float(row["validation"])) for name, found in rows.items()}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sottovoce.experiments.figure_drawing import caption, over_target, table
 from sottovoce.experiments.figure_runs import PERMIT_GENDER, PERMIT_SPEAKER, Plan, Setting, found_so_far
-from sottovoce.models.checkpoint import write_file
+from sottovoce.files import write_file
 
 
 def run_a(corpora: Path, out: Path, workers: int, preset: str = "compact") -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sottovoce.experiments.figure_drawing import caption, over_each_other, table
 from sottovoce.experiments.figure_runs import PERMIT_SPEAKER, Plan, found_so_far
-from sottovoce.models.checkpoint import write_file
+from sottovoce.files import write_file
 
 ATTACKED = ("emotion", "gender")
 

@@ -17,9 +17,9 @@ from joblib import Parallel, delayed
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.experiments.embeddings import read_embeddings
 from sottovoce.experiments.targets import kept_target
+from sottovoce.files import write_file
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter
-from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import counted, silent
 
 METHODS = {"optin": "opt-in", "adr": "ADR", "codebook": "codebook"}

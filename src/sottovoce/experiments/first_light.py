@@ -15,9 +15,9 @@ import torch
 from joblib import Parallel, delayed
 
 from sottovoce.experiments.targets import kept_target
+from sottovoce.files import write_file
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter
-from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import last_line
 
 

@@ -21,6 +21,7 @@ from sottovoce.attack.attacker import Array, Labels, Observations
 from sottovoce.attack.families import ATTACKERS
 from sottovoce.attack.linkage import Cosine, Discriminant
 from sottovoce.audit import metrics
+from sottovoce.audit.results import Interval
 from sottovoce.methods.rdal.adversary import Latents, verify
 from sottovoce.methods.rdal.game import PairedClips
 from sottovoce.models.rdal import Sender
@@ -99,7 +100,7 @@ def event_accuracy(reader: torch.nn.Module, test: Sent) -> dict[str, Any]:
         called = reader(torch.from_numpy(test.latents)).argmax(dim=2).numpy()
     right = called == test.clips.pairs.events
     whole = metrics.accuracy(right.ravel(), np.repeat(test.clips.source, 2))
-    return {"all": whole._asdict(), "quiet": float(right[:, 0].mean()), "speech": float(right[:, 1].mean())}
+    return {"all": whole.model_dump(), "quiet": float(right[:, 0].mean()), "speech": float(right[:, 1].mean())}
 
 
 def strongest(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def strongest(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return max(found, key=lambda entry: entry["auc"]["score"])
 
 
-def auc(scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64], seed: int = 0) -> metrics.Interval:
+def auc(scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64], seed: int = 0) -> Interval:
     """Area under the ROC curve of scores [U] for labels [U] in 0, 1, resampled by cluster [U]."""
     names, member = np.unique(cluster, return_inverse=True)
     rows = [np.flatnonzero(member == i) for i in range(len(names))]
@@ -118,7 +119,7 @@ def auc(scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64], seed: 
             drawn.append(roc_auc_score(labels[chosen], scores[chosen]))
     score = float(roc_auc_score(labels, scores))
     low, high = metrics.ends(np.array(drawn), len(rows))
-    return metrics.Interval(score, min(low, score), max(high, score))
+    return Interval(score=score, low=min(low, score), high=max(high, score))
 
 
 def _told(name: str, scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64]) -> dict[str, Any]:
@@ -126,8 +127,8 @@ def _told(name: str, scores: NDArray[Any], labels: Labels, cluster: NDArray[np.i
     right = (scores > 0.0) == (labels == 1)
     return {
         "attacker": name,
-        "accuracy": metrics.accuracy(right, cluster)._asdict(),
-        "auc": auc(scores, labels, cluster)._asdict(),
+        "accuracy": metrics.accuracy(right, cluster).model_dump(),
+        "auc": auc(scores, labels, cluster).model_dump(),
     }
 
 

@@ -22,8 +22,8 @@ from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
 from sottovoce.experiments.drawing import svg
 from sottovoce.experiments.targets import kept_target
+from sottovoce.files import write_file
 from sottovoce.methods.optin.game import PRESETS, train_optin
-from sottovoce.models.checkpoint import write_file
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import load_target
 from sottovoce.progress import silent

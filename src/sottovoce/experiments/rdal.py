@@ -21,10 +21,10 @@ from sottovoce.corpora.readers import mixtures
 from sottovoce.experiments import latents
 from sottovoce.experiments.latents import Clips
 from sottovoce.experiments.rdal_report import plane, table, verification_curve
+from sottovoce.files import write_file
 from sottovoce.methods.rdal.adversary import verdict
 from sottovoce.methods.rdal.game import PRESETS, PairedClips, RdalSettings, train_rdal
 from sottovoce.methods.rdal.mask import train_mask
-from sottovoce.models.checkpoint import write_file
 from sottovoce.models.layers import parameter_count
 from sottovoce.progress import counted, silent
 from sottovoce.training.loop import Run, identity

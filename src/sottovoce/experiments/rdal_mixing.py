@@ -16,8 +16,8 @@ from joblib import Parallel, delayed
 from sottovoce.corpora.readers.mixtures import Mixing
 from sottovoce.experiments import latents
 from sottovoce.experiments.rdal import heard
+from sottovoce.files import write_file
 from sottovoce.methods.rdal.game import PRESETS, train_rdal
-from sottovoce.models.checkpoint import write_file
 from sottovoce.progress import silent
 from sottovoce.training.loop import Run
 

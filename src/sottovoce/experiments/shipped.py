@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sottovoce.jobs.audit import AuditConfig, headline, run_audit
+from sottovoce.audit.compare import headline
+from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.onnx_graph import packed

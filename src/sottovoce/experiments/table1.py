@@ -23,7 +23,7 @@ import numpy as np
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError
-from sottovoce.models.checkpoint import write_file
+from sottovoce.files import write_file
 from sottovoce.runtime.engine import SCORES, CodebookEngine, Graph, OnnxEngine
 from sottovoce.runtime.shipped import PLACE
 

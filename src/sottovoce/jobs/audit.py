@@ -21,15 +21,16 @@ from sottovoce.audit.budgets import effort
 from sottovoce.audit.case import Case
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
-from sottovoce.audit.results import SCHEMA
+from sottovoce.audit.results import Results, TargetFacts
 from sottovoce.audit.system import System, opened
 from sottovoce.audit.work import attacks_folder
 from sottovoce.corpora import corpus
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.fragments import PREFIX
-from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, file_sha256, split
+from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
 from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import ConfigError
+from sottovoce.files import file_sha256
 from sottovoce.models.checkpoint import CARD
 from sottovoce.models.target import Target, load_target
 from sottovoce.progress import Report
@@ -40,7 +41,7 @@ from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import quantise
 
 _LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
-_HEARD = ".heard"  # what attackers hear, while an audit runs
+_OBSERVATIONS = ".observations"  # what attackers observe, while an audit runs
 
 
 @dataclass(frozen=True)
@@ -67,60 +68,94 @@ class AuditConfig:
     int8: bool = False  # the filter as it is with 8-bit weights, which is written to `out`/filter-int8
     names: bool = False  # show the names of people and files, which are pseudonyms otherwise
     with_originals: bool = False  # put some recordings into the page, to see and to hear
+    only: tuple[str, ...] = ()  # attackers by name, where not all of the effort are to be tried
+    replace: bool = True  # the record of another audit that is in `out`
 
 
-def run_audit(ask: AuditConfig, report: Report) -> dict[str, Any]:
+def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     """Attack a system; writes the record of the audit to its folder and returns what results.json holds."""
     began = time.monotonic()
-    effort(ask.attackers)
-    _check_place(ask)
+    effort(config.attackers, config.only)
+    _check_place(config)
     attacks_folder()  # what is wrong with it shows before hours of work
-    manifest, sounds = corpus.opened(ask.corpus, report)
-    permit = tuple(dict.fromkeys(ask.permit))
-    system = opened(_named(ask), manifest, sounds, ask.workers, report, permit, ask.constant)
-    case = _case(ask, system, manifest, sounds)
-    attributes = case.chosen(ask.attributes)
-    heard = ask.out / _HEARD
-    gathered, views = audit(case, system, attributes, ask.attackers, ask.seed, heard, ask.workers, report)
-    names = _pseudonyms(ask, case, system, attributes)
-    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes]
-    shown, told = notes, [line(ask.command), word(case.manifest.spec), word(system.description["method"])]
-    if ask.names:
-        gathered = spelt_out(gathered)
-    else:
-        judged = {*attributes, *(target.task for target in case.targets)}
-        gathered = disguised(gathered, names, {task: case.classes(task) for task in judged})
-        shown, told = names.sentences(notes), [names.known(text) for text in told]
-    command, spec, method = told
-    results = {
-        "schema": SCHEMA,
-        "sottovoce": __version__,
-        **gathered.known,
-        **summary.numbers(gathered.known, gathered.arrays),
-        "seconds": round(time.monotonic() - began, 1),
-        "attackers": ask.attackers,
-        "seed": ask.seed,
-        "date": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "command": command,
-        "names_shown": ask.names,
-        "corpus": {**corpus.describe(case.manifest, case.split), "spec": spec, "test_clips": len(case.split.test)},
-        "filter": {**system.description, "method": method, "permit": list(case.permit)},
-        "targets": [{"digest": target.digest, "task": target.task} for target in case.targets],
-        "notes": shown,
-        "scores": record.write_scores(ask.out, gathered.arrays),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES}
-        | {"python": platform.python_version()},
-    }
-    written = record.write_results(ask.out, results)
-    write_report(
-        ask.out,
-        written,
-        exhibits(case, system, views, attributes, None if ask.names else names) if ask.with_originals else [],
+    manifest, sounds = corpus.opened(config.corpus, report)
+    permit = tuple(dict.fromkeys(config.permit))
+    system = opened(_named(config), manifest, sounds, config.workers, report, permit, config.constant)
+    case = _case(config, system, manifest, sounds)
+    attributes = case.chosen(config.attributes)
+    if not config.replace:
+        _check_same(config, case, system, attributes)
+    place = config.out / _OBSERVATIONS
+    evidence, views = audit(
+        case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
     )
-    record.write_digests(ask.out)
-    shutil.rmtree(heard, ignore_errors=True)
-    private.write_private(names_place(written), json.dumps({**names.told(), "notes": notes}, indent=1).encode())
+    names = _pseudonyms(config, case, system, attributes)
+    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes]
+    if config.only:
+        notes.append(f"no attackers were tried but {', '.join(config.only)}, as was asked")
+    shown = notes if config.names else names.sentences(notes)
+    texts = [line(config.command), word(case.manifest.spec), word(system.description["method"])]
+    command, spec, method = texts if config.names else map(names.known, texts)
+    if config.names:
+        evidence = spelt_out(evidence)
+    else:
+        answered = {*attributes, *(target.task for target in case.targets)}
+        evidence = disguised(evidence, names, {task: case.classes(task) for task in answered})
+    results = Results(
+        **dict(summary.findings(evidence.facts, evidence.scores)),
+        sottovoce=__version__,
+        seconds=round(time.monotonic() - began, 1),
+        attackers=config.attackers,
+        seed=config.seed,
+        date=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        command=command,
+        names_shown=config.names,
+        corpus={**corpus.describe(case.manifest, case.split), "spec": spec, "test_clips": len(case.split.test)},
+        filter={**system.description, "method": method, "permit": list(case.permit)},
+        targets=[TargetFacts(digest=target.digest, task=target.task) for target in case.targets],
+        notes=shown,
+        scores=record.write_scores(config.out, evidence.scores),
+        versions={name: importlib.metadata.version(name) for name in _LIBRARIES}
+        | {"python": platform.python_version()},
+    )
+    written = record.write_results(config.out, results)
+    shown_to = None if config.names else names
+    write_report(
+        config.out,
+        written,
+        exhibits(case, system, views, attributes, shown_to) if config.with_originals else [],
+    )
+    record.write_digests(config.out)
+    shutil.rmtree(place, ignore_errors=True)
+    kept = {**names.key_to_names(), "notes": notes}
+    private.write_private(names_place(written), json.dumps(kept, indent=1).encode())
     return written
+
+
+def _check_same(config: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> None:
+    """ConfigError where the folder holds the record of another audit than this one, which it would replace."""
+    if not (config.out / record.RESULTS).exists():
+        return
+    try:
+        before = record.read_results(config.out)
+    except ConfigError:  # by another version, or no record
+        different = ["form"]
+    else:
+        filter_, now = before.filter, system.description
+        same = {
+            "system": all(filter_.get(key) == now[key] for key in ("digest", "constant_blocks")),
+            "permitted tasks": sorted(filter_.get("permit", ())) == sorted(case.permit),
+            "corpus": before.corpus.get("digest") == case.manifest.digest,
+            "attackers": before.attackers == config.attackers,
+            "attributes": {*before.private} == {*attributes},
+            "seed": before.seed == config.seed,
+        }
+        different = [name for name, equal in same.items() if not equal]
+    if different:
+        raise ConfigError(
+            f"{config.out} holds the results of another audit (different: {', '.join(different)}); choose another "
+            "--out, or add --replace."
+        )
 
 
 def names_place(results: dict[str, Any]) -> Path:
@@ -134,7 +169,7 @@ def notes_with_names(results: dict[str, Any]) -> list[str]:
     return [note for note in kept.get("notes", ()) if note not in results["notes"]]
 
 
-def _pseudonyms(ask: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
+def _pseudonyms(config: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
     """Pseudonyms that this audit gives again, wherever it is repeated, and that no other audit gives.
 
     Their key comes from the content of all recordings: who lacks these cannot make it, and who has them can repeat the
@@ -142,72 +177,53 @@ def _pseudonyms(ask: AuditConfig, case: Case, system: System, attributes: Sequen
     """
     contents = [(clip.id, clip.sha256 or file_sha256(clip.path)) for clip in case.manifest.clips]
     described = [system.description[key] for key in ("digest", "permit", "constant_blocks")]
-    parts = ["pseudonyms", sorted(contents), described, ask.attackers, ask.seed, list(attributes)]
+    parts = ["pseudonyms", sorted(contents), described, config.attackers, config.seed, list(attributes), *config.only]
     key = hashlib.sha256(json.dumps(parts).encode()).digest()
     return Pseudonyms(case.manifest, key, [*case.sounds.failed])
 
 
-def headline(results: dict[str, Any]) -> dict[str, Any]:
-    """What an audit found, in a few numbers."""
-    return {
-        "valid": results["valid"],
-        "attackers": results["attackers"],
-        "filter": results["filter"]["digest"],
-        "permitted": results["permitted"],
-        "private": {
-            task: {
-                **{key: entry[key] for key in ("chance", "floor", "leakage", "verdict")},
-                "strongest": {
-                    key: entry["strongest"][key] for key in ("score", "low", "high", "attacker", "converged")
-                },
-            }
-            for task, entry in results["private"].items()
-        },
-        "bits_per_block": results["filter"]["bits_per_block"],
-    }
-
-
-def _named(ask: AuditConfig) -> str:
+def _named(config: AuditConfig) -> str:
     """The system that is audited, in 8 bits where that is asked for."""
-    if not ask.int8:
-        return ask.system
-    small = ask.out / "filter-int8"
-    quantise(Path(ask.system), small)
+    if not config.int8:
+        return config.system
+    small = config.out / "filter-int8"
+    quantise(Path(config.system), small)
     return str(small)
 
 
-def _check_place(ask: AuditConfig) -> None:
+def _check_place(config: AuditConfig) -> None:
     """ConfigError where the record would be added to a folder that nothing may be added to."""
-    out, system = ask.out.resolve(), Path(ask.system)
+    out, system = config.out.resolve(), Path(config.system)
     if out.exists() and not out.is_dir():
-        raise ConfigError(f"{ask.out} is a file; expected a folder: choose another --out.")
-    if os.path.isdir(ask.system) and system.resolve() in (out, *out.parents):
-        raise ConfigError(f"{ask.out} lies in the folder that is audited; choose another --out.")
-    if ask.corpus.startswith(PREFIX) and not (system / CARD).is_file():
-        raise ConfigError(f"{ask.system} is not a filter, and nothing else can be audited by fragment.")
+        raise ConfigError(f"{config.out} is a file; expected a folder: choose another --out.")
+    if os.path.isdir(config.system) and system.resolve() in (out, *out.parents):
+        raise ConfigError(f"{config.out} lies in the folder that is audited; choose another --out.")
+    if config.corpus.startswith(PREFIX) and not (system / CARD).is_file():
+        raise ConfigError(f"{config.system} is not a filter, and nothing else can be audited by fragment.")
 
 
-def _case(ask: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> Case:
+def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> Case:
     """What the system is audited against: for a filter its own targets, and the split that it was trained with."""
-    targets, card = _filter_targets(ask, system.path, system.description["permit"]) if system.path else _asked(ask)
+    switched = system.description["permit"]
+    targets, card = _filter_targets(config, system.path, switched) if system.path else _asked(config)
     for target in targets:
         check_task(manifest, target.task)
-    named = [] if system.path else ask.permit  # a filter was switched to it
-    permit = tuple(dict.fromkeys([*(target.task for target in targets), *named, *system.description["permit"]]))
+    named = [] if system.path else config.permit  # a filter was switched to it
+    permit = tuple(dict.fromkeys([*(target.task for target in targets), *named, *switched]))
     for task in permit:
         manifest.classes(task)
-    parts = corpus.split_of(card, manifest) if ask.rule is None else split(manifest, ask.rule)
+    parts = corpus.split_of(card, manifest) if config.rule is None else split(manifest, config.rule)
     case = Case(manifest, sounds, parts, targets, permit)
     for target in targets:
         case.labels(target.task, "test")  # a class that it does not know shows before hours of work
     return case
 
 
-def _asked(ask: AuditConfig) -> tuple[tuple[Target, ...], Any]:
+def _asked(config: AuditConfig) -> tuple[tuple[Target, ...], Any]:
     """The targets that were named, and the card of the first that has one: it says which split it was trained with."""
-    targets = tuple(load_target(path) for path in ask.targets)
+    targets = tuple(load_target(path) for path in config.targets)
     by_task: dict[str, Path | str] = {}
-    for target, path in zip(targets, ask.targets, strict=True):
+    for target, path in zip(targets, config.targets, strict=True):
         if target.task in by_task:
             raise ConfigError(
                 f"the targets in {by_task[target.task]} and {path} both recognise '{target.task}'; name one of them."
@@ -216,13 +232,13 @@ def _asked(ask: AuditConfig) -> tuple[tuple[Target, ...], Any]:
     return targets, next((target.card for target in targets if target.card), None)
 
 
-def _filter_targets(ask: AuditConfig, folder: Path, permit: Sequence[str]) -> tuple[tuple[Target, ...], Any]:
+def _filter_targets(config: AuditConfig, folder: Path, permit: Sequence[str]) -> tuple[tuple[Target, ...], Any]:
     """A target for each task that a filter permits in this audit, its own unless another is named, and its card.
 
-    A target of a task that was revoked says nothing to the application, and is left out.
+    A target of a task that was revoked answers nothing to the application, and is left out.
     """
     card = Filter.load(folder).card
-    named = {target.task: target for target in _asked(ask)[0]}
+    named = {target.task: target for target in _asked(config)[0]}
     unknown = sorted({*named} - {*card.get("permit", [])})
     if unknown:
         can = ", ".join(card.get("permit", [])) or "nothing"

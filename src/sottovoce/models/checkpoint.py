@@ -18,9 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sottovoce import __version__
-from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
-from sottovoce.files import read_bytes, read_json
+from sottovoce.files import file_sha256, read_bytes, read_json
 
 SCHEMA = 1
 CARD = "card.json"
@@ -162,20 +161,6 @@ def _is_texts(found: Any) -> bool:
 def folder_digest(card: Mapping[str, Any]) -> str:
     """One SHA-256 in hex for all files of a folder, from its card."""
     return hashlib.sha256(json.dumps(card["files"], sort_keys=True).encode()).hexdigest()
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write one file, all or nothing; ModelError where that fails."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-        try:
-            scratch.write_bytes(content)
-            os.replace(scratch, path)
-        finally:
-            scratch.unlink(missing_ok=True)
-    except OSError as error:
-        raise ModelError(f"{path} could not be written ({error.strerror}); nothing was changed.") from error
 
 
 def path_part(name: str) -> str:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.audio import mel
-from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import MissingExtraError
+from sottovoce.files import file_sha256
 
 _SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
 EMBEDDING = 256  # dimensions

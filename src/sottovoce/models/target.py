@@ -19,9 +19,8 @@ from torch import Tensor, nn
 
 from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
-from sottovoce.corpora.manifest import file_sha256
 from sottovoce.errors import ModelError
-from sottovoce.files import LARGEST_JSON_BYTES, read_bytes, read_json
+from sottovoce.files import LARGEST_JSON_BYTES, file_sha256, read_bytes, read_json
 from sottovoce.graphs import session
 from sottovoce.machine import usable_cores
 from sottovoce.models.architectures import MOST_BYTES, restore

@@ -24,7 +24,7 @@ from sottovoce.audit.observations import View
 from sottovoce.audit.plan import Views
 from sottovoce.audit.pseudonyms import Pseudonyms
 from sottovoce.audit.system import System
-from sottovoce.models.checkpoint import write_file
+from sottovoce.files import write_file
 from sottovoce.redaction import visible
 from sottovoce.report import dossier, findings, pictures, wording
 from sottovoce.runtime.filter import Filter

@@ -12,8 +12,8 @@ import numpy as np
 from sottovoce.audio.griffin_lim import to_sound
 from sottovoce.audio.spectrum import SEGMENT_S, Spectrum, magnitude
 from sottovoce.errors import ConfigError
+from sottovoce.files import write_file
 from sottovoce.models import codewords
-from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codebook import Codebook
 from sottovoce.report import pictures
 from sottovoce.report.pages import data_uri, html

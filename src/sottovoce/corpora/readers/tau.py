@@ -17,9 +17,10 @@ from sottovoce.audio import writer
 from sottovoce.corpora.catalogue import CORPORA
 from sottovoce.corpora.generated import generated
 from sottovoce.corpora.layout import Corpus, assemble
-from sottovoce.corpora.manifest import Manifest, file_sha256
+from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError, ModelError
+from sottovoce.files import file_sha256
 
 RATE = 44100
 ENDING = ".npy"

@@ -18,13 +18,13 @@ from sottovoce.audio.level import normalise, trim_silence
 from sottovoce.audio.spectrum import HOP_SAMPLES, Spectrum, Wave, log_spectrum
 from sottovoce.corpora import corpus
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest, file_sha256, split
+from sottovoce.corpora.manifest import Manifest, split
 from sottovoce.corpora.readers.strings import part_of
 from sottovoce.errors import ConfigError, CorpusError, ModelError
+from sottovoce.files import file_sha256, write_file
 from sottovoce.methods.digits.ctc import CtcSettings, ctc_loss, train_ctc
 from sottovoce.models import deepspeech2, digit_codes
 from sottovoce.models.architectures import build, restore
-from sottovoce.models.checkpoint import write_file
 from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, DIGITS
 from sottovoce.models.digit_encoder import DigitEncoder
