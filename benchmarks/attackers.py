@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from sottovoce.attack.families import FAMILIES
+from sottovoce.attack.families import ATTACKERS
 from sottovoce.audit.budgets import EFFORTS, Effort
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.gathering import observe_original
@@ -42,8 +42,8 @@ def main() -> None:
     print("| attacker | " + " | ".join(map(str, counts)) + " | 4x / 1x |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
         heard = observe_original(case, effort, 0, Path(place), 2)
-        for family in FAMILIES:
-            if family == "target" or (FAMILIES[family].needs_sound and not heard.voices):
+        for family in sorted(ATTACKERS, key=lambda name: ATTACKERS[name].cost):
+            if ATTACKERS[family].needs_answers or (ATTACKERS[family].needs_sound and not heard.voices):
                 continue
             cycles = (
                 EFFORTS["thorough"].cycles.get(family, 0) if family == "fine-tuned" else effort.cycles.get(family, 0)

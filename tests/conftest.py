@@ -1,19 +1,24 @@
 """A corpus that takes no time to make or to learn: noise with a louder band for each speaker, a tone for each word."""
 
 import csv
+import secrets
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from sottovoce.attack.attacker import Attacker
+from sottovoce.attack.families import ATTACKERS
 from sottovoce.corpora import cache
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.models.target import Target, from_callable
+from sottovoce.plugins import Plugin
 
 torch.set_num_threads(1)  # networks are tiny here, and a second thread only gets in the way
 
@@ -58,6 +63,21 @@ def shaped(shaped_once: Shaped, monkeypatch: pytest.MonkeyPatch) -> Shaped:
     """The corpus, with its own cache, also for commands."""
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
     return shaped_once
+
+
+@pytest.fixture
+def replace_attacker(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Puts what a function of cycles and seed makes in the place of an attacker, or under a new name."""
+
+    def replace(name: str, make: Callable[..., Any], seeded: bool = False) -> None:
+        class Replaced(Attacker):
+            def __new__(cls, *settings: int) -> Any:
+                return make(*settings)
+
+        Replaced.seeded = seeded
+        monkeypatch.setitem(ATTACKERS.plugins, name, Plugin(Replaced, "sottovoce", secrets.token_hex()))
+
+    return replace
 
 
 def _sound(speaker: int, tone: int, rng: np.random.Generator) -> np.ndarray:

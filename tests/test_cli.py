@@ -24,7 +24,7 @@ from sottovoce.audit import budgets, plan
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.results import Results
 from sottovoce.cli import shared
-from sottovoce.corpora.catalogue import KNOWN
+from sottovoce.corpora import catalogue
 from sottovoce.methods.codebook import training as codebook
 from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings
@@ -174,7 +174,7 @@ def test_a_licence_that_is_declined_fetches_nothing(sottovoce, tmp_path, monkeyp
 def test_the_known_corpora_are_listed(sottovoce):
     said = sottovoce("corpora", "list", "--json")
     assert (said.status, said.err) == (0, "")
-    assert [entry["name"] for entry in said.json] == ["voices", *KNOWN]
+    assert [entry["name"] for entry in said.json] == list(catalogue.CORPORA)
     assert all(entry["title"] and entry["licence"] for entry in said.json)
     assert "ravdess" in sottovoce("corpora", "list").out
 

@@ -14,6 +14,7 @@ from sottovoce.audio import mel
 from sottovoce.audio.mel import to_hertz, to_mel
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.errors import ConfigError, MissingExtraError
+from sottovoce.models import speaker_encoder as pretrained_encoder
 from sottovoce.models.speaker_encoder import available
 
 installed = pytest.mark.skipif(not available(), reason="the pretrained encoder is not installed")
@@ -61,7 +62,7 @@ def test_pieces_cover_the_whole_sound_and_overlap_by_half(seconds, count):
 @installed
 def test_one_voice_is_more_like_itself_than_like_another():
     waves = [buzz(hz, seed) for hz in (100.0, 230.0) for seed in (0, 1)]
-    found = speaker_encoder.embed(*speaker_encoder.voices(waves))
+    found = speaker_encoder.embed(*speaker_encoder.speaker_embeddings(waves))
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, rtol=1e-5)
     alike = found @ found.T
     assert min(alike[0, 1], alike[2, 3]) > alike[:2, 2:].max() + 0.1
@@ -71,7 +72,7 @@ def test_one_voice_is_more_like_itself_than_like_another():
 def test_embeddings_that_were_kept_are_as_good_as_the_sound():
     waves = [buzz(hz, seed=0, seconds=hz / 100.0) for hz in (100.0, 230.0, 330.0)]
     heard = Observations(np.zeros((3, 1, 1), np.float32), np.arange(3), np.ones((3, 1), np.float32), waves=waves)
-    kept = replace(heard, waves=None, voices=speaker_encoder.voices(waves))
+    kept = replace(heard, waves=None, speaker_embeddings=speaker_encoder.speaker_embeddings(waves))
     np.testing.assert_array_equal(embeddings(heard), embeddings(kept))
     np.testing.assert_allclose(embeddings(kept.pick(np.array([2]))), embeddings(heard)[2:], atol=1e-6)
 
@@ -85,17 +86,17 @@ def test_the_number_of_threads_is_what_it_was():
 
 
 def test_without_the_weights_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(speaker_encoder, "_place", lambda: None)
+    monkeypatch.setattr(pretrained_encoder, "_place", lambda: None)
     assert not available()
     with pytest.raises(MissingExtraError, match="Resemblyzer"):
-        speaker_encoder.pretrained()
+        pretrained_encoder.pretrained()
 
 
 def test_weights_of_another_content_are_not_used(tmp_path, monkeypatch):
     (tmp_path / "pretrained.pt").write_bytes(b"anything")
     package = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr(speaker_encoder, "find_spec", lambda name: package)
-    assert speaker_encoder._place.__wrapped__() is None
+    monkeypatch.setattr(pretrained_encoder, "find_spec", lambda name: package)
+    assert pretrained_encoder._place.__wrapped__() is None
 
 
 def test_it_needs_sound():

@@ -9,7 +9,6 @@ import pytest
 
 from sottovoce.attack.attacker import Observations
 from sottovoce.attack.classical import LinearOnStatistics
-from sottovoce.attack.families import FAMILIES, Family
 from sottovoce.audio.segment import full_band
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_SAMPLES, log_spectrum, magnitude
 from sottovoce.audit import controls, evidence, gathering, plan, planted
@@ -88,7 +87,7 @@ def test_labels_that_are_not_shuffled_fail(checked, case, monkeypatch):
     assert failing(checked()[0]) == ["shuffled labels"]
 
 
-def test_an_attacker_who_has_seen_the_test_labels_fails(checked, case, monkeypatch):
+def test_an_attacker_who_has_seen_the_test_labels_fails(checked, case, replace_attacker):
     dealt = controls.shuffled(case, "speaker", 0)["test"]
 
     class Peeking(LinearOnStatistics):
@@ -96,7 +95,7 @@ def test_an_attacker_who_has_seen_the_test_labels_fails(checked, case, monkeypat
             scores = super().scores(heard)
             return np.eye(5, dtype=np.float32)[dealt] if len(heard) == len(dealt) else scores
 
-    monkeypatch.setitem(FAMILIES, "linear", Family(lambda cycles, seed: Peeking()))
+    replace_attacker("linear", Peeking)
     assert "shuffled labels" in failing(checked()[0])
 
 
@@ -105,14 +104,12 @@ def test_an_identity_that_changes_something_fails(checked, ear):
     assert failing(checked(**{ear: lambda segments: -full_band(segments)})[0]) == ["identity filter"]
 
 
-def test_a_control_whose_attacker_breaks_down_fails(checked, monkeypatch):
-    class Broken:
-        name = "broken"
-
+def test_a_control_whose_attacker_breaks_down_fails(checked, replace_attacker):
+    class Broken(LinearOnStatistics):
         def fit(self, *_: object) -> Self:
             raise MemoryError
 
-    monkeypatch.setitem(FAMILIES, "linear", Family(lambda cycles, seed: Broken()))
+    replace_attacker("linear", Broken)
     judged, faintest = checked(levels_db=(-10.0,))
     assert failing(judged) == NAMES
     assert faintest is None

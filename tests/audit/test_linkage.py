@@ -207,8 +207,8 @@ def test_pieces_are_the_same_in_shorter_utterances(counts, voices):
     size, owner = 4 if voices else 3, np.repeat(np.arange(len(counts)), counts)
     each = np.arange(len(owner), dtype=np.float32).reshape(-1, 1, 1)
     outline = np.arange(len(counts), dtype=np.float32)[:, None]
-    pieces, of = linkage._pieces(Observations(each, owner, outline, voices=(each[:, :, 0], owner)), voices)
-    found, whose = (pieces.voices[0], pieces.voices[1]) if voices else (pieces.spectra, pieces.owner)
+    pieces, of = linkage._pieces(Observations(each, owner, outline, speaker_embeddings=(each[:, :, 0], owner)), voices)
+    found, whose = pieces.speaker_embeddings if voices else (pieces.spectra, pieces.owner)
     assert found.ravel().tolist() == each.ravel().tolist()
     np.testing.assert_array_equal(of[whose], owner)
     np.testing.assert_array_equal(pieces.outline, outline[of])

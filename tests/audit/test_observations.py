@@ -155,11 +155,11 @@ def test_with_an_encoder_sound_and_voices_are_heard(features, case, tmp_path):
         for part in PARTS:
             heard = view.part(part)
             assert len(heard.waves) == len(heard) == len(case.clips(part))
-            for mine, again in zip(heard.voices, halves(heard.waves), strict=True):
+            for mine, again in zip(heard.speaker_embeddings, halves(heard.waves), strict=True):
                 np.testing.assert_array_equal(mine, again)
     for wav, clip in zip(features(encode=halves).part("test").waves, case.split.test, strict=True):
         np.testing.assert_array_equal(wav, case.sounds.wave(clip))
-    assert features().part("test").waves is None and features().part("test").voices is None
+    assert features().part("test").waves is None and features().part("test").speaker_embeddings is None
     assert features().digest != features(encode=halves).digest
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from sottovoce.attack.attacker import Observations
 from sottovoce.attack.classical import LinearOnStatistics
-from sottovoce.attack.families import FAMILIES, Family
 from sottovoce.audio.segment import front_end
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.case import Case
@@ -215,7 +214,7 @@ class Lucky:
 
 
 @pytest.fixture
-def meet(case, audited, little, monkeypatch) -> Callable[..., dict[str, Any]]:
+def meet(case, audited, little, replace_attacker) -> Callable[..., dict[str, Any]]:
     """What is found about the speaker by attackers, each its own family or, with `seeded`, each another seed of one."""
 
     def answers(heard: Observations, validation: float, test: float) -> np.ndarray:
@@ -227,9 +226,9 @@ def meet(case, audited, little, monkeypatch) -> Callable[..., dict[str, Any]]:
     def run(*attackers: Any, seeded: bool = False) -> dict[str, Any]:
         for attacker in attackers:
             attacker.answers = answers
-            monkeypatch.setitem(FAMILIES, attacker.name, Family(lambda cycles, seed, one=attacker: one))
+            replace_attacker(attacker.name, lambda cycles, seed, one=attacker: one)
         if seeded:
-            monkeypatch.setitem(FAMILIES, "seeded", Family(lambda cycles, seed: attackers[seed], seeded=True))
+            replace_attacker("seeded", lambda cycles, seed: attackers[seed], seeded=True)
         names = ("seeded",) if seeded else tuple(attacker.name for attacker in attackers)
         tried = replace(little, informed=names, uninformed=("linear",), seeds=len(attackers), curves=())
         silence = np.zeros(19_200, np.float32)
@@ -312,9 +311,9 @@ def test_attackers_that_break_down_are_named_and_the_others_go_on(meet):
 
 
 @pytest.mark.parametrize("family", ["linear", "target"])
-def test_where_all_attackers_break_down_there_is_one_sentence(audited, little, monkeypatch, family):
+def test_where_all_attackers_break_down_there_is_one_sentence(audited, little, replace_attacker, family):
     tried = replace(little, informed=(family,), uninformed=(family,), curves=())
-    monkeypatch.setitem(FAMILIES, family, Family(lambda cycles, seed: Broken(1.0, 1.0)))
+    replace_attacker(family, lambda cycles, seed: Broken(1.0, 1.0))
     with pytest.raises(ModelError, match=r"every attacker of 'speaker' .* broke down .*too many recordings.*--attack"):
         audited(attributes=["speaker"], effort=tried)
 

@@ -20,10 +20,11 @@ from sottovoce.audio import io
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audit import system
 from sottovoce.audit.system import System, of_command, of_filter, of_folder, of_function, of_onnx, opened
-from sottovoce.corpora import cache, csv_file
-from sottovoce.corpora import folder as folder_corpus
+from sottovoce.corpora import cache
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
+from sottovoce.corpora.readers.csv_file import CORPUS as csv_file
+from sottovoce.corpora.readers.folder import CORPUS as folder_corpus
 from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
 from sottovoce.models.architectures import build
 from sottovoce.runtime.export import save_filter

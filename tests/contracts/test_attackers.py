@@ -1,6 +1,7 @@
 """What every attacker must do: find what is plain to see, find nothing where nothing is, and say the same twice."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,9 +16,9 @@ from sklearn.preprocessing import StandardScaler
 
 from sottovoce.attack.attacker import Attacker, Observations, accuracy
 from sottovoce.attack.classical import LEAST, best, settled
-from sottovoce.attack.families import FAMILIES
+from sottovoce.attack.families import ATTACKERS
 from sottovoce.attack.network import NetworkAttacker
-from sottovoce.attack.through_target import FromAnswer, ThroughTarget, said
+from sottovoce.attack.through_target import FromAnswer, ThroughTarget, joint_answer
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.corpora import cache, espeak
@@ -33,7 +34,7 @@ FLOOR = "from the answer"
 STEPS = {"mlp": 60, "cnn": 20, "deepspeech2": 16, "fine-tuned": 6}  # enough to be alive here
 
 with_sound = pytest.mark.skipif(not available(), reason="the pretrained encoder is not installed")
-NAMES = [pytest.param(key, marks=with_sound) if FAMILIES[key].needs_sound else key for key in FAMILIES]
+NAMES = [pytest.param(key, marks=with_sound) if ATTACKERS[key].needs_sound else key for key in ATTACKERS]
 ALL = [*NAMES, FLOOR]
 ON_SPECTRA = ["nearest", "linear", "svm", "mlp", "trees", "cnn", "deepspeech2"]
 
@@ -75,7 +76,7 @@ def fresh(name: str, seed: int = 0, steps: int | None = None) -> Attacker:
     """An attacker of a family, or the floor; a network takes one short cycle."""
     if name == FLOOR:
         return FromAnswer()
-    attacker = FAMILIES[name].make(1, seed)
+    attacker = ATTACKERS[name](1, seed)
     if isinstance(attacker, NetworkAttacker):
         attacker.first_cycle, attacker.cycles = steps or STEPS[name], 1
     return attacker
@@ -129,7 +130,7 @@ def test_it_says_what_it_is_and_needs_and_whether_it_was_done(alive):
     assert isinstance(alive.name, str) and alive.name
     assert isinstance(alive.needs, str) and alive.needs
     assert isinstance(alive.converged_, bool)
-    assert isinstance(alive.curve_, list)
+    assert isinstance(alive.curve_, Sequence)
     assert all(isinstance(step, int) and isinstance(score, float) and 0 <= score <= 1 for step, score in alive.curve_)
     steps = [step for step, _ in alive.curve_]
     assert steps == sorted(set(steps)) and all(step > 0 for step in steps)
@@ -152,7 +153,7 @@ def test_the_seed_decides(name):
     first = scores(0, before=1)
     np.testing.assert_array_equal(first, scores(0, before=2))
     other = np.array_equal(first, scores(1, before=1))
-    assert other != (name != FLOOR and FAMILIES[name].seeded)
+    assert other != (name != FLOOR and ATTACKERS[name].seeded)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -190,7 +191,7 @@ def test_classes_may_be_rare_or_missing(name, plain):
     assert scores.shape == (TEST, CLASSES) and np.isfinite(scores).all()
 
 
-@pytest.mark.parametrize("name", [key for key in FAMILIES if key not in STEPS and not FAMILIES[key].needs_sound])
+@pytest.mark.parametrize("name", [key for key in ATTACKERS if key not in STEPS and not ATTACKERS[key].needs_sound])
 def test_a_class_that_training_never_saw_is_not_guessed(name, plain):
     seen = np.flatnonzero(plain.train_labels != 1)
     part = plain._replace(train=plain.train.pick(seen), train_labels=plain.train_labels[seen])
@@ -286,7 +287,7 @@ def test_the_floor_of_two_targets_is_their_joint_table():
     table = counts + np.array([3, 4, 1]) / 9  # the share of each label overall, for a combination never heard
     expected = table / table.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(np.exp(floor.scores(heard)), expected, atol=2 * LEAST)
-    assert said(heard).tolist() == [0, 1, 2, 3, 4, 5]
+    assert joint_answer(heard).tolist() == [0, 1, 2, 3, 4, 5]
     swapped = Observations(heard.spectra, heard.owner, heard.outline, dict(reversed(heard.answers.items())))
     np.testing.assert_array_equal(floor.scores(swapped), floor.scores(heard))
 

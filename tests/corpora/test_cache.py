@@ -12,9 +12,11 @@ import soundfile
 
 from sottovoce.audio import io
 from sottovoce.audio.level import LEVEL_RMS, normalise, rms, trim_silence
-from sottovoce.corpora import cache, csv_file, folder, store
+from sottovoce.corpora import cache, store
 from sottovoce.corpora.cache import load
 from sottovoce.corpora.manifest import Manifest
+from sottovoce.corpora.readers.csv_file import CORPUS as csv_file
+from sottovoce.corpora.readers.folder import CORPUS as folder
 from sottovoce.corpora.store import build_once, cache_folder
 from sottovoce.errors import AudioError, CorpusError
 

@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sottovoce.corpora import emodb, emovdb, folder, fsd50k, fsdd, layout, librispeech, ravdess, tau, voxceleb2
+from sottovoce.corpora import layout
+from sottovoce.corpora.catalogue import CORPORA
 from sottovoce.corpora.manifest import Clip, Manifest, split
 from sottovoce.errors import CorpusError
 from sottovoce.files import file_sha256
+
+emodb, emovdb, folder, fsd50k, fsdd = (CORPORA[name] for name in ("emodb", "emovdb", "folder", "fsd50k", "fsdd"))
+librispeech, ravdess, tau, voxceleb2 = (CORPORA[name] for name in ("librispeech", "ravdess", "tau", "voxceleb2"))
 
 
 def clip(manifest: Manifest, clip_id: str) -> Clip:
@@ -35,7 +39,7 @@ def test_ravdess_reads_its_labels_from_the_name(record, tmp_path: Path) -> None:
     assert manifest.clips[1].labels["gender"] == "female"
     assert manifest.clips[1].labels["intensity"] == "strong"
     assert "clips: 2 here, 1439 in the official release" in manifest.notes
-    assert manifest.tasks == ravdess.CORPUS.labels
+    assert manifest.tasks == ravdess.labels
 
 
 def test_ravdess_skips_songs_and_foreign_files_and_says_so(record, tmp_path: Path) -> None:
@@ -237,7 +241,7 @@ def test_a_folder_without_a_known_recording_is_refused_with_the_layout(reader, r
     record("music.wav")
     with pytest.raises(CorpusError) as error:
         reader.read(tmp_path)
-    assert reader.CORPUS.layout in str(error.value)
+    assert reader.layout in str(error.value)
     assert "'music.wav'" in str(error.value)
 
 
@@ -367,27 +371,31 @@ def tau_array(root: Path, name: str, wav: np.ndarray) -> Path:
 
 
 @pytest.mark.parametrize("above", ["final_data_npy_split", "tau/final_data_npy_split", "."])
-def test_tau_is_read_at_any_depth_and_names_what_is_elsewhere(tmp_path: Path, above: str) -> None:
-    root, cache = tmp_path / "root", tmp_path / "cache"
+def test_tau_is_read_at_any_depth_and_names_what_is_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: str
+) -> None:
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "root"
     rng = np.random.default_rng(0)
     for half in ("train", "val", "eval"):
         for speech in ("speech", "no_speech"):
             tau_array(root, f"{above}/{half}/bark/{speech}/a.npy", rng.standard_normal(4410).astype(np.float32))
     tau_array(root, f"{above}/extra/bark/speech/a.npy", np.zeros(9, np.float32))
     (root / ".DS_Store").write_bytes(b"x")
-    manifest = tau.read(root, cache)
+    manifest = tau.read(root)
     assert len(manifest.clips) == 6
     assert any("extra/bark/speech/a.npy" in note for note in manifest.notes)
     assert any(".DS_Store" in note for note in manifest.notes)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4'}\n"])
-def test_tau_refuses_what_is_no_array(tmp_path: Path, data: bytes) -> None:
+def test_tau_refuses_what_is_no_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "root/final_data_npy_split/train/bark/speech/a.npy"
     path.parent.mkdir(parents=True)
     path.write_bytes(data)
     with pytest.raises(CorpusError, match="no array of numbers"):
-        tau.read(tmp_path / "root", tmp_path / "cache")
+        tau.read(tmp_path / "root")
 
 
 def parts_and_labels(record, parts: tuple[str, ...], labels: tuple[str, ...] = ("cat", "dog")) -> None:

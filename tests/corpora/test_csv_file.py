@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sottovoce.corpora import csv_file
+from sottovoce.corpora.listing import default_rule
 from sottovoce.corpora.manifest import Clip
+from sottovoce.corpora.readers.csv_file import CORPUS as csv_file
 from sottovoce.errors import CorpusError
 
 
@@ -125,7 +126,7 @@ def test_the_same_slice_twice_is_dropped(table) -> None:
     ],
 )
 def test_the_rule_of_the_split_follows_from_the_columns(clips, rule: str) -> None:
-    assert csv_file.default_rule([Clip(Path(), "", labels, part) for labels, part in clips]) == rule
+    assert default_rule([Clip(Path(), "", labels, part) for labels, part in clips]) == rule
 
 
 @pytest.mark.parametrize(

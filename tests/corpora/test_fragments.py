@@ -5,10 +5,10 @@ import pytest
 
 from sottovoce.audio import segment
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
-from sottovoce.corpora import folder
 from sottovoce.corpora.cache import Sounds, load
 from sottovoce.corpora.fragments import fragmented
 from sottovoce.corpora.manifest import Manifest, split
+from sottovoce.corpora.readers.folder import CORPUS as folder
 from sottovoce.errors import CorpusError
 
 
@@ -54,7 +54,7 @@ def test_they_are_another_corpus_that_says_what_it_is(whole) -> None:
     cut, _ = fragmented(manifest, sounds)
     assert cut.digest != manifest.digest
     assert cut.spec == f"fragments:{manifest.spec}"
-    assert "says nothing of recordings that were never heard" in cut.notes[-1]
+    assert "says nothing about recordings outside the corpus" in cut.notes[-1]
 
 
 def test_utterances_cannot_be_split_by_fragment(whole) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sottovoce.corpora import kaldi
 from sottovoce.corpora.manifest import split
+from sottovoce.corpora.readers.kaldi import CORPUS as kaldi
 from sottovoce.errors import CorpusError
 
 

@@ -10,10 +10,11 @@ import soundfile
 
 from sottovoce.audio import io
 from sottovoce.audio.level import rms
-from sottovoce.corpora import cache, mixtures, tau
+from sottovoce.corpora import cache
 from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.corpora.manifest import Manifest, split
-from sottovoce.corpora.mixtures import Mixing
+from sottovoce.corpora.readers import mixtures, tau
+from sottovoce.corpora.readers.mixtures import Mixing
 from sottovoce.errors import CorpusError
 
 CLASSES = ("Dog bark", "Rain")
@@ -69,7 +70,7 @@ def test_mixed_with_silence_nothing_can_be_found(silent: Path, tmp_path: Path, l
     mixing = replace(MIXING, level_db=level_db)
     built = tmp_path / "built"
     built.mkdir()
-    mixtures.build(built, *mixtures.corpora_in(silent, mixing), mixing)
+    list(mixtures.build(built, *mixtures.corpora_in(silent, mixing), mixing))
     quiet = sorted(built.rglob(f"*{mixtures.QUIET}"))
     assert len(quiet) == 20
     for path in quiet:

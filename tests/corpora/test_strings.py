@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from sottovoce.audio import io
-from sottovoce.corpora import fsdd, strings
 from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.corpora.manifest import Manifest, split
+from sottovoce.corpora.readers import strings
+from sottovoce.corpora.readers.fsdd import CORPUS as fsdd
 from sottovoce.errors import CorpusError
 
 SPEAKERS, DIGITS, INDICES = ("ada", "bob"), (3, 8), (0, 1, 5, 6, 10, 11, 12)

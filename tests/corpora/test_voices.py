@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sottovoce.audio import io
-from sottovoce.corpora import espeak, voices
-from sottovoce.corpora.catalogue import open_corpus
+from sottovoce.corpora import espeak
+from sottovoce.corpora.readers import voices
 from sottovoce.errors import CorpusError, MissingExtraError
 
 needs_espeak = pytest.mark.skipif(not espeak.installed(), reason="the synthesiser is not installed")
@@ -70,8 +70,8 @@ def test_a_voice_that_is_not_there_is_named() -> None:
 @needs_espeak
 @pytest.mark.usefixtures("two_voices")
 def test_the_corpus_is_the_same_at_every_build(tmp_path: Path) -> None:
-    first = open_corpus("voices", tmp_path / "one")
-    again = open_corpus("voices", tmp_path / "two")
+    first = voices.read(tmp_path / "one")
+    again = voices.read(tmp_path / "two")
     other = voices.read(tmp_path / "one", seed=1)
     assert first.digest == again.digest != other.digest
     assert (first.spec, first.split_rule) == ("voices", "utterance")
@@ -107,7 +107,7 @@ def test_the_plan_is_balanced_and_within_what_the_synthesiser_takes() -> None:
 def test_without_the_extra_the_installation_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(espeak, "installed", lambda: False)
     with pytest.raises(MissingExtraError, match=r"pip install 'sottovoce\[voices\]'"):
-        open_corpus("voices", tmp_path)
+        voices.read(tmp_path)
     assert not list(tmp_path.rglob("*.flac"))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from sottovoce.corpora import strings
+from sottovoce.corpora.readers import strings
 from sottovoce.experiments import digit_strings
 from sottovoce.methods.digits import method as digits
 

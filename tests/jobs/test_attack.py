@@ -17,7 +17,6 @@ import soundfile
 import torch
 from onnx import TensorProto, helper
 
-from sottovoce.attack.families import FAMILIES, Family
 from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
@@ -379,12 +378,12 @@ def test_a_rare_class_does_not_stop_the_audit(audited, tmp_path):
     assert "speaker" in found["private"]
 
 
-def test_where_all_attackers_break_down_there_is_one_sentence_and_no_record(shaped, tmp_path, monkeypatch):
+def test_where_all_attackers_break_down_there_is_one_sentence_and_no_record(shaped, tmp_path, replace_attacker):
     def broken(cycles: int, seed: int) -> Any:
         raise MemoryError("not one more")
 
     for family in ("nearest", "linear"):
-        monkeypatch.setitem(FAMILIES, family, Family(broken))
+        replace_attacker(family, broken)
     copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
     with pytest.raises(SottovoceError, match=r"every attacker of 'gender' .* broke down .*not one more"):
         run_audit(AuditConfig(str(copies), shaped.spec, tmp_path / "out"), silent)

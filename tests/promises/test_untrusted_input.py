@@ -26,7 +26,7 @@ import soundfile
 from sottovoce import cli
 from sottovoce.audit import protected_files
 from sottovoce.audit.system import of_command
-from sottovoce.corpora import csv_file
+from sottovoce.corpora.readers.csv_file import CORPUS as csv_file
 from sottovoce.errors import ModelError
 from sottovoce.runtime import bundled, golden
 from sottovoce.runtime.engine import FilterConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Self
@@ -23,25 +23,22 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sottovoce.attack.attacker import Array, Labels, Observations
+from sottovoce.attack.attacker import Array, Attacker, Labels, Observations
+from sottovoce.attack.families import ATTACKERS
 
 LEAST = 1e-6  # no attacker calls anything less probable than this
-LABELLED = "labelled recordings as the application receives them"
 
 _ROUNDING = 1e-5  # of the power, far above that of single precision
 _PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # inverse strengths
 _COMPONENTS = 64  # that trees are grown on: they are slow on many features and need few
 
 
-class BestOfCandidates(ABC):
-    """The best on validation of a few models of scikit-learn that see one vector of each utterance."""
+class BestOfCandidates(Attacker):
+    """The best on validation of a few models of scikit-learn on one vector of each utterance, by default statistics."""
 
-    name: str
-    needs = LABELLED
-
-    @abstractmethod
-    def features(self, heard: Observations) -> Array:
-        """What is seen of each utterance, [U, D]."""
+    def features(self, observations: Observations) -> Array:
+        """The vector of each utterance, [U, D]."""
+        return statistics(observations)
 
     @abstractmethod
     def candidates(self, utterances: int) -> list[Any]:
@@ -54,32 +51,30 @@ class BestOfCandidates(ABC):
         self.model_ = best(self.candidates(len(train)), features, labels, held_out, validation_labels)
         self.converged_ = settled(self.model_)
         self.classes_ = classes
-        self.curve_: list[tuple[int, float]] = []
         return self
 
-    def scores(self, heard: Observations) -> Array:
-        return log_posterior(self.model_.predict_proba(self.features(heard)), self.model_.classes_, self.classes_)
+    def scores(self, observations: Observations) -> Array:
+        probabilities = self.model_.predict_proba(self.features(observations))
+        return log_posterior(probabilities, self.model_.classes_, self.classes_)
 
 
+@ATTACKERS.register("linear")
 class LinearOnStatistics(BestOfCandidates):
     """Logistic regression, its penalty chosen."""
 
     name = "linear on statistics"
-
-    def features(self, heard: Observations) -> Array:
-        return statistics(heard)
+    cost = 3
 
     def candidates(self, utterances: int) -> list[Any]:
         return logistic(_PENALTIES)
 
 
+@ATTACKERS.register("nearest")
 class NearestNeighbour(BestOfCandidates):
     """The labels of the nearest utterances, weighted by how near they are; metric and number chosen."""
 
     name = "nearest neighbour"
-
-    def features(self, heard: Observations) -> Array:
-        return statistics(heard)
+    cost = 2
 
     def candidates(self, utterances: int) -> list[Any]:
         return [
@@ -89,13 +84,12 @@ class NearestNeighbour(BestOfCandidates):
         ]
 
 
+@ATTACKERS.register("svm")
 class KernelMachine(BestOfCandidates):
     """A support vector machine with a Gaussian kernel, its width and penalty chosen; margins stand for log odds."""
 
     name = "kernel SVM on statistics"
-
-    def features(self, heard: Observations) -> Array:
-        return statistics(heard)
+    cost = 4
 
     def candidates(self, utterances: int) -> list[Any]:
         return [
@@ -104,17 +98,18 @@ class KernelMachine(BestOfCandidates):
             for gamma in ("scale", 1e-3)
         ]
 
-    def scores(self, heard: Observations) -> Array:
-        margin = self.model_.decision_function(self.features(heard))
+    def scores(self, observations: Observations) -> Array:
+        margin = self.model_.decision_function(self.features(observations))
         odds = np.stack([-margin, margin], axis=1) if margin.ndim == 1 else margin
         return log_posterior(softmax(odds, axis=1), self.model_.classes_, self.classes_)
 
 
-class TreesOnStatistics:
+@ATTACKERS.register("trees")
+class TreesOnStatistics(Attacker):
     """Boosted trees on principal components of the statistics; how many is chosen."""
 
     name = "trees on statistics"
-    needs = LABELLED
+    cost = 6
 
     def fit(
         self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
@@ -132,27 +127,52 @@ class TreesOnStatistics:
         self.classes_ = classes
         return self
 
-    def scores(self, heard: Observations) -> Array:
-        staged = self.trees_.staged_predict_proba(self.components_.transform(statistics(heard)))
+    def scores(self, observations: Observations) -> Array:
+        staged = self.trees_.staged_predict_proba(self.components_.transform(statistics(observations)))
         return log_posterior(next(islice(staged, self.rounds_ - 1, None)), self.trees_.classes_, self.classes_)
 
 
-def statistics(heard: Observations) -> Array:
+@ATTACKERS.register("outline")
+class OutlineOnly(BestOfCandidates):
+    """Neighbours, a Gaussian for each class, or small boosted trees on the outline."""
+
+    name = "duration and level"
+    cost = 1
+    needs = "how long and how loud, not what"
+
+    def features(self, observations: Observations) -> Array:
+        return observations.outline
+
+    def fit(
+        self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
+    ) -> Self:
+        self.alike_ = not np.ptp(train.outline, axis=0).any()
+        return super().fit(train, labels, validation, validation_labels, classes)
+
+    def candidates(self, utterances: int) -> list[Any]:
+        if self.alike_:  # nothing shows, and a Gaussian without a width is no number
+            return [DummyClassifier()]
+        neighbours = [KNeighborsClassifier(min(k, utterances)) for k in (5, 15, 45)]
+        trees = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=4, early_stopping=False)
+        return [make_pipeline(StandardScaler(), model) for model in (GaussianNB(), *neighbours, trees)]
+
+
+def statistics(observations: Observations) -> Array:
     """Mean, deviation and, where there are frames to step between, mean absolute step of each bin, [U, 3 F or 2 F]."""
-    spectra = heard.spectra
-    mean = over_segments(spectra.mean(axis=2), heard)
-    power = over_segments((spectra**2).mean(axis=2), heard)
+    spectra = observations.spectra
+    mean = over_segments(spectra.mean(axis=2), observations)
+    power = over_segments((spectra**2).mean(axis=2), observations)
     variance = np.where(power - mean**2 > _ROUNDING * power, power - mean**2, 0.0)  # else it is rounding, not a feature
-    found = [mean, np.sqrt(variance)]
+    parts = [mean, np.sqrt(variance)]
     if spectra.shape[2] > 1:
-        found.append(over_segments(np.abs(np.diff(spectra, axis=2)).mean(axis=2), heard))
-    return np.concatenate(found, axis=1).astype(np.float32)
+        parts.append(over_segments(np.abs(np.diff(spectra, axis=2)).mean(axis=2), observations))
+    return np.concatenate(parts, axis=1).astype(np.float32)
 
 
-def over_segments(values: NDArray[Any], heard: Observations) -> NDArray[Any]:
+def over_segments(values: NDArray[Any], observations: Observations) -> NDArray[Any]:
     """The mean [U, D] over each utterance's segments of values [S, D]."""
-    total: NDArray[Any] = np.add.reduceat(values, heard.first[:-1])
-    return total / np.diff(heard.first)[:, None]
+    total: NDArray[Any] = np.add.reduceat(values, observations.first[:-1])
+    return total / np.diff(observations.first)[:, None]
 
 
 def principal_components(features: Array) -> Any:
@@ -189,26 +209,3 @@ def log_posterior(probabilities: NDArray[Any], known: Labels, classes: int) -> A
 def standard_error(accuracy: float, utterances: int) -> float:
     """Standard error of an accuracy (0..1) on so many utterances; never nothing, even where all or none is right."""
     return math.sqrt(max(accuracy * (1.0 - accuracy), 1e-3) / utterances)
-
-
-class OutlineOnly(BestOfCandidates):
-    """Neighbours, a Gaussian for each class, or small boosted trees on the outline."""
-
-    name = "duration and level"
-    needs = "how long and how loud, not what"
-
-    def features(self, heard: Observations) -> Array:
-        return heard.outline
-
-    def fit(
-        self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
-    ) -> Self:
-        self.alike_ = not np.ptp(train.outline, axis=0).any()
-        return super().fit(train, labels, validation, validation_labels, classes)
-
-    def candidates(self, utterances: int) -> list[Any]:
-        if self.alike_:  # nothing shows, and a Gaussian without a width is no number
-            return [DummyClassifier()]
-        neighbours = [KNeighborsClassifier(min(k, utterances)) for k in (5, 15, 45)]
-        trees = HistGradientBoostingClassifier(max_iter=30, max_leaf_nodes=4, early_stopping=False)
-        return [make_pipeline(StandardScaler(), model) for model in (GaussianNB(), *neighbours, trees)]

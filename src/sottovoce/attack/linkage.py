@@ -1,4 +1,4 @@
-"""Linkers: attackers who say how alike two recordings are, to link those of a person they have never heard.
+"""Linkers: attackers who say how alike two recordings are, to link those of a person of whom nothing was known before.
 
 They read one vector per recording (statistics of its spectra, an embedding), so that the same linkers serve every view.
 """
@@ -123,8 +123,8 @@ def _principal(standard: Array) -> Array:
     _, lengths, axes = np.linalg.svd(standard, full_matrices=False)
     variance = np.cumsum(lengths.astype(np.float64) ** 2)
     kept = 1 + int(np.searchsorted(variance, _VARIANCE * variance[-1]))
-    found: Array = axes[: min(kept, _DIMENSIONS, len(standard) - 1)].T
-    return found
+    principal: Array = axes[: min(kept, _DIMENSIONS, len(standard) - 1)].T
+    return principal
 
 
 def _cosine(first: Array, second: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from abc import abstractmethod
 from typing import Self
 
 import numpy as np
@@ -12,74 +12,63 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sottovoce.attack.attacker import Array, Labels, Observations
-from sottovoce.attack.classical import LABELLED, LEAST, over_segments, standard_error
+from sottovoce.attack.attacker import Array, Attacker, Labels, Observations
+from sottovoce.attack.classical import LEAST, over_segments, standard_error, statistics
+from sottovoce.attack.families import ATTACKERS
+from sottovoce.audio.spectrum import BINS
+from sottovoce.models.deepspeech2 import DeepSpeech2
 from sottovoce.models.layers import SpecAugment
 
 _BATCH = 32
 _SCORED_AT_ONCE = 64
 _WEIGHT_DECAY = 0.05
 
-Network = Callable[[int, int, int], nn.Module]  # for so many classes, bins and frames: [B, F, N] to logits [B, K]
 
-
-class NetworkAttacker:
+class NetworkAttacker(Attacker):
     """A network on segments; an utterance is decided by the mean of their log posteriors.
 
     Trained in cycles of falling learning rate (Loshchilov and Hutter 2017), each twice as long as the one before; the
     best on validation is kept. Converged: the last cycle gained no more than one standard error over the one before.
-    `view` makes what the network sees of what is heard, where it is not the spectra.
     """
 
-    needs = LABELLED
+    seeded = True
+    first_cycle: int  # steps
+    learning_rate = 3e-3
 
-    def __init__(
-        self,
-        name: str,
-        network: Network,
-        first_cycle: int,
-        cycles: int,
-        seed: int,
-        learning_rate: float = 3e-3,
-        view: Callable[[Observations], Observations] | None = None,
-    ) -> None:
-        self.name = name
-        self.network = network
-        self.first_cycle = first_cycle
-        self.cycles = cycles
-        self.seed = seed
-        self.learning_rate = learning_rate
-        self.view = view
+    @abstractmethod
+    def network(self, classes: int, bins: int, frames: int) -> nn.Module:
+        """A fresh network, [B, F, N] to logits [B, K]."""
+
+    def view(self, observations: Observations) -> Observations:
+        """What the network gets, where it is not the spectra."""
+        return observations
 
     def fit(
         self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
     ) -> Self:
-        seen, held_out = self._seen(train), self._seen(validation)
+        seen, held_out = self.view(train), self.view(validation)
         torch.manual_seed(self.seed)
         rng = np.random.default_rng(self.seed)
         self.network_ = self.network(classes, *seen.spectra.shape[1:])
-        self.curve_: list[tuple[int, float]] = []
+        self.curve_ = curve = list[tuple[int, float]]()
         best = copy.deepcopy(self.network_.state_dict())
         optimiser = torch.optim.AdamW(self.network_.parameters(), weight_decay=_WEIGHT_DECAY)
         self.converged_ = False
         for cycle in range(self.cycles):
             self._cycle(seen, labels, optimiser, self.first_cycle * 2**cycle, rng)
             score = float((self._read(held_out).argmax(axis=1) == validation_labels).mean())
-            before = [accuracy for _, accuracy in self.curve_]
+            before = [accuracy for _, accuracy in curve]
             if score > max(before, default=-1.0):
                 best = copy.deepcopy(self.network_.state_dict())
-            self.curve_.append((self.first_cycle * (2 ** (cycle + 1) - 1), score))
+            curve.append((self.first_cycle * (2 ** (cycle + 1) - 1), score))
             if score == 1.0 or (before and score - before[-1] <= standard_error(score, len(validation))):
                 self.converged_ = True
                 break
         self.network_.load_state_dict(best)
         return self
 
-    def scores(self, heard: Observations) -> Array:
-        return self._read(self._seen(heard))
-
-    def _seen(self, heard: Observations) -> Observations:
-        return heard if self.view is None else self.view(heard)
+    def scores(self, observations: Observations) -> Array:
+        return self._read(self.view(observations))
 
     def _read(self, seen: Observations) -> Array:
         self.network_.eval()
@@ -105,6 +94,56 @@ class NetworkAttacker:
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
+
+
+@ATTACKERS.register("cnn")
+class CnnAttacker(NetworkAttacker):
+    """A network of another make than any that a filter is trained with."""
+
+    name = "CNN"
+    cost = 8
+    first_cycle = 120
+
+    def network(self, classes: int, bins: int, frames: int) -> nn.Module:
+        return _of_bins(bins, SeparableCnn(classes, frames))
+
+
+@ATTACKERS.register("deepspeech2")
+class DeepSpeech2Attacker(NetworkAttacker):
+    """The paper's attacker: the architecture of its target."""
+
+    name = "DeepSpeech2"
+    cost = 10
+    first_cycle = 50
+
+    def network(self, classes: int, bins: int, frames: int) -> nn.Module:
+        return _of_bins(bins, DeepSpeech2(classes))
+
+
+@ATTACKERS.register("mlp")
+class MlpAttacker(NetworkAttacker):
+    """Two wide layers on the statistics of an utterance, always of four cycles."""
+
+    name = "MLP on statistics"
+    cost = 5
+    first_cycle = 200
+    learning_rate = 1e-3
+
+    def __init__(self, cycles: int = 0, seed: int = 0) -> None:
+        super().__init__(4, seed)
+
+    def network(self, classes: int, bins: int, frames: int) -> nn.Module:
+        wide = [nn.Linear(bins, 512), nn.GELU(), nn.Dropout(0.5), nn.Linear(512, 512), nn.GELU(), nn.Dropout(0.5)]
+        return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(bins, affine=False), *wide, nn.Linear(512, classes))
+
+    def view(self, observations: Observations) -> Observations:
+        features = statistics(observations)[:, :, None]
+        return Observations(features, np.arange(len(observations)), observations.outline)
+
+
+def _of_bins(bins: int, network: nn.Module) -> nn.Module:
+    """A network of 161 bins for another number: other features are first mapped to so many."""
+    return network if bins == BINS else nn.Sequential(nn.Conv1d(bins, BINS, 1), network)
 
 
 class SeparableCnn(nn.Module):

@@ -21,7 +21,7 @@ _GAIN = 0.05  # of the error on what was held out: a second cycle that gains les
 
 
 class Restorer:
-    """Learns to turn what is heard, [S, F', N'], back into original spectra, [S, F, N].
+    """Learns to turn obfuscated features [S, F', N'] back into original spectra, [S, F, N].
 
     Trained in two cycles of falling rate, of `steps` and twice as many batches; `errors_` are their mean squared errors
     on a tenth of the pairs that was held out. Converged: the second is less than 5 % below the first.
@@ -74,11 +74,11 @@ class Restorer:
 class _Spread(nn.Module):
     """A linear map of each frame of a feature [B, F', N'] to those of the spectrum [B, F, N] that it stands for."""
 
-    def __init__(self, heard: tuple[int, ...], original: tuple[int, ...]) -> None:
+    def __init__(self, obfuscated: tuple[int, ...], original: tuple[int, ...]) -> None:
         super().__init__()
         self.frames = original[1]
-        stride = -(-original[1] // heard[1])
-        self.map = nn.ConvTranspose1d(heard[0], original[0], stride, stride=stride)
+        stride = -(-original[1] // obfuscated[1])
+        self.map = nn.ConvTranspose1d(obfuscated[0], original[0], stride, stride=stride)
 
     def forward(self, feature: Tensor) -> Tensor:
         spectrum: Tensor = self.map(feature)
@@ -87,15 +87,16 @@ class _Spread(nn.Module):
 
 _INVERTED_AT_ONCE = 64
 _RATE = 0.05
-# How strongly the start pulls, where what was heard leaves a choice. Measured on one untrained network of each kind:
-# a compact obfuscator, which keeps little, is inverted best with 0.3 to 1, and with 0 the result is further from the
-# original than the start was; a convolution, which keeps nearly all, best with 0.03, the least that was tried there.
+# How strongly the start pulls, where the obfuscated spectra leave a choice. Measured on one untrained network of
+# each kind: a compact obfuscator, which keeps little, is inverted best with 0.3 to 1, and with 0 the result is
+# further from the original than the start was; a convolution, which keeps nearly all, best with 0.03, the least
+# that was tried there.
 _PULL = 0.3
 _SILENT = 1e-6
 
 
-def invert(obfuscator: nn.Module, heard: Array, start: Array, steps: int) -> Array:
-    """Standardised spectra [S, 161, 128] that `obfuscator` turns into something close to `heard` [S, 161, 128].
+def invert(obfuscator: nn.Module, obfuscated: Array, start: Array, steps: int) -> Array:
+    """Standardised spectra [S, 161, 128] that `obfuscator` turns into something close to `obfuscated` [S, 161, 128].
 
     `steps` of gradient descent from `start` [S, 161, 128], such as a restorer's guess. The same every time; the filter
     is not changed, but for being in evaluation mode.
@@ -104,24 +105,24 @@ def invert(obfuscator: nn.Module, heard: Array, start: Array, steps: int) -> Arr
     parts = [
         _descended(
             obfuscator,
-            torch.tensor(heard[i : i + _INVERTED_AT_ONCE]),
+            torch.tensor(obfuscated[i : i + _INVERTED_AT_ONCE]),
             torch.tensor(start[i : i + _INVERTED_AT_ONCE]),
             steps,
         )
-        for i in range(0, len(heard), _INVERTED_AT_ONCE)
+        for i in range(0, len(obfuscated), _INVERTED_AT_ONCE)
     ]
     return standardise(np.concatenate(parts))
 
 
-def _descended(obfuscator: nn.Module, heard: Tensor, start: Tensor, steps: int) -> Array:
+def _descended(obfuscator: nn.Module, obfuscated: Tensor, start: Tensor, steps: int) -> Array:
     """Each segment has a loss of its own, so that it does not matter which others are in the batch."""
-    found = start.clone().requires_grad_()
-    scale = heard.var(dim=(1, 2)) + _SILENT
-    optimiser = torch.optim.Adam([found], lr=_RATE)
+    inverted = start.clone().requires_grad_()
+    scale = obfuscated.var(dim=(1, 2)) + _SILENT
+    optimiser = torch.optim.Adam([inverted], lr=_RATE)
     for _ in range(steps):
-        apart = (obfuscator(found) - heard).square().mean(dim=(1, 2)) / scale
-        loss = (apart + _PULL * (found - start).square().mean(dim=(1, 2))).sum()
-        (found.grad,) = torch.autograd.grad(loss, found)
+        apart = (obfuscator(inverted) - obfuscated).square().mean(dim=(1, 2)) / scale
+        loss = (apart + _PULL * (inverted - start).square().mean(dim=(1, 2))).sum()
+        (inverted.grad,) = torch.autograd.grad(loss, inverted)
         optimiser.step()
-    inverted: Array = found.detach().numpy()
-    return inverted
+    spectra: Array = inverted.detach().numpy()
+    return spectra

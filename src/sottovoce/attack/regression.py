@@ -13,8 +13,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sottovoce.attack.attacker import Observations
-from sottovoce.attack.classical import LABELLED, best, principal_components, statistics
+from sottovoce.attack.attacker import Attacker, Observations
+from sottovoce.attack.classical import best, principal_components, statistics
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 
 Values = NDArray[np.float64]
@@ -38,7 +38,7 @@ class Estimator(Protocol):
         """Learn from utterances and their finite values [U], choosing on validation."""
         ...
 
-    def values(self, heard: Observations) -> Values:
+    def values(self, observations: Observations) -> Values:
         """Estimates [U]."""
         ...
 
@@ -47,22 +47,22 @@ class Ridge:
     """Linear regression on statistics, its penalty chosen."""
 
     name = "ridge on statistics"
-    needs = LABELLED
+    needs = Attacker.needs
 
     def fit(self, train: Observations, values: Values, validation: Observations, validation_values: Values) -> Self:
         candidates = [make_pipeline(StandardScaler(), linear_model.Ridge(penalty)) for penalty in _PENALTIES]
         self.model_ = best(candidates, statistics(train), values, statistics(validation), validation_values)
         return self
 
-    def values(self, heard: Observations) -> Values:
-        return np.asarray(self.model_.predict(statistics(heard)), np.float64)
+    def values(self, observations: Observations) -> Values:
+        return np.asarray(self.model_.predict(statistics(observations)), np.float64)
 
 
 class TreesRegression:
     """Boosted trees on principal components of the statistics; how many is chosen."""
 
     name = "regression trees on statistics"
-    needs = LABELLED
+    needs = Attacker.needs
 
     def fit(self, train: Observations, values: Values, validation: Observations, validation_values: Values) -> Self:
         features = statistics(train)
@@ -73,8 +73,8 @@ class TreesRegression:
         self.rounds_ = 1 + int(np.argmin([np.square(guess - validation_values).mean() for guess in staged]))
         return self
 
-    def values(self, heard: Observations) -> Values:
-        staged = self.trees_.staged_predict(self.components_.transform(statistics(heard)))
+    def values(self, observations: Observations) -> Values:
+        staged = self.trees_.staged_predict(self.components_.transform(statistics(observations)))
         return np.asarray(next(islice(staged, self.rounds_ - 1, None)), np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Attackers that bring a pretrained speaker encoder, and listen to sound through it."""
+"""Attackers that read sound through a pretrained speaker encoder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sottovoce.attack.attacker import Array, Labels, Observations
 from sottovoce.attack.classical import BestOfCandidates, logistic
+from sottovoce.attack.families import ATTACKERS
 from sottovoce.attack.network import NetworkAttacker
 from sottovoce.audio.mel import mels
 from sottovoce.audio.spectrum import Wave
@@ -23,26 +24,38 @@ _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse strengths
 _HEAD_SCALE = 30.0
 
 
+@ATTACKERS.register("encoder")
 class OnEmbedding(BestOfCandidates):
     """Logistic regression on embeddings of the encoder as it is, its penalty chosen."""
 
     name = "pretrained encoder, linear"
     needs = _NEEDS
+    needs_sound = True
+    cost = 7
 
-    def features(self, heard: Observations) -> Array:
-        return embeddings(heard)
+    def features(self, observations: Observations) -> Array:
+        return embeddings(observations)
 
     def candidates(self, utterances: int) -> list[Any]:
         return logistic(_PENALTIES)
 
 
+@ATTACKERS.register("fine-tuned")
 class FineTuned(NetworkAttacker):
     """The encoder, trained on with a head of its own."""
 
+    name = "pretrained encoder, fine-tuned"
     needs = _NEEDS
+    needs_sound = True
+    cost = 9
+    first_cycle = 20
+    learning_rate = 3e-4
 
-    def __init__(self, cycles: int, seed: int, first_cycle: int = 20) -> None:
-        super().__init__("pretrained encoder, fine-tuned", _Tuned, first_cycle, cycles, seed, 3e-4, _as_partials)
+    def network(self, classes: int, bins: int, frames: int) -> nn.Module:
+        return _Tuned(classes)
+
+    def view(self, observations: Observations) -> Observations:
+        return Observations(*partials(_sound(observations)), observations.outline)
 
     def fit(
         self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
@@ -50,15 +63,15 @@ class FineTuned(NetworkAttacker):
         with one_thread():
             return super().fit(train, labels, validation, validation_labels, classes)
 
-    def scores(self, heard: Observations) -> Array:
+    def scores(self, observations: Observations) -> Array:
         with one_thread():
-            return super().scores(heard)
+            return super().scores(observations)
 
 
 class _Tuned(nn.Module):
     """The pretrained encoder and a linear layer: [B, 40, 160] -> [B, K]."""
 
-    def __init__(self, classes: int, bins: int, frames: int) -> None:
+    def __init__(self, classes: int) -> None:
         super().__init__()
         self.encoder = pretrained()
         self.norm = nn.BatchNorm1d(EMBEDDING)
@@ -72,19 +85,15 @@ class _Tuned(nn.Module):
         return logits
 
 
-def _as_partials(heard: Observations) -> Observations:
-    return Observations(*partials(_sound(heard)), heard.outline)
+def embeddings(observations: Observations) -> Array:
+    """What the encoder makes of each utterance, [U, 256]; ConfigError where no sound was observations."""
+    return embed(*(observations.speaker_embeddings or speaker_embeddings(_sound(observations))))
 
 
-def embeddings(heard: Observations) -> Array:
-    """What the encoder makes of each utterance, [U, 256]; ConfigError where no sound was heard."""
-    return embed(*(heard.voices or voices(_sound(heard))))
-
-
-def _sound(heard: Observations) -> Sequence[Wave]:
-    if heard.waves is None:
-        raise ConfigError("a speaker encoder listens to sound, but only features were heard; let it hear sound.")
-    return heard.waves
+def _sound(observations: Observations) -> Sequence[Wave]:
+    if observations.waves is None:
+        raise ConfigError("a speaker encoder needs sound, and there are only features; observe sound.")
+    return observations.waves
 
 
 _PARTIAL_FRAMES = 160  # 1.6 s, which the encoder was trained on
@@ -105,7 +114,7 @@ def _overlapping(mel: Array) -> Array:
     return np.stack([padded[i * step : i * step + _PARTIAL_FRAMES].T for i in range(count)])
 
 
-def voices(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
+def speaker_embeddings(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
     """Embeddings [P, 256] of length 1 of pieces of 1.6 s of sounds [T] at 16 kHz, and whose each is [P]."""
     spectra, owner = partials(waves)
     encoder = pretrained()
@@ -114,8 +123,8 @@ def voices(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
     return torch.cat(each).numpy(), owner
 
 
-def embed(voices: Array, owner: NDArray[np.int64]) -> Array:
-    """One embedding [U, 256] of length 1 for each owner of `voices` [P, 256]; owners [P] ascend from 0 to U - 1."""
-    total = np.add.reduceat(voices, np.searchsorted(owner, np.arange(owner[-1] + 1)))
+def embed(pieces: Array, owner: NDArray[np.int64]) -> Array:
+    """One embedding [U, 256] of length 1 for each owner of `pieces` [P, 256]; owners [P] ascend from 0 to U - 1."""
+    total = np.add.reduceat(pieces, np.searchsorted(owner, np.arange(owner[-1] + 1)))
     embeddings: Array = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), _TINY)
     return embeddings

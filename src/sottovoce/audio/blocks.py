@@ -31,14 +31,14 @@ class Held:
 
     def take(self, samples: int) -> Wave:
         """The first `samples` samples, or all where there are fewer."""
-        taken, wanted = [], min(samples, self.count)
-        self.count -= wanted
-        while wanted > 0:
+        taken, missing = [], min(samples, self.count)
+        self.count -= missing
+        while missing > 0:
             part = self._parts.popleft()
-            if len(part) > wanted:
-                self._parts.appendleft(part[wanted:])
-            taken.append(part[:wanted])
-            wanted -= len(taken[-1])
+            if len(part) > missing:
+                self._parts.appendleft(part[missing:])
+            taken.append(part[:missing])
+            missing -= len(taken[-1])
         return np.concatenate([_NOTHING, *taken])
 
 

@@ -1,6 +1,6 @@
 """Magnitude spectrogram to sound, with a phase of its own: fast Griffin-Lim (numpy only).
 
-Perraudin, Balazs and Søndergaard 2013: alternate between the spectrograms that have the wanted magnitude and those that
+Perraudin, Balazs and Søndergaard 2013: alternate between the spectrograms that have the given magnitude and those that
 some sound has, and overshoot by a momentum. Nothing but the magnitude and a seed goes in, so the phase of whatever the
 magnitude was computed from cannot come out.
 """
@@ -28,25 +28,25 @@ def to_sound(magnitude: Spectrum, iterations: int = ITERATIONS, seed: int = 0, b
     The phase starts at random, by `seed`; that of the first T0 / 160 frames as in `before` [T0], a sound already made
     of them. Equal arguments give equal samples.
     """
-    wanted = np.ascontiguousarray(magnitude.T, dtype=np.float32)
-    angle = np.random.default_rng(seed).random(wanted.shape, dtype=np.float32) * np.float32(2.0 * np.pi)
-    guess = np.empty(wanted.shape, np.complex64)
+    target = np.ascontiguousarray(magnitude.T, dtype=np.float32)
+    angle = np.random.default_rng(seed).random(target.shape, dtype=np.float32) * np.float32(2.0 * np.pi)
+    guess = np.empty(target.shape, np.complex64)
     np.cos(angle, out=guess.real)
     np.sin(angle, out=guess.imag)
     if before is not None:
         known = stft(before).T
         guess[: len(known)] = known
-    _impose(wanted, guess)
+    _impose(target, guess)
     previous = _consistent(guess)
     guess = previous.copy()
     for _ in range(iterations):
-        _impose(wanted, guess)
+        _impose(target, guess)
         consistent = _consistent(guess)
         np.subtract(consistent, previous, out=guess)
         guess.view(np.float32)[:] *= _MOMENTUM  # as real numbers, which is faster
         guess += consistent
         previous = consistent
-    _impose(wanted, guess)
+    _impose(target, guess)
     return istft(guess.T)
 
 
@@ -115,11 +115,11 @@ class Crossfade:
         return end
 
 
-def _impose(wanted: NDArray[np.float32], guess: NDArray[np.complex64]) -> None:
-    """Give `guess` [N, 161] the magnitude `wanted`, in place; where it is zero it stays so."""
+def _impose(target: NDArray[np.float32], guess: NDArray[np.complex64]) -> None:
+    """Give `guess` [N, 161] the magnitude `target`, in place; where it is zero it stays so."""
     scale = np.abs(guess)
     np.maximum(scale, _SMALLEST, out=scale)
-    np.divide(wanted, scale, out=scale)
+    np.divide(target, scale, out=scale)
     guess.real *= scale
     guess.imag *= scale
 

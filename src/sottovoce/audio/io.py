@@ -1,7 +1,7 @@
 """Sound files in: untrusted bytes -> checked mono float32.
 
 A header is believed only after it has been checked, and nothing is ever allocated by what it claims: a sound is decoded
-in pieces of bounded size, whether it is wanted whole (`read`) or in parts (`blocks`).
+in pieces of bounded size, whether it is read whole (`read`) or in parts (`blocks`).
 
 A file is read whole or refused: where it is several files joined into one, all of them are read, at the rate of the
 first. A WAV or MP3 file that was cut off in its second half is read as far as it goes; one whose header claims more

@@ -1,6 +1,6 @@
 """M4A sound (AAC in MP4) and that in other containers: decoded by ffmpeg, where it is installed, in a limited child.
 
-The child is told to take the file for what its first bytes say and nothing else, may open no other address, and is
+The child takes the file for what its first bytes say and nothing else, may open no other address, and is
 ended when it takes too long, writes too much or asks for too much memory. Where it reports any error, the file is
 refused, since ffmpeg leaves out what it cannot decode and says that all went well.
 """
@@ -66,20 +66,8 @@ def decoded(path: str | os.PathLike[str], name: str, container: str) -> Iterator
         _check_length(path, name, container)
         wav = Path(scratch) / "decoded.wav"
         source = f"file:{os.path.abspath(path)}"
-        takes = [
-            "-nostdin",
-            "-xerror",
-            "-v",
-            "error",
-            "-protocol_whitelist",
-            "file",
-            "-f",
-            container,
-            "-i",
-            source,
-            "-map",
-            "0:a",
-        ]
+        takes = ["-nostdin", "-xerror", "-v", "error", "-protocol_whitelist", "file", "-f"]
+        takes += [container, "-i", source, "-map", "0:a"]
         gives = ["-map_metadata", "-1", "-c:a", "pcm_s16le", "-fs", str(MOST_BYTES), "-f", "wav", str(wav)]
         _run([ffmpeg, *takes, *gives], name)
         if not wav.is_file():
@@ -162,17 +150,17 @@ def _run(command: list[str], name: str) -> None:
     with child:
         _limit(child.pid)
         try:
-            said = child.communicate(timeout=LONGEST_RUN_S)[1]
+            errors = child.communicate(timeout=LONGEST_RUN_S)[1]
         except subprocess.TimeoutExpired as error:
             child.kill()
             raise AudioError(f"{name}: ffmpeg took more than {LONGEST_RUN_S:.0f} s; cut the file up.") from error
         except BaseException:
             child.kill()
             raise
-    if child.returncode or said.strip():
-        reason = said.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
-        told = ascii(reason[0].rpartition(": ")[2][:100])
-        raise AudioError(f"{name}: ffmpeg cannot decode it ({told}); get or make the file again.")
+    if child.returncode or errors.strip():
+        reason = errors.decode(errors="replace").strip().splitlines()[-1:] or ["no reason given"]
+        shown = ascii(reason[0].rpartition(": ")[2][:100])
+        raise AudioError(f"{name}: ffmpeg cannot decode it ({shown}); get or make the file again.")
 
 
 def _limit(process: int) -> None:

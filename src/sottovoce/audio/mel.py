@@ -1,4 +1,4 @@
-"""The mel scale: frequency as it is heard, in Slaney's form (Auditory Toolbox 1998), linear up to 1 kHz.
+"""The mel scale: perceived frequency, in Slaney's form (Auditory Toolbox 1998), linear up to 1 kHz.
 
 The same numbers as librosa's defaults, which published encoders were trained on.
 """
@@ -44,7 +44,7 @@ def filterbank(bands: int, fft_size: int, sample_rate: int) -> NDArray[np.float3
 
 
 def magnitudes(wav: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
-    """Magnitudes [S, F, N] of sounds [S, T] at one level, in Hamming windows of 32 ms every 10 ms, as RDAL hears them.
+    """Magnitudes [S, F, N] of sounds [S, T] at one level, in Hamming windows of 32 ms every 10 ms, as RDAL takes them.
 
     F is half of the window and one, N is 1 + T // hop. Frames are centred; what lies outside a sound is zero.
     """

@@ -1,4 +1,4 @@
-"""Sound to log spectrum and back, as DeepSpeech2 hears it (numpy only).
+"""Sound to log spectrum and back, as DeepSpeech2 takes it (numpy only).
 
 The unit of everything is one segment of 1.28 s. A segment is brought to one level, transformed, and standardised by
 its own mean and deviation: nothing outside the segment is used, and neither its level nor its statistics are handed on.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sottovoce.attack.families import FAMILIES
+from sottovoce.attack.families import ATTACKERS, outside
 from sottovoce.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Attackers by the keys of `attack.families.FAMILIES`, and their budgets.
+    """Attackers by the keys of `attack.families.ATTACKERS`, and their budgets.
 
     `informed` are fitted on what leaves the system, `uninformed` on originals, `on_sound` on decoded sound where
     features leave as well. `cycles` of training double in length each. Smaller `shares` of the recordings are tried
@@ -76,14 +76,13 @@ def effort(name: str, only: Sequence[str] = ()) -> Effort:
     if name not in EFFORTS:
         raise ConfigError(f"unknown attackers '{name}'; known: {', '.join(EFFORTS)}.")
     for attacker in only:
-        if attacker not in FAMILIES:
-            raise ConfigError(f"unknown attacker '{attacker}'; known: {', '.join(FAMILIES)}.")
+        if attacker not in ATTACKERS:
+            raise ConfigError(f"unknown attacker '{attacker}'; known: {', '.join(ATTACKERS)}.")
     tried = EFFORTS[name]
     if only:
         return replace(tried, informed=tuple(only), uninformed=tuple(only), on_sound=tuple(only))
-    known = {*_ALL, *tried.informed, *tried.uninformed, *tried.on_sound}
-    others = tuple(family for family in FAMILIES if family not in known)
-    on_sound = tried.on_sound and (*tried.on_sound, *others)
+    informed, uninformed = outside("informed"), outside("uninformed")
+    on_sound = tried.on_sound and (*tried.on_sound, *informed)
     return replace(
-        tried, informed=(*tried.informed, *others), uninformed=(*tried.uninformed, *others), on_sound=on_sound
+        tried, informed=(*tried.informed, *informed), uninformed=(*tried.uninformed, *uninformed), on_sound=on_sound
     )

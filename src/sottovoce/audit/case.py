@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.attack.attacker import Labels
-from sottovoce.corpora.attackable import is_number, names_speakers, why_not
 from sottovoce.corpora.cache import Sounds
+from sottovoce.corpora.labels import is_number, names_speakers, why_not
 from sottovoce.corpora.manifest import Manifest, Split
 from sottovoce.errors import ConfigError, CorpusError
 from sottovoce.models.target import Target

@@ -77,7 +77,8 @@ def _encode(effort: Effort, workers: int) -> Encode | None:
     def encode(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
         count = min(workers, len(waves))
         bounds = [len(waves) * i // count for i in range(count + 1)]
-        parts = Parallel(n_jobs=count)(delayed(speaker_encoder.voices)(waves[a:b]) for a, b in pairwise(bounds))
+        embed = delayed(speaker_encoder.speaker_embeddings)
+        parts = Parallel(n_jobs=count)(embed(waves[a:b]) for a, b in pairwise(bounds))
         owners = [owner + start for (_, owner), start in zip(parts, bounds, strict=False)]
         return np.concatenate([voices for voices, _ in parts]), np.concatenate(owners)
 

@@ -201,10 +201,10 @@ def _aligned(vectors: Array, others: Array) -> Array:
 
 def _pieces(observed: Observations, voices: bool) -> tuple[Observations, NDArray[np.int64]]:
     """The same as more, shorter utterances, by their segments or voices, and of which utterance each is [Q]."""
-    if voices and observed.voices is not None:
-        each, owner = observed.voices
+    if voices and observed.speaker_embeddings is not None:
+        each, owner = observed.speaker_embeddings
         piece, of = _grouped(owner, _VOICES)
-        return replace(observed, voices=(each, piece), outline=observed.outline[of]), of
+        return replace(observed, speaker_embeddings=(each, piece), outline=observed.outline[of]), of
     piece, of = _grouped(observed.owner, _SEGMENTS)
     return Observations(observed.spectra, piece, observed.outline[of]), of
 

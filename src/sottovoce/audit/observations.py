@@ -115,7 +115,7 @@ def observe_features(
         given = Observations(np.concatenate(spectra), np.array(owner), np.array(outline, np.float32))
         if encode is not None:
             waves = [case.sounds.wave(clip) for clip in case.clips(part)]
-            given = replace(given, waves=waves, voices=encode(waves))
+            given = replace(given, waves=waves, speaker_embeddings=encode(waves))
         if read is not None:
             return replace(given, answers=read(given.spectra))
         if for_targets is None:
@@ -229,8 +229,8 @@ def _write(folder: Path, observed: Observations) -> None:
         "outline": observed.outline,
     }
     arrays |= {f"{_ANSWERS}{path_part(task)}": logits for task, logits in (observed.answers or {}).items()}
-    if observed.voices is not None:
-        arrays["voices"], arrays["whose"] = observed.voices
+    if observed.speaker_embeddings is not None:
+        arrays["voices"], arrays["whose"] = observed.speaker_embeddings
     if observed.waves is not None:
         arrays["samples"] = np.concatenate(observed.waves)
         arrays["lengths"] = np.array([len(wav) for wav in observed.waves])

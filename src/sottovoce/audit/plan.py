@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
-from sottovoce.attack.attacker import Array, Knowledge, Labels, Observations
-from sottovoce.attack.families import FAMILIES
+from sottovoce.attack.attacker import Array, Attacker, Knowledge, Labels, Observations
+from sottovoce.attack.families import ATTACKERS
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.observations import View, identity
@@ -18,6 +18,7 @@ from sottovoce.audit.planted import plant
 from sottovoce.audit.results import Input
 from sottovoce.audit.scores import AttackScores
 from sottovoce.audit.work import JobResult
+from sottovoce.plugins import Plugin
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> lis
     planned = []
     for input, view, families in _leaving(views, effort):
         for family in _able(case, families, view.voices):
-            seeds = range(seed, seed + (effort.seeds if FAMILIES[family].seeded else 1))
+            seeds = range(seed, seed + (effort.seeds if ATTACKERS[family].seeded else 1))
             runs = tuple(attack(family, view, (view,), each) for each in seeds)
             line = Line("attackers", "informed", input, runs, 0)
             planned.append(line.with_curve(effort.shares) if family in effort.curves else line)
@@ -124,8 +125,8 @@ def _reads(family: str, views: Views) -> list[tuple[Knowledge, Input, View]]:
         (knowledge, input, view)
         for knowledge, input, view in tried
         if view is not None
-        and (view.voices or not FAMILIES[family].needs_sound)
-        and not (family == "target" and input in ("restored", "inverted"))  # which have no answers
+        and (view.voices or not ATTACKERS[family].needs_sound)
+        and not (ATTACKERS[family].needs_answers and input in ("restored", "inverted"))  # which have no answers
     ]
 
 
@@ -134,16 +135,17 @@ def _able(case: Case, families: tuple[str, ...], voices: bool) -> list[str]:
     return [
         family
         for family in families
-        if (family != "target" or case.targets) and (not FAMILIES[family].needs_sound or voices)
+        if (case.targets or not ATTACKERS[family].needs_answers) and (not ATTACKERS[family].needs_sound or voices)
     ]
 
 
 @dataclass(frozen=True, eq=False)
 class AttackRun:
-    """An attacker with a `share` of the training utterances; `reads` are the hearings that it is scored on.
+    """An attacker with a `share` of the training utterances; `reads` are the views that it is scored on.
 
-    Found are log scores "0/validation" [V, K] and "0/test" [U, K] of the first hearing that was read, and so on.
-    `planted_db` is the level of a tone that tells the label; None where nothing is planted.
+    Its result has log scores "0/validation" [V, K] and "0/test" [U, K] of the first view that was read, and so on.
+    `planted_db` is the level of a tone that tells the label; None where nothing is planted. `attacker` is looked up
+    when the run is planned and goes with it, since a worker process need not know what this one has registered.
     """
 
     family: str
@@ -156,13 +158,18 @@ class AttackRun:
     seed: int = 0
     share: float = 1.0
     planted_db: float | None = None
+    attacker: Plugin[type[Attacker]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attacker", ATTACKERS.plugin(self.family))
 
     @cached_property
     def digest(self) -> str:
         """What the outcome depends on."""
         views = [view.digest for view in (self.fitted_on, *self.reads)]
-        settings = [self.family, self.classes, self.cycles, self.seed, self.share, self.planted_db]
-        return identity("bout", views, settings, {part: labels.tolist() for part, labels in self.labels.items()})
+        who = [self.family, self.attacker.version]
+        settings = [*who, self.classes, self.cycles, self.seed, self.share, self.planted_db]
+        return identity("attack", views, settings, {part: labels.tolist() for part, labels in self.labels.items()})
 
     @property
     def title(self) -> str:
@@ -171,22 +178,22 @@ class AttackRun:
 
     @property
     def cost(self) -> int:
-        """Families stand in their table from quick to slow."""
-        return list(FAMILIES).index(self.family)
+        """How slow the attacker is."""
+        return self.attacker.value.cost
 
     def run(self) -> JobResult:
         """Fit the attacker and score it."""
-        attacker = FAMILIES[self.family].make(self.cycles, self.seed)
-        train, labels = self._heard(self.fitted_on, "train"), self.labels["train"]
+        attacker = self.attacker.value(self.cycles, self.seed)
+        train, labels = self._observed(self.fitted_on, "train"), self.labels["train"]
         if self.share < 1.0:
             some = np.sort(np.random.default_rng(self.seed).permutation(len(train))[: round(self.share * len(train))])
             train, labels = train.pick(some), labels[some]
-        validation = self._heard(self.fitted_on, "validation")
+        validation = self._observed(self.fitted_on, "validation")
         attacker.fit(train, labels, validation, self.labels["validation"], self.classes)
         scores: dict[str, Array] = {}
         for i, view in enumerate(self.reads):
             for part in ("validation", "test"):
-                scores[f"{i}/{part}"] = attacker.scores(self._heard(view, part)).astype(np.float32)
+                scores[f"{i}/{part}"] = attacker.scores(self._observed(view, part)).astype(np.float32)
         facts = {
             "attacker": attacker.name,
             "needs": attacker.needs,
@@ -196,8 +203,8 @@ class AttackRun:
         }
         return JobResult(facts, scores)
 
-    def _heard(self, view: View, part: Part) -> Observations:
-        heard = view.part(part)
+    def _observed(self, view: View, part: Part) -> Observations:
+        observations = view.part(part)
         if self.planted_db is None:
-            return heard
-        return plant(heard, self.labels[part], self.classes, self.planted_db)
+            return observations
+        return plant(observations, self.labels[part], self.classes, self.planted_db)

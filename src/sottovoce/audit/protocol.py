@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sottovoce.attack.through_target import said
+from sottovoce.attack.through_target import joint_answer
 from sottovoce.audit import bound, controls, estimation, evidence, gathering, linkage
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.case import PARTS, Case
@@ -53,7 +53,7 @@ def audit(
 
     scores = evidence.common(case, views)
     evidence.add_controls(case, control, checks, results, seed, scores)
-    answers = {part: said(views.original.part(part)) for part in PARTS} if case.targets else None
+    answers = {part: joint_answer(views.original.part(part)) for part in PARTS} if case.targets else None
     private = {task: evidence.add_private(case, task, each, results, views, scores) for task, each in planned.items()}
     continuous = {
         task: estimation.gather(task, number, results, answers, case.cluster(task)[1], scores)

@@ -95,7 +95,7 @@ def load(
 ) -> tuple[Manifest, Sounds]:
     """The clips of `manifest` that can be decoded, and their sound; decoded at the first call, mapped at the next ones.
 
-    `progress` is told how many clips of how many are decoded. A clip that cannot be read or is silent is left out, and
+    `progress` gets how many clips of how many are decoded. A clip that cannot be read or is silent is left out, and
     named with the reason in the manifest's notes and in `Sounds.failed`; it is tried again at the next load. Raises
     CorpusError when more than half fail, or two clips have one id.
     """

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sottovoce.corpora import cache, catalogue
-from sottovoce.corpora.attackable import is_number, why_not
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.fragments import PREFIX, fragmented
+from sottovoce.corpora.labels import is_number, why_not
 from sottovoce.corpora.manifest import Manifest, Split, split
 from sottovoce.errors import CorpusError
 from sottovoce.progress import Report
 from sottovoce.redaction import word
+
+_SHOWN = 5  # notes of one kind
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 def opened(spec: str, report: Report) -> tuple[Manifest, Sounds]:
@@ -55,8 +60,8 @@ def _not_attackable(manifest: Manifest) -> list[str]:
     ] + [f"the label {task!r} is a number, which is estimated and not classified" for task in numbers]
 
 
-def text(found: Mapping[str, Any]) -> str:
-    """What `check` found, for people."""
+def text(found: Mapping[str, Any], every_note: bool = False) -> str:
+    """What `check` returns, for people: of many notes of one kind the first, unless `every_note` is set."""
     lines = [f"{found['clips']} clips, {found['speakers']} speakers, {found['hours']} h; {found['licence']}"]
     lines += [
         f"{task}: {len(names)} ({', '.join(names[:8])}{', …' if len(names) > 8 else ''})"
@@ -64,11 +69,23 @@ def text(found: Mapping[str, Any]) -> str:
     ]
     if found["expected"]:
         lines.append("official release: " + ", ".join(f"{count} {what}" for what, count in found["expected"].items()))
-    return "\n".join([*lines, f"digest {found['digest']}", *found["notes"]])
+    notes = found["notes"] if every_note else _capped(found["notes"])
+    return "\n".join([*lines, f"digest {found['digest']}", *notes])
+
+
+def _capped(notes: Iterable[str]) -> Iterator[str]:
+    """The first few of the notes that differ in the names in quotes alone, and how many more there are."""
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for note in notes:
+        kinds[_QUOTED.sub("", note)].append(note)
+    for alike in kinds.values():
+        yield from alike[:_SHOWN]
+        if len(alike) > _SHOWN:
+            yield f"… and {len(alike) - _SHOWN} more notes of this kind; --all prints them"
 
 
 def split_of(card: Mapping[str, Any] | None, manifest: Manifest) -> Split:
-    """The split that a target or filter was trained with, so that its test clips stay unheard."""
+    """The split that a target or filter was trained with, so that its test clips stay unseen."""
     corpus = card.get("corpus") if card else None
     if corpus and corpus["digest"] == manifest.digest:
         return split(manifest, corpus["split"], corpus["split_seed"])

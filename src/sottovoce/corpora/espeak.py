@@ -1,8 +1,9 @@
 """Synthetic speech by the espeak-ng library (GPL-3, from the package espeakng-loader), in a process of its own.
 
 The library keeps a state that none of its functions resets, so the same sentence sounds a little different each time it
-is said. A fresh process for a whole list of sentences makes them the same, bit for bit, at every run; it also keeps a
-crash of the library, and its licence, at arm's length. This file is that process' program, and needs nothing of ours.
+is synthesised. A fresh process for a whole list of sentences makes them the same, bit for bit, at every run; it also
+keeps a crash of the library, and its licence, at arm's length. This file is that process' program, and needs nothing of
+ours.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def speak(utterances: Sequence[Utterance]) -> list[bytes]:
         raise SpeechError(reason[-1] if reason else f"the synthesiser ended with status {done.returncode}")
     sounds = list(_unpacked(done.stdout))
     if len(sounds) != len(utterances):
-        raise SpeechError(f"{len(sounds)} of {len(utterances)} utterances were said")
+        raise SpeechError(f"{len(sounds)} of {len(utterances)} utterances were synthesised")
     return sounds
 
 
@@ -97,7 +98,7 @@ class _Library:
         self._check(self._library.espeak_Synth(data, size, 0, 0, 0, _UTF8, None, None), repr(text))
         self._check(self._library.espeak_Synchronize(), repr(text))
         if not self._pieces:
-            raise SpeechError(f"espeak-ng said nothing for {text!r}")
+            raise SpeechError(f"espeak-ng gave no sound for {text!r}")
         return b"".join(self._pieces)
 
     def _collect(self, samples: int | None, count: int, _events: int | None) -> int:

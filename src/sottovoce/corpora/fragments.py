@@ -3,7 +3,7 @@
 The opt-in paper splits RAVDESS into "different fragments but the same speakers", and reads emotions from originals at
 97.7 %, far above what recognisers reach on unheard utterances. Fragments of one utterance on both sides of the split
 share voice, words, microphone and the one acted emotion; with the split "fragment" it can be measured how much of such
-a figure that explains (`sottovoce target --split fragment`). It is no evidence about utterances that nobody has heard.
+a figure that explains (`sottovoce target --split fragment`). It is no evidence about unseen utterances.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sottovoce.corpora.manifest import Clip, Manifest
 PREFIX = "fragments:"
 _NOTE = (
     f"every recording is cut into fragments of {SEGMENT_S} s; with the split 'fragment' those of one recording stand "
-    "on both sides, which says nothing of recordings that were never heard"
+    "on both sides, which says nothing about recordings outside the corpus"
 )
 
 

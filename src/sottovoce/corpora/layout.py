@@ -1,11 +1,12 @@
 """From a folder in a known layout to a manifest: what every reader of a corpus shares.
 
-A corpus is a `Corpus` (what is known of it before any file is seen) and a function that says for each sound file which
-clip it is, or raises `Skip` with the reason why it is none.
+A corpus is a `Corpus`, registered in `catalogue.CORPORA`: what is known of it before any file is seen, and a function
+that says for each sound file what its labels and its part are, or raises `Skip` with the reason why it is no clip.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +15,9 @@ from types import MappingProxyType
 from unicodedata import normalize
 
 from sottovoce.audio.io import ENDINGS
-from sottovoce.corpora.doubts import differences, doubtful_labels, gaps
+from sottovoce.corpora.labels import differences, doubtful_labels, gaps
 from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
+from sottovoce.corpora.release import Release
 from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError
 from sottovoce.files import file_sha256
@@ -27,24 +29,50 @@ PARTS: Mapping[str, str] = MappingProxyType(  # of a split, by the names that pe
 )
 
 
-@dataclass(frozen=True)
+Described = tuple[Mapping[str, str], str | None]  # the labels of a clip, and its part of the corpus' own split, if any
+
+
+@dataclass(frozen=True, eq=False)
 class Corpus:
-    """What is known of a corpus before any of its files is seen."""
+    """What is known of a corpus before any of its files is seen, and how it is read.
+
+    Each sound file is one clip, which `describe` labels from its path; another corpus brings a `reader` of its folder.
+    """
 
     name: str
     title: str
-    homepage: str
-    layout: str  # the layout of the official release, for messages
+    layout: str  # of the official release, for messages
     labels: tuple[str, ...]
     licence: str
     citation: str
     split_rule: SplitRule
+    homepage: str = ""
     expected: Mapping[str, int] | None = None  # clips, speakers and classes by label, duplicates left out
     companions: tuple[str, ...] = ()  # names of its files that hold no sound, in lower case, with wild cards
+    signs: tuple[str, ...] = ()  # patterns of paths by which a folder in this layout is known
+    release: Release | None = None
+    describe: Callable[[Path], Described] | None = None
+    reader: Callable[[Path], Manifest] | None = None
+    needs_path: bool = True  # else it is synthesised
+
+    def read(self, root: Path) -> Manifest:
+        """Manifest of what is below `root`; CorpusError where nothing of this corpus is there."""
+        if self.reader is not None:
+            return self.reader(root)
+        assert self.describe is not None, "a corpus has a reader or describes its files"
+        return read_files(self, root, self.describe)
 
 
 class Skip(Exception):
     """A sound file that is no clip of the corpus; the message is the reason."""
+
+
+def matched(pattern: re.Pattern[str], name: str, otherwise: str) -> re.Match[str]:
+    """The match of all of `name`; Skip, with the reason `otherwise`, where there is none."""
+    match = pattern.fullmatch(name)
+    if match is None:
+        raise Skip(otherwise)
+    return match
 
 
 def sound_files(root: Path, endings: Collection[str] = ENDINGS) -> list[Path]:
@@ -96,23 +124,21 @@ def _exact(seconds: float) -> str:
 def read_files(
     corpus: Corpus,
     root: Path,
-    describe: Callable[[Path], Clip],
+    describe: Callable[[Path], Described],
     notes: Sequence[str] = (),
     expected: Callable[[Sequence[Clip]], Mapping[str, int] | None] | None = None,
     endings: Collection[str] = ENDINGS,
 ) -> Manifest:
-    """Manifest of every sound file below `root`, by its ending, that `describe` knows.
+    """Manifest of every sound file below `root`, by its ending, that `describe` knows; CorpusError when there is none.
 
     `expected` gives the official counts where they depend on which parts of the release are there.
-
-    Raises CorpusError when not one file is recognised.
     """
     found = walk(root, endings, corpus.companions)
     clips = []
     skipped: dict[str, list[str]] = defaultdict(list)
     for path in found.sounds:
         try:
-            clips.append(describe(path))
+            clips.append(whole_file(root, path, *describe(path)))
         except Skip as reason:
             skipped[str(reason)].append(path.relative_to(root).as_posix())
     if expected is not None:

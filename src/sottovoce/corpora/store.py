@@ -1,4 +1,4 @@
-"""Folders in the cache: made whole or not at all, for their owner alone, and made again where they are damaged."""
+"""Folders in the cache: made whole or not at all, for their owner alone, and rebuilt where they are damaged."""
 
 from __future__ import annotations
 

@@ -198,9 +198,9 @@ def _known(column: str, required: Iterable[str]) -> str:
 
 def _separator(text: str, required: Sequence[str]) -> tuple[str, str]:
     """What separates the cells, and the text without a first line `sep=;`, as Excel has it."""
-    told = re.match(r"sep=(.)\r?\n?", text)
-    if told:
-        return told[1], text[told.end() :]
+    stated = re.match(r"sep=(.)\r?\n?", text)
+    if stated:
+        return stated[1], text[stated.end() :]
     widths: dict[str, tuple[bool, int]] = {}
     for separator in _SEPARATORS:
         try:

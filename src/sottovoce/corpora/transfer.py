@@ -1,4 +1,4 @@
-"""One file over HTTP: it goes on where it was cut off, as long as the server says that it is still the same file."""
+"""One file over HTTP: it resumes where it was cut off, as long as the server says that it is still the same file."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Slow(_Cut):
 def transfer(url: str, path: Path, size: int, report: Callable[[int, int], None]) -> None:
     """Bring what is at `url` to `path`, which may hold the beginning of it already.
 
-    `size` in bytes is checked where it is not 0; `report` is told MiB done and MiB in all. CorpusError says what went
+    `size` in bytes is checked where it is not 0; `report` gets MiB done and MiB in all. CorpusError says what went
     wrong; what came stays, for the next time.
     """
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
@@ -53,7 +53,7 @@ def transfer(url: str, path: Path, size: int, report: Callable[[int, int], None]
             if fruitless > RETRIES:
                 raise CorpusError(
                     f"{_place(url)} could not be fetched ({cut}), and {RETRIES} more attempts brought nothing; repeat "
-                    f"the command, which goes on after {_length(path)} bytes, or name another server with --mirror."
+                    f"the command, which resumes after {_length(path)} bytes, or name another server with --mirror."
                 ) from cut
             time.sleep(PAUSE_S * 2.0**fruitless)
 

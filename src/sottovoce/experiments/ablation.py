@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
+from sottovoce.attack import families
 from sottovoce.attack.attacker import accuracy
-from sottovoce.attack.families import FAMILIES
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.case import Case
@@ -134,7 +134,7 @@ def _read(case: Case, heard: View, task: str, seed: int) -> dict[str, float]:
     known, unknown = heard.part("train"), heard.part("validation")
     return {
         name: accuracy(
-            FAMILIES[name].make(_CYCLES, seed).fit(known, train, unknown, validation, len(case.classes(task))),
+            families.ATTACKERS[name](_CYCLES, seed).fit(known, train, unknown, validation, len(case.classes(task))),
             unknown,
             validation,
         )

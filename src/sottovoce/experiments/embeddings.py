@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sottovoce.attack import families
 from sottovoce.attack.attacker import accuracy
-from sottovoce.attack.families import FAMILIES
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit import metrics
 from sottovoce.audit.case import Case
@@ -52,7 +52,7 @@ def _read(case: Case, task: str, original: View, protected: View) -> dict[str, A
     train, validation, truth = (case.labels(task, part) for part in ("train", "validation", "test"))
     rows: dict[str, list[dict[str, Any]]] = {"unprotected": [], "uninformed": []}
     for family in ATTACKERS:
-        attacker = FAMILIES[family].make(0, 0)
+        attacker = families.ATTACKERS[family]()
         known = original.part("validation")
         attacker.fit(original.part("train"), train, known, validation, len(case.classes(task)))
         for name, view in (("unprotected", original), ("uninformed", protected)):

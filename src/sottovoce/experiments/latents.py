@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import GroupKFold
 
 from sottovoce.attack.attacker import Array, Labels, Observations
-from sottovoce.attack.families import FAMILIES
+from sottovoce.attack.families import ATTACKERS
 from sottovoce.attack.linkage import Cosine, Discriminant
 from sottovoce.audit import metrics
 from sottovoce.audit.results import Interval
@@ -156,7 +156,7 @@ def _ladder(
     """Fresh attackers of other families."""
     found = []
     for family, cycles in LADDER.items():
-        attacker = FAMILIES[family].make(cycles, seed)
+        attacker = ATTACKERS[family](cycles, seed)
         attacker.fit(*parts["train"], *parts["validation"], 2)
         found.append(_told(attacker.name, _odds(attacker.scores(parts["test"][0])), parts["test"][1], cluster))
     return found
@@ -168,7 +168,7 @@ def _unseen(test: Observations, labels: Labels, source: NDArray[np.int64], seed:
     for family in ("linear", "svm"):
         scores = np.zeros(len(labels))
         for learn, guess in GroupKFold(_FOLDS).split(labels, groups=source):
-            attacker = FAMILIES[family].make(0, seed)
+            attacker = ATTACKERS[family](0, seed)
             choose = np.isin(source[learn], np.unique(source[learn])[::_FOLDS])
             fitted, held = learn[~choose], learn[choose]
             attacker.fit(test.pick(fitted), labels[fitted], test.pick(held), labels[held], 2)
@@ -208,7 +208,7 @@ def _minutes(parts: Mapping[str, Sent], seed: int) -> dict[str, Any]:
         sequences = {name: _sequences(part, what, rng) for name, part in parts.items()}
         scores: list[dict[str, Any]] = []
         for family in ("linear", "svm", "nearest"):
-            attacker = FAMILIES[family].make(0, seed).fit(*sequences["train"], *sequences["validation"], 2)
+            attacker = ATTACKERS[family](0, seed).fit(*sequences["train"], *sequences["validation"], 2)
             odds, labels = _odds(attacker.scores(sequences["test"][0])), sequences["test"][1]
             scores.append({"attacker": attacker.name, "auc": float(roc_auc_score(labels, odds))})
         found[what] = max(scores, key=lambda entry: entry["auc"])

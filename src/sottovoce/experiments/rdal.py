@@ -16,7 +16,8 @@ import torch
 from joblib import Parallel, delayed
 
 from sottovoce.audio.mel import magnitudes
-from sottovoce.corpora import cache, mixtures
+from sottovoce.corpora import cache
+from sottovoce.corpora.readers import mixtures
 from sottovoce.experiments import latents
 from sottovoce.experiments.latents import Clips
 from sottovoce.experiments.rdal_report import plane, table, verification_curve

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from sottovoce.corpora.mixtures import Mixing
+from sottovoce.corpora.readers.mixtures import Mixing
 from sottovoce.experiments import latents
 from sottovoce.experiments.rdal import heard
 from sottovoce.files import write_file

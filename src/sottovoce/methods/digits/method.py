@@ -19,7 +19,7 @@ from sottovoce.audio.spectrum import HOP_SAMPLES, Spectrum, Wave, log_spectrum
 from sottovoce.corpora import corpus
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest, split
-from sottovoce.corpora.strings import part_of
+from sottovoce.corpora.readers.strings import part_of
 from sottovoce.errors import ConfigError, CorpusError, ModelError
 from sottovoce.files import file_sha256, write_file
 from sottovoce.methods.digits.ctc import CtcSettings, ctc_loss, train_ctc

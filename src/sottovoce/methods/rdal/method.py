@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from sottovoce.audio.mel import magnitudes
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S
-from sottovoce.corpora import mixtures
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
+from sottovoce.corpora.readers import mixtures
 from sottovoce.errors import ConfigError
 from sottovoce.methods.rdal.game import PairedClips, RdalSettings, Trained, train_rdal
 from sottovoce.methods.rdal.mask import train_mask

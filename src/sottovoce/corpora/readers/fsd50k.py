@@ -1,12 +1,8 @@
 """FSD50K, the twelve classes of events that RDAL was tried on; a clip that is labelled with two of them is left out.
 
-Layout     FSD50K.dev_audio/NUMBER.wav, FSD50K.eval_audio/NUMBER.wav, FSD50K.ground_truth/dev.csv and eval.csv
-           (fname, labels with commas, mids, and in dev.csv split)
-Licence    CC BY 4.0 as a whole (clips CC0, CC BY, CC BY-NC or CC Sampling+)
-Citation   Fonseca, Favory, Pons, Font and Serra, FSD50K, IEEE/ACM TASLP 30, 2022
-Release    51197 clips, 200 classes, of which twelve are read
-Defects    which label stands for which of RDAL's classes is our reading of their names; clips last 0.3 to 30 s
-Split      official: dev.csv has train and val, eval.csv is the test part
+The tables dev.csv and eval.csv have the columns fname, labels (with commas), mids and, in dev.csv, split. Clips are
+CC0, CC BY, CC BY-NC or CC Sampling+ and last 0.3 to 30 s; which label stands for which of RDAL's classes is our reading
+of their names. Official split: dev.csv has train and val, eval.csv is the test part.
 """
 
 from __future__ import annotations
@@ -15,24 +11,12 @@ from collections import defaultdict
 from pathlib import Path
 
 from sottovoce.audio.io import ENDINGS
+from sottovoce.corpora.catalogue import CORPORA
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.table import read_table
 from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError
-
-CORPUS = Corpus(
-    name="fsd50k",
-    title="FSD50K (twelve classes)",
-    homepage="https://zenodo.org/records/4060432",
-    layout="FSD50K.dev_audio, FSD50K.eval_audio and FSD50K.ground_truth with dev.csv and eval.csv",
-    labels=("event",),
-    licence="CC BY 4.0",
-    citation="Fonseca, Favory, Pons, Font and Serra, FSD50K: an Open Dataset of Human-Labeled Sound Events, "
-    "IEEE/ACM TASLP 30, 2022",
-    split_rule="official",
-    companions=("*_clips_info_fsd50k.json", "*_info_fsd50k.json", "pp_pnp_ratings_fsd50k.json"),
-)
 
 EVENTS = {  # the dataset's label: RDAL's class
     "Bark": "dog_barking",
@@ -52,7 +36,7 @@ _TABLES = "fsd50k.ground_truth"  # the folder that they are in
 _PARTS = {"train": "train", "val": "validation"}
 
 
-def read(root: Path) -> Manifest:
+def _read(root: Path) -> Manifest:
     """Manifest of the clips of the twelve classes below `root`; CorpusError where a table or a file is missing."""
     found = walk(root, (*ENDINGS, ".csv"), CORPUS.companions)
     tables = {path.name.lower(): path for path in found.sounds if path.parent.name.lower() == _TABLES}
@@ -90,3 +74,20 @@ def _rows(root: Path, table: Path | None) -> tuple[list[tuple[str, list[str], st
         for _, row in rows
     ]
     return found, list(notes)
+
+
+CORPUS = Corpus(
+    name="fsd50k",
+    title="FSD50K (twelve classes)",
+    homepage="https://zenodo.org/records/4060432",
+    layout="FSD50K.dev_audio, FSD50K.eval_audio and FSD50K.ground_truth with dev.csv and eval.csv",
+    labels=("event",),
+    licence="CC BY 4.0",
+    citation="Fonseca, Favory, Pons, Font and Serra, FSD50K: an Open Dataset of Human-Labeled Sound Events, "
+    "IEEE/ACM TASLP 30, 2022",
+    split_rule="official",
+    companions=("*_clips_info_fsd50k.json", "*_info_fsd50k.json", "pp_pnp_ratings_fsd50k.json"),
+    signs=("FSD50K.ground_truth",),
+    reader=_read,
+)
+CORPORA.register(CORPUS.name, CORPUS)

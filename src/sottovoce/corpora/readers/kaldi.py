@@ -1,12 +1,10 @@
 """A folder of Kaldi's, as speech corpora are often published, such as speechocean762.
 
-Layout     wav.scp (utterance and path on each line), utt2spk and, where they are there, spk2gender, spk2age, text and
-           segments (utterance, recording, start and end in s): in the folder, or in train, validation (dev) and test
-           below it
-Licence    that of the corpus
-Split      by speaker, over the given parts where none of them shares a speaker with another; else as csv_file
-Paths in wav.scp are relative to the folder, or to that of wav.scp, and stay below the folder; a line that names a
-command, which Kaldi would run, is skipped.
+wav.scp (utterance and path on each line), utt2spk and, where they are there, spk2gender, spk2age, text and segments
+(utterance, recording, start and end in s): in the folder, or in train, validation (dev) and test below it. Paths in
+wav.scp are relative to the folder, or to that of wav.scp, and stay below the folder; a line that names a command, which
+Kaldi would run, is skipped. Split by speaker, over the given parts where none of them shares a speaker with another;
+else as `listing.default_rule`.
 """
 
 from __future__ import annotations
@@ -19,29 +17,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from sottovoce.corpora.below import Below, Outside
-from sottovoce.corpora.csv_file import default_rule
-from sottovoce.corpora.doubts import gaps
+from sottovoce.corpora.catalogue import CORPORA
+from sottovoce.corpora.labels import gaps
 from sottovoce.corpora.layout import PARTS, Corpus, assemble, cut, whole_file, whole_split
+from sottovoce.corpora.listing import default_rule
 from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
 from sottovoce.corpora.table import quoted, read_text
 from sottovoce.corpora.walk import skip_notes
 from sottovoce.errors import CorpusError
 
-CORPUS = Corpus(
-    name="kaldi",
-    title="a folder in the layout of Kaldi",
-    homepage="https://kaldi-asr.org/doc/data_prep.html",
-    layout="wav.scp and utt2spk, in the folder or in train, dev and test below it",
-    labels=("age", "gender", "speaker", "words"),
-    licence="unknown: see the corpus",
-    citation="",
-    split_rule="speaker",
-)
-
 _GENDERS = {"f": "female", "m": "male"}
 
 
-def read(root: Path) -> Manifest:
+def _read(root: Path) -> Manifest:
     """Manifest of the utterances that the files wav.scp in `root` or in its folders list."""
     folders = [folder for folder in (root, *sorted(root.glob("*/"))) if (folder / "wav.scp").is_file()]
     clips: list[Clip] = []
@@ -141,3 +129,18 @@ def _path(table: Path, utterance: str, given: str, below: Below, folder: Path) -
             "below the folder of the corpus, relative to it."
         )
     return None
+
+
+CORPUS = Corpus(
+    name="kaldi",
+    title="a folder in the layout of Kaldi",
+    homepage="https://kaldi-asr.org/doc/data_prep.html",
+    layout="wav.scp and utt2spk, in the folder or in train, dev and test below it",
+    labels=("age", "gender", "speaker", "words"),
+    licence="unknown: see the corpus",
+    citation="",
+    split_rule="speaker",
+    signs=("wav.scp", "*/wav.scp"),
+    reader=_read,
+)
+CORPORA.register(CORPUS.name, CORPUS)

@@ -1,11 +1,9 @@
-"""Your own recordings, listed in a CSV file.
+"""Clips that a table lists: CSV, or JSON lines, with one row for each.
 
-Layout     a file with a header; columns `path` (relative to the CSV file, below its folder), any number of labels such
-           as `speaker` and `gender`, and, where wanted, `start_s` and `duration_s` (one clip is a slice of a longer
-           recording) and `split` (train, validation or test); `end_s` may stand for `duration_s`
-Licence    yours to know
-Split      official where there is a column `split`; else by utterance, or by speaker where few recur
-An empty cell means that the clip has no such label. What else a table may look like: `table`.
+A column holds paths, relative to the table and below its folder; any number of others are labels, such as `speaker` and
+`gender`. Where they are there, `start_s` and `duration_s` or `end_s` make a clip a slice of a longer recording, and
+`split` is its part: train, validation or test. An empty cell means that the clip has no such label. What else a table
+may look like: `table`.
 """
 
 from __future__ import annotations
@@ -14,43 +12,26 @@ import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 from sottovoce.corpora.below import Below, Outside
-from sottovoce.corpora.doubts import gaps
-from sottovoce.corpora.layout import PARTS, Corpus, assemble, slice_id
-from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
+from sottovoce.corpora.layout import PARTS, slice_id
+from sottovoce.corpora.manifest import Clip, SplitRule
 from sottovoce.corpora.table import named, quoted, read_json_lines, read_table
 from sottovoce.errors import CorpusError
 
-CORPUS = Corpus(
-    name="csv",
-    title="clips listed in a CSV file",
-    homepage="",
-    layout="a CSV file with a header: path,LABEL,...[,start_s,duration_s,split]",
-    labels=(),
-    licence="unknown: the recordings are the user's own",
-    citation="",
-    split_rule="utterance",
-)
+LAYOUT = "a CSV file with a header: path,LABEL,...[,start_s,duration_s,split]"
 
 _NOT_LABELS = ("start_s", "duration_s", "end_s", "split")
 _OTHER_TIMES = ("start", "end", "onset", "offset")  # what other programs call the bounds of a slice
 
 
-def read(path: Path) -> Manifest:
-    """Manifest of the clips that the CSV file at `path` lists; CorpusError names what is missing or wrong in it."""
-    clips, labels, notes = listed(path, "path")
-    return assemble(replace(CORPUS, split_rule=default_rule(clips)), path, clips, [*notes, *gaps(clips, labels)])
-
-
 def default_rule(clips: Sequence[Clip]) -> SplitRule:
     """How clips of which nothing else is known are split, when nothing is asked for.
 
-    Who speaks is private as a rule, and can be attacked only where the same speakers are heard again: by utterance,
+    Who speaks is private as a rule, and can be attacked only where the same speakers recur: by utterance,
     unless most speakers have fewer than three clips.
     """
     if any(clip.part for clip in clips):
@@ -78,7 +59,7 @@ def listed(table: Path, path_column: str) -> Listed:
     missing, a cell makes no sense, a path leads out of the table's folder or a file is not there.
     """
     read_rows = read_json_lines if table.suffix.lower() == ".jsonl" else read_table
-    columns, rows, notes, separator = read_rows(table, (path_column,), CORPUS.layout)
+    columns, rows, notes, separator = read_rows(table, (path_column,), LAYOUT)
     counts = [column for column in columns if column.casefold() == "index" and _counts_rows(rows, column)]
     if counts:
         notes = (*notes, f"{table.name!r}: a column that only counts the rows, left out: {named(counts)}")

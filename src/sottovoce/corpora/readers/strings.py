@@ -1,18 +1,13 @@
 """Digit strings: recordings of the Free Spoken Digit Dataset joined with pauses, three to seven digits of one speaker.
 
-Layout     the folder of fsdd: recordings/DIGIT_SPEAKER_INDEX.wav or .flac; the strings are made at the first use
-Licence    CC BY-SA 4.0, as the recordings
-Citation   Jackson, Souza, Flaks, Pan, Nicolas and Thite, Free Spoken Digit Dataset v1.0.8, 2018
-Release    960 strings of 6 speakers: 600 to train, 120 to validate, 240 to test, as many of each speaker
-Defects    joined, not spoken at a stretch: no digit colours its neighbour; 8 kHz; every speaker is male; a recording of
-           the test part is heard in about four strings
-Split      official: index 0 to 4 is the test part, 5 to 9 validation, the rest train; no recording is in two parts
-Digits and pauses are drawn independently of the speaker: a transcript says nothing about who spoke.
+Made at the first use from the folder of fsdd: 960 strings of 6 speakers, as many of each speaker. They are joined, not
+spoken at a stretch: no digit colours its neighbour. Digits and pauses are drawn independently of the speaker: a
+transcript says nothing about who spoke. Official split: index 0 to 4 of the recordings is the test part, 5 to 9
+validation, the rest train; no recording is in two parts, and one of the test part is in about four strings.
 """
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,14 +18,14 @@ import numpy as np
 from sottovoce.audio import io, writer
 from sottovoce.audio.level import normalise
 from sottovoce.audio.spectrum import Wave
-from sottovoce.corpora import fsdd
-from sottovoce.corpora.csv_file import listed
+from sottovoce.corpora.catalogue import CORPORA
+from sottovoce.corpora.generated import generated
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Clip, Manifest
-from sottovoce.corpora.store import build_once, cache_folder
+from sottovoce.corpora.readers import fsdd
 from sottovoce.errors import CorpusError
 
-VERSION = 1  # of everything below that is heard
+VERSION = 1  # of everything below that shows in the sound
 
 STRINGS: Mapping[str, int] = {"train": 600, "validation": 120, "test": 240}
 RATE = 8000  # Hz, as the recordings
@@ -38,25 +33,12 @@ FEWEST, MOST = 3, 7  # digits of a string
 PAUSE_S = (0.05, 0.4)  # between two digits
 NOISE_DB = -45.0  # under the level of the string, all through it: what is joined shall not show as digital silence
 
-CORPUS = Corpus(
-    name="strings",
-    title="strings of the Free Spoken Digit Dataset's digits",
-    homepage=fsdd.CORPUS.homepage,
-    layout=fsdd.CORPUS.layout,
-    labels=("digits", "speaker"),
-    licence=fsdd.CORPUS.licence,
-    citation=fsdd.CORPUS.citation,
-    split_rule="official",
-    expected={"clips": sum(STRINGS.values()), "speakers": 6},
-)
-
 _VALIDATION_INDICES = range(5, 10)
 _EDGE_S = 0.1
-_COLUMNS = ("file_name", "speaker", "digits", "split")
 
 
 class Plan(NamedTuple):
-    """One string before it is heard: the clips that are joined, and the pauses in s before each and after the last."""
+    """One string before it is made: the clips that are joined, and the pauses in s before each and after the last."""
 
     speaker: str
     part: str
@@ -80,24 +62,20 @@ def read(root: Path, cache: Path | None = None, seed: int = 0) -> Manifest:
 
     Raises CorpusError when a speaker has no recording in one of the parts, or the disk fails.
     """
-    recordings = fsdd.read(root)
-    parent = (cache_folder() if cache is None else cache) / "strings"
-    name = f"{recordings.digest[:32]}-{seed}-{VERSION}"
+    recordings = fsdd.CORPUS.read(root)
+    key, columns = f"{recordings.digest[:32]}-{seed}-{VERSION}", ("file_name", "speaker", "digits", "split")
     notes = [*recordings.notes]
-    folder = build_once(parent / name, lambda unfinished: build(unfinished, recordings, seed), notes)
-    return assemble(CORPUS, root, listed(folder / "metadata.csv", "file_name").clips, notes)
+    _, clips = generated("strings", key, columns, lambda folder: build(folder, recordings, seed), notes, cache)
+    return assemble(CORPUS, root, clips, notes)
 
 
-def build(folder: Path, recordings: Manifest, seed: int = 0) -> None:
-    """Join the strings into the empty `folder`."""
-    rows = []
+def build(folder: Path, recordings: Manifest, seed: int = 0) -> Iterator[tuple[str, ...]]:
+    """Join the strings into the empty `folder`; the rows of their table."""
     for number, planned in enumerate(plan(recordings, seed)):
         file_name = f"{planned.part}/{planned.speaker}-{number:04}.flac"
         (folder / planned.part).mkdir(exist_ok=True)
         writer.write(folder / file_name, joined(planned, np.random.default_rng([seed, number])), RATE)
-        rows.append((file_name, planned.speaker, planned.digits, planned.part))
-    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([_COLUMNS, *rows])
+        yield file_name, planned.speaker, planned.digits, planned.part
 
 
 def plan(recordings: Manifest, seed: int) -> Iterator[Plan]:
@@ -133,3 +111,18 @@ def joined(planned: Plan, rng: np.random.Generator) -> Wave:
     wav = normalise(np.concatenate([*pieces, np.zeros(round(planned.pauses_s[-1] * RATE), np.float32)]))
     noise = normalise(rng.standard_normal(len(wav)).astype(np.float32))
     return wav + np.float32(10.0 ** (NOISE_DB / 20.0)) * noise
+
+
+CORPUS = Corpus(
+    name="strings",
+    title="strings of the Free Spoken Digit Dataset's digits",
+    homepage=fsdd.CORPUS.homepage,
+    layout=fsdd.CORPUS.layout,
+    labels=("digits", "speaker"),
+    licence=fsdd.CORPUS.licence,
+    citation=fsdd.CORPUS.citation,
+    split_rule="official",
+    expected={"clips": sum(STRINGS.values()), "speakers": 6},
+    reader=lambda root: read(root),
+)
+CORPORA.register(CORPUS.name, CORPUS)

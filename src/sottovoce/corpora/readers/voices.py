@@ -1,18 +1,14 @@
 """The built-in corpus: synthetic voices give commands in four styles. Its purpose is to show and to test.
 
-Layout     SPEAKER/WORD_STYLE_REPETITION.flac, 16 kHz, and metadata.csv; made by espeak-ng at the first use, then kept
-Licence    none is claimed for the sound; espeak-ng, which makes it, is GPL-3 and an optional part of the installation
-Citation   espeak-ng, https://github.com/espeak-ng/espeak-ng
-Release    14 speakers x 8 words x 4 styles x 2 repetitions = 896 clips of 0.8 to 2 s
-Defects    formant synthesis from one source: the voices differ by accent, formants and pitch, and are easier to tell
-           apart than people are; a figure measured on them says that the software works, not what people would get
-Split      by utterance, since the speaker is among the things to hide; the repetitions differ by a few per cent of rate
-           and pitch only
+espeak-ng, which is GPL-3 and an optional part of the installation, makes 896 clips of 0.8 to 2 s at the first use: 14
+speakers x 8 words x 4 styles x 2 repetitions. Formant synthesis from one source: the voices differ by accent, formants
+and pitch, and are easier to tell apart than people are; a figure measured on them says that the software works, not
+what people would get. Split by utterance, since the speaker is among the things to hide; the repetitions differ by a
+few per cent of rate and pitch only.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,13 +19,13 @@ import soxr
 from sottovoce.audio import writer
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.corpora import espeak
-from sottovoce.corpora.csv_file import listed
+from sottovoce.corpora.catalogue import CORPORA
+from sottovoce.corpora.generated import generated
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Manifest
-from sottovoce.corpora.store import build_once, cache_folder
 from sottovoce.errors import CorpusError, MissingExtraError
 
-VERSION = 1  # of everything below that is heard
+VERSION = 1  # of everything below that shows in the sound
 
 
 @dataclass(frozen=True)
@@ -86,27 +82,8 @@ STYLES = {
 }
 REPETITIONS = 2
 
-CORPUS = Corpus(
-    name="voices",
-    title="built-in synthetic voices",
-    homepage="https://github.com/espeak-ng/espeak-ng",
-    layout="nothing: it is synthesised",
-    labels=("gender", "speaker", "style", "word"),
-    licence="none claimed (synthetic; made by espeak-ng, which is GPL-3)",
-    citation="espeak-ng, https://github.com/espeak-ng/espeak-ng",
-    split_rule="utterance",
-    expected={
-        "clips": len(VOICES) * len(PHRASES) * len(STYLES) * REPETITIONS,
-        "speakers": len(VOICES),
-        "gender": 2,
-        "style": len(STYLES),
-        "word": len(PHRASES),
-    },
-)
-
 _RATE_JITTER = 0.06
 _PITCH_JITTER = 4
-_COLUMNS = ("file_name", "speaker", "gender", "word", "style")
 
 
 def read(cache: Path | None = None, seed: int = 0) -> Manifest:
@@ -114,15 +91,15 @@ def read(cache: Path | None = None, seed: int = 0) -> Manifest:
 
     Raises MissingExtraError when the synthesiser is not installed, CorpusError when it or the disk fails.
     """
-    parent = (cache_folder() if cache is None else cache) / "voices"
     notes: list[str] = []
-    folder = build_once(parent / f"{seed}-{VERSION}", lambda unfinished: build(unfinished, seed), notes)
-    manifest = assemble(CORPUS, folder, listed(folder / "metadata.csv", "file_name").clips, notes)
+    columns = ("file_name", "speaker", "gender", "word", "style")
+    folder, clips = generated("voices", f"{seed}-{VERSION}", columns, lambda folder: build(folder, seed), notes, cache)
+    manifest = assemble(CORPUS, folder, clips, notes)
     return replace(manifest, spec=CORPUS.name)
 
 
-def build(folder: Path, seed: int = 0) -> None:
-    """Synthesise the corpus into the empty `folder`."""
+def build(folder: Path, seed: int = 0) -> Iterator[tuple[str, ...]]:
+    """Synthesise the corpus into the empty `folder`; the rows of its table."""
     if not espeak.installed():
         raise MissingExtraError(
             "the built-in voices need the synthesiser espeak-ng (GPL-3); pip install 'sottovoce[voices]'."
@@ -137,8 +114,7 @@ def build(folder: Path, seed: int = 0) -> None:
         path.parent.mkdir(exist_ok=True)
         wav = np.frombuffer(sound, "<i2").astype(np.float32) / 2**15
         writer.write(path, soxr.resample(wav, espeak.SAMPLE_RATE, SAMPLE_RATE), SAMPLE_RATE)
-    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([_COLUMNS, *rows])
+    return iter(rows)
 
 
 def _plan(seed: int) -> Iterator[tuple[tuple[str, ...], espeak.Utterance]]:
@@ -158,3 +134,25 @@ def _plan(seed: int) -> Iterator[tuple[tuple[str, ...], espeak.Utterance]]:
                     )
                     file_name = f"{voice.speaker}/{word}_{name}_{repetition}.flac"
                     yield (file_name, voice.speaker, voice.gender, word, name), utterance
+
+
+CORPUS = Corpus(
+    name="voices",
+    title="built-in synthetic voices",
+    homepage="https://github.com/espeak-ng/espeak-ng",
+    layout="nothing: it is synthesised",
+    labels=("gender", "speaker", "style", "word"),
+    licence="none claimed (synthetic; made by espeak-ng, which is GPL-3)",
+    citation="espeak-ng, https://github.com/espeak-ng/espeak-ng",
+    split_rule="utterance",
+    expected={
+        "clips": len(VOICES) * len(PHRASES) * len(STYLES) * REPETITIONS,
+        "speakers": len(VOICES),
+        "gender": 2,
+        "style": len(STYLES),
+        "word": len(PHRASES),
+    },
+    needs_path=False,
+    reader=lambda _: read(),
+)
+CORPORA.register(CORPUS.name, CORPUS)

@@ -1,11 +1,10 @@
 """Sound events with and without somebody speaking: pairs of 1 s clips that differ in nothing but the speech.
 
-Layout     a folder that holds the events, in `esc10` or `FSD50K`, and beside it `librispeech` or `LibriSpeech`
-Licence    those of the two corpora
-Citation   the mixing is of this project, after Gharib et al., IEEE OJ Signal Processing 5, 2024
-Release    of ESC-10 about 1300 pairs; the names of a pair differ in "quiet" and "speech" alone
-Defects    speech is read, not talked; the paper's own signal-to-noise ratios are not known, see `Mixing`
-Split      official: events by the folds or parts of their corpus, speech by speaker; each gender in every part
+Made at the first use from a folder that holds the events, in `esc10` or `FSD50K`, and beside it `librispeech` or
+`LibriSpeech`; the mixing is of this project, after Gharib et al., IEEE OJ Signal Processing 5, 2024. Of ESC-10 there
+are about 1300 pairs, whose names differ in "quiet" and "speech" alone. Speech is read, not talked; the paper's own
+signal-to-noise ratios are not known, see `Mixing`. Official split: events by the folds or parts of their corpus, speech
+by speaker; each gender in every part.
 
 Both halves of a pair go through the same code: same event, same gain, same file format. A mixture that would exceed
 full scale is turned down together with its twin. Mixed with silence, the halves are the same file, bit by bit.
@@ -13,7 +12,6 @@ full scale is turned down together with its twin. Mixed with silence, the halves
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections import defaultdict, deque
@@ -28,32 +26,19 @@ import numpy as np
 from sottovoce.audio import io, writer
 from sottovoce.audio.level import rms
 from sottovoce.audio.spectrum import Wave
-from sottovoce.corpora import esc10, fsd50k, librispeech
-from sottovoce.corpora.csv_file import listed
+from sottovoce.corpora.catalogue import CORPORA
+from sottovoce.corpora.generated import generated
 from sottovoce.corpora.layout import Corpus, assemble
 from sottovoce.corpora.manifest import Clip, Manifest, split
-from sottovoce.corpora.store import build_once, cache_folder
+from sottovoce.corpora.readers import esc10, fsd50k, librispeech
 from sottovoce.errors import CorpusError
 
-VERSION = 1  # of everything below that is heard
+VERSION = 1  # of everything below that shows in the sound
 
-CORPUS = Corpus(
-    name="mixtures",
-    title="sound events with and without speech",
-    homepage="",
-    layout="a folder with the events in esc10 or FSD50K, and speech in librispeech or LibriSpeech",
-    labels=("event", "speech"),
-    licence=f"events: {esc10.CORPUS.licence}; speech: {librispeech.CORPUS.licence}",
-    citation=f"{esc10.CORPUS.citation}; {librispeech.CORPUS.citation}",
-    split_rule="official",
-)
-SPOKEN = replace(
-    CORPUS, name="speech-mixtures", title="sound events with speech", labels=("event", "gender", "speaker")
-)
 GENDERS = ("female", "male")
 QUIET, SPEECH = "-quiet.flac", "-speech.flac"  # endings of the two halves of a pair
 
-_EVENTS = {"esc10": esc10.read, "FSD50K": fsd50k.read}
+_EVENTS = {"esc10": esc10.CORPUS, "FSD50K": fsd50k.CORPUS}
 _SPEECH = ("librispeech", "LibriSpeech")
 _LEAST_RMS = 1e-4  # what is fainter is digital silence, or nearly
 _FULL_SCALE = 0.99
@@ -122,11 +107,11 @@ def mixed(root: Path, mixing: Mixing, cache: Path | None = None) -> Manifest:
     """
     events, speech = corpora_in(root, mixing)
     key = json.dumps([events.digest, speech.digest, asdict(mixing), VERSION])
-    parent = (cache_folder() if cache is None else cache) / "mixtures"
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     notes = [*events.notes, *speech.notes]
-    folder = build_once(parent / name, lambda unfinished: build(unfinished, events, speech, mixing), notes)
-    clips = listed(folder / "metadata.csv", "file_name").clips
+    folder, clips = generated(
+        "mixtures", name, _COLUMNS, lambda folder: build(folder, events, speech, mixing), notes, cache
+    )
     return replace(assemble(CORPUS, folder, clips, notes), spec=f"mixtures:{root}", whole_clips=True)
 
 
@@ -137,17 +122,16 @@ def twin(name: str) -> str:
 
 def corpora_in(root: Path, mixing: Mixing) -> tuple[Manifest, Manifest]:
     """The events and the speech below `root`; CorpusError where one of them is missing."""
-    events = [reader(root / name) for name, reader in _EVENTS.items() if (root / name).is_dir()]
-    speech = [librispeech.read(root / name) for name in _SPEECH if (root / name).is_dir()]
+    events = [corpus.read(root / name) for name, corpus in _EVENTS.items() if (root / name).is_dir()]
+    speech = [librispeech.CORPUS.read(root / name) for name in _SPEECH if (root / name).is_dir()]
     if not events or not speech:
         missing = "events" if not events else "speech"
         raise CorpusError(f"{root} holds no {missing}; expected {CORPUS.layout}.")
     return _in_turn(events[0], mixing.turn), speech[0]
 
 
-def build(folder: Path, events: Manifest, speech: Manifest, mixing: Mixing) -> None:
-    """Mix all pairs into the empty `folder`."""
-    rows = []
+def build(folder: Path, events: Manifest, speech: Manifest, mixing: Mixing) -> Iterator[tuple[str, ...]]:
+    """Mix all pairs into the empty `folder`; the rows of their table."""
     for number, pair in enumerate(plan(events, speech, mixing)):
         labels = pair.speech.clip.labels
         for half, wav in zip((QUIET, SPEECH), halves(pair, mixing), strict=True):
@@ -156,13 +140,11 @@ def build(folder: Path, events: Manifest, speech: Manifest, mixing: Mixing) -> N
             writer.write(folder / name, wav, mixing.sample_rate)
             who = (labels["gender"], labels["speaker"]) if half == SPEECH else ("", "")
             event = pair.event.clip
-            rows.append((name, event.labels["event"], "yes" if half == SPEECH else "no", *who, event.id, pair.part))
-    with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([_COLUMNS, *rows])
+            yield name, event.labels["event"], "yes" if half == SPEECH else "no", *who, event.id, pair.part
 
 
 def plan(events: Manifest, speech: Manifest, mixing: Mixing) -> Iterator[Pair]:
-    """Which event is heard with which speech; the speakers of a part are in no other, and genders take turns."""
+    """Which event is mixed with which speech; the speakers of a part are in no other, and genders take turns."""
     rng = np.random.default_rng([mixing.seed, mixing.turn])
     speakers = split(speech, "speaker", mixing.seed)
     classes = events.classes("event")
@@ -261,3 +243,25 @@ def _only(manifest: Manifest, corpus: Corpus, clips: Sequence[Clip]) -> Manifest
 
 def _chosen(labels: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     return {name: labels[name] for name in names}
+
+
+CORPUS = Corpus(
+    name="mixtures",
+    title="sound events with and without speech",
+    homepage="",
+    layout="a folder with the events in esc10 or FSD50K, and speech in librispeech or LibriSpeech",
+    labels=("event", "speech"),
+    licence=f"events: {esc10.CORPUS.licence}; speech: {librispeech.CORPUS.licence}",
+    citation=f"{esc10.CORPUS.citation}; {librispeech.CORPUS.citation}",
+    split_rule="official",
+    reader=lambda root: read(root),
+)
+CORPORA.register(CORPUS.name, CORPUS)
+SPOKEN = replace(
+    CORPUS,
+    name="speech-mixtures",
+    title="sound events with speech",
+    labels=("event", "gender", "speaker"),
+    reader=lambda root: read_spoken(root),
+)
+CORPORA.register(SPOKEN.name, SPOKEN)

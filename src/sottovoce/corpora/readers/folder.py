@@ -1,10 +1,9 @@
 """Your own recordings in a folder, as Hugging Face's audiofolder has it.
 
-Layout     LABEL/*.wav: the sub-folder is the label `label`; or `metadata.csv` or `metadata.jsonl` beside the sounds or
-           above them, with the column `file_name` and the other columns of a CSV file of clips. Either may stand in
-           folders train, validation and test, which are then the parts of the split
-Licence    yours to know
-Split      official where there is a column `split`, or folders for train and test; else as csv_file
+Either LABEL/*.wav: the sub-folder is the label `label`; or `metadata.csv` or `metadata.jsonl` beside the sounds or
+above them, with the column `file_name` and the other columns of a table of clips: see `listing`. Either may stand in
+folders train, validation and test, which are then the parts of the split. Official split where there is a column
+`split`, or folders for train and test; else as `listing.default_rule`.
 """
 
 from __future__ import annotations
@@ -14,32 +13,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from sottovoce.corpora.csv_file import default_rule, listed
-from sottovoce.corpora.doubts import gaps
+from sottovoce.corpora.catalogue import CORPORA
+from sottovoce.corpora.labels import gaps
 from sottovoce.corpora.layout import PARTS, Corpus, assemble, entries, whole_file, whole_split
+from sottovoce.corpora.listing import default_rule, listed
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.table import named
 from sottovoce.corpora.walk import skip_notes, walk
 
-CORPUS = Corpus(
-    name="folder",
-    title="a folder of sounds",
-    homepage="",
-    layout="sub-folders that are the labels, LABEL/*.wav, or metadata.csv (file_name,LABEL,...) beside the sounds; "
-    "either may stand in folders train, validation and test",
-    labels=("label",),
-    licence="unknown: the recordings are the user's own",
-    citation="",
-    split_rule="utterance",
-    companions=("metadata.csv", "metadata.jsonl"),
-)
-
-_TABLES = CORPUS.companions
+_TABLES = ("metadata.csv", "metadata.jsonl")
 
 
-def read(root: Path) -> Manifest:
+def _read(root: Path) -> Manifest:
     """Manifest of the sounds below `root`, labelled by the tables among them, else by sub-folder."""
-    found = walk(root, companions=CORPUS.companions)
+    found = walk(root, companions=_TABLES)
     tables, notes = _tables(root, found.sounds)
     clips, more = _by_tables(root, tables, found.sounds) if tables else _by_sub_folder(root, found.sounds)
     clips, split_notes = whole_split(clips)
@@ -123,3 +110,19 @@ def _parts(names: Iterable[str]) -> Mapping[str, str]:
     parts = {folder: PARTS[folder.lower()] for folder in folders if folder.lower() in PARTS}
     complete = "train" in parts.values() and len(set(parts.values())) > 1
     return parts if complete or len(parts) == len(folders) else {}
+
+
+CORPUS = Corpus(
+    name="folder",
+    title="a folder of sounds",
+    homepage="",
+    layout="sub-folders that are the labels, LABEL/*.wav, or metadata.csv (file_name,LABEL,...) beside the sounds; "
+    "either may stand in folders train, validation and test",
+    labels=("label",),
+    licence="unknown: the recordings are the user's own",
+    citation="",
+    split_rule="utterance",
+    companions=_TABLES,
+    reader=_read,
+)
+CORPORA.register(CORPUS.name, CORPUS)
