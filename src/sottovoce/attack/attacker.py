@@ -86,7 +86,7 @@ class Attacker(ABC):
     knowledge: ClassVar[tuple[Knowledge, ...]] = (
         "informed",
         "uninformed",
-    )  # on what leaves the system, and on originals
+    )  # what it is fitted on
     needs_sound: ClassVar[bool] = False  # `speaker_embeddings` or `waves`: features alone are nothing to it
     needs_answers: ClassVar[bool] = False  # of the permitted targets
     seeded: ClassVar[bool] = False  # another seed is another attacker
