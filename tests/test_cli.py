@@ -411,7 +411,7 @@ def test_a_filter_is_attacked_in_every_way(sottovoce, shaped, made, quick, tmp_p
     assert [path.name for path in (tmp_path / "a").iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_killed_audit_goes_on_where_it_was(sottovoce, shaped, made, quick, tmp_path, monkeypatch):
+def test_a_killed_audit_resumes(sottovoce, shaped, made, quick, tmp_path, monkeypatch):
     whole = sottovoce(*audit_of(made, shaped, tmp_path / "whole"), "--json").json
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
     told: list[str] = []
@@ -431,7 +431,7 @@ def test_a_killed_audit_goes_on_where_it_was(sottovoce, shaped, made, quick, tmp
     assert len(kept) == 3
     hearing = [path.name for path in (tmp_path / "a" / ".observations").iterdir()]
     with monkeypatch.context() as patch:
-        patch.setattr(Filter, "obfuscate", lambda self, segments: pytest.fail("it was heard again"))
+        patch.setattr(Filter, "obfuscate", lambda self, segments: pytest.fail("it was observed again"))
         again = sottovoce(*audit_of(made, shaped, tmp_path / "a"), "--json")
     assert hearing and again.status == 0, again.err
     now = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "attacks").iterdir()}
@@ -504,7 +504,7 @@ def test_a_killed_training_leaves_no_filter_and_goes_on(sottovoce, shaped, made,
             shared, "Progress", lambda: lambda done, total, note: told.append(done) if "L_t" in note else None
         )
         said = sottovoce(*train, "--out", tmp_path / "f", "--json")
-    assert told == [2, 3], "it goes on where it was"
+    assert told == [2, 3], "it resumes"
     assert said.json["files"]["weights.safetensors"] == whole["files"]["weights.safetensors"]
     assert not (tmp_path / ".f.partial").exists()
 

@@ -1,4 +1,4 @@
-"""Long work: nothing is done twice, what breaks down stops nobody, and what was stopped goes on where it was."""
+"""Long work: nothing is done twice, what breaks down stops nobody, and what was stopped resumes."""
 
 import json
 import os
