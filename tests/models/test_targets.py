@@ -20,16 +20,9 @@ from sottovoce.cli.shared import places
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import write_folder
-from sottovoce.models.target import (
-    Target,
-    from_callable,
-    from_classifier,
-    from_module,
-    from_onnx,
-    load_target,
-    save_target,
-    vote,
-)
+from sottovoce.models.target import Target, from_callable, from_classifier, from_module, vote
+from sottovoce.models.target_folder import load_target, save_target
+from sottovoce.models.target_onnx import from_onnx
 
 CLASSES = ("angry", "calm", "sad")
 BINS, FRAMES = 161, 128
