@@ -115,7 +115,7 @@ def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
     encoder, book, _ = train_codebook(sounds, parts.train, [target], few, sound, run)
     played = from_callable(_as_played(network, sound), TASK, CLASSES)
     found, sources = codewords.recordings(
-        sounds, parts.train, [played], codewords.goals(book.centres), settings.drawing, seed
+        sounds, parts.train, [played], codewords.goals(book.centres), settings.drawing, sound, seed
     )
     drawn, low, high = pictures(found.reshape(*book.words.shape[:2], *found.shape[1:]))
     book = replace(book, words=drawn, low=low, high=high)

@@ -48,7 +48,15 @@ def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, w
     features = sound = restored = inverted = None
     if system.listen is not None:
         features = observe_features(
-            case, system.listen, "features", source, seed, place, whole_segments=system.whole_segments, read=system.read
+            case,
+            system.listen,
+            "features",
+            source,
+            seed,
+            place,
+            whole_segments=system.whole_segments,
+            read=system.read,
+            decode=system.decode,
         )
     tell("heard what leaves as features")
     if system.sound is not None and (features is None or effort.on_sound):
