@@ -61,7 +61,11 @@ PRESETS: Mapping[str, CodebookSettings] = MappingProxyType(
         "compact": _COMPACT,
         "student": replace(_COMPACT, encoder="student"),
         "black-box": replace(_COMPACT, encoder="student", gradients=False),
-        "quick": replace(_COMPACT, drawing=CodewordSettings(steps=60)),
+        "quick": replace(
+            _COMPACT,
+            student=StudentSettings(queries=3200, steps=300),
+            drawing=CodewordSettings(steps=60, candidates=384),
+        ),
     }
 )
 _MOST_CODEWORDS = 4096
