@@ -36,7 +36,7 @@ Takes = Literal["spectrum", "wave"]
 _TYPICAL_SOUND = (0.65, 0.85)  # mean and deviation of the log spectra of speech at the level of the front end
 _GAIN = np.float32(level.LEVEL_RMS / LEVEL_RMS)  # from the level of the front end to that of a sound file
 _BATCH = 64
-_RAREST = 1e-12  # of probabilities, below which a logarithm says no more
+_RAREST = 1e-12  # of probabilities, below which a logarithm carries no information
 
 
 @dataclass(frozen=True)

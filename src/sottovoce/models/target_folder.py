@@ -42,7 +42,7 @@ def load_target(place: Path | str) -> Target:
 
     It is a folder that `sottovoce target` wrote, an ONNX file, an address http:// or https://, of which at most
     `QUERIES` segments are asked, NAME:ARGUMENT of a plug-in, or MODULE:FUNCTION in Python, which is imported: name only
-    code that you trust. ModelError says what is wrong, ConfigError that an address is none of a target.
+    code that you trust. ModelError for what is no target, ConfigError for an address that is none.
     """
     path, text = Path(place), str(place)
     given = place.metadata if isinstance(place, TargetName) else TargetMetadata()

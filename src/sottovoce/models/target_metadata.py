@@ -32,8 +32,8 @@ class TargetMetadata:
         """The task and the classes; ModelError where one is missing."""
         if self.task is None or self.classes is None:
             raise ModelError(
-                f"{place} does not say what it recognises: add --task and --classes, or, to an ONNX file, the metadata "
-                "'task' and 'classes' (JSON)."
+                f"{place} does not state what it recognises: add --task and --classes, or, to an ONNX file, "
+                "the metadata 'task' and 'classes' (JSON)."
             )
         return self.task, self.classes
 
