@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from sottovoce import cli
 from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
+from sottovoce.corpora import catalogue
+from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.methods.codebook import training as codebook
 from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings
@@ -42,7 +45,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         student=StudentSettings(steps=60, queries=960, batch=16), drawing=CodewordSettings(steps=20, candidates=96)
     )
     effort = Effort(("target", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
+    voices = open_corpus("voices")
+    few = replace(voices, clips=voices.clips[::5])  # of the corpus of the page, so that this takes a minute
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.setattr(catalogue, "open_corpus", lambda _: few)
         patch.setattr(codebook, "PRESETS", {"quick": settings})
         patch.setattr(budgets, "EFFORTS", {"quick": effort})
         patch.chdir(folder)
