@@ -16,7 +16,8 @@ from sottovoce.audio.segment import cut, front_end
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
-from sottovoce.models.target import Target, load_target, vote
+from sottovoce.models.target import Target, vote
+from sottovoce.models.target_folder import load_target
 from sottovoce.progress import Progress
 from sottovoce.runtime.filter import Filter
 

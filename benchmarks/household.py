@@ -112,7 +112,7 @@ def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
     encoder, book, _ = train_codebook(sounds, parts.train, [target], few, sound, run)
     played = from_callable(_as_played(network, sound), TASK, CLASSES)
     found, sources = codewords.recordings(
-        sounds, parts.train, [played], codewords.goals(book.centres), settings.drawing, seed
+        sounds, parts.train, [played], codewords.goals(book.centres), settings.drawing, sound, seed
     )
     drawn, low, high = to_8_bits(found.reshape(*book.templates.shape[:2], *found.shape[1:]))
     book = replace(book, templates=drawn, low=low, high=high)

@@ -116,6 +116,6 @@ def _bound_memory() -> None:
 
 
 def _reason(error: Exception) -> str:
-    """What onnxruntime says, in one short line without the places in its own source."""
-    told = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {ascii(told[0].rpartition(' : ')[2][:160])[1:-1]}"
+    """The message of onnxruntime, in one short line without the places in its own source."""
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {ascii(lines[0].rpartition(' : ')[2][:160])[1:-1]}"

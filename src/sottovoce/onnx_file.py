@@ -6,7 +6,7 @@ A reader of the file's own format (protobuf) that builds nothing, so that a devi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sottovoce.errors import ModelError
@@ -85,6 +85,22 @@ def check(content: bytes, name: str = "the ONNX model", others: bool = False) ->
     except (ValueError, LookupError) as error:
         raise ModelError(f"{name} is not a usable ONNX graph (it cannot be read); export it again.") from error
     return Facts(reader.nodes, reader.quick(len(content)))
+
+
+def with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """The same graph with further metadata; none of the keys may be there already."""
+    # A protobuf message may be written in parts, one after the other: entries of a list are joined.
+    entries = (_field(1, key.encode()) + _field(2, value.encode()) for key, value in metadata.items())
+    return content + b"".join(_field(14, entry) for entry in entries)
+
+
+def _field(number: int, value: bytes) -> bytes:
+    """A protobuf field that holds bytes."""
+    size, digits = len(value), bytearray([number << 3 | 2])
+    while size > 127:
+        digits.append(size & 127 | 128)
+        size >>= 7
+    return bytes([*digits, size]) + value
 
 
 class _Refused(Exception):

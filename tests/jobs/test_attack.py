@@ -31,7 +31,7 @@ from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.methods.optin import game as optin
 from sottovoce.methods.optin.game import OptinSettings
 from sottovoce.models.architectures import build
-from sottovoce.models.target import load_target, save_target
+from sottovoce.models.target_folder import load_target, save_target
 from sottovoce.runtime.export import save_filter
 from sottovoce.training import target as target_training
 from sottovoce.training.target import TargetSettings

@@ -106,6 +106,33 @@ def test_a_black_box_is_asked_within_its_budget_and_nothing_else(shaped_once, tr
     assert not any(parameter.requires_grad and parameter.grad is None for parameter in encoder.parameters())
 
 
+@pytest.mark.parametrize("codewords", ["synthetic", "recordings"])
+def test_a_black_box_of_sound_is_asked_about_sound_that_an_application_receives(shaped_once, train_clips, codewords):
+    asked = []
+
+    def answer(waves: np.ndarray, sample_rate: int) -> np.ndarray:
+        asked.append(waves)
+        power = np.abs(np.fft.rfft(waves, axis=1)) ** 2
+        bands = [power[:, round((50 * bin - 25) * 1.28) : round((50 * bin + 25) * 1.28)] for bin in (10, 14, 18)]
+        return np.log(np.stack([band.mean(axis=1) for band in bands], axis=1) + 1e-9)
+
+    box = from_callable(answer, "word", WORDS, "wave")
+    _, book, _ = trained(shaped_once, train_clips, [box], replace(TINY, codewords=codewords))
+    sounds = np.concatenate(asked)
+    assert sounds.shape[1] == 20_480 and np.abs(sounds).max() <= 2.0
+    assert 0.05 < np.median(sounds.std(axis=1)) < 0.2, "the level of sound files, and not that of the front end"
+    late = np.full(3, len(SHARPNESS) - 1)
+    assert box.predict(book.draw(np.array([[1], [2], [3]]), late)).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_targets_of_spectra_and_of_sound_share_a_filter(shaped_once, train_clips, target):
+    loud = from_callable(
+        lambda waves, _: np.stack([waves.std(axis=1), 0.1 + 0 * waves[:, 0]], axis=1), "level", "ab", "wave"
+    )
+    encoder, book, _ = trained(shaped_once, train_clips, [target, loud])
+    assert book.tasks == ("word", "level") and len(encoder.recognisers) == 2
+
+
 def test_a_black_box_of_two_tasks_has_a_codeword_for_each_combination(shaped_once, train_clips):
     word = from_callable(lambda spectra: 5.0 * spectra[:, [10, 14, 18]].mean(axis=2), "word", WORDS)
     band = from_callable(lambda spectra: 5.0 * spectra[:, [40, 64]].mean(axis=2), "band", ("low", "high"))

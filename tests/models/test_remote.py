@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models import remote
 from sottovoce.models.remote import from_http
-from sottovoce.models.target import QUERIES, load_target
+from sottovoce.models.target_folder import QUERIES, load_target
 
 CLASSES = ["angry", "calm", "sad"]
 DESCRIPTION: dict[str, Any] = {"task": "emotion", "classes": CLASSES}
@@ -59,6 +60,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Content-Type"] == "audio/wav":
+            wav, rate = soundfile.read(io.BytesIO(body), dtype="float32")
+            self.server.batches.append(wav[None])
+            self.give(json.dumps({"scores": [[float(rate), float(wav.std()), 1.0]]}).encode())
+            return
         assert self.headers["Content-Type"] == "application/x-npy"
         batch = np.load(io.BytesIO(body), allow_pickle=False)
         assert batch.dtype == np.float32 and batch.shape[1:] == (BINS, FRAMES)
@@ -544,3 +550,43 @@ def test_the_digest_is_that_of_address_task_classes_and_version(service):
     assert len(set(digests)) == len(digests) and all(len(digest) == 64 for digest in digests)
     service.description = {**DESCRIPTION, "uptime": 3}
     assert from_http(service.url, 5, FAST).digest == digests[0]
+
+
+SOUND = {**DESCRIPTION, "takes": "wave", "sample_rate": 8000}
+
+
+def test_a_service_of_sound_gets_wav_one_segment_at_a_time(service):
+    service.description = SOUND
+    target = from_http(service.url, 100, FAST)
+    assert (target.takes, target.sample_rate, target.source) == ("wave", 8000, None)
+    segments = 0.1 * np.random.default_rng(0).standard_normal((3, 20_480), dtype=np.float32)
+    found = target.predict_sound(segments)
+    assert [batch.shape for batch in service.batches] == [(1, 10_240)] * 3
+    assert (found[:, 0] == 8000).all()
+    np.testing.assert_allclose(found[:, 1], [batch.std() for batch in service.batches], rtol=1e-4)
+    target.predict_sound(segments[::-1].copy())
+    assert service.asked() == 3, "no segment is sent twice"
+
+
+def test_the_budget_counts_segments_of_sound(service):
+    service.description = SOUND
+    target = from_http(service.url, 2, FAST)
+    with pytest.raises(ModelError, match="used up"):
+        target.predict_sound(0.1 * np.random.default_rng(0).standard_normal((3, 20_480), dtype=np.float32))
+    assert service.asked() == 2
+
+
+def test_the_digest_of_a_service_of_sound_is_also_that_of_its_rate(service):
+    digests = {from_http(service.url, 1, FAST).digest}
+    for service.description in (SOUND, {**SOUND, "sample_rate": 16_000}):
+        digests.add(from_http(service.url, 1, FAST).digest)
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    "change", [{"takes": "video"}, {"takes": ["wave"]}, *({"sample_rate": rate} for rate in (0, -1, 1e4, "8000", True))]
+)
+def test_a_service_that_takes_something_else_is_refused(service, change):
+    service.description = SOUND | change
+    with pytest.raises(ModelError, match="expected"):
+        from_http(service.url, 1, FAST)

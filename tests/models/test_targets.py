@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import soxr
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,20 +18,21 @@ from hypothesis.extra import numpy as arrays
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
+from sottovoce.audio.segment import front_end
+from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.cli.shared import places
+from sottovoce.cli.targets import targets as named_targets
 from sottovoce.errors import ConfigError, ModelError
+from sottovoce.graphs import session
+from sottovoce.models import target_folder
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import write_folder
-from sottovoce.models.target import (
-    Target,
-    from_callable,
-    from_classifier,
-    from_module,
-    from_onnx,
-    load_target,
-    save_target,
-    vote,
-)
+from sottovoce.models.target import Target, from_callable, from_classifier, from_module, vote
+from sottovoce.models.target_folder import load_target, save_target
+from sottovoce.models.target_metadata import TargetMetadata, TargetName
+from sottovoce.models.target_onnx import from_onnx
+from sottovoce.onnx_file import with_metadata
+from sottovoce.plugins import Registry
 
 CLASSES = ("angry", "calm", "sad")
 BINS, FRAMES = 161, 128
@@ -209,7 +212,7 @@ def test_a_file_that_is_no_onnx_model_is_refused(tmp_path):
     (tmp_path / "t.onnx").write_bytes(b"not a graph")
     with pytest.raises(ModelError, match="not a usable ONNX graph"):
         load_target(tmp_path / "t.onnx")
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match=r"no file or folder .*nowhere\.onnx"):
         load_target(tmp_path / "nowhere.onnx")
 
 
@@ -345,3 +348,185 @@ def test_no_certainty_outweighs_a_vote():
 def test_huge_logits_do_not_overflow():
     logits = np.array([[1e30, -1e30], [-1e30, 1e30], [1e30, 0.0]], np.float32)
     assert vote(logits, np.array([0, 0, 0])).argmax() == 0
+
+
+class Listener(nn.Module):
+    """A recogniser of sound: the power of three bands of [B, T]."""
+
+    def __init__(self, channel: bool = False) -> None:
+        super().__init__()
+        self.channel = channel
+        self.bands = nn.Conv1d(1, 3, 32, stride=16)
+
+    def forward(self, sound: torch.Tensor) -> torch.Tensor:
+        return self.bands(sound if self.channel else sound[:, None]).square().mean(dim=2)
+
+
+RATE = 8000
+GIVEN = TargetMetadata("emotion", CLASSES, RATE)
+
+
+@pytest.fixture
+def listener() -> Listener:
+    torch.manual_seed(0)
+    return Listener()
+
+
+def segments(count: int = 5) -> np.ndarray:
+    return 0.1 * np.random.default_rng(0).standard_normal((count, SEGMENT_SAMPLES), dtype=np.float32)
+
+
+def wave_file(
+    path: Path, network: nn.Module, shape: tuple[int, ...], free: dict[int, str], metadata: dict[str, str]
+) -> Path:
+    file = io.BytesIO()
+    axes = {"x": free, "y": {0: "batch"} if 0 in free else {}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        names = {"input_names": ["x"], "output_names": ["y"]}
+        torch.onnx.export(network, (torch.zeros(shape),), file, **names, dynamic_axes=axes, dynamo=False)
+    path.write_bytes(with_metadata(file.getvalue(), metadata))
+    return path
+
+
+def expected_at(network: nn.Module, samples: int | None = None) -> np.ndarray:
+    """By hand: half the rate, and the first `samples`, with zeros where there are fewer."""
+    halved = np.stack([soxr.resample(wav, 16000, RATE) for wav in segments(70)])
+    fitted = halved if samples is None else np.pad(halved, ((0, 0), (0, 20_000)))[:, :samples]
+    with torch.no_grad():
+        return np.asarray(network(torch.from_numpy(fitted[:, None] if network.channel else fitted)))
+
+
+@pytest.mark.parametrize("samples", [None, 8000, 16_000])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("channel", [False, True])
+def test_an_onnx_file_of_sound_gets_its_own_rate_and_length(tmp_path, listener, samples, batch, channel):
+    listener.channel = channel
+    shape = (batch, 1, samples or RATE) if channel else (batch, samples or RATE)
+    free = ({0: "batch"} if batch > 1 else {}) | ({len(shape) - 1: "samples"} if samples is None else {})
+    metadata = METADATA | {"sample_rate": str(RATE)}
+    target = load_target(wave_file(tmp_path / "t.onnx", listener, shape, free, metadata))
+    assert (target.task, target.classes, target.takes, target.sample_rate) == ("emotion", CLASSES, "wave", RATE)
+    assert not target.differentiable and target.source == tmp_path / "t.onnx"
+    np.testing.assert_allclose(target.predict_sound(segments(70)), expected_at(listener, samples), atol=1e-5)
+
+
+def test_all_sources_of_sound_give_the_same_predictions(tmp_path, listener, monkeypatch):
+    torch.save(listener.state_dict(), tmp_path / "weights.pt")
+    (tmp_path / "my_own_recogniser.py").write_text(
+        "import torch\nfrom pathlib import Path\n"
+        "weights = torch.load(Path(__file__).with_name('weights.pt'))\n"
+        "def recognise(waves, sample_rate):\n"
+        f"    assert sample_rate == {RATE} and waves.dtype == 'float32'\n"
+        "    bands = torch.nn.functional.conv1d(torch.from_numpy(waves)[:, None], *[\n"
+        "        weights[name] for name in ('bands.weight', 'bands.bias')], stride=16)\n"
+        "    return bands.square().mean(dim=2).numpy()\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    plugin = {"mine": lambda argument: from_module(listener, "emotion", CLASSES, "wave", int(argument))}
+    monkeypatch.setattr(target_folder, "TARGETS", Registry("targets", "target", plugin))
+    file = wave_file(tmp_path / "t.onnx", listener, (2, RATE), {0: "batch", 1: "samples"}, {})
+    texts = "my_own_recogniser:recognise", str(file)
+    targets = [from_module(listener, "emotion", CLASSES, "wave", RATE), load_target(f"mine:{RATE}")]
+    targets += [load_target(TargetName.of(text, GIVEN)) for text in texts]
+    for target in targets:
+        assert (target.task, target.classes, target.takes, target.sample_rate) == ("emotion", CLASSES, "wave", RATE)
+        np.testing.assert_allclose(target.predict_sound(segments(70)), expected_at(listener), atol=1e-5)
+        assert len(target.digest) == 64
+    assert [target.source is None for target in targets] == [True, True, True, False]
+    assert load_target(TargetName.of(texts[0], GIVEN)).digest == targets[2].digest
+
+
+def test_what_the_command_line_states_is_kept_with_the_file(tmp_path, listener, monkeypatch):
+    """So that the copy in a filter's folder needs no options."""
+    monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path / "cache"))
+    file = wave_file(tmp_path / "t.onnx", listener, (2, RATE), {0: "batch", 1: "samples"}, {"task": "emotion"})
+    target = load_target(TargetName.of(str(file), GIVEN))
+    assert target.source is not None and target.source != file
+    again = load_target(target.source)
+    assert (again.classes, again.sample_rate, again.digest) == (CLASSES, RATE, target.digest)
+    np.testing.assert_array_equal(again.predict_sound(segments()), target.predict_sound(segments()))
+    assert session(target.source, others=True).get_modelmeta().custom_metadata_map["task"] == "emotion"
+
+
+@pytest.mark.parametrize(
+    "given", [TargetMetadata("mood"), TargetMetadata(classes=("a", "b")), TargetMetadata(sample_rate=16_000)]
+)
+def test_metadata_that_contradict_the_file_are_refused(tmp_path, listener, given):
+    metadata = METADATA | {"sample_rate": str(RATE)}
+    file = wave_file(tmp_path / "t.onnx", listener, (2, RATE), {0: "batch", 1: "samples"}, metadata)
+    with pytest.raises(ConfigError, match="states the"):
+        load_target(TargetName.of(str(file), given))
+
+
+@pytest.mark.parametrize("rate", ["0", "fast", "8000.5", "1000000"])
+def test_a_rate_that_is_none_is_refused(tmp_path, listener, rate):
+    file = wave_file(tmp_path / "t.onnx", listener, (2, RATE), {0: "batch"}, METADATA | {"sample_rate": rate})
+    with pytest.raises(ModelError, match="sample_rate"):
+        load_target(file)
+
+
+def test_spectra_have_the_rate_of_the_front_end(module, tmp_path):
+    file = onnx_file(tmp_path / "t.onnx", module, METADATA)
+    with pytest.raises(ConfigError, match="16000; got 8000"):
+        load_target(TargetName.of(str(file), TargetMetadata(sample_rate=8000)))
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("no_such_module_at_all:recognise", ""),
+        ("broken_module:recognise", "raise RuntimeError('no weights')"),
+        ("empty_module:recognise", ""),
+        ("failing_module:recognise", "def recognise(waves, sample_rate): raise ValueError('too short')"),
+        ("wrong_module:recognise", "def recognise(waves, sample_rate): return waves[:, :2]"),
+    ],
+)
+def test_a_function_that_does_not_serve_is_refused_in_one_sentence(tmp_path, monkeypatch, text, code):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    if "no_such" not in text:
+        (tmp_path / f"{text.split(':')[0]}.py").write_text(code)
+    with pytest.raises(ModelError) as error:
+        load_target(TargetName.of(text, GIVEN))
+    assert "\n" not in str(error.value)
+
+
+def test_a_function_states_nothing_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "unnamed_module.py").write_text("raise SystemExit('this must not be imported')")
+    with pytest.raises(ModelError, match="--task and --classes"):
+        load_target("unnamed_module:recognise")
+
+
+def test_spectra_are_decoded_for_a_target_of_sound_and_sound_is_analysed_for_one_of_spectra(listener, module):
+    target = from_module(listener, "emotion", CLASSES, "wave")
+    given = segments()
+    np.testing.assert_array_equal(target.predict(front_end(given), lambda: given), target.predict_sound(given))
+    decoded = target.predict(front_end(given))
+    assert decoded.shape == (5, 3) and np.isfinite(decoded).all()
+    other = from_module(module, "emotion", CLASSES)
+    np.testing.assert_array_equal(other.predict_sound(given), other.predict(front_end(given)))
+
+
+def test_metadata_are_given_for_each_target_in_order(tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("calm, or so\nangry\n\n")
+    found = named_targets("a.onnx,http://h/x,m:f", ",,mood", f"{names};;x,y", "8000,,", ("emotion", "word", "mood"))
+    assert [str(target) for target in found] == ["a.onnx", "http://h/x", "m:f"]
+    assert [target.metadata for target in found] == [
+        TargetMetadata(None, ("calm, or so", "angry"), 8000),
+        TargetMetadata(),
+        TargetMetadata("mood", ("x", "y")),
+    ]
+    assert named_targets("a,b", None, None, None, ("p", "q"))[1].metadata == TargetMetadata("q")
+    assert named_targets("a,b", None, None, None) == (Path("a"), Path("b"))
+
+
+@pytest.mark.parametrize(
+    "options", [("x,y", None, None), (None, "a", None), (None, "a,a", None), (None, None, "8"), (None, None, "fast")]
+)
+def test_metadata_that_fit_no_target_are_refused(options):
+    with pytest.raises(ConfigError, match="expected"):
+        named_targets("t.onnx", *options)

@@ -42,7 +42,15 @@ def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, w
     if system.features is not None:
         whole = system.whole_segments
         features = observe_features(
-            case, system.features, "features", source, seed, place, whole_segments=whole, read=system.read
+            case,
+            system.features,
+            "features",
+            source,
+            seed,
+            place,
+            whole_segments=whole,
+            read=system.read,
+            decode=system.decode,
         )
     report(2, _STEPS, "features that leave the system observed")
     if system.sound is not None and (features is None or effort.on_sound):

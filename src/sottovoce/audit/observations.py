@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -36,6 +37,7 @@ _ANSWERS = "answers-"  # and the task
 
 Transform = Callable[[Wave], Array]  # segments [S, 20480] of one sound, from its start, to features [S, F, N]
 Read = Callable[[Array], Mapping[str, Array]]  # features [S, F, N] to the logits [S, K] of each task
+Decode = Callable[[Array], Wave]  # features [S, F, N] to sound [S, 20480]
 Encode = Callable[[Sequence[Wave]], tuple[Array, NDArray[np.int64]]]  # sounds to embeddings, and whose each is
 
 
@@ -85,12 +87,14 @@ def observe_features(
     whole_segments: bool = False,
     read: Read | None = None,
     for_targets: Transform | None = None,
+    decode: Decode | None = None,
 ) -> View:
     """What arrives when each sound passes `transform`; of training clips also segments from random places.
 
     `source` is the digest of the transform. `read` gives the application's answers to features that targets cannot
-    read; `for_targets` makes the features of targets, where attackers get others. With `encode` there are embeddings of
-    the original sounds as well. The outline is the duration; where only `whole_segments` leave, that of these.
+    read; `for_targets` makes what targets take of the same segments, where attackers get others; `decode` makes what
+    targets of sound take of features. With `encode` there are embeddings of the original sounds as well. The outline is
+    the duration; where only `whole_segments` leave, that of these.
     """
     rng = np.random.default_rng(seed)
 
@@ -105,7 +109,7 @@ def observe_features(
             # A transform may remember what came before, so that a crop has to be a sound of its own.
             spectra.append(np.concatenate([left, *(transform(crop[None]) for crop in crops)]))
             if for_targets is not None:
-                answers.add(for_targets(np.concatenate([segments, crops])))
+                answers.add(for_targets(both := np.concatenate([segments, crops])), partial(np.asarray, both))
             if not np.isfinite(spectra[-1]).all():
                 name = case.manifest.clips[clip].id
                 raise ModelError(f"what leaves for {name!r} is not finite; expected numbers: correct the system.")
@@ -119,7 +123,7 @@ def observe_features(
         if read is not None:
             return replace(given, answers=read(given.spectra))
         if for_targets is None:
-            answers.add(given.spectra)
+            answers.add(given.spectra, partial(decode, given.spectra) if decode else None)
         return replace(given, answers=answers.all())
 
     depends = identity(case.digest, _targets(case), name, source, seed, encode is not None, whole_segments)
@@ -141,7 +145,7 @@ def observe_sound(
             crops = [np.pad(wav, (0, SEGMENT_SAMPLES))[start : start + SEGMENT_SAMPLES] for start in extra]
             segments = np.concatenate([cut(wav), *(crop[None] for crop in crops)])
             spectra.append(full_band(segments))
-            answers.add(front_end(segments))
+            answers.add(front_end(segments), partial(np.asarray, segments))
             owner += [utterance] * len(spectra[-1])
             level_db = 20.0 * np.log10(max(float(rms(raw)), 10.0 ** (_SILENT_DB / 20.0)))
             outline.append([len(wav) / SAMPLE_RATE, len(raw) / SAMPLE_RATE, level_db])
@@ -180,10 +184,10 @@ class _Answers:
     def __init__(self, case: Case) -> None:
         self._given: list[tuple[Target, list[Array]]] = [(target, []) for target in case.targets]
 
-    def add(self, spectra: Array) -> None:
-        """Ask about spectra [S, 161, 128]."""
+    def add(self, spectra: Array, sound: Callable[[], Wave] | None) -> None:
+        """Ask about spectra [S, 161, 128]; `sound` makes them as sound [S, 20480] for targets that take that."""
         for target, given in self._given:
-            given.append(target.predict(spectra))
+            given.append(target.predict(spectra, sound))
 
     def all(self) -> dict[str, Array] | None:
         """The logits [S, K] of each task, None where there is no target."""
@@ -200,7 +204,7 @@ def _targets(case: Case) -> list[tuple[str, str]]:
         if target.digest:
             return target.digest
         tried = np.concatenate([cut(case.sounds.wave(clip)) for clip in case.clips("test")[:_TRIED]])
-        return hashlib.sha256(target.predict(front_end(tried)).tobytes()).hexdigest()
+        return hashlib.sha256(target.predict_sound(tried).tobytes()).hexdigest()
 
     return sorted((target.task, known_by(target)) for target in case.targets)
 

@@ -61,7 +61,8 @@ class System:
 
     `features` gets the segments of one sound, in order, from its start. `whole_segments` says that what leaves as
     features is a whole number of segments, so that the exact duration does not show. `channel` is what bounds it.
-    `read` gives the permitted answers to features that are no spectra: log posteriors [S, K] for each task.
+    `read` gives the permitted answers to features that are no spectra: log posteriors [S, K] for each task. `decode`
+    gives the sound [S, 20480] that leaves for features [S, 161, 128].
     """
 
     description: Mapping[str, Any]
@@ -72,6 +73,7 @@ class System:
     whole_segments: bool = False
     channel: Channel | None = None
     read: Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]] | None = None
+    decode: Callable[[NDArray[np.float32]], Wave] | None = None
 
 
 def opened(
@@ -131,6 +133,7 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
         whole_segments=engine.whole_segments,
         channel=_channel(engine),
         read=None if engine.playable else engine.read,
+        decode=(lambda spectra: np.stack([*map(filter_.sound, spectra)])) if engine.playable else None,
     )
 
 

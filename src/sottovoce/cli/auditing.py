@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from sottovoce import terminal
-from sottovoce.cli import shared
+from sottovoce.cli import shared, targets
 from sottovoce.cli.shared import Corpus, Json, Out, Seed, Split, app
 from sottovoce.errors import ConfigError
 from sottovoce.machine import usable_cores
@@ -35,8 +35,12 @@ def audit(
         str | None, typer.Option(help="Permitted tasks, with commas; default for a filter: all that it can permit.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="Targets that judge, PATH[,PATH]; a filter brings its own.")
+        str | None,
+        typer.Option(help=f"Targets that judge, with commas, each {targets.PLACES}; a filter may hold its own."),
     ] = None,
+    task: targets.Task = None,
+    classes: targets.Classes = None,
+    sample_rate: targets.SampleRate = None,
     split: Split = None,
     constant: Annotated[
         int, typer.Option(help="Number of blocks that a codebook filter sends for every sound.", min=0)
@@ -89,7 +93,7 @@ def audit(
             attackers,
             shared.names(attack),
             shared.names(permit),
-            shared.places(target),
+            targets.targets(target, task, classes, sample_rate),
             cast(Any, split),
             seed,
             workers,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from sottovoce import terminal
-from sottovoce.cli import shared
+from sottovoce.cli import shared, targets
 from sottovoce.cli.shared import Corpus, FilterName, Json, Out, Preset, Seed, Split, app
 from sottovoce.errors import ConfigError
 
@@ -112,8 +112,11 @@ def target(
 def train(
     corpus: Corpus,
     permit: Annotated[str, typer.Option(help="The permitted task; several with commas, for method codebook.")],
-    target: Annotated[str, typer.Option(help="Target of each permitted task, in order: folder, ONNX or URL.")],
+    target: Annotated[str, typer.Option(help=f"Target of each permitted task, in order: {targets.PLACES}.")],
     out: Out,
+    task: targets.Task = None,
+    classes: targets.Classes = None,
+    sample_rate: targets.SampleRate = None,
     method: Annotated[
         str, typer.Option(help="codebook; optin; raw (its rejected loss); words (digits); rdal; or adr.")
     ] = "codebook",
@@ -136,7 +139,7 @@ def train(
         wanted = TrainConfig(
             corpus,
             shared.names(permit),
-            shared.places(target),
+            targets.targets(target, task, classes, sample_rate, shared.names(permit)),
             out,
             method,
             preset,
@@ -165,6 +168,9 @@ def export(
     corpus: Annotated[str | None, typer.Option(help="Audit the filter and what is made of it on NAME:PATH.")] = None,
     attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "quick",
     target: Annotated[str | None, typer.Option(help="Targets that judge, if the filter's folder holds none.")] = None,
+    task: targets.Task = None,
+    classes: targets.Classes = None,
+    sample_rate: targets.SampleRate = None,
     check: Annotated[bool, typer.Option("--check", help="Only make the golden vectors of an export again.")] = False,
     workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = 1,
     json_: Json = False,
@@ -186,9 +192,8 @@ def export(
     with shared.needs("audit"):
         from sottovoce.jobs import export as job
 
-        wanted = job.ExportConfig(
-            folder, out, int8, corpus, attackers, shared.places(target), workers, shared.command()
-        )
+        judges = targets.targets(target, task, classes, sample_rate)
+        wanted = job.ExportConfig(folder, out, int8, corpus, attackers, judges, workers, shared.command())
         card = job.export(wanted, shared.Progress())
     text = f"{len(card['files'])} files, off by at most {max(card['parity'].values()):.2g}; wrote {out}"
     shared.show(card, json_, lambda _: f"{text}\n{describe(card)}".rstrip())

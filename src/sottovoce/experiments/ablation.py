@@ -31,7 +31,7 @@ from sottovoce.corpora.manifest import split
 from sottovoce.experiments.targets import kept_target
 from sottovoce.files import write_file
 from sottovoce.methods.optin.game import PRESETS, train_optin
-from sottovoce.models.target import load_target
+from sottovoce.models.target_folder import load_target
 from sottovoce.progress import counted, silent
 from sottovoce.training.loop import Run
 

@@ -32,7 +32,8 @@ from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import ConfigError
 from sottovoce.files import file_sha256
 from sottovoce.models.checkpoint import CARD
-from sottovoce.models.target import Target, load_target
+from sottovoce.models.target import Target
+from sottovoce.models.target_folder import load_target
 from sottovoce.progress import Report
 from sottovoce.redaction import line, word
 from sottovoce.report.pages import exhibits, write_report

@@ -30,7 +30,8 @@ from sottovoce.models import codewords
 from sottovoce.models.checkpoint import check_place
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import LATENT
-from sottovoce.models.target import Target, load_target, save_target, vote
+from sottovoce.models.target import Target, vote
+from sottovoce.models.target_folder import load_target, save_target
 from sottovoce.progress import Report
 from sottovoce.runtime.engine import ADR, FilterConfig
 from sottovoce.runtime.export import save_codebook, save_filter, save_latent

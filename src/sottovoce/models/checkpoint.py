@@ -71,10 +71,10 @@ def check_place(folder: Path, kind: str) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     try:
-        found = read_json(folder / CARD).get("kind")
+        present = read_json(folder / CARD).get("kind")
     except ModelError:
-        found = None
-    if found != kind:
+        present = None
+    if present != kind:
         raise ModelError(f"{folder} is in the way: it is not a {kind} folder; choose another --out or remove it.")
 
 
@@ -93,7 +93,7 @@ def _swap(new: Path, folder: Path) -> None:
 
 
 def read_folder(folder: Path, kind: str) -> dict[str, Any]:
-    """The card of a folder whose every file is there and unaltered; ModelError says what is wrong otherwise."""
+    """The card of a folder whose every file is there and unaltered; ModelError otherwise."""
     if not folder.is_dir():
         raise ModelError(f"{folder} is not a folder; expected a {kind} folder, as `sottovoce` writes it.")
     try:
@@ -126,36 +126,36 @@ def _present(folder: Path, expected: Collection[str]) -> set[str]:
 
     What systems leave in any folder, such as .DS_Store, is passed over, unless `expected` names it.
     """
-    found = set()
+    present = set()
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not _is_litter(name)]
         below = Path(place).relative_to(folder)
         for name in [*files, *(name for name in folders if (Path(place) / name).is_symlink())]:
             path = (below / name).as_posix()
             if path in expected:
-                found |= {path} if (folder / path).is_file() else set()
+                present |= {path} if (folder / path).is_file() else set()
             elif not _is_litter(name):
-                found.add(path)
-    return found - {CARD}
+                present.add(path)
+    return present - {CARD}
 
 
 def _is_litter(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LITTER or name.lower().endswith(_MARK_OF_A_DOWNLOAD)
 
 
-def _is_text_table(found: Any) -> bool:
-    return isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
+def _is_text_table(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
-def _is_corpus(found: Any) -> bool:
+def _is_corpus(value: Any) -> bool:
     kinds = {"digest": str, "split": str, "split_seed": int}
-    return found is None or (
-        isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in kinds.items())
+    return value is None or (
+        isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in kinds.items())
     )
 
 
-def _is_texts(found: Any) -> bool:
-    return isinstance(found, list) and all(isinstance(value, str) for value in found)
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def folder_digest(card: Mapping[str, Any]) -> str:
@@ -177,6 +177,6 @@ def copy_files(folder: Path, prefix: str) -> dict[str, bytes]:
 _FORMS: dict[str, Callable[[Any], bool]] = {  # of what is used of a card, where it has it
     "files": _is_text_table,
     "permit": _is_texts,
-    "classes": lambda found: _is_texts(found) or (isinstance(found, dict) and all(map(_is_texts, found.values()))),
+    "classes": lambda value: _is_texts(value) or (isinstance(value, dict) and all(map(_is_texts, value.values()))),
     "corpus": _is_corpus,
 }

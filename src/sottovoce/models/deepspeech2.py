@@ -47,7 +47,7 @@ class DeepSpeech2(nn.Module):
 
 
 def hear(wav: Wave) -> Spectrum:
-    """What the network hears of a sound [T] at 16 kHz: its log spectrum [161, N], standardised as a whole."""
+    """The input of the network for a sound [T] at 16 kHz: its log spectrum [161, N], standardised as a whole."""
     spectrum: Spectrum = full_band(wav[None])[0]
     return spectrum
 

@@ -6,6 +6,11 @@ The protocol, two requests to one address:
     POST  float32 spectra [B, 161, 128], B of 1 to 64, as an .npy file (numpy.save), Content-Type application/x-npy
           -> {"scores": [[0.3, -1.2], ...]} [B, K], logits or log probabilities, K in the order of the classes
 
+A recogniser of sound describes itself with "takes": "wave" and "sample_rate": 16000 (in Hz), too. It gets
+
+    POST  one segment of 1.28 s as a WAV file, mono, 16 bits, at that rate, Content-Type audio/wav
+          -> {"scores": [[0.3, -1.2]]} [1, K]
+
 A query is one segment sent. It counts when it is sent, again where it has to be sent again, since whoever answers may
 count it so. What has been answered is kept in memory, by the segment's SHA-256, and never asked for twice.
 
@@ -25,21 +30,25 @@ import time
 import urllib.parse
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import httpx
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from sottovoce import __version__
-from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
+from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import read_json
-from sottovoce.models.target import Target, from_callable
+from sottovoce.models.target import Takes, Target, from_callable
+from sottovoce.models.target_metadata import checked_rate
 from sottovoce.redaction import address
 
 Array = NDArray[np.float32]
+_Body = tuple[bytes, str]  # and its media type
 
 MOST_SEGMENTS = 64  # in one request: 5 MiB
 
@@ -73,11 +82,11 @@ def from_http(
     """
     url = _checked(url)
     service = _Service(url, _Meter(budget, per_second), attempts, timeout_s, proxy)
-    task, classes, version = service.description()
-    recogniser = _Recogniser(service, len(classes))
-    target = from_callable(recogniser.scores, task, classes)
-    identity = json.dumps([_shown(url), task, classes, version], ensure_ascii=True).encode()
-    return Target(task, target.classes, False, target.logits, hashlib.sha256(identity).hexdigest())
+    about = service.description()
+    recogniser = _Recogniser(service, about)
+    target = from_callable(recogniser.scores, about.task, about.classes, about.takes, about.sample_rate)
+    stated = [_shown(url), *about[:3], *(about[3:] if about.takes == "wave" else ())]
+    return replace(target, digest=hashlib.sha256(json.dumps(stated, ensure_ascii=True).encode()).hexdigest())
 
 
 def _checked(url: str) -> str:
@@ -125,28 +134,38 @@ class _Meter:
         self._next_s = max(now, self._next_s) + queries / self._per_second
 
 
-class _Recogniser:
-    """A service that remembers: spectra to scores, each different segment asked for once."""
+class _Description(NamedTuple):
+    """What a service states about itself; an empty version where it states none."""
 
-    def __init__(self, service: _Service, classes: int) -> None:
-        self._service, self._classes = service, classes
+    task: str
+    classes: list[str]
+    version: str
+    takes: Takes
+    sample_rate: int
+
+
+class _Recogniser:
+    """A service that remembers: segments to scores, each different one asked for once."""
+
+    def __init__(self, service: _Service, about: _Description) -> None:
+        self._service, self._about = service, about
         self._answers: dict[bytes, Array] = {}
 
-    def scores(self, spectra: Array) -> Array:
-        """Scores [B, K] of spectra [B, 161, 128], float32."""
-        segments = np.ascontiguousarray(spectra, dtype=np.float32)
-        if segments.shape[1:] != (BINS, SEGMENT_FRAMES):
+    def scores(self, inputs: Array, _: int = SAMPLE_RATE) -> Array:
+        """Scores [B, K] of spectra [B, 161, 128], or of sound [B, T] at the rate of the service, float32."""
+        segments = np.ascontiguousarray(inputs, dtype=np.float32)
+        if self._about.takes == "spectrum" and segments.shape[1:] != (BINS, SEGMENT_FRAMES):
             raise ModelError(f"got spectra of shape {segments.shape}; expected (B, {BINS}, {SEGMENT_FRAMES}).")
         keys = [hashlib.sha256(segment.tobytes()).digest() for segment in segments]
         new = {key: i for i, key in enumerate(keys) if key not in self._answers}
-        for batch in _batches(list(new)):
-            answered = self._service.scores(segments[[new[key] for key in batch]], self._classes)
+        for batch in _batches(list(new), MOST_SEGMENTS if self._about.takes == "spectrum" else 1):
+            answered = self._service.scores(segments[[new[key] for key in batch]], self._about)
             self._answers.update(zip(batch, answered, strict=True))
-        return np.array([self._answers[key] for key in keys], np.float32).reshape(len(keys), self._classes)
+        return np.array([self._answers[key] for key in keys], np.float32).reshape(len(keys), len(self._about.classes))
 
 
-def _batches(keys: list[bytes]) -> Iterable[list[bytes]]:
-    return (keys[i : i + MOST_SEGMENTS] for i in range(0, len(keys), MOST_SEGMENTS))
+def _batches(keys: list[bytes], most: int) -> Iterable[list[bytes]]:
+    return (keys[i : i + most] for i in range(0, len(keys), most))
 
 
 class _TryAgain(Exception):
@@ -168,9 +187,9 @@ class _Service:
         self._name, self._proxy = _shown(url), proxy
         self._tls = ssl.create_default_context() if url.startswith("https:") else False
 
-    def description(self) -> tuple[str, list[str], str]:
-        """Task, classes and version (empty where there is none) that the service names."""
-        expected = 'expected {"task": NAME, "classes": [NAME, NAME, ...]}'
+    def description(self) -> _Description:
+        """What the service states about itself."""
+        expected = 'expected {"task": NAME, "classes": [NAME, NAME, ...]}, and "takes" and "sample_rate" for sound'
         found = self._asked(None, 0, _DESCRIPTION_BYTES, expected)
         task, classes, version = found.get("task"), found.get("classes"), found.get("version", "")
         names = classes if isinstance(classes, list) else []
@@ -178,16 +197,27 @@ class _Service:
             self._refuse("describes itself otherwise than agreed", expected)
         if not 2 <= len(names) <= _MOST_CLASSES:
             self._refuse(f"names {len(names)} classes", f"expected 2 to {_MOST_CLASSES}")
-        return str(task), names, version if isinstance(version, str) else json.dumps(version)
+        takes = found.get("takes", "spectrum")
+        if takes not in ("spectrum", "wave"):
+            self._refuse(f"takes {takes!r:.40}", 'expected "spectrum" or "wave"')
+        try:
+            rate = checked_rate(found.get("sample_rate", SAMPLE_RATE)) if takes == "wave" else SAMPLE_RATE
+        except ValueError as error:
+            self._refuse(f"describes itself otherwise than agreed ({error})", expected)
+        return _Description(str(task), names, version if isinstance(version, str) else json.dumps(version), takes, rate)
 
-    def scores(self, segments: Array, classes: int) -> Array:
-        """Scores [B, K] of segments [B, 161, 128], B of 1 to 64."""
-        file = io.BytesIO()
-        np.save(file, segments, allow_pickle=False)
+    def scores(self, segments: Array, about: _Description) -> Array:
+        """Scores [B, K] of spectra [B, 161, 128], B of 1 to 64, or of one segment of sound [1, T]."""
+        file, classes = io.BytesIO(), len(about.classes)
+        if about.takes == "spectrum":
+            np.save(file, segments, allow_pickle=False)
+        else:
+            soundfile.write(file, segments[0], about.sample_rate, format="WAV", subtype="PCM_16")
+        body = file.getvalue(), "application/x-npy" if about.takes == "spectrum" else "audio/wav"
         shape = (len(segments), classes)
         expected = f'expected {{"scores": {len(segments)} lists of {classes} finite numbers}}'
         most_bytes = _PIECE_BYTES + _BYTES_PER_SCORE * len(segments) * classes
-        found = self._asked(file.getvalue(), len(segments), most_bytes, expected).get("scores")
+        found = self._asked(body, len(segments), most_bytes, expected).get("scores")
         try:
             scores = np.asarray(found)  # ragged lists are a ValueError
         except (ValueError, OverflowError):
@@ -200,7 +230,7 @@ class _Service:
             self._refuse("gave scores that are not finite", expected)
         return scores
 
-    def _asked(self, body: bytes | None, queries: int, most_bytes: int, expected: str) -> dict[str, Any]:
+    def _asked(self, body: _Body | None, queries: int, most_bytes: int, expected: str) -> dict[str, Any]:
         """The JSON object that answers a request, after as many attempts as are allowed."""
         pause_s = _FIRST_PAUSE_S
         for attempt in range(1, self._attempts + 1):
@@ -218,21 +248,22 @@ class _Service:
             pause_s *= 2
         raise AssertionError("there is at least one attempt, and the last one returns or raises")
 
-    def _sent(self, body: bytes | None, most_bytes: int, expected: str) -> bytes:
+    def _sent(self, body: _Body | None, most_bytes: int, expected: str) -> bytes:
         """The bytes that answer one request; _TryAgain where another may fare better."""
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "User-Agent": f"sottovoce/{__version__}",
         }
-        headers |= {"Content-Type": "application/x-npy"} if body else {}
+        content, media_type = body or (None, None)
+        headers |= {"Content-Type": media_type} if media_type else {}
 
         async def answer() -> bytes:
             # One deadline for all of it: those of httpx begin again with every byte that comes.
             async with (
                 asyncio.timeout(self._timeout_s),
                 self._client() as client,
-                client.stream("POST" if body else "GET", self._url, content=body, headers=headers) as reply,
+                client.stream("POST" if body else "GET", self._url, content=content, headers=headers) as reply,
             ):
                 self._judge(reply)
                 received = bytearray()

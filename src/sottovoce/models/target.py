@@ -3,57 +3,96 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import soxr
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from sottovoce.audio.segment import FRONT_END
-from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
+from sottovoce.audio import level
+from sottovoce.audio.griffin_lim import to_sound
+from sottovoce.audio.segment import LEVEL_RMS, front_end
+from sottovoce.audio.spectrum import (
+    BINS,
+    HOP_SAMPLES,
+    SAMPLE_RATE,
+    SEGMENT_FRAMES,
+    SEGMENT_SAMPLES,
+    Spectrum,
+    Wave,
+    magnitude,
+)
 from sottovoce.errors import ModelError
-from sottovoce.files import LARGEST_JSON_BYTES, file_sha256, read_bytes, read_json
-from sottovoce.graphs import session
-from sottovoce.machine import usable_cores
-from sottovoce.models.architectures import MOST_BYTES, restore
-from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
-from sottovoce.redaction import is_address
 
 Array = NDArray[np.float32]
-QUERIES = 20_000  # that `load_target` may ask of a recogniser that is not on this machine
+Takes = Literal["spectrum", "wave"]
 
+_TYPICAL_SOUND = (0.65, 0.85)  # mean and deviation of the log spectra of speech at the level of the front end
+_GAIN = np.float32(level.LEVEL_RMS / LEVEL_RMS)  # from the level of the front end to that of a sound file
 _BATCH = 64
-_RAREST = 1e-12  # of probabilities, below which a logarithm says no more
+_RAREST = 1e-12  # of probabilities, below which a logarithm carries no information
 
 
 @dataclass(frozen=True)
 class Target:
-    """A frozen recogniser of one task: standardised log spectra [B, 161, 128] to logits [B, K].
+    """A frozen recogniser of one task, which takes spectra or sound and gives logits [B, K].
 
-    `differentiable` says whether gradients flow through `logits` to the spectra; `source` is where it was loaded from.
+    `logits` maps standardised log spectra [B, 161, 128], or sound [B, T] and its sample rate in Hz, as `takes` says.
+    `sample_rate` is what the recogniser itself works at: `logits` resamples. `differentiable` says whether gradients
+    flow through `logits` to spectra; `source` is where it was loaded from.
     """
 
     task: str
     classes: tuple[str, ...]
     differentiable: bool
-    logits: Callable[[Tensor], Tensor]
+    logits: Callable[..., Tensor]
     digest: str = ""
     source: Path | None = None
     card: Mapping[str, Any] | None = None
+    takes: Takes = "spectrum"
+    sample_rate: int = SAMPLE_RATE
 
-    def predict(self, spectra: Array) -> Array:
-        """Logits [B, K] of spectra [B, 161, 128], without gradients, in batches."""
+    def predict(self, spectra: Array, sound: Callable[[], Wave] | None = None) -> Array:
+        """Logits [B, K] of spectra [B, 161, 128], without gradients, in batches.
+
+        A target that takes sound gets `sound()` [B, 20480] at 16 kHz instead, or without that the decoded spectra.
+        """
+        if self.takes == "wave":
+            return self.predict_sound(sound() if sound else at_file_level(decoded(spectra, _TYPICAL_SOUND)))
+        return self._in_batches(self.logits, spectra)
+
+    def predict_sound(self, segments: Wave) -> Array:
+        """Logits [S, K] of segments of sound [S, 20480] at 16 kHz, as an application receives them."""
+        if self.takes == "spectrum":
+            return self.predict(front_end(segments))
+        return self._in_batches(lambda batch: self.logits(batch, SAMPLE_RATE), segments)
+
+    def _in_batches(self, logits: Callable[[Tensor], Tensor], inputs: Array) -> Array:
         with torch.no_grad():
-            batches = [self.logits(torch.from_numpy(spectra[i : i + _BATCH])) for i in range(0, len(spectra), _BATCH)]
+            batches = [logits(torch.from_numpy(inputs[i : i + _BATCH])) for i in range(0, len(inputs), _BATCH)]
         return torch.cat(batches).numpy()
+
+
+def decoded(spectra: Spectrum, sound: tuple[float, float], shift: int = 0, seed: int = 0) -> Wave:
+    """The sound [B, 20480] of each of [B, 161, 128] repeated, from frame `shift` on, at the level of the front end.
+
+    `sound` are the mean and deviation of the log spectra that the standardised ones stand for.
+    """
+    mean, deviation = map(np.float32, sound)
+    waves = [to_sound(magnitude(np.tile(spectrum, 2) * deviation + mean), seed=seed) for spectrum in spectra]
+    start = shift * HOP_SAMPLES
+    return np.stack([wave[start : start + SEGMENT_SAMPLES] for wave in waves])
+
+
+def at_file_level(waves: Wave) -> Wave:
+    """Sound at the level of the front end, brought to that of a sound file and within its full scale, as filters do."""
+    return level.limited(_GAIN * waves)
 
 
 def vote(logits: Array, owner: NDArray[np.int64]) -> Array:
@@ -73,32 +112,66 @@ def vote(logits: Array, owner: NDArray[np.int64]) -> Array:
     return scores + 0.99 * mean
 
 
-def _tried(target: Target) -> Target:
+def tried(target: Target) -> Target:
     """The same target, having answered one silent segment; ModelError where its answer does not fit its classes."""
-    shape = target.predict(np.zeros((1, BINS, SEGMENT_FRAMES), np.float32)).shape
+    spectrum = target.takes == "spectrum"
+    segment = np.zeros((1, BINS, SEGMENT_FRAMES) if spectrum else (1, SEGMENT_SAMPLES), np.float32)
+    shape = (target.predict if spectrum else target.predict_sound)(segment).shape
     if shape != (1, len(target.classes)):
         raise ModelError(f"the target gives scores {shape} for one segment; expected (1, {len(target.classes)}).")
     return target
 
 
-def from_module(module: nn.Module, task: str, classes: Sequence[str]) -> Target:
-    """A target from a torch module that maps [B, 161, 128] to [B, K]; it is put in evaluation mode and frozen."""
+def from_module(
+    module: nn.Module, task: str, classes: Sequence[str], takes: Takes = "spectrum", sample_rate: int = SAMPLE_RATE
+) -> Target:
+    """A target from a torch module that maps [B, 161, 128], or sound [B, T] at `sample_rate` Hz, to [B, K].
+
+    The module is put in evaluation mode and frozen.
+    """
     module.eval().requires_grad_(False)
     digest = hashlib.sha256(save({k: v.contiguous() for k, v in module.state_dict().items()})).hexdigest()
-    return _tried(Target(task, tuple(classes), True, module, digest))
+    if takes == "spectrum":
+        return tried(Target(task, tuple(classes), True, module, digest))
+
+    def function(waves: Wave, _: int) -> Array:
+        return np.asarray(module(torch.from_numpy(waves)))
+
+    return tried(replace(from_callable(function, task, classes, takes, sample_rate), digest=digest))
 
 
-def from_callable(function: Callable[[Array], Array], task: str, classes: Sequence[str]) -> Target:
-    """A target from any function of numpy spectra [B, 161, 128] to scores [B, K]; it can only be queried."""
+def from_callable(
+    function: Callable[..., Array],
+    task: str,
+    classes: Sequence[str],
+    takes: Takes = "spectrum",
+    sample_rate: int = SAMPLE_RATE,
+) -> Target:
+    """A target from any function of numpy spectra [B, 161, 128] to scores [B, K]; it can only be queried.
 
-    def logits(spectra: Tensor) -> Tensor:
-        scores = np.asarray(function(spectra.detach().numpy()), dtype=np.float32)
-        if scores.shape != (len(spectra), len(classes)):
-            expected = (len(spectra), len(classes))
-            raise ModelError(f"the target returned scores of shape {scores.shape}; expected {expected}.")
-        return torch.from_numpy(scores)
+    With `takes` "wave" the function gets sound [B, T] and its rate, which is always `sample_rate` Hz.
+    """
 
-    return Target(task, tuple(classes), False, logits)
+    def checked(scores: Any, count: int) -> Tensor:
+        given = np.asarray(scores, dtype=np.float32)
+        if given.shape != (count, len(classes)):
+            raise ModelError(f"the target returned scores of shape {given.shape}; expected {(count, len(classes))}.")
+        return torch.from_numpy(given)
+
+    def of_spectra(spectra: Tensor) -> Tensor:
+        return checked(function(spectra.detach().numpy()), len(spectra))
+
+    def of_sound(waves: Tensor, rate: int) -> Tensor:
+        return checked(function(_resampled(waves.detach().numpy(), rate, sample_rate), sample_rate), len(waves))
+
+    logits = of_sound if takes == "wave" else of_spectra
+    return Target(task, tuple(classes), False, logits, takes=takes, sample_rate=sample_rate)
+
+
+def _resampled(waves: Wave, from_hz: int, to_hz: int) -> Wave:
+    if from_hz == to_hz or not len(waves):
+        return waves
+    return np.ascontiguousarray(soxr.resample(waves.T, from_hz, to_hz).reshape(-1, len(waves)).T, dtype=np.float32)
 
 
 def from_classifier(model: Any, task: str, classes: Sequence[str], features: Callable[[Array], NDArray[Any]]) -> Target:
@@ -110,82 +183,4 @@ def from_classifier(model: Any, task: str, classes: Sequence[str], features: Cal
     known = [str(name) for name in model.classes_]
     if known not in (list(classes), [str(i) for i in range(len(classes))]):
         raise ModelError(f"the classifier knows the classes {known}, in this order; got {list(classes)}.")
-    return from_callable(lambda heard: np.log(model.predict_proba(features(heard)) + _RAREST), task, classes)
-
-
-def from_onnx(path: Path) -> Target:
-    """A target from an ONNX file [B, 161, 128] -> [B, K] whose metadata name `task` and `classes` (JSON)."""
-    graph = session(path, usable_cores(), others=True)
-    metadata = graph.get_modelmeta().custom_metadata_map
-    try:
-        task, classes = _named(metadata["task"], json.loads(metadata["classes"][:LARGEST_JSON_BYTES]))
-    except (KeyError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{path} does not say what it recognises: add metadata 'task' and 'classes' (JSON)."
-        ) from error
-    name = graph.get_inputs()[0].name
-
-    def run(spectra: Array) -> Array:
-        try:
-            scores: Array = graph.run(None, {name: spectra})[0]
-        except Exception as error:
-            raise ModelError(f"{path} does not take spectra [B, {BINS}, {SEGMENT_FRAMES}] ({error}).") from error
-        return scores
-
-    queried = _tried(from_callable(run, task, classes))
-    return Target(queried.task, queried.classes, False, queried.logits, file_sha256(path), path)
-
-
-def _named(task: Any, classes: Any) -> tuple[str, tuple[str, ...]]:
-    """Task and classes as a file names them; ValueError where these are no names."""
-    names = [task, *classes] if isinstance(classes, list) else []
-    if len(names) < 3 or not all(isinstance(name, str) for name in names):
-        raise ValueError("it names no task and classes")
-    return task, tuple(classes)
-
-
-def load_target(place: Path | str) -> Target:
-    """A target from a folder that `sottovoce target` wrote, from an ONNX file, or from text that is an address.
-
-    What is behind http:// or https:// is asked at most `QUERIES` times. ModelError says what is wrong, ConfigError that
-    an address is none of a target.
-    """
-    path, text = Path(place), str(place)
-    # Where nothing of that name exists, a query or a user belongs to an address without a scheme.
-    if is_address(text) or (re.search("[?@]", text) and not os.path.exists(path)):
-        from sottovoce.models.remote import from_http  # which makes targets, and so imports this module
-
-        return from_http(text, QUERIES)
-    if path.suffix == ".onnx" and path.is_file():
-        return from_onnx(path)
-    card = read_folder(path, "target")
-    try:
-        config = read_json(path / "config.json")
-        task, classes = _named(config["task"], config["classes"])
-        if (trained := config.get("front_end", 1)) != FRONT_END:
-            raise ModelError(
-                f"{path} was trained with front end {trained!r}, this version has {FRONT_END}; train the target again."
-            )
-        weights = read_bytes(path / "weights.safetensors", MOST_BYTES)
-        network = restore(config["architecture"], config["settings"], weights)
-    except (KeyError, ValueError) as error:
-        raise ModelError(f"{path} has no usable config.json and weights ({error}); train the target again.") from error
-    target = from_module(network, task, classes)
-    return Target(task, classes, True, target.logits, folder_digest(card), path, card)
-
-
-def save_target(
-    folder: Path,
-    network: nn.Module,
-    architecture: str,
-    settings: Mapping[str, int],
-    task: str,
-    classes: Sequence[str],
-    card: Mapping[str, Any],
-) -> None:
-    """Write a trained recogniser as a target folder, all or nothing."""
-    config = {"front_end": FRONT_END, "architecture": architecture, "settings": dict(settings)}
-    config |= {"task": task, "classes": list(classes)}
-    weights = save({name: value.contiguous() for name, value in network.state_dict().items()})
-    files = {"config.json": json.dumps(config, indent=1).encode(), "weights.safetensors": weights}
-    write_folder(folder, "target", files, {"task": task, "classes": list(classes), **card})
+    return from_callable(lambda spectra: np.log(model.predict_proba(features(spectra)) + _RAREST), task, classes)

@@ -5,11 +5,13 @@
    targets are queried about the result, and so on for some rounds. A blend that is still too similar to a recording
    counts for less in the next round, and for nothing in the last.
 3. Out of all rounds the targets choose, as template and as sound, among what is similar to nobody.
+
+Targets of sound are asked about the sound of templates throughout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,14 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sottovoce.audio.spectrum import SEGMENT_FRAMES
+from sottovoce.audio.segment import front_end
+from sottovoce.audio.spectrum import SEGMENT_FRAMES, Wave
 from sottovoce.corpora.cache import Sounds
-from sottovoce.methods.codebook.codewords import CodewordSettings, answers, divergence, drawn, rendered, segments
+from sottovoce.methods.codebook.codewords import CodewordSettings, answers, divergence, drawn, segments
 from sottovoce.methods.codebook.distillation import corrected
 from sottovoce.methods.codebook.similarity import between_people, highest
 from sottovoce.models.codebook import Array
 from sottovoce.models.layers import standardised
-from sottovoce.models.target import Target
+from sottovoce.models.target import Target, at_file_level, decoded
 from sottovoce.training.loop import Run
 
 _BLENDED = 3  # segments: of two, one can be recognised; of more, targets recognise less
@@ -49,16 +52,16 @@ class Material(NamedTuple):
 class _Asked:
     """Targets, and all that they were queried about, with their answers."""
 
-    def __init__(self, targets: Sequence[Target]) -> None:
-        self.targets = targets
+    def __init__(self, targets: Sequence[Target], sound: tuple[float, float]) -> None:
+        self.targets, self.sound = targets, sound
         self.lessons: list[list[tuple[Tensor, Tensor]]] = [[] for _ in targets]
 
-    def __call__(self, spectra: Tensor) -> list[Tensor]:
-        """Log posteriors [N, C] of each target for spectra [N, 161, 128]."""
-        said = answers(self.targets, spectra)
-        for own, answer in zip(self.lessons, said, strict=True):
+    def __call__(self, spectra: Tensor, waves: Callable[[], Wave] | None = None) -> list[Tensor]:
+        """Log posteriors [N, C] of each target for spectra [N, 161, 128], as `answers` gives them."""
+        answered = answers(self.targets, spectra, self.sound, waves)
+        for own, answer in zip(self.lessons, answered, strict=True):
             own.append((spectra, answer.exp()))
-        return said
+        return answered
 
 
 def synthetic(
@@ -69,13 +72,13 @@ def synthetic(
     settings: CodewordSettings,
     run: Run,
 ) -> Array:
-    """Codewords [W, 161, 128] of which the targets say nearly the goal, and which are no person's voice.
+    """Templates [W, 161, 128] whose answers are near to the goals, and which are no person's voice.
 
     None is more similar to any recording than two people's recordings are to each other, unless all that was tried for
     its goal are; then it is the least similar.
     """
     sounds, clips, people, sound = material
-    rng, asked = np.random.default_rng([run.seed, 4]), _Asked(targets)
+    rng, asked = np.random.default_rng([run.seed, 4]), _Asked(targets, sound)
     limit = between_people(sounds, clips, people, run.seed) - _MARGIN
     rounds = [_blends(material, asked, goals, settings, rng)]
     gentle = replace(settings, steps=max(1, settings.steps // 5), rate=0.4 * settings.rate)
@@ -86,12 +89,14 @@ def synthetic(
             corrected(student, lessons, 2 * gentle.steps, seed)
             for student, lessons in zip(students, asked.lessons, strict=True)
         ]
-        stand_ins = [replace(target, logits=student) for target, student in zip(targets, students, strict=True)]
+        stand_ins = [
+            replace(target, logits=student, takes="spectrum") for target, student in zip(targets, students, strict=True)
+        ]
         similar = highest(rounds[-1], sounds, clips).max(axis=1) > limit
         less = _LESS if number < count - 1 else 0.0
         base = rounds[-1] * np.where(similar, less, 1.0).astype(np.float32)[:, None, None]
         rounds.append(drawn(stand_ins, goals, gentle, sound, run._replace(seed=seed), base))
-        asked(_forms(rounds[-1], sound, rng))
+        asked(*_forms(rounds[-1], sound, rng))
     if len(rounds) == 1:  # too many codewords to ask about any once more
         return rounds[0]
     return _best(np.stack(rounds), limit, material, asked, goals, run.seed)
@@ -102,9 +107,10 @@ def _blends(
 ) -> Array:
     """For each goal the average [161, 128] of some people's segments that the targets put nearest to it."""
     sounds, clips, people, _ = material
-    pool, owners = segments(sounds, clips, settings, rng)
+    waves, owners = segments(sounds, clips, settings, rng)
+    pool = torch.from_numpy(front_end(waves))
     by = people[np.searchsorted(clips, owners)]
-    near = divergence(asked(pool), goals).argsort(dim=1).numpy()
+    near = divergence(asked(pool, lambda: waves), goals).argsort(dim=1).numpy()
     tried = max(1, settings.candidates // len(near))
     chosen = [_contributors(by, _firsts(owners, row)[:_NEAREST], rng) for row in near for _ in range(tried)]
     blends = standardised(torch.stack([pool[some].mean(dim=0) for some in chosen]))
@@ -124,27 +130,35 @@ def _firsts(owners: NDArray[Any], order: NDArray[np.int64]) -> NDArray[np.int64]
     return np.asarray(order[np.sort(np.unique(owners[order], return_index=True)[1])])
 
 
-def _forms(words: Array, sound: tuple[float, float], rng: np.random.Generator) -> Tensor:
-    """Codewords [W, 161, 128] as they are, as they sound from two points on, and mixed with each other: [4 W, ...]."""
-    played = [rendered(words, int(rng.integers(SEGMENT_FRAMES)), sound, int(rng.integers(1 << 16))) for _ in range(2)]
-    mixed = standardised(torch.from_numpy(words + words[rng.permutation(len(words))]))
-    return torch.cat([torch.from_numpy(np.concatenate([words, *played])), mixed])
+def _forms(templates: Array, sound: tuple[float, float], rng: np.random.Generator) -> tuple[Tensor, Callable[[], Wave]]:
+    """Templates [W, 161, 128] as they are, as they sound from two points on, and mixed with each other: [4 W, ...].
+
+    Also what makes the sound [4 W, 20480] of all that.
+    """
+    shifts = [(int(rng.integers(SEGMENT_FRAMES)), int(rng.integers(1 << 16))) for _ in range(2)]
+    played = [decoded(templates, sound, shift, seed) for shift, seed in shifts]
+    mixed = standardised(torch.from_numpy(templates + templates[rng.permutation(len(templates))]))
+    spectra = torch.cat([torch.from_numpy(np.concatenate([templates, *map(front_end, played)])), mixed])
+    parts = (lambda: decoded(templates, sound)), (lambda: decoded(mixed.numpy(), sound))
+    return spectra, lambda: at_file_level(np.concatenate([parts[0](), *played, parts[1]()]))
 
 
 def _best(rounds: Array, limit: float, material: Material, asked: _Asked, goals: Sequence[Tensor], seed: int) -> Array:
     """Of [R, W, 161, 128] for each goal the one nearest to it, as template and as sound, that is similar to nobody."""
     count = len(rounds)
     tried = rounds.swapaxes(0, 1).reshape(-1, *rounds.shape[2:])
-    played = rendered(tried, SEGMENT_FRAMES // 3, material.sound, seed)
-    far = torch.stack([_own(asked(torch.from_numpy(form)), goals, count) for form in (tried, played)]).sum(dim=0)
+    waves = decoded(tried, material.sound, SEGMENT_FRAMES // 3, seed)
+    played = front_end(waves)
+    answered = asked(torch.from_numpy(tried)), asked(torch.from_numpy(played), lambda: at_file_level(waves))
+    far = torch.stack([_own(each, goals, count) for each in answered]).sum(dim=0)
     similar = np.maximum(*(highest(form, material.sounds, material.clips).max(axis=1) for form in (tried, played)))
     excess = torch.from_numpy(np.maximum(0.0, similar - limit).reshape(far.shape))
     best = (far + _FORBIDDEN * excess).argmin(dim=1).numpy()
     return np.asarray(rounds[best, np.arange(rounds.shape[1])])
 
 
-def _own(said: Sequence[Tensor], goals: Sequence[Tensor], tried: int) -> Tensor:
+def _own(answered: Sequence[Tensor], goals: Sequence[Tensor], tried: int) -> Tensor:
     """How far each of the spectra that were tried for a goal is from it, [W, N], of answers in order [W N, C]."""
-    far = divergence(said, goals)
-    words = torch.arange(len(far))
-    return far.reshape(len(far), len(far), tried)[words, words]
+    far = divergence(answered, goals)
+    goal = torch.arange(len(far))
+    return far.reshape(len(far), len(far), tried)[goal, goal]

@@ -1,4 +1,7 @@
-"""Distillation: a student learns what a target answers. No label is needed, and no gradient through the target."""
+"""Distillation: a student learns what a target answers. No label is needed, and no gradient through the target.
+
+A student takes spectra, whatever the target takes. A target of sound is asked about the sound that they are of.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sottovoce.audio.segment import front_end
 from sottovoce.corpora.cache import Sounds
 from sottovoce.models.architectures import build
 from sottovoce.models.layers import standardised
 from sottovoce.models.target import Target
-from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
+from sottovoce.training.loop import Run, device, draw_segments, one_cycle, set_learning_rate, train
 
 _CORRECTING_RATE, _CORRECTING_DECAY, _CORRECTING_HALF = 3e-4, 0.05, 32
 
@@ -37,8 +41,8 @@ class StudentSettings:
 def distil(sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: StudentSettings, run: Run) -> nn.Module:
     """A student that answers as the target does, which is asked about each of `queries` segments once.
 
-    Every second batch is of mixtures of two segments: what the target says of them is as good a lesson, and there are
-    many more of them than recordings.
+    Every second batch is of mixtures of two segments: the answers to them teach as much, and there are many more of
+    them than recordings. Those for a target of sound are mixtures of sound.
     """
     torch.manual_seed(run.seed)
     student = build(settings.architecture, {**settings.settings, "classes": len(target.classes)}).to(device())
@@ -48,19 +52,23 @@ def distil(sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: S
 
     def lesson(number: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([run.seed, 1, number])
-        spectra, _ = draw(sounds, clips, settings.batch, rng)
-        if number % 2:
-            share = torch.from_numpy(rng.uniform(0.2, 0.8, (len(spectra), 1, 1)).astype(np.float32)).to(spectra.device)
-            spectra = standardised(share * spectra + (1.0 - share) * spectra.roll(1, 0))
+        segments, _ = draw_segments(sounds, clips, settings.batch, rng)
+        share = rng.uniform(0.2, 0.8, (len(segments), 1)).astype(np.float32) if number % 2 else None
+        if share is not None and target.takes == "wave":
+            segments = share * segments + (1.0 - share) * np.roll(segments, 1, axis=0)
+        spectra = torch.from_numpy(front_end(segments)).to(device())
+        if share is not None and target.takes == "spectrum":
+            part = torch.from_numpy(share[:, None]).to(spectra.device)
+            spectra = standardised(part * spectra + (1.0 - part) * spectra.roll(1, 0))
         if number not in answers:
-            with torch.no_grad():
-                answers[number] = target.logits(spectra.cpu()).softmax(dim=1).to(spectra.device)
+            logits = torch.from_numpy(target.predict(spectra.cpu().numpy(), lambda: segments))
+            answers[number] = logits.softmax(dim=1).to(spectra.device)
         return spectra, answers[number]
 
     def step(number: int, rng: np.random.Generator) -> str:
         set_learning_rate(optimiser, one_cycle(number, settings.steps, settings.learning_rate))
-        spectra, wanted = lesson(number % batches)
-        loss = functional.kl_div(student(spectra).log_softmax(dim=1), wanted, reduction="batchmean")
+        spectra, posteriors = lesson(number % batches)
+        loss = functional.kl_div(student(spectra).log_softmax(dim=1), posteriors, reduction="batchmean")
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

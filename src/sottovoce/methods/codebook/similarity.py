@@ -2,7 +2,7 @@
 
 The similarity of a template and a recording is the correlation of their log spectrograms at the best of all alignments,
 10 ms apart, after the average spectrum of the corpus was taken from both: all speech has more power at low frequencies,
-and that says nothing about who speaks. Both are smoothed over 4 bins and 4 frames, so that a blurred copy is a copy.
+which does not tell speakers apart. Both are smoothed over 4 bins and 4 frames, so that a blurred copy is a copy.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def highest(templates: Spectrum, sounds: Sounds, clips: NDArray[np.int64]) -> ND
     kernels = _smooth(torch.from_numpy(templates) - average)
     kernels = kernels - kernels.mean(dim=(1, 2), keepdim=True)
     kernels = kernels / kernels.square().sum(dim=(1, 2), keepdim=True).sqrt().clamp(min=_SMALLEST)
-    found = np.empty((len(templates), len(clips)), np.float32)
+    similarity = np.empty((len(templates), len(clips)), np.float32)
     for at, clip in enumerate(clips):
         spectrogram = _smooth(_spectrogram(sounds, int(clip))[None] - average)[0]
-        found[:, at] = _correlations(kernels, spectrogram).amax(dim=1).numpy()
-    return found
+        similarity[:, at] = _correlations(kernels, spectrogram).amax(dim=1).numpy()
+    return similarity
 
 
 def _spectrogram(sounds: Sounds, clip: int) -> Tensor:
@@ -93,7 +93,7 @@ def described(
     seed: int,
     report: Report,
 ) -> dict[str, Any]:
-    """What the card says of codewords that were made of the recordings `sources`, or of none; `clips` are of training.
+    """The card's entry on codewords that were made of the recordings `sources`, or of none; `clips` are of training.
 
     Templates and the sounds that are played of them are both compared with every recording.
     """
@@ -117,7 +117,7 @@ def speakers(manifest: Manifest, clips: NDArray[np.int64]) -> NDArray[np.str_] |
 
 
 def of_recordings(manifest: Manifest, sources: NDArray[np.int64], report: Report) -> dict[str, Any]:
-    """How many recordings of how many people codewords are, and of which corpus; which ones `report` alone is told."""
+    """How many recordings of how many people codewords are, and of which corpus; `report` alone names them."""
     clips = [manifest.clips[i] for i in sources]
     people = sorted({clip.labels[_SPEAKER] for clip in clips if _SPEAKER in clip.labels})
     spoken = f" of the people {', '.join(people)}" if people else ""

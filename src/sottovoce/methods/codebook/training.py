@@ -2,11 +2,11 @@
 
 1. An encoder learns what the target answers to training sounds and mixtures of them; a small target is its own encoder.
 2. Each code gets a centre in the space of the target's posteriors.
-3. The codewords are made: spectra on which the target says what their codes stand for, also after a way through sound.
-   They are drawn by gradients through the target, or, where it can only be queried, by gradients through students of
-   it, from blends of several people's segments on. Where that was asked for, they are recordings.
+3. The codewords are made: templates to which the target answers what their codes stand for, also after a way through
+   sound. They are optimised by gradients through the target, or, where it can only be queried or takes sound, by
+   gradients through students of it, starting from blends of several people's segments. They can be recordings instead.
 
-Who speaks is looked at for one purpose: that a blend is of different people.
+Who speaks is used for one purpose: that a blend is of different people.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from sottovoce.methods.codebook.distillation import StudentSettings, distil
 from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, to_8_bits
 from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
 from sottovoce.models.target import Target
-from sottovoce.training.loop import Run, draw
+from sottovoce.training.loop import Run, draw_segments
 
 
 @dataclass(frozen=True)
 class CodebookSettings:
     """How a codebook filter is made.
 
-    `encoder`: "target" is a copy of the target, which has to be a network; "student" a network that was taught its
-    answers, and which is always used where a target can only be queried. `codes` of each task, 0 for one per class.
+    `encoder`: "target" is a copy of the target, which has to be a network of spectra; "student" a network that was
+    taught its answers, which is always used for other targets. `codes` of each task, 0 for one per class.
     `codewords`: "synthetic" ones are computed; "recordings" are chosen among training recordings. `gradients`: whether
     those of the targets are used for synthetic codewords, where they have any; otherwise the targets are only queried.
     """
@@ -61,10 +61,14 @@ PRESETS: Mapping[str, CodebookSettings] = MappingProxyType(
         "compact": _COMPACT,
         "student": replace(_COMPACT, encoder="student"),
         "black-box": replace(_COMPACT, encoder="student", gradients=False),
-        "quick": replace(_COMPACT, drawing=CodewordSettings(steps=60)),
+        "quick": replace(
+            _COMPACT,
+            student=StudentSettings(queries=3200, steps=300),
+            drawing=CodewordSettings(steps=60, candidates=384),
+        ),
     }
 )
-_LARGEST_WORDS = 4096
+_MOST_CODEWORDS = 4096
 
 
 class Encoder(nn.Module):
@@ -101,23 +105,23 @@ def train_codebook(
         raise ConfigError(f"a block is {settings.block_segments} segments; expected one of {BLOCKS}.")
     centres = [_centres(sounds, clips, target, settings, run.seed) for target in targets]
     shape = (len(SHARPNESS), *(len(table) + 1 for table in centres))
-    if math.prod(shape) > _LARGEST_WORDS:
+    if math.prod(shape) > _MOST_CODEWORDS:
         raise ConfigError(
-            f"{math.prod(shape)} combinations of codes are too many to draw, expected at most {_LARGEST_WORDS}; "
+            f"{math.prod(shape)} combinations of codes are too many to draw, expected at most {_MOST_CODEWORDS}; "
             "permit fewer tasks in one filter."
         )
     encoder = Encoder([_encoder(sounds, clips, target, settings, run) for target in targets]).eval()
     goals = codewords.goals(centres)
     sources = np.zeros(0, np.int64)
     if settings.codewords == RECORDINGS:
-        found, sources = codewords.recordings(sounds, clips, targets, goals, settings.drawing, run.seed)
+        templates, sources = codewords.recordings(sounds, clips, targets, goals, settings.drawing, sound, run.seed)
     elif settings.gradients and all(isinstance(target.logits, nn.Module) for target in targets):
-        found = codewords.drawn(targets, goals, settings.drawing, sound, run)
+        templates = codewords.drawn(targets, goals, settings.drawing, sound, run)
     else:
         people = clips.astype(np.str_) if people is None else people
         material = Material(sounds, clips, people, sound)
-        found = synthetic(material, targets, list(encoder.recognisers), goals, settings.drawing, run)
-    drawn, low, high = to_8_bits(found.reshape(*shape, *found.shape[1:]))
+        templates = synthetic(material, targets, list(encoder.recognisers), goals, settings.drawing, run)
+    drawn, low, high = to_8_bits(templates.reshape(*shape, *templates.shape[1:]))
     tasks = tuple(target.task for target in targets)
     book = Codebook(tasks, tuple(centres), drawn, low, high, settings.memory, settings.block_segments)
     return encoder, book, sources
@@ -126,7 +130,7 @@ def train_codebook(
 def _encoder(
     sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: CodebookSettings, run: Run
 ) -> nn.Module:
-    """The recogniser that finds the codes of one task."""
+    """The recogniser that gives the codes of one task."""
     if settings.encoder == "target" and isinstance(target.logits, nn.Module):
         return target.logits
     return distil(sounds, clips, target, settings.student, run)
@@ -137,7 +141,7 @@ def _centres(sounds: Sounds, clips: NDArray[np.int64], target: Target, settings:
     classes = len(target.classes)
     if settings.codes in (0, classes):
         return np.eye(classes, dtype=np.float32)
-    spectra, _ = draw(sounds, clips, 1024, np.random.default_rng([seed, 2]))
-    posteriors = torch.from_numpy(target.predict(spectra.cpu().numpy())).softmax(dim=1).numpy()
+    segments, _ = draw_segments(sounds, clips, 1024, np.random.default_rng([seed, 2]))
+    posteriors = torch.from_numpy(target.predict_sound(segments)).softmax(dim=1).numpy()
     grouped = KMeans(settings.codes, n_init=4, random_state=seed).fit(posteriors)
     return np.asarray(grouped.cluster_centers_, np.float32)
