@@ -39,11 +39,14 @@ class Registry(Mapping[str, T]):
     """What a group knows by name: `built_in`, what was registered, and the entry points of `sottovoce.GROUP`.
 
     `kind` is what one of them is called in messages. An unknown name is a ConfigError that lists the known ones; a name
-    that two distributions give is a ConfigError that names both.
+    that two distributions give is a ConfigError that names both. The module that defines `code(value)` is taken for the
+    code of a plug-in, whose digest its version holds.
     """
 
-    def __init__(self, group: str, kind: str, built_in: Mapping[str, T]) -> None:
-        self.group, self.kind = f"{_OURS}.{group}", kind
+    def __init__(
+        self, group: str, kind: str, built_in: Mapping[str, T], code: Callable[[T], object] = lambda value: value
+    ) -> None:
+        self.group, self.kind, self.code = f"{_OURS}.{group}", kind, code
         self._known = {name: Plugin(value, _OURS, __version__) for name, value in built_in.items()}
         self._discovered = False
 
@@ -58,7 +61,7 @@ class Registry(Mapping[str, T]):
         if value is None:
             return lambda decorated: self.register(name, decorated)
         self._discover()
-        self._add(name, value, getattr(value, "__module__", "this program"), "")
+        self._add(name, value, getattr(self.code(value), "__module__", "this program"), "")
         return value
 
     def plugin(self, name: str) -> Plugin[T]:
@@ -110,7 +113,7 @@ class Registry(Mapping[str, T]):
                 "rename one of them."
             )
         stated = str(getattr(value, "version", "")) or version
-        self._known[name] = Plugin(value, origin, f"{stated}+{_source_digest(value)}")
+        self._known[name] = Plugin(value, origin, f"{stated}+{_source_digest(self.code(value))}")
 
 
 def _source_digest(value: object) -> str:

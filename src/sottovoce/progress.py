@@ -14,7 +14,10 @@ Report = Callable[[int, int, str], None]  # steps done, steps in all, what to sa
 
 
 class Progress:
-    """Call it with (steps done, steps in all, what to say); on a terminal one line, elsewhere a line now and then."""
+    """Call it with (steps done, steps in all, a note); on a terminal one line, elsewhere a line now and then.
+
+    A note of no steps at all has a line of its own.
+    """
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
@@ -24,13 +27,13 @@ class Progress:
 
     def __call__(self, done: int, total: int, note: str) -> None:
         now = time.monotonic()
-        if total != self.total or done != self.done + 1:  # other work, or work that goes on where it was
+        if total != self.total or done != self.done + 1:  # other work, or work that resumes
             self.total, self.began, self.skipped = total, now, done - 1
         self.done = done
         if 0 < done < total and now - self.shown < (0.2 if self.terminal else 10.0):
             return
         self.shown = now
-        line = f"{done}/{total}  {self._left(done, now)}{note}"
+        line = f"{done}/{total}  {self._left(done, now)}{note}" if total else note
         end = "\n" if done == total or not self.terminal else ""
         terminal.note(
             f"\r\x1b[K{terminal.printable(line)}{end}" if self.terminal else f"{terminal.printable(line)}{end}"

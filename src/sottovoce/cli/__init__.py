@@ -96,7 +96,7 @@ def _stopped(number: int, frame: FrameType | None) -> NoReturn:
 
 def _say_stopped(number: int) -> None:
     _signals.append(number)
-    terminal.complain("sottovoce: stopped; repeat the command, and the work goes on where it was.")
+    terminal.complain("sottovoce: stopped; repeat the command, and it resumes.")
 
 
 @functools.cache

@@ -39,7 +39,6 @@ FilterName = Annotated[
 ]
 Permit = Annotated[str | None, typer.Option(help="What may be heard, with commas; default: all it can.")]
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
-Preset = Annotated[str, typer.Option(help="compact (minutes on two cores) or paper (sizes of the paper).")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness but the split.", min=0)]
 Split = Annotated[
     str | None,

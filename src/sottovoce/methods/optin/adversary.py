@@ -1,20 +1,21 @@
-"""The adversary inside training: a deobfuscator with its optimiser and its loss, behind three verbs."""
+"""The adversary inside training: a deobfuscator with its optimiser and its losses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
+from sottovoce.training.loop import frozen, update
+
 _FRESH_RATE = 3e-3
 
 
 class Deobfuscator:
-    """Learns to restore the original spectrum, and says how far it is from being able to.
+    """Learns to restore the original spectrum; its `pressure` is how far it is from doing so.
 
     `raw` takes the paper's rejected L_p = -L_a in place of the distance in the latent.
     """
@@ -27,37 +28,24 @@ class Deobfuscator:
     def improve(self, obfuscated: Tensor, original: Tensor) -> float:
         """One step on L_a, equation (1); returns it. Never touches the obfuscator's gradients."""
         loss = adversarial_loss(self.network(obfuscated.detach()), original)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        return loss.item()
+        return update(self.optimiser, loss)
 
     def replace(self, fresh: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Continue with the weights of `fresh`, trained on (obfuscated, original) `pairs` from nothing (RDAL's trick).
 
-        What the obfuscator has learnt to deceive is then gone. The optimiser keeps what it remembers.
+        What the obfuscator has learnt to deceive is then gone. The optimiser keeps its state.
         """
-        newcomer = Deobfuscator(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.raw)
+        replacement = Deobfuscator(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.raw)
         for obfuscated, original in pairs:
-            newcomer.improve(obfuscated, original)
+            replacement.improve(obfuscated, original)
         self.network.load_state_dict(fresh.state_dict())
 
     def pressure(self, obfuscated: Tensor, original: Tensor) -> Tensor:
         """What the obfuscator has to increase: L_p, equation (3), or L_a where `raw`. Never changes the adversary."""
-        with _frozen(self.network):
+        with frozen(self.network):
             if self.raw:
                 return adversarial_loss(self.network(obfuscated), original)
             return latent_distance(self.network.encode(obfuscated), self.network.encode(original))  # type: ignore[operator]
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """Within, gradients flow through `network` and not into it."""
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(True)
 
 
 def adversarial_loss(restored: Tensor, original: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The opt-in game (Wang et al. 2022): an obfuscator and a deobfuscator, trained jointly against a frozen target."""
+"""Opt-in training (Wang et al. 2022): an obfuscator and a deobfuscator, trained jointly against a frozen target."""
 
 from __future__ import annotations
 
@@ -17,20 +17,23 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
 from sottovoce.methods.optin.adversary import Deobfuscator, target_loss
 from sottovoce.models.architectures import build
-from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target
-from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
+from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
+from sottovoce.training.settings import Positive
 
 
 @dataclass(frozen=True)
 class OptinSettings:
-    """The two players and the weights of their losses, which the paper does not publish."""
+    """The two networks and the weights of their losses, which the paper does not publish.
+
+    With `raw`, the obfuscator maximises L_a, which the paper rejects, in the place of L_p.
+    """
 
     architecture: str
     obfuscator: Mapping[str, int]
     deobfuscator: Mapping[str, int]
-    steps: int
-    batch: int
+    steps: Positive
+    batch: Positive
     optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 1e-2  # of the paper; the peak of one cycle with adam
     momentum: float = 0.9
@@ -38,6 +41,7 @@ class OptinSettings:
     privacy_weight: float = 1.0
     replace_every: int = 0  # steps, after which a deobfuscator trained from nothing takes over; 0: never
     replace_steps: int = 60  # of its training
+    raw: bool = False
 
 
 _COMPACT = OptinSettings(
@@ -67,24 +71,21 @@ PRESETS: Mapping[str, OptinSettings] = MappingProxyType(
 
 
 def train_optin(
-    sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: OptinSettings, raw: bool, run: Run
+    sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: OptinSettings, run: Run
 ) -> tuple[nn.Module, nn.Module]:
-    """An obfuscator for `target` and the deobfuscator it played against, trained on `clips`.
+    """An obfuscator for `target` and the deobfuscator that was trained against it, from `clips`.
 
-    The obfuscator minimises  w_t L_t - w_p L_p; with `raw`, L_a stands for L_p. Raises ConfigError for a target
-    through which no gradient flows.
+    The obfuscator minimises  w_t L_t - w_p L_p. Raises ConfigError for a target through which no gradient flows.
     """
     if not target.differentiable:
-        raise ConfigError(f"the opt-in game needs gradients through the target of '{target.task}', which gives none.")
+        raise ConfigError(f"opt-in training needs gradients through the target of '{target.task}', which gives none.")
     torch.manual_seed(run.seed)
     obfuscator = build(settings.architecture, settings.obfuscator).to(device())
     deobfuscator = build(settings.architecture, settings.deobfuscator).to(device())
     if isinstance(target.logits, nn.Module):
         target.logits.to(device())
-    sizes = f"{parameter_count(obfuscator):,} and {parameter_count(deobfuscator):,}"
-    run.report(0, run.steps, f"obfuscator and deobfuscator have {sizes} parameters (the paper: 0.759 M and 6.847 M)")
     optimiser = _optimiser(obfuscator, settings)
-    adversary = Deobfuscator(deobfuscator, _optimiser(deobfuscator, settings), raw)
+    adversary = Deobfuscator(deobfuscator, _optimiser(deobfuscator, settings), settings.raw)
 
     def pairs(count: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         for _ in range(count):
@@ -95,8 +96,8 @@ def train_optin(
 
     def step(number: int, rng: np.random.Generator) -> str:
         if settings.optimiser == "adam":
-            for player in (optimiser, adversary.optimiser):
-                set_learning_rate(player, one_cycle(number, run.steps, settings.learning_rate))
+            for each in (optimiser, adversary.optimiser):
+                set_learning_rate(each, one_cycle(number, run.steps, settings.learning_rate))
         if settings.replace_every and number and number % settings.replace_every == 0:
             fresh = build(settings.architecture, settings.deobfuscator).to(device())
             adversary.replace(fresh, pairs(settings.replace_steps, rng))
@@ -105,10 +106,7 @@ def train_optin(
         restored_error = adversary.improve(obfuscated, original)
         task = target_loss(target.logits(obfuscated), target.logits(original))
         privacy = adversary.pressure(obfuscated, original)
-        loss = settings.target_weight * task - settings.privacy_weight * privacy
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        update(optimiser, settings.target_weight * task - settings.privacy_weight * privacy)
         return f"L_t {task.item():.3f}  L_p {privacy.item():.3f}  L_a {restored_error:.3f}"
 
     parts: dict[str, nn.Module | torch.optim.Optimizer] = {
@@ -123,7 +121,7 @@ def train_optin(
     return obfuscator.eval().cpu(), deobfuscator.eval().cpu()
 
 
-def _optimiser(player: nn.Module, settings: OptinSettings) -> torch.optim.Optimizer:
+def _optimiser(network: nn.Module, settings: OptinSettings) -> torch.optim.Optimizer:
     if settings.optimiser == "adam":
-        return torch.optim.Adam(player.parameters(), lr=settings.learning_rate)
-    return torch.optim.SGD(player.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+        return torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    return torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
