@@ -78,8 +78,8 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(
         [
             "",
-            "An application was permitted to know which of 8 words is said. Sottovoce trained a filter for it, and then",
-            "attacked the filter: can the application still tell who speaks, their gender, or how they speak?",
+            "An application was permitted to know which of 8 words is said. Sottovoce trained a filter for it, and",
+            "then attacked it: can the application still tell who speaks, their gender, or how they speak?",
             "",
             audit_table(results),
             "",

@@ -94,7 +94,7 @@ def test_replacing_changes_the_adversary_and_only_the_adversary() -> None:
     member = training.adversary.members[0]
     assert isinstance(member, Discriminator) and same(weights(member.network), weights(verifier))
     assert not same(before["adversary 0"], weights(member.network))
-    assert same(before["players"][:-8], weights(training.sender) + weights(training.reader))
+    assert same(before["networks"][:-8], weights(training.sender) + weights(training.reader))
     for one, other in zip(remembered["state"].values(), member.optimiser.state_dict()["state"].values(), strict=True):
         assert all(torch.equal(one[key], other[key]) for key in one), "momentum is not reset, as in the paper's code"
 
@@ -105,7 +105,7 @@ def test_with_strength_0_the_extractor_learns_exactly_as_without_an_adversary() 
     alone.sender.load_state_dict(against.sender.state_dict())
     alone.reader.load_state_dict(against.reader.state_dict())
     for number in range(3):
-        for players in (against, alone):
+        for training in (against, alone):
             training.sender.extractor.train()
             torch.manual_seed(number)
             training.step(np.arange(8), np.random.default_rng(number), reversal_strength(number, settings))
@@ -115,7 +115,7 @@ def test_with_strength_0_the_extractor_learns_exactly_as_without_an_adversary() 
 def test_a_step_is_the_joint_step_of_the_paper() -> None:
     """One optimiser over F, C and D on both losses, with the reversal layer between F and D."""
     settings = replace(SETTINGS, patience=0)
-    players = game(settings)
+    training = game(settings)
     joint = copy.deepcopy(nn.ModuleList([training.sender.extractor, training.reader, training.adversary.last]))
     extractor, reader, classifier = joint
     for network in (training.sender.extractor, training.adversary.last, extractor, classifier):

@@ -30,7 +30,7 @@ from sottovoce.methods.codebook.blends import Material, synthetic
 from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings, distil
 from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, pictures
-from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
+from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, draw
 from sottovoce.training.settings import Positive
@@ -93,9 +93,11 @@ def train_codebook(
 
     Also the positions of the recordings that are codewords: none where these are synthetic. `sound` are the mean and
     deviation that the filter gives to its log spectra on the way back to sound. `people` says whose each of `clips` is,
-    so that no codeword is one person's; without it, each is taken for another's. ConfigError for more
-    combinations of codes than can be drawn.
+    so that no codeword is one person's; without it, each is taken for another's. ConfigError for codewords of an
+    unknown kind, and for more combinations of codes than can be drawn.
     """
+    if settings.codewords not in SOURCES:
+        raise ConfigError(f"the codewords are '{settings.codewords}'; expected {' or '.join(SOURCES)}.")
     if settings.block_segments not in BLOCKS:
         raise ConfigError(f"a block is {settings.block_segments} segments; expected one of {BLOCKS}.")
     centres = [_centres(sounds, clips, target, settings, run.seed) for target in targets]
