@@ -5,15 +5,18 @@ A distribution offers one by an entry point, for example in its pyproject.toml
     [project.entry-points."sottovoce.attackers"]
     centroid = "my_package:Centroid"
 
-and a script by `registry.register("centroid", Centroid)`, or by the same as a decorator. Only installed code and the
+and a program by `registry.register("centroid", Centroid)`, or by the same as a decorator. Only installed code and the
 running program register; a file that is read, such as a filter folder, never chooses code.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.metadata
 import inspect
+import pkgutil
+import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -38,17 +41,24 @@ class Plugin(Generic[T]):
 class Registry(Mapping[str, T]):
     """What a group knows by name: `built_in`, what was registered, and the entry points of `sottovoce.GROUP`.
 
-    `kind` is what one of them is called in messages. An unknown name is a ConfigError that lists the known ones; a name
-    that two distributions give is a ConfigError that names both. The module that defines `code(value)` is taken for the
-    code of a plug-in, whose digest its version holds.
+    The modules of `package` register themselves when they are imported, which happens at the first look. `kind` is what
+    one of the group is called in messages, `base` the class that it has to be or to be derived from, and `code(value)`
+    the class or function that does its work. Every look raises ConfigError for a plug-in that cannot be loaded or is no
+    such thing, and for a name that is given twice.
     """
 
     def __init__(
-        self, group: str, kind: str, built_in: Mapping[str, T], code: Callable[[T], object] = lambda value: value
+        self,
+        group: str,
+        kind: str,
+        built_in: Mapping[str, T] | None = None,
+        code: Callable[[T], object] = lambda value: value,
+        package: str = "",
+        base: type = object,
     ) -> None:
-        self.group, self.kind, self.code = f"{_OURS}.{group}", kind, code
-        self._known = {name: Plugin(value, _OURS, __version__) for name, value in built_in.items()}
-        self._discovered = False
+        self.group, self.kind, self.code, self.package, self.base = f"{_OURS}.{group}", kind, code, package, base
+        self._known = {name: Plugin(value, _OURS, __version__) for name, value in (built_in or {}).items()}
+        self._discovered = self._discovering = False
 
     @overload
     def register(self, name: str, value: T) -> T: ...
@@ -58,16 +68,23 @@ class Registry(Mapping[str, T]):
 
     def register(self, name: str, value: T | None = None) -> T | Callable[[T], T]:
         """Add `value` under `name`; without a value, a decorator that does. ConfigError for a name that is taken."""
-        if value is None:
-            return lambda decorated: self.register(name, decorated)
+        module = sys._getframe(1).f_globals.get("__name__", "__main__")
+
+        def add(value: T) -> T:
+            self._add(name, value, _OURS if module.startswith(f"{_OURS}.") else module, module, "")
+            return value
+
+        return add if value is None else add(value)
+
+    @property
+    def plugins(self) -> dict[str, Plugin[T]]:
+        """Every plug-in by its name."""
         self._discover()
-        self._add(name, value, getattr(self.code(value), "__module__", "this program"), "")
-        return value
+        return self._known
 
     def plugin(self, name: str) -> Plugin[T]:
-        """The plug-in `name`, with its origin and version."""
-        self._discover()
-        if name not in self._known:
+        """The plug-in `name`, with its origin and version; ConfigError with the known names for an unknown one."""
+        if name not in self.plugins:
             raise ConfigError(f"unknown {self.kind} {name!r}; known: {', '.join(self._known)}.")
         return self._known[name]
 
@@ -75,53 +92,74 @@ class Registry(Mapping[str, T]):
         """What has to enter every digest of work that `name` does: it changes whenever its code does."""
         return self.plugin(name).version
 
+    def outside(self) -> tuple[str, ...]:
+        """The names of the plug-ins that are not our own."""
+        return tuple(name for name, plugin in self.plugins.items() if plugin.origin != _OURS)
+
     def __getitem__(self, name: str) -> T:
         return self.plugin(name).value
 
     def __contains__(self, name: object) -> bool:
-        self._discover()
-        return name in self._known
+        return name in self.plugins
 
     def __iter__(self) -> Iterator[str]:
-        self._discover()
-        return iter(tuple(self._known))
+        return iter(tuple(self.plugins))
 
     def __len__(self) -> int:
-        self._discover()
-        return len(self._known)
+        return len(self.plugins)
 
     def _discover(self) -> None:
-        """Load the entry points of this group, once."""
-        if self._discovered:
+        """Import our own modules and load the entry points, once; what fails is tried and reported again next time."""
+        if self._discovered or self._discovering:
             return
-        self._discovered = True
-        for entry in importlib.metadata.entry_points(group=self.group):
-            origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
-            try:
-                value = entry.load()
-            except Exception as error:  # whatever a plug-in does when it is imported
-                raise ConfigError(
-                    f"the {self.kind} {entry.name!r} of {origin} cannot be loaded ({type(error).__name__}: {error}); "
-                    "repair or uninstall that distribution."
-                ) from error
-            self._add(entry.name, value, origin, entry.dist.version if entry.dist else "")
+        self._discovering = True
+        try:
+            if self.package:
+                for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+                    importlib.import_module(f"{self.package}.{module.name}")
+            for entry in importlib.metadata.entry_points(group=self.group):
+                self._load(entry)
+            self._discovered = True
+        finally:
+            self._discovering = False
 
-    def _add(self, name: str, value: T, origin: str, version: str) -> None:
-        if name in self._known:
+    def _load(self, entry: importlib.metadata.EntryPoint) -> None:
+        origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+        try:
+            value = entry.load()
+        except Exception as error:  # whatever a plug-in does when it is imported
+            raise ConfigError(
+                f"the {self.kind} {entry.name!r} of {origin} cannot be loaded ({type(error).__name__}: {error}); "
+                "repair or uninstall that distribution."
+            ) from error
+        self._add(entry.name, value, origin, entry.module, entry.dist.version if entry.dist else "")
+
+    def _add(self, name: str, value: T, origin: str, module: str, distributed: str) -> None:
+        kind = value if isinstance(value, type) else type(value)
+        if not issubclass(kind, self.base):
+            raise ConfigError(
+                f"the {self.kind} {name!r} of {origin} is {value!r:.80}; expected a "
+                f"{self.base.__module__}.{self.base.__qualname__}, or a class derived from it."
+            )
+        if name in self._known and self._known[name].value is not value:
             raise ConfigError(
                 f"two {self.kind}s are called {name!r}, one from {self._known[name].origin} and one from {origin}; "
                 "rename one of them."
             )
-        stated = str(getattr(value, "version", "")) or version
-        self._known[name] = Plugin(value, origin, f"{stated}+{_source_digest(self.code(value))}")
+        version = __version__ if origin == _OURS else self._version(value, module, distributed)
+        self._known.setdefault(name, Plugin(value, origin, version))
 
+    def _version(self, value: T, module: str, distributed: str) -> str:
+        """The stated version, or else that of the distribution, and a digest of the source.
 
-def _source_digest(value: object) -> str:
-    """The start of the SHA-256 of the source of the module that defines `value`, or of its name where there is none."""
-    definition = value if hasattr(value, "__module__") else type(value)
-    module = sys.modules.get(definition.__module__)
-    try:
-        source = inspect.getsource(module) if module else ""
-    except (OSError, TypeError):
-        source = ""
-    return hashlib.sha256((source or repr(definition)).encode()).hexdigest()[:12]
+        The source is that of the module that registers the value and of the one that defines its code. Where one has
+        none, such as an interactive session, the version is new in every process, so that nothing outdated is reused.
+        """
+        stated = str(getattr(value, "version", "")) or distributed
+        digest = hashlib.sha256()
+        for name in sorted({module, getattr(self.code(value), "__module__", module)}):
+            try:
+                digest.update(inspect.getsource(sys.modules[name]).encode())
+            except (KeyError, OSError, TypeError):
+                digest.update(secrets.token_bytes())
+        return f"{stated}+{digest.hexdigest()[:12]}"

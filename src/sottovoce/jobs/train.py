@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -20,7 +21,7 @@ from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.methods.method import Context, Estimate, Method, TrainConfig
 from sottovoce.methods.registry import METHODS
-from sottovoce.models.checkpoint import check_place, read_folder
+from sottovoce.models.checkpoint import CARD, check_place, read_folder, write_file
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target, load_target, save_target, vote
 from sottovoce.progress import Report
@@ -90,44 +91,43 @@ def make_target(
 
 
 def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
-    """Train a filter that permits the tasks of its targets, and write it.
+    """Train a filter that permits the tasks of its targets, and write it; returns its card.
 
-    Returns its card, and under "validation", for each task, the accuracy of its target on validation recordings,
-    original and filtered.
+    The card has, under "validation", the accuracy of each target on validation recordings, original and filtered.
     """
     method = METHODS[config.method]
     settings = choose(method.presets, config.preset, config.settings, f"the method '{config.method}'")
     method.check(config, settings)
     check_place(config.out, "filter")
     context = _context(config, method, settings, report)
-    manifest, sounds, parts = context.manifest, context.sounds, context.split
-    written = _kept(config.out, "filter", context.run.identity) if config.reuse else None
-    if written is None:
-        estimate = method.estimate(context) if method.estimate else None
-        _announce(
-            f"a filter by the method {config.method}, preset {config.preset}", estimate, sounds, parts.train, report
-        )
-        began = time.monotonic()
-        trained = method.train(context)
-        card = {
-            "method": config.method,
-            "method_version": METHODS.version(config.method),
-            "preset": config.preset,
-            "settings": asdict(settings),
-            "permit": list(config.permit),
-            "corpus": describe(manifest, parts),
-            "targets": [{"task": target.task, "digest": target.digest} for target in context.targets],
-            "seed": config.seed,
-            "command": config.command,
-            "seconds": round(time.monotonic() - began, 1),
-            "training": _digest(context.run.identity),
-            **trained.card,
-        }
-        places = {target.task: target.source for target in context.targets if target.source is not None}
-        written = trained.write(config.out, card, places)
-        for partial in _partial(config.out).parent.glob(f"{_partial(config.out).name}*"):
-            partial.unlink()
-    return {**written, "validation": {target.task: _validation(context, target) for target in context.targets}}
+    if config.reuse and (kept := _kept(config.out, "filter", context.run.identity)):
+        return kept
+    estimate = method.estimate(context) if method.estimate else None
+    what = f"a filter by the method {config.method}, preset {config.preset}"
+    _announce(what, estimate, context.sounds, context.split.train, report)
+    began = time.monotonic()
+    trained = method.train(context)
+    card = {
+        "method": config.method,
+        "method_version": METHODS.version(config.method),
+        "preset": config.preset,
+        "settings": asdict(settings),
+        "permit": list(config.permit),
+        "corpus": describe(context.manifest, context.split),
+        "targets": [{"task": target.task, "digest": target.digest} for target in context.targets],
+        "seed": config.seed,
+        "command": config.command,
+        "seconds": round(time.monotonic() - began, 1),
+        "training": _digest(context.run.identity),
+        **trained.card,
+    }
+    places = {target.task: target.source for target in context.targets if target.source is not None}
+    written = trained.write(config.out, card, places)
+    for partial in _partial(config.out).parent.glob(f"{_partial(config.out).name}*"):
+        partial.unlink()
+    written["validation"] = {target.task: _validation(context, target) for target in context.targets}
+    write_file(config.out / CARD, json.dumps(written, indent=1).encode())  # of the folder's files no digest changes
+    return written
 
 
 def _context(config: TrainConfig, method: Method[Any], settings: Any, report: Report) -> Context[Any]:

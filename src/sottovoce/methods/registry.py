@@ -17,4 +17,6 @@ from sottovoce.methods.rdal.method import METHOD as RDAL
 from sottovoce.plugins import Registry
 
 _OURS: tuple[Method[Any], ...] = (CODEBOOK, OPTIN, RAW, WORDS, RDAL, ADR)
-METHODS = Registry("methods", "method", {method.name: method for method in _OURS}, code=lambda method: method.train)
+METHODS = Registry(
+    "methods", "method", {method.name: method for method in _OURS}, code=lambda method: method.train, base=Method
+)
