@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sottovoce.attack.attacker import Array, Labels, Observations
 from sottovoce.attack.classical import LABELLED, LEAST, over_segments, standard_error
-from sottovoce.models.layers import SpecAugment
+from sottovoce.models.compact import SpecAugment
 
 _BATCH = 32
 _SCORED_AT_ONCE = 64

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.audio.mel import filterbank, window_samples
-from sottovoce.models.layers import SpecAugment
+from sottovoce.models.compact import SpecAugment
 
 LATENT = 64
 BANDS = 64

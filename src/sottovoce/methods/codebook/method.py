@@ -12,7 +12,7 @@ from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.layers import parameter_count
 from sottovoce.runtime.export import save_codebook
 
-_STUDENT_S, _DRAWING_S = 0.05, 0.25  # of a step of a student, and of a step of a batch of codewords
+_STUDENT_S, _DRAWING_S = 0.08, 0.5  # of a step of a student, and of a step of a batch of codewords
 
 
 def train(context: Context[CodebookSettings]) -> Trained:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
@@ -11,15 +11,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
 
 from sottovoce.audio.spectrum import BINS
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
-from sottovoce.methods.optin.adversary import Deobfuscator, target_loss
 from sottovoce.models.architectures import build
 from sottovoce.models.target import Target
-from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
+from sottovoce.training.loop import Run, device, draw, frozen, one_cycle, set_learning_rate, train, update
 from sottovoce.training.settings import Positive
+
+_FRESH_RATE = 3e-3
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,60 @@ PRESETS: Mapping[str, OptinSettings] = MappingProxyType(
 )
 
 
+class Deobfuscator:
+    """Learns to restore the original spectrum; its `pressure` is how far it is from doing so.
+
+    `raw` takes the paper's rejected L_p = -L_a in place of the distance in the latent.
+    """
+
+    def __init__(self, network: nn.Module, optimiser: Optimizer, raw: bool) -> None:
+        self.network = network
+        self.optimiser = optimiser
+        self.raw = raw
+
+    def improve(self, obfuscated: Tensor, original: Tensor) -> float:
+        """One step on L_a, equation (1); returns it. Never touches the obfuscator's gradients."""
+        loss = adversarial_loss(self.network(obfuscated.detach()), original)
+        return update(self.optimiser, loss)
+
+    def replace(self, fresh: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Continue with the weights of `fresh`, trained on (obfuscated, original) `pairs` from nothing (RDAL's trick).
+
+        What the obfuscator has learnt to deceive is then gone. The optimiser keeps its state.
+        """
+        replacement = Deobfuscator(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.raw)
+        for obfuscated, original in pairs:
+            replacement.improve(obfuscated, original)
+        self.network.load_state_dict(fresh.state_dict())
+
+    def pressure(self, obfuscated: Tensor, original: Tensor) -> Tensor:
+        """What the obfuscator has to increase: L_p, equation (3), or L_a where `raw`. Never changes the adversary."""
+        with frozen(self.network):
+            if self.raw:
+                return adversarial_loss(self.network(obfuscated), original)
+            return latent_distance(self.network.encode(obfuscated), self.network.encode(original))  # type: ignore[operator]
+
+
+def adversarial_loss(restored: Tensor, original: Tensor) -> Tensor:
+    """L_a = MSE(F_mu(X~), X), equation (1): mean squared error of the restored spectrum, both [B, F, N] -> scalar."""
+    return functional.mse_loss(restored, original)
+
+
+def target_loss(obfuscated_logits: Tensor, original_logits: Tensor) -> Tensor:
+    """L_t = H(T(X~), T(X)), equation (2): cross-entropy to the target's own output, both logits [B, K] -> scalar."""
+    return functional.cross_entropy(obfuscated_logits, original_logits.detach().softmax(dim=-1))
+
+
+def latent_distance(obfuscated_latent: Tensor, original_latent: Tensor) -> Tensor:
+    """L_p = mean over m of D(F_gamma(X~)_m, F_gamma(X)_m), equation (3), latents [B, ...] -> scalar in [0, 0.5)."""
+    return distance(obfuscated_latent, original_latent).mean()
+
+
+def distance(alpha: Tensor, beta: Tensor) -> Tensor:
+    """D(alpha, beta) = |1 / (1 + exp(-(alpha - beta))) - 0.5|, equation (4), elementwise."""
+    return (torch.sigmoid(alpha - beta) - 0.5).abs()
+
+
 def train_optin(
     sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: OptinSettings, run: Run
 ) -> tuple[nn.Module, nn.Module]:
@@ -109,7 +166,7 @@ def train_optin(
         update(optimiser, settings.target_weight * task - settings.privacy_weight * privacy)
         return f"L_t {task.item():.3f}  L_p {privacy.item():.3f}  L_a {restored_error:.3f}"
 
-    parts: dict[str, nn.Module | torch.optim.Optimizer] = {
+    parts: dict[str, nn.Module | Optimizer] = {
         "obfuscator": obfuscator,
         "deobfuscator": deobfuscator,
         "optimiser": optimiser,
@@ -121,7 +178,7 @@ def train_optin(
     return obfuscator.eval().cpu(), deobfuscator.eval().cpu()
 
 
-def _optimiser(network: nn.Module, settings: OptinSettings) -> torch.optim.Optimizer:
+def _optimiser(network: nn.Module, settings: OptinSettings) -> Optimizer:
     if settings.optimiser == "adam":
         return torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     return torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=settings.momentum)

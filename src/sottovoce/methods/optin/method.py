@@ -9,7 +9,7 @@ from sottovoce.methods.optin.game import PRESETS, OptinSettings, train_optin
 from sottovoce.models.layers import parameter_count
 from sottovoce.runtime.export import save_filter
 
-_SECONDS = {"compact-autoencoder": 0.4, "cyclegan-vc2": 12.0}  # of a step, by architecture
+_SECONDS = {"compact-autoencoder": 0.25, "cyclegan-vc2": 25.0}  # of a step, by architecture
 
 
 def train(context: Context[OptinSettings]) -> Trained:
