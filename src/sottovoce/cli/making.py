@@ -122,7 +122,7 @@ def train(
     method: Annotated[
         str, typer.Option(help="codebook; optin; raw (optin with its rejected loss); words (digits); rdal; or adr.")
     ] = "codebook",
-    preset: Annotated[str, typer.Option(help=f"Of the method: {PRESETS}.")] = "compact",
+    preset: Annotated[str, typer.Option(help=f"Depends on the method. {PRESETS}.")] = "compact",
     settings: Set = None,
     codes: Annotated[
         int | None, typer.Option(help="Codes of each task, by default one for each class.", min=0, max=256)
