@@ -42,10 +42,11 @@ class Progress:
     def _left(self, done: int, now: float) -> str:
         """How long it will take still, as soon as two steps were seen."""
         seen = done - self.skipped - 1
-        return f"{_duration((now - self.began) / seen * (self.total - done))} left  " if seen > 0 else ""
+        return f"{duration((now - self.began) / seen * (self.total - done))} left  " if seen > 0 else ""
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as text, in minutes where they are many."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sottovoce import __version__
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.corpora.cache import Sounds
@@ -24,7 +25,7 @@ from sottovoce.methods.registry import METHODS
 from sottovoce.models.checkpoint import CARD, check_place, read_folder, write_file
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target, load_target, save_target, vote
-from sottovoce.progress import Report
+from sottovoce.progress import Report, duration
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
@@ -59,7 +60,8 @@ def make_target(
     manifest, sounds = opened(spec, report)
     check_task(manifest, task)
     parts = split(manifest, rule, seed=0)
-    name = identity(target=asdict(chosen), corpus=manifest.digest, split=parts.rule, task=task, seed=seed)
+    trained = {"settings": asdict(chosen), "task": task, "version": __version__}
+    name = identity(target=trained, corpus=manifest.digest, split=parts.rule, seed=seed)
     if reuse and (kept := _kept(out, "target", name)):
         return kept
     estimate = Estimate(chosen.steps, chosen.steps * _TARGET_STEP_S.get(chosen.architecture, 0.5))
@@ -176,15 +178,11 @@ def _announce(what: str, estimate: Estimate | None, sounds: Sounds, clips: NDArr
     seconds = sum(sounds.samples(int(i)) for i in clips) / SAMPLE_RATE
     line = f"training {what}, on {len(clips)} recordings, {seconds / 60:.1f} min of sound"
     if estimate is not None:
-        line += f": {estimate.steps:,} steps, roughly {_duration(estimate.seconds)} on two cores"
+        line += f": {estimate.steps:,} steps, roughly {duration(estimate.seconds)} on two cores"
         if estimate.seconds > max(_LONG_S, _LONG_FOR_SOUND * seconds):
             line += "; this is long for so little sound: --preset quick, where the method has it, or fewer steps by "
             line += "--set, shorten it"
     report(0, 0, line)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def _partial(out: Path) -> Path:
@@ -208,7 +206,7 @@ def _kept(folder: Path, kind: str, name: str) -> dict[str, Any] | None:
 
 
 def _validation(context: Context[Any], target: Target) -> dict[str, Any] | None:
-    """Accuracy of a target on validation recordings, original and filtered; None where that cannot be said.
+    """Accuracy of a target on validation recordings, original and filtered; None where that cannot be measured.
 
     The recordings need labels that the target knows, and a target that is queried over a network enough queries left.
     """

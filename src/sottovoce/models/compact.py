@@ -1,4 +1,4 @@
-"""Networks that train in a minute on two cores: the recogniser, and the two players of the opt-in game.
+"""Networks that train in a minute on two cores: the recogniser, and both networks of opt-in training.
 
 The obfuscator and deobfuscator keep the shape of the CycleGAN-VC2 generator (down, residual body, up by pixel shuffle,
 instance normalisation) at a hundredth of its cost.

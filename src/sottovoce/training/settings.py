@@ -81,7 +81,8 @@ def _converted(kind: Any, value: Any) -> Any:
             raise ValueError(" or ".join(map(str, get_args(kind))))
         return value
     if get_origin(kind) is tuple:
-        kinds, parts = get_args(kind), tuple(value.split(",")) if isinstance(value, str) else tuple(value)
+        parts = value if isinstance(value, (tuple, list)) else tuple(filter(None, str(value).split(",")))
+        kinds = get_args(kind)
         kinds = kinds[:1] * len(parts) if kinds[-1] is ... else kinds
         if len(parts) != len(kinds):
             raise ValueError(f"{len(kinds)} values with commas between them")

@@ -37,7 +37,7 @@ _FRESH_RATE = 3e-3
 
 @dataclass(frozen=True)
 class AdrSettings:
-    """How ADR is trained, on which embeddings of `voices`; `game` says by which of the two losses.
+    """How ADR is trained, on which embeddings of `voices`; `game` is which of the two losses.
 
     `hide` are the declared attributes; without any, gender. `xvector` is how an x-vector network is trained, where that
     makes the embeddings.

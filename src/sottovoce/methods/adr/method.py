@@ -49,7 +49,7 @@ def train(context: Context[AdrSettings]) -> Trained:
     card = {
         "hide": list(hidden),
         "parameters": parameter_count(sender),
-        "bits_per_block": None,  # nothing bounds what an embedding tells
+        "bits_per_block": None,  # nothing bounds what an embedding holds
     }
     return Trained(
         card,
