@@ -49,7 +49,10 @@ def measured(corpus: str, task: str, corpora: Path, out: Path) -> dict[str, Any]
         place = out / source
         if not place.is_dir():
             make_filter(
-                TrainConfig(spec, (task,), (out / "target-0",), place, preset="black-box", codewords=source), Progress()
+                TrainConfig(
+                    spec, (task,), (out / "target-0",), place, preset="black-box", settings={"codewords": source}
+                ),
+                Progress(),
             )
         filter_ = Filter.load(place)
         features = [filter_.obfuscate(cut(wave)) for wave in waves]

@@ -24,10 +24,10 @@ from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
 from sottovoce.corpora.corpus import describe, opened
 from sottovoce.corpora.manifest import split
-from sottovoce.jobs.train import loudness
 from sottovoce.methods.codebook import codewords
 from sottovoce.methods.codebook.similarity import of_recordings
 from sottovoce.methods.codebook.training import PRESETS, train_codebook
+from sottovoce.methods.method import loudness
 from sottovoce.models.codebook import to_8_bits
 from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.target import from_callable

@@ -22,8 +22,8 @@ from sottovoce.audio.segment import cut, front_end
 from sottovoce.audit import metrics
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import split
-from sottovoce.jobs.train import loudness
 from sottovoce.methods.codebook.training import PRESETS, train_codebook
+from sottovoce.methods.method import loudness
 from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.target import from_callable, vote
 from sottovoce.progress import Progress

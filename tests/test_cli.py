@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,25 +25,33 @@ from sottovoce.audit.budgets import Effort
 from sottovoce.audit.results import Results
 from sottovoce.cli import shared
 from sottovoce.corpora import catalogue
-from sottovoce.methods.codebook import training as codebook
-from sottovoce.methods.codebook.codewords import CodewordSettings
-from sottovoce.methods.codebook.distillation import StudentSettings
-from sottovoce.methods.codebook.training import CodebookSettings
-from sottovoce.methods.optin import game as optin
-from sottovoce.methods.optin.game import OptinSettings
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import loop
-from sottovoce.training import target as target_training
-from sottovoce.training.target import TargetSettings
 
-TINY_TARGET = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=3, batch=4)
-TINY_CODEBOOK = CodebookSettings(
-    student=StudentSettings(steps=3, queries=64, batch=4), drawing=CodewordSettings(steps=3, candidates=64)
-)
-TINY_FILTER = OptinSettings(
-    "compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, steps=3, batch=4, optimiser="adam"
-)
+TINY_TARGET = {
+    "architecture": "deepspeech2",
+    "settings.maps": 2,
+    "settings.hidden": 8,
+    "settings.layers": 1,
+    "steps": 3,
+    "batch": 4,
+}
+TINY_CODEBOOK = {
+    "student.steps": 3,
+    "student.queries": 64,
+    "student.batch": 4,
+    "drawing.steps": 3,
+    "drawing.candidates": 64,
+}
+TINY_OPTIN = {
+    "obfuscator.width": 4,
+    "obfuscator.blocks": 1,
+    "deobfuscator.width": 4,
+    "deobfuscator.blocks": 1,
+    "steps": 3,
+    "batch": 4,
+}
 TINY_AUDIT = Effort(("target", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
 
 
@@ -58,6 +66,11 @@ class Said(NamedTuple):
 
 
 Sottovoce = Callable[..., Said]
+
+
+def overridden(settings: Mapping[str, object]) -> list[str]:
+    """The options that override settings."""
+    return [option for name, value in settings.items() for option in ("--set", f"{name}={value}")]
 
 
 @pytest.fixture
@@ -76,10 +89,7 @@ def sottovoce(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 
 
 def small(patch: pytest.MonkeyPatch) -> None:
-    """Presets and efforts that take a second."""
-    patch.setattr(target_training, "PRESETS", {"compact": TINY_TARGET, "quick": TINY_TARGET})
-    patch.setattr(optin, "PRESETS", {"compact": TINY_FILTER, "quick": replace(TINY_FILTER, steps=4)})
-    patch.setattr(codebook, "PRESETS", {"compact": TINY_CODEBOOK, "quick": TINY_CODEBOOK})
+    """Efforts that take a second."""
     patch.setattr(budgets, "EFFORTS", {"quick": TINY_AUDIT, "standard": TINY_AUDIT})
 
 
@@ -106,9 +116,10 @@ def made(shaped_once, tmp_path_factory) -> Iterator[Made]:
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
-        train.make_target(shaped_once.spec, "word", folder / "target", "quick", "utterance", 0, "test", _silent)
-        places = (folder / "target",), folder / "filter"
-        train.make_filter(train.TrainConfig(shaped_once.spec, ("word",), *places, "optin", "quick"), _silent)
+        target, filter_ = folder / "target", folder / "filter"
+        train.make_target(shaped_once.spec, "word", target, "quick", "utterance", 0, "test", _silent, TINY_TARGET)
+        config = train.TrainConfig(shaped_once.spec, ("word",), (target,), filter_, "optin", "quick", TINY_OPTIN)
+        train.make_filter(config, _silent)
         yield Made(folder / "target", folder / "filter")
 
 
@@ -220,7 +231,12 @@ def test_what_is_unknown_is_refused_with_what_is_known(sottovoce, shaped, made, 
     refused(sottovoce(*target, "--task", "word", "--preset", "huge"), "'huge'", "compact, quick")
     refused(sottovoce(*target, "--task", "word", "--split", "halves"), "'halves'", "utterance, speaker, official")
     refused(sottovoce(*train, "--permit", "word", "--method", "magic"), "'magic'", "codebook, optin, raw")
-    refused(sottovoce(*train, "--permit", "word", "--preset", "huge"), "'huge'", "compact, quick")
+    refused(sottovoce(*train, "--permit", "word", "--preset", "huge"), "'huge'", "compact, student, black-box, quick")
+    refused(sottovoce(*train, "--permit", "word", "--set", "stepps=3"), "'stepps'", "student.steps, student.batch")
+    refused(sottovoce(*train, "--permit", "word", "--set", "student.steps=many"), "student.steps is 'many'", "number")
+    refused(sottovoce(*train, "--permit", "word", "--set", "student.steps"), "NAME=VALUE")
+    refused(sottovoce(*train, "--permit", "word", "--hide", "gender"), "no setting 'hide'")
+    refused(sottovoce(*target, "--task", "word", "--set", "batch=0"), "batch is '0'", "at least 1")
     refused(sottovoce(*train, "--permit", "speaker"), "'word'", "'speaker'")
     refused(sottovoce(*train, "--permit", "word,speaker"), "one each")
     two = ("train", *common, "--target", f"{made.target},{made.target}", "--permit", "word,speaker")
@@ -289,7 +305,7 @@ def test_a_corpus_that_cannot_be_learnt_from_is_refused(sottovoce, shaped, quick
 
 def test_a_target_can_be_split_by_fragment(sottovoce, shaped, quick, tmp_path):
     command = ("target", "--corpus", shaped.spec, "--task", "word", "--split", "fragment", "--out", tmp_path / "t")
-    said = sottovoce(*command, "--json")
+    said = sottovoce(*command, *overridden(TINY_TARGET), "--json")
     assert said.status == 0, said.err
     assert said.json["corpus"]["split"] == "fragment"
     assert said.json["corpus"]["spec"] == "fragments:csv:clips.csv"
@@ -298,13 +314,17 @@ def test_a_target_can_be_split_by_fragment(sottovoce, shaped, quick, tmp_path):
 @pytest.mark.parametrize("method", ["optin", "raw", "codebook"])
 def test_from_a_corpus_to_a_filter(sottovoce, shaped, quick, tmp_path, method):
     corpus = ("--corpus", shaped.spec)
-    said = sottovoce("target", *corpus, "--task", "word", "--split", "utterance", "--out", tmp_path / "t", "--json")
+    tiny = overridden(TINY_TARGET)
+    said = sottovoce(
+        "target", *corpus, "--task", "word", "--split", "utterance", "--out", tmp_path / "t", "--json", *tiny
+    )
     assert said.status == 0, said.err
     assert said.json["classes"] == ["no", "stop", "yes"]
     assert said.json["corpus"]["split"] == "utterance"
 
     train = ("train", *corpus, "--permit", "word", "--target", tmp_path / "t", "--method", method, "--seed", 3)
-    said = sottovoce(*train, "--out", tmp_path / "f", "--json")
+    tiny = overridden(TINY_CODEBOOK if method == "codebook" else TINY_OPTIN)
+    said = sottovoce(*train, *tiny, "--out", tmp_path / "f", "--json")
     assert said.status == 0, said.err
     card = json.loads((tmp_path / "f" / "card.json").read_text())
     assert said.json == card
@@ -317,7 +337,8 @@ def test_from_a_corpus_to_a_filter(sottovoce, shaped, quick, tmp_path, method):
 
 def optin_of(shaped: Any, made: Made) -> tuple[object, ...]:
     """The command that trains an opt-in filter, but for its --out."""
-    return ("train", "--corpus", shaped.spec, "--permit", "word", "--method", "optin", "--target", made.target)
+    train = ("train", "--corpus", shaped.spec, "--permit", "word", "--method", "optin", "--target", made.target)
+    return (*train, *overridden(TINY_OPTIN))
 
 
 def audit_of(made: Made, shaped: Any, out: Path, attack: str = "gender") -> tuple[object, ...]:
@@ -463,18 +484,7 @@ def test_a_record_is_verified(sottovoce, shaped, made, quick, tmp_path):
 
 
 def test_the_same_commands_give_the_same_filter(sottovoce, shaped, made, quick, tmp_path):
-    train = (
-        "train",
-        "--corpus",
-        shaped.spec,
-        "--permit",
-        "word",
-        "--method",
-        "optin",
-        "--target",
-        made.target,
-        "--json",
-    )
+    train = (*optin_of(shaped, made), "--json")
     first, again = (sottovoce(*train, "--out", tmp_path / name).json for name in "ab")
     assert first["files"] == again["files"]
     assert first["files"] != sottovoce(*train, "--out", tmp_path / "c", "--seed", 1).json["files"]
@@ -730,7 +740,8 @@ def drawn(shaped_once, made, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
-        train.make_filter(train.TrainConfig(shaped_once.spec, ("word",), (made.target,), folder), _silent)
+        config = train.TrainConfig(shaped_once.spec, ("word",), (made.target,), folder, settings=TINY_CODEBOOK)
+        train.make_filter(config, _silent)
     return folder
 
 
@@ -841,7 +852,7 @@ def test_a_target_behind_an_address(sottovoce, shaped, quick, tmp_path):
         address = f"http://127.0.0.1:{server.server_port}/"
         train = ("train", "--corpus", shaped.spec, "--permit", "word", "--target", address, "--preset", "compact")
         refused(sottovoce(*train, "--method", "optin", "--out", tmp_path / "o"), "gradients")
-        said = sottovoce(*train, "--out", tmp_path / "f", "--json")
+        said = sottovoce(*train, *overridden(TINY_CODEBOOK), "--out", tmp_path / "f", "--json")
         server.shutdown()
     assert said.status == 0, said.err
     assert said.json["classes"] == {"word": ["no", "stop", "yes"]}

@@ -1,9 +1,10 @@
-"""The main job from nothing: a voice-command application that may hear which word is said, not who says it."""
+"""The main job from nothing: a voice-command application that may know which word is said, and not who says it."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +20,51 @@ from sottovoce.runtime import files
 from sottovoce.runtime.filter import Filter
 
 CORPUS, PERMIT = "voices", "word"
-_SHOWN = 10  # clips protected as files
+_SHOWN = 10  # recordings protected as files
 
 
-def run(out: Path, report: Report) -> dict[str, Any]:
-    """Build everything below `out`: target, filter, audit, sounds before and after; returns results.json and times."""
+def run(
+    out: Path,
+    report: Report,
+    corpus: str = CORPUS,
+    target_settings: Mapping[str, object] | None = None,
+    filter_settings: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """Make everything below `out`: target, filter, audit, and sounds before and after; returns results.json and times.
+
+    A run that was stopped resumes: a target or filter that was finished with the same settings is kept. The settings
+    take the place of those of the presets.
+    """
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file; expected a folder: choose another --out.")
     began = time.monotonic()
     command = f"sottovoce demo --out {out.name}"
 
-    def said(what: str) -> Report:
-        return lambda done, total, note: report(done, total, f"{what}: {note}")
+    def stage(name: str) -> Report:
+        return lambda done, total, note: report(done, total, f"{name}: {note}")
 
-    make_target(CORPUS, PERMIT, out / "target", "quick", None, 0, command, said("training the target"))
-    wanted = TrainConfig(CORPUS, (PERMIT,), (out / "target",), out / "filter", "codebook", "quick", command=command)
-    make_filter(wanted, said("training the filter"))
-    # Its sounds may be in the report: the voices of this corpus are synthetic, and nobody's.
-    ask = AuditConfig(
-        str(out / "filter"), CORPUS, out, "quick", workers=usable_cores(), command=command, with_originals=True
+    make_target(
+        corpus, PERMIT, out / "target", "quick", None, 0, command, stage("the target"), target_settings, reuse=True
     )
-    results = run_audit(ask, said("attacking the filter"))
+    config = TrainConfig(
+        corpus,
+        (PERMIT,),
+        (out / "target",),
+        out / "filter",
+        preset="quick",
+        settings=filter_settings or {},
+        command=command,
+        reuse=True,
+    )
+    make_filter(config, stage("the filter"))
+    # Its sounds may be in the report: the voices of this corpus are synthetic, and nobody's.
+    audit = AuditConfig(
+        str(out / "filter"), corpus, out, "quick", workers=usable_cores(), command=command, with_originals=True
+    )
+    results = run_audit(audit, stage("attacking the filter"))
     originals = out / "originals"
     originals.mkdir(exist_ok=True)
-    manifest, _ = opened(CORPUS, report)
+    manifest, _ = opened(corpus, report)
     for i in split(manifest).test[:_SHOWN]:
         clip = manifest.clips[i]
         shutil.copyfile(clip.path, originals / clip.id.replace("/", "-"))
@@ -50,18 +72,18 @@ def run(out: Path, report: Report) -> dict[str, Any]:
     return {**results, "demo": {"out": str(out), "protected": len(outcome.done), "seconds": time.monotonic() - began}}
 
 
-def table(found: dict[str, Any]) -> str:
-    """What happened, for a new user."""
-    done = found["demo"]
+def table(results: dict[str, Any]) -> str:
+    """A summary for a new user."""
+    demo = results["demo"]
     return "\n".join(
         [
             "",
-            "An application was permitted to hear which of 8 words is said. Sottovoce trained a filter for it, then",
-            "attacked the filter: can the application still tell who speaks, their gender, or how they speak?",
+            "An application was permitted to know which of 8 words is said. Sottovoce trained a filter for it, and",
+            "then attacked it: can the application still tell who speaks, their gender, or how they speak?",
             "",
-            audit_table(found),
+            audit_table(results),
             "",
-            f"{done['seconds'] / 60:.1f} min. Read {done['out']}/report.html; compare the sounds in",
-            f"{done['out']}/originals and {done['out']}/protected.",
+            f"{demo['seconds'] / 60:.1f} min. Read {demo['out']}/report.html; compare the sounds in",
+            f"{demo['out']}/originals and {demo['out']}/protected.",
         ]
     )

@@ -14,7 +14,10 @@ Report = Callable[[int, int, str], None]  # steps done, steps in all, note
 
 
 class Progress:
-    """Call it with (steps done, steps in all, note); on a terminal one line, elsewhere a line now and then."""
+    """Call it with (steps done, steps in all, a note); on a terminal one line, elsewhere a line now and then.
+
+    A note of no steps at all has a line of its own.
+    """
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
@@ -30,7 +33,7 @@ class Progress:
         if 0 < done < total and now - self.shown < (0.2 if self.terminal else 10.0):
             return
         self.shown = now
-        line = f"{done}/{total}  {self._left(done, now)}{note}"
+        line = f"{done}/{total}  {self._left(done, now)}{note}" if total else note
         end = "\n" if done == total or not self.terminal else ""
         terminal.note(
             f"\r\x1b[K{terminal.printable(line)}{end}" if self.terminal else f"{terminal.printable(line)}{end}"
@@ -39,10 +42,11 @@ class Progress:
     def _left(self, done: int, now: float) -> str:
         """How long it will take still, as soon as two steps were seen."""
         seen = done - self.skipped - 1
-        return f"{_duration((now - self.began) / seen * (self.total - done))} left  " if seen > 0 else ""
+        return f"{duration((now - self.began) / seen * (self.total - done))} left  " if seen > 0 else ""
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as text, in minutes where they are many."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 

@@ -1,9 +1,7 @@
 """ADR as a filter: trained, loaded, read, audited, and refused in one sentence."""
 
 import csv
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -16,13 +14,9 @@ from sottovoce.audit.record import verify
 from sottovoce.errors import MissingExtraError, SottovoceError
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
-from sottovoce.methods.adr import game as adr
-from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.models import speaker_encoder
 from sottovoce.runtime import latent
 from sottovoce.runtime.filter import Filter
-from sottovoce.training import target as target_training
-from sottovoce.training.target import TargetSettings
 
 RATE = 16000
 TINY = {
@@ -30,7 +24,18 @@ TINY = {
     "batch": 8,
     "classifier_steps": 2,
     "crops": 1,
-    "xvector": XVectorSettings({"width": 4, "pooled": 6}, steps=2, batch=6),
+    "xvector.settings.width": 4,
+    "xvector.settings.pooled": 6,
+    "xvector.steps": 2,
+    "xvector.batch": 6,
+}
+TINY_TARGET = {
+    "architecture": "deepspeech2",
+    "settings.maps": 2,
+    "settings.hidden": 8,
+    "settings.layers": 1,
+    "steps": 3,
+    "batch": 4,
 }
 installed = pytest.mark.skipif(not speaker_encoder.available(), reason="the pretrained encoder is not installed")
 LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
@@ -42,11 +47,7 @@ def silent(done: int, total: int, note: str) -> None:
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    presets = {name: replace(settings, **TINY) for name, settings in adr.PRESETS.items()}
-    monkeypatch.setattr(adr, "PRESETS", MappingProxyType(presets))
     monkeypatch.setattr(budgets, "EFFORTS", {"quick": LITTLE})
-    words = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, 3, 4)
-    monkeypatch.setattr(target_training, "PRESETS", {"compact": words})
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -67,9 +68,10 @@ def corpus(folder: Path, gender: bool = True) -> str:
 
 
 def made(spec: str, folder: Path, permit: str, hide: tuple[str, ...] = (), preset: str = "compact", method="adr"):
-    make_target(spec, permit, folder / "target", "compact", "utterance", 0, "", silent)
-    wanted = TrainConfig(spec, (permit,), (folder / "target",), folder / "filter", method, preset, hide=hide)
-    return make_filter(wanted, silent)
+    make_target(spec, permit, folder / "target", "compact", "utterance", 0, "", silent, TINY_TARGET)
+    settings = {**(TINY if method == "adr" else {}), **({"hide": hide} if hide else {})}
+    place = folder / "filter"
+    return make_filter(TrainConfig(spec, (permit,), (folder / "target",), place, method, preset, settings), silent)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +138,10 @@ def test_an_audit_treats_embeddings_as_whatever_leaves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("permit", "hide", "method", "said"),
     [
-        ("speaker", (), "adr", "has to be told what it hides"),
+        ("speaker", (), "adr", "needs an attribute to hide"),
         ("speaker", ("speaker",), "adr", "names 'speaker', which is permitted"),
         ("speaker", ("age",), "adr", "has no label 'age'"),
-        ("speaker", ("mood",), "optin", "--hide is for the method adr"),
+        ("speaker", ("mood",), "optin", "the method 'optin' has no setting 'hide'; known: architecture"),
     ],
 )
 def test_what_cannot_be_hidden_is_one_sentence(tmp_path: Path, permit, hide, method, said) -> None:

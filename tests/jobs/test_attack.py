@@ -25,16 +25,9 @@ from sottovoce.errors import SottovoceError
 from sottovoce.jobs import audit
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
-from sottovoce.methods.codebook import training as codebook
-from sottovoce.methods.codebook.codewords import CodewordSettings
-from sottovoce.methods.codebook.training import CodebookSettings
-from sottovoce.methods.optin import game as optin
-from sottovoce.methods.optin.game import OptinSettings
 from sottovoce.models.architectures import build
 from sottovoce.models.target_folder import load_target, save_target
 from sottovoce.runtime.export import save_filter
-from sottovoce.training import target as target_training
-from sottovoce.training.target import TargetSettings
 
 RATE = 16_000
 LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
@@ -245,9 +238,8 @@ def test_a_filter_brings_the_targets_of_all_that_it_permits(audited, shaped, tmp
 def test_what_is_revoked_is_attacked_and_its_target_does_not_count(audited, shaped, tmp_path):
     targets = words_and_genders(tmp_path / "targets")
     places = tuple(targets[task] for task in ("word", "gender"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codebook, "PRESETS", {"compact": CodebookSettings(drawing=CodewordSettings(steps=2))})
-        make_filter(TrainConfig(shaped.spec, ("word", "gender"), places, tmp_path / "f"), lambda *_: None)
+    settings = {"drawing.steps": 2}
+    make_filter(TrainConfig(shaped.spec, ("word", "gender"), places, tmp_path / "f", settings=settings), silent)
     found = audited(tmp_path / "f", permit=("gender",))
     assert found["filter"]["permit"] == ["gender"] and {*found["permitted"]} == {"gender"}
     assert [target["task"] for target in found["targets"]] == ["gender"]
@@ -390,14 +382,12 @@ def test_where_all_attackers_break_down_there_is_one_sentence_and_no_record(shap
     assert not (tmp_path / "out" / "results.json").exists()
 
 
-def test_an_audit_by_fragment_says_so_and_needs_a_filter_made_by_fragment(shaped, audited, tmp_path, monkeypatch):
-    tiny = OptinSettings("compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, 2, 4, "adam")
-    monkeypatch.setattr(optin, "PRESETS", {"quick": tiny})
-    words = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=2, batch=4)
-    monkeypatch.setattr(target_training, "PRESETS", {"quick": words})
-    spec = f"fragments:{shaped.spec}"
-    make_target(spec, "word", tmp_path / "target", "quick", None, 0, "", silent)
-    make_filter(TrainConfig(spec, ("word",), (tmp_path / "target",), tmp_path / "filter", "optin", "quick"), silent)
+def test_an_audit_by_fragment_says_so_and_needs_a_filter_made_by_fragment(shaped, audited, tmp_path):
+    spec, target, little = f"fragments:{shaped.spec}", tmp_path / "target", {"steps": 2, "batch": 4}
+    sizes = {f"{player}.{size}": 4 for player in ("obfuscator", "deobfuscator") for size in ("width", "blocks")}
+    words = {"architecture": "deepspeech2", **{f"settings.{size}": 2 for size in ("maps", "hidden", "layers")}}
+    make_target(spec, "word", target, "quick", None, 0, "", silent, words | little)
+    make_filter(TrainConfig(spec, ("word",), (target,), tmp_path / "filter", "optin", "quick", sizes | little), silent)
     with pytest.raises(SottovoceError, match="name the corpus as fragments:"):
         run_audit(AuditConfig(str(tmp_path / "filter"), shaped.spec, tmp_path / "out"), silent)
     found = audited(tmp_path / "filter", spec)

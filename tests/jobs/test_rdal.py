@@ -3,9 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -18,15 +16,27 @@ from sottovoce.audit.record import verify
 from sottovoce.errors import ConfigError, ModelError, SottovoceError
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
-from sottovoce.methods.rdal import game as rdal
-from sottovoce.methods.rdal.mask import MaskSettings
 from sottovoce.runtime.engine import Rate
 from sottovoce.runtime.filter import Filter
-from sottovoce.training import target as target_training
-from sottovoce.training.target import TargetSettings
 
 RATE, EVENTS = 16000, ("bell", "drum")
-TINY = {"width": 2, "batch": 8, "epochs": 3, "verifier_patience": 1, "masking": MaskSettings(1, 1, 8)}
+TINY = {
+    "width": 2,
+    "batch": 8,
+    "epochs": 3,
+    "verifier_patience": 1,
+    "masking.width": 1,
+    "masking.epochs": 1,
+    "masking.batch": 8,
+}
+TINY_TARGET = {
+    "architecture": "deepspeech2",
+    "settings.maps": 2,
+    "settings.hidden": 8,
+    "settings.layers": 1,
+    "steps": 3,
+    "batch": 4,
+}
 LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
 
 
@@ -36,14 +46,7 @@ def silent(done: int, total: int, note: str) -> None:
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    presets = {name: replace(settings, **TINY) for name, settings in rdal.PRESETS.items()}
-    monkeypatch.setattr(rdal, "PRESETS", MappingProxyType(presets))
     monkeypatch.setattr(budgets, "EFFORTS", {"quick": LITTLE})
-    monkeypatch.setattr(
-        target_training,
-        "PRESETS",
-        {"compact": TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, 3, 4)},
-    )
     monkeypatch.setenv("SOTTOVOCE_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
@@ -69,9 +72,9 @@ def corpus(folder: Path, twins: bool = True, speech: bool = True) -> str:
 
 
 def made(spec: str, folder: Path, preset: str) -> Mapping[str, object]:
-    make_target(spec, "event", folder / "target", "compact", None, 0, "", silent)
-    wanted = TrainConfig(spec, ("event",), (folder / "target",), folder / "filter", "rdal", preset)
-    return make_filter(wanted, silent)
+    make_target(spec, "event", folder / "target", "compact", None, 0, "", silent, TINY_TARGET)
+    config = TrainConfig(spec, ("event",), (folder / "target",), folder / "filter", "rdal", preset, TINY)
+    return make_filter(config, silent)
 
 
 @pytest.mark.parametrize("preset", ["no-privacy", "compact", "masked", "pool", "codes"])
@@ -111,8 +114,8 @@ def test_an_audit_treats_latents_as_whatever_leaves(tmp_path: Path) -> None:
     [
         ("compact", {"speech": False}, "has no label 'speech'"),
         ("masked", {"twins": False}, "no pairs of one event with and without speech"),
-        ("paper", {}, "this preset input 44100 Hz"),
-        ("no such", {}, "unknown preset 'no such'"),
+        ("paper", {}, "the preset 'paper' is for 44100 Hz"),
+        ("no such", {}, "the method 'rdal' has no preset 'no such'; known: no-privacy, reversal"),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(tmp_path: Path, preset: str, more: dict[str, bool], said: str) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from sottovoce.errors import CorpusError
 from sottovoce.methods.digits.ctc import CtcSettings, ctc_loss, padded, train_ctc
-from sottovoce.methods.digits.method import WORD_FRAMES, choose_words
+from sottovoce.methods.digits.words import WORD_FRAMES, choose_words
 from sottovoce.models.digit_codes import CODES, ctc_onsets, digits_of, encoder_input
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.training.loop import Run

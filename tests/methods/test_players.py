@@ -59,7 +59,9 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 @pytest.mark.parametrize("settings", [TINY, SGD], ids=["adam", "sgd"])
 def test_the_target_is_never_changed_and_both_players_are(shaped_once, train_clips, target, settings, raw):
     before = weights(target.logits)
-    obfuscator, deobfuscator = train_optin(shaped_once.sounds, train_clips, target, settings, raw, Run(3, 0, silent))
+    obfuscator, deobfuscator = train_optin(
+        shaped_once.sounds, train_clips, target, replace(settings, raw=raw), Run(3, 0, silent)
+    )
     assert same(before, weights(target.logits))
     torch.manual_seed(0)
     fresh = optin.build(TINY.architecture, TINY.obfuscator), optin.build(TINY.architecture, TINY.deobfuscator)
@@ -69,20 +71,20 @@ def test_the_target_is_never_changed_and_both_players_are(shaped_once, train_cli
 
 
 def test_the_target_keeps_its_gradients_empty(shaped_once, train_clips, target):
-    train_optin(shaped_once.sounds, train_clips, target, TINY, False, Run(1, 0, silent))
+    train_optin(shaped_once.sounds, train_clips, target, TINY, Run(1, 0, silent))
     assert all(parameter.grad is None for parameter in target.logits.parameters())
 
 
 def test_a_target_without_gradients_is_refused(shaped_once, train_clips):
     with pytest.raises(ConfigError, match="gradients through the target of 'word'"):
-        train_optin(shaped_once.sounds, train_clips, shaped_once.target, TINY, False, Run(1, 0, silent))
+        train_optin(shaped_once.sounds, train_clips, shaped_once.target, TINY, Run(1, 0, silent))
 
 
 @pytest.mark.parametrize("settings", [TINY, SGD], ids=["adam", "sgd"])
 def test_the_seed_decides_and_a_kill_does_not(shaped_once, train_clips, target, settings, tmp_path, monkeypatch):
     def trained(seed: int, report=silent, partial=None) -> list[torch.Tensor]:
         run = Run(4, seed, report, partial, "mine")
-        return weights(*train_optin(shaped_once.sounds, train_clips, target, settings, False, run))
+        return weights(*train_optin(shaped_once.sounds, train_clips, target, settings, run))
 
     def killed(done: int, total: int, note: str) -> None:
         if done == 3:
@@ -107,9 +109,9 @@ def test_without_privacy_the_target_keeps_working_and_without_the_target_privacy
 
     def last(name: str, **settings) -> float:
         notes: list[str] = []
-        tuned = replace(TINY, batch=8, **settings)
+        tuned = replace(TINY, batch=8, raw=raw, **settings)
         run = Run(15, 0, lambda done, total, note: notes.append(note))
-        train_optin(shaped_once.sounds, train_clips, target, tuned, raw, run)
+        train_optin(shaped_once.sounds, train_clips, target, tuned, run)
         values = [float(note.split(name)[1].split()[0]) for note in notes if name in note]
         return float(np.mean(values[-5:]))
 
@@ -137,7 +139,7 @@ def test_a_target_is_decided_by_its_seed_and_learns(shaped_once, train_clips):
 def test_a_replaced_adversary_is_another_player_in_the_same_game(shaped_once, train_clips, target):
     replaced = replace(TINY, replace_every=2, replace_steps=2)
     plain, other = (
-        train_optin(shaped_once.sounds, train_clips, target, settings, False, Run(4, 0, silent))
+        train_optin(shaped_once.sounds, train_clips, target, settings, Run(4, 0, silent))
         for settings in (TINY, replaced)
     )
     assert not same(weights(plain[1]), weights(other[1]))

@@ -11,7 +11,7 @@ from torch import nn
 
 from sottovoce.methods.rdal import game as rdal
 from sottovoce.methods.rdal.adversary import Discriminator, Kernel, Latents, Pool, verdict, verify
-from sottovoce.methods.rdal.game import PRESETS, Game, PairedClips, RdalSettings, reversal_strength, train_rdal
+from sottovoce.methods.rdal.game import PRESETS, PairedClips, RdalSettings, Training, reversal_strength, train_rdal
 from sottovoce.methods.rdal.mask import MaskSettings, train_mask
 from sottovoce.models.rdal import GradientReversal, LogMel, MaskUnet, Sender, SpeechClassifier
 from sottovoce.training.loop import Run
@@ -36,9 +36,9 @@ def quiet(done: int, total: int, note: str) -> None:
     pass
 
 
-def game(settings: RdalSettings = SETTINGS, mask: nn.Module | None = None) -> Game:
+def game(settings: RdalSettings = SETTINGS, mask: nn.Module | None = None) -> Training:
     torch.manual_seed(0)
-    return Game(mask, pairs(), pairs(1), CLASSES, settings)
+    return Training(mask, pairs(), pairs(1), CLASSES, settings)
 
 
 def weights(network: nn.Module) -> list[torch.Tensor]:
@@ -85,16 +85,16 @@ def test_improving_never_touches_the_extractor_and_pressure_never_the_adversary(
 
 
 def test_replacing_changes_the_adversary_and_only_the_adversary() -> None:
-    players = game()
-    players.epoch(0, np.random.default_rng(0))
-    before = {name: weights(part) for name, part in players.parts.items() if isinstance(part, nn.Module)}
-    remembered = copy.deepcopy(players.adversary.members[0].optimiser.state_dict())
+    training = game()
+    training.epoch(0, np.random.default_rng(0))
+    before = {name: weights(part) for name, part in training.parts.items() if isinstance(part, nn.Module)}
+    remembered = copy.deepcopy(training.adversary.members[0].optimiser.state_dict())
     verifier = SpeechClassifier()
-    players.adversary.replace(verifier, 0)
-    member = players.adversary.members[0]
+    training.adversary.replace(verifier, 0)
+    member = training.adversary.members[0]
     assert isinstance(member, Discriminator) and same(weights(member.network), weights(verifier))
     assert not same(before["adversary 0"], weights(member.network))
-    assert same(before["players"][:-8], weights(players.sender) + weights(players.reader))
+    assert same(before["networks"][:-8], weights(training.sender) + weights(training.reader))
     for one, other in zip(remembered["state"].values(), member.optimiser.state_dict()["state"].values(), strict=True):
         assert all(torch.equal(one[key], other[key]) for key in one), "momentum is not reset, as in the paper's code"
 
@@ -105,23 +105,23 @@ def test_with_strength_0_the_extractor_learns_exactly_as_without_an_adversary() 
     alone.sender.load_state_dict(against.sender.state_dict())
     alone.reader.load_state_dict(against.reader.state_dict())
     for number in range(3):
-        for players in (against, alone):
-            players.sender.extractor.train()
+        for training in (against, alone):
+            training.sender.extractor.train()
             torch.manual_seed(number)
-            players.step(np.arange(8), np.random.default_rng(number), reversal_strength(number, settings))
+            training.step(np.arange(8), np.random.default_rng(number), reversal_strength(number, settings))
     assert same(weights(against.sender), weights(alone.sender)) and same(weights(against.reader), weights(alone.reader))
 
 
 def test_a_step_is_the_joint_step_of_the_paper() -> None:
     """One optimiser over F, C and D on both losses, with the reversal layer between F and D."""
     settings = replace(SETTINGS, patience=0)
-    players = game(settings)
-    joint = copy.deepcopy(nn.ModuleList([players.sender.extractor, players.reader, players.adversary.last]))
+    training = game(settings)
+    joint = copy.deepcopy(nn.ModuleList([training.sender.extractor, training.reader, training.adversary.last]))
     extractor, reader, classifier = joint
-    for network in (players.sender.extractor, players.adversary.last, extractor, classifier):
+    for network in (training.sender.extractor, training.adversary.last, extractor, classifier):
         network.eval()  # no dropout: its random numbers are drawn in another order
     optimiser = torch.optim.SGD(joint.parameters(), lr=settings.learning_rate, momentum=0.9)
-    level, event, speech = players.pairs.batch(np.arange(8), np.random.default_rng(0))
+    level, event, speech = training.pairs.batch(np.arange(8), np.random.default_rng(0))
     latent = extractor(level)
     loss = nn.functional.cross_entropy(reader(latent), event)
     reversed_ = GradientReversal.apply(latent, 0.5)
@@ -129,11 +129,11 @@ def test_a_step_is_the_joint_step_of_the_paper() -> None:
     loss.backward()
     nn.utils.clip_grad_value_(classifier.parameters(), 1.0)
     optimiser.step()
-    players.step(np.arange(8), np.random.default_rng(0), 0.5)
+    training.step(np.arange(8), np.random.default_rng(0), 0.5)
     for own, other in (
-        (players.sender.extractor, extractor),
-        (players.reader, reader),
-        (players.adversary.last, classifier),
+        (training.sender.extractor, extractor),
+        (training.reader, reader),
+        (training.adversary.last, classifier),
     ):
         for one, two in zip(own.parameters(), other.parameters(), strict=True):
             assert torch.allclose(one, two, atol=1e-6)
@@ -227,7 +227,7 @@ def test_every_method_trains_and_resumes_to_the_same_end(
     half = pairs()
     mask = train_mask(half.magnitudes, settings.masking, Run(0, 0, quiet)) if settings.mask != "none" else None
 
-    def trained(report) -> rdal.Trained:
+    def trained(report) -> rdal.TrainedSender:
         run = Run(0, 0, report, tmp_path / "run", "one")
         return train_rdal(half, pairs(1), CLASSES, settings, mask, run)
 
@@ -253,7 +253,7 @@ def test_every_method_trains_and_resumes_to_the_same_end(
 def test_a_sender_without_a_mask_hears_everything() -> None:
     sender = Sender(None, LogMel(16000), nn.Flatten(), None)
     magnitudes = torch.rand(2, 257, 5)
-    assert torch.equal(sender.heard(magnitudes), sender.level(magnitudes))
+    assert torch.equal(sender.levels(magnitudes), sender.level(magnitudes))
 
 
 def test_the_schedules_of_the_paper() -> None:
@@ -262,14 +262,14 @@ def test_the_schedules_of_the_paper() -> None:
 
 
 def test_what_was_best_is_kept_also_where_the_epochs_run_out() -> None:
-    players = game()
-    players.epoch(0, np.random.default_rng(0))
-    last = weights(players.players)
-    players.keep_best()
-    assert same(last, weights(players.players)), "nothing was judged yet"
-    players.best.load_state_dict(players.players.state_dict())
-    assert players.diary.judge(100.0)
-    players.epoch(1, np.random.default_rng(1))
-    assert not same(last, weights(players.players)) and not players.finished()
-    players.keep_best()
-    assert same(last, weights(players.players))
+    training = game()
+    training.epoch(0, np.random.default_rng(0))
+    last = weights(training.networks)
+    training.restore_best()
+    assert same(last, weights(training.networks)), "no loss was compared yet"
+    training.best.load_state_dict(training.networks.state_dict())
+    assert training.history.is_best(100.0)
+    training.epoch(1, np.random.default_rng(1))
+    assert not same(last, weights(training.networks)) and not training.finished()
+    training.restore_best()
+    assert same(last, weights(training.networks))

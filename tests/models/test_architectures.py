@@ -6,10 +6,10 @@ from torch import nn
 
 from sottovoce.errors import ModelError
 from sottovoce.models.architectures import ARCHITECTURES, build, restore
-from sottovoce.models.compact import CompactAutoencoder, CompactRecogniser
+from sottovoce.models.compact import CompactAutoencoder, CompactRecogniser, SpecAugment
 from sottovoce.models.cyclegan_vc2 import CycleGanVc2
 from sottovoce.models.deepspeech2 import DeepSpeech2
-from sottovoce.models.layers import SpecAugment, parameter_count
+from sottovoce.models.layers import parameter_count
 
 
 def noise(*shape: int) -> torch.Tensor:

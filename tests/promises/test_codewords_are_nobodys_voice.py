@@ -18,10 +18,6 @@ from sottovoce import cli
 from sottovoce.audit.system import of_filter
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import export, train
-from sottovoce.methods.codebook import training as codebook
-from sottovoce.methods.codebook.codewords import CodewordSettings
-from sottovoce.methods.codebook.distillation import StudentSettings
-from sottovoce.methods.codebook.training import CodebookSettings
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.onnx_graph import traced
 from sottovoce.progress import Report
@@ -31,9 +27,13 @@ from sottovoce.runtime.filter import Filter
 
 NAMES = ("ada", "bea", "cyn", "dan", "eli")  # who speaks in the corpus
 CLASSES = ("no", "stop", "yes")
-SMALL = CodebookSettings(
-    student=StudentSettings(steps=10, queries=160, batch=16), drawing=CodewordSettings(steps=10, candidates=160)
-)
+SMALL = {
+    "student.steps": 10,
+    "student.queries": 160,
+    "student.batch": 16,
+    "drawing.steps": 10,
+    "drawing.candidates": 160,
+}
 
 
 class Reader(nn.Module):
@@ -66,22 +66,24 @@ class Made(NamedTuple):
     notes: list[str]
 
 
-def trained(spec: str, target: Path, out: Path, report: Report = silent, **asked: Any) -> dict[str, Any]:
-    return train.make_filter(train.TrainConfig(spec, ("word",), (target,), out, **asked), report)
+def trained(spec: str, target: Path, out: Path, report: Report = silent, **config: Any) -> dict[str, Any]:
+    return train.make_filter(train.TrainConfig(spec, ("word",), (target,), out, **config), report)
 
 
 @pytest.fixture(scope="module")
 def made(shaped_once, box, tmp_path_factory) -> dict[str, Made]:
     """Filters with codewords of both kinds, the first without having been asked for."""
 
-    def one(preset: str, **asked: str) -> Made:
+    def one(preset: str, **more: str) -> Made:
         notes: list[str] = []
         folder = tmp_path_factory.mktemp(preset) / "filter"
-        card = trained(shaped_once.spec, box, folder, lambda _, __, note: notes.append(note), preset=preset, **asked)
+        settings = SMALL | more
+        card = trained(
+            shaped_once.spec, box, folder, lambda _, __, note: notes.append(note), preset=preset, settings=settings
+        )
         return Made(folder, card, notes)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(codebook, "PRESETS", dict.fromkeys(("compact", "black-box"), SMALL))
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
         return {"synthetic": one("compact"), "recordings": one("black-box", codewords="recordings")}
 
@@ -138,10 +140,10 @@ def test_an_older_filter_is_said_to_leave_it_open(made, tmp_path):
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
-        ({"codewords": "voices"}, "expected synthetic or recordings"),
-        ({"codewords": ""}, "expected synthetic or recordings"),
-        ({"codewords": "recordings", "method": "optin"}, "has no codewords"),
-        ({"codewords": "recordings", "method": "adr"}, "has no codewords"),
+        ({"settings": {"codewords": "voices"}}, "expected synthetic or recordings"),
+        ({"settings": {"codewords": ""}}, "expected synthetic or recordings"),
+        ({"settings": {"codewords": "recordings"}, "method": "optin"}, "has no setting 'codewords'"),
+        ({"settings": {"codewords": "recordings"}, "method": "adr"}, "has no setting 'codewords'"),
         ({"method": "words"}, "add --codewords recordings"),
     ],
 )
@@ -160,8 +162,8 @@ def test_what_cannot_be_is_refused_before_any_work(shaped, box, tmp_path, asked,
     ],
 )
 def test_the_command_says_which_it_is(shaped, box, tmp_path, monkeypatch, capfd, options, status, said):
-    monkeypatch.setattr(codebook, "PRESETS", {"compact": SMALL})
-    train = ["sottovoce", "train", "--corpus", shaped.spec, "--permit", "word", "--target", str(box), *options]
+    small = [option for name, value in SMALL.items() for option in ("--set", f"{name}={value}")]
+    train = ["sottovoce", "train", "--corpus", shaped.spec, "--permit", "word", "--target", str(box), *options, *small]
     monkeypatch.setattr(sys, "argv", [*train, "--out", str(tmp_path / "filter")])
     with pytest.raises(SystemExit) as stopped:
         cli.main()

@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,30 +23,28 @@ from sottovoce import doctor
 
 SOURCE = Path(sottovoce.__file__).parent
 ROOT = SOURCE.parents[1]
-SETTINGS = """
+TARGET = {"architecture": "deepspeech2", "settings.maps": 2, "settings.hidden": 8, "steps": 2, "batch": 4}
+CODEBOOK = {"student.steps": 2, "student.queries": 64, "student.batch": 4, "drawing.steps": 2, "drawing.candidates": 64}
+SIZES = {f"{player}.{size}": 4 for player in ("obfuscator", "deobfuscator") for size in ("width", "blocks")}
+SETTINGS = f"""
+import functools
 from sottovoce import demo
-from sottovoce.audit import efforts
+from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
-from sottovoce.training import codebook, optin
-from sottovoce.training import target as target_training
-from sottovoce.methods.codebook.training import CodebookSettings
-from sottovoce.methods.codebook.distillation import StudentSettings
-from sottovoce.methods.optin.game import OptinSettings
-from sottovoce.training.target import TargetSettings
-from sottovoce.methods.codebook.codewords import WordSettings
 
-target = TargetSettings("deepspeech2", {"maps": 2, "hidden": 8, "layers": 1}, steps=2, batch=4)
-student = StudentSettings(steps=2, queries=64, batch=4)
-book = CodebookSettings(student=student, drawing=WordSettings(steps=2, candidates=64))
-sizes = {"width": 4, "blocks": 1}
-game = OptinSettings("compact-autoencoder", sizes, sizes, steps=2, batch=4, optimiser="adam")
-effort = Effort(("linear",), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
-target_training.PRESETS = {"compact": target, "quick": target}
-codebook.PRESETS = {"compact": book, "quick": book}
-optin.PRESETS = {"compact": game, "quick": game}
-efforts.EFFORTS = {"quick": effort, "standard": effort}
-demo.CORPUS = "csv:corpus/clips.csv"
+effort = Effort(("linear",), ("linear",), (), {{}}, curves=(), shares=(0.5,), restorer_steps=2)
+budgets.EFFORTS = {{"quick": effort, "standard": effort}}
+demo.run = functools.partial(
+    demo.run, corpus="csv:corpus/clips.csv", target_settings={TARGET}, filter_settings={CODEBOOK}
+)
 """
+
+
+def overridden(settings: Mapping[str, object]) -> list[str]:
+    """The options that override settings."""
+    return [option for name, value in settings.items() for option in ("--set", f"{name}={value}")]
+
+
 # Runs the commands of its first argument (JSON), and writes for each: status, what was said, what the hook saw.
 RUNNER = """
 import contextlib, io, json, os, sys
@@ -90,10 +88,12 @@ COMMANDS = (
     ("protect", "digit", "corpus/ada-no-0.wav", "out/one.wav"),
     ("protect", "digit", "corpus", "out/all", "--workers", "2"),
     ("protect", "digit", "-", "-", "--sample-rate", "16000"),
-    ("target", "--corpus", "csv:corpus/clips.csv", "--task", "word", "--out", "out/target"),
-    ("train", "--corpus", "csv:corpus/clips.csv", "--permit", "word", "--target", "out/target", "--out", "out/filter"),
+    ("target", "--corpus", "csv:corpus/clips.csv", "--task", "word", "--out", "out/target",
+     *overridden(TARGET)),
+    ("train", "--corpus", "csv:corpus/clips.csv", "--permit", "word", "--target", "out/target", "--out", "out/filter",
+     *overridden(CODEBOOK)),
     ("train", "--corpus", "csv:corpus/clips.csv", "--permit", "word", "--target", "out/target", "--method", "optin",
-     "--out", "out/optin"),
+     "--out", "out/optin", "--set", "steps=2", "--set", "batch=4", *overridden(SIZES)),
     ("audit", "out/filter", "--corpus", "csv:corpus/clips.csv", "--attack", "gender", "--workers", "2", "--split",
      "utterance", "--out", "out/audit"),
     ("audit", "command:cp {in} {out}", "--corpus", "csv:corpus/clips.csv", "--attack", "gender", "--split", "utterance",

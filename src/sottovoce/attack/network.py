@@ -16,8 +16,8 @@ from sottovoce.attack.attacker import Array, Attacker, Labels, Observations
 from sottovoce.attack.classical import LEAST, over_segments, standard_error, statistics
 from sottovoce.attack.families import ATTACKERS
 from sottovoce.audio.spectrum import BINS
+from sottovoce.models.compact import SpecAugment
 from sottovoce.models.deepspeech2 import DeepSpeech2
-from sottovoce.models.layers import SpecAugment
 
 _BATCH = 32
 _SCORED_AT_ONCE = 64

@@ -39,7 +39,6 @@ Permit = Annotated[
     str | None, typer.Option(help="Tasks to permit, separated by commas; default: all that the filter can permit.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
-Preset = Annotated[str, typer.Option(help="compact (minutes on two cores) or paper (sizes of the paper).")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness except the split.", min=0)]
 Split = Annotated[
     str | None,

@@ -98,10 +98,10 @@ def game(variant: Variant, corpora: Path, target_at: Path) -> dict[str, Any]:
     case = Case(manifest, sounds, split(manifest), (target,), (target.task,))
     preset = PRESETS["compact"]
     layers = {**preset.deobfuscator, "latent_layers": variant.layers}
-    settings = replace(preset, target_weight=variant.target_weight, deobfuscator=layers)
+    settings = replace(preset, target_weight=variant.target_weight, deobfuscator=layers, raw=variant.loss == "raw")
     notes: list[str] = []
     run = Run(variant.steps or settings.steps, variant.seed, lambda done, total, note: notes.append(note))
-    obfuscator, _ = train_optin(sounds, case.split.train, target, settings, variant.loss == "raw", run)
+    obfuscator, _ = train_optin(sounds, case.split.train, target, settings, run)
 
     def listen(segments: Wave) -> Wave:
         with torch.no_grad():

@@ -131,11 +131,11 @@ def _made(each: Run, corpora: Path, out: Path) -> dict[str, Any]:
             filter_,
             each.method,
             each.preset,
-            each.codes,
-            each.block,
+            {"codes": each.codes, "block_segments": each.block, "codewords": each.codewords}
+            if each.method == "codebook"
+            else {},
             each.seed,
             train,
-            codewords=each.codewords,
         )
         make_filter(wanted, last_line)
     attack = tuple(task for task in setting.attack if task not in (each.consent or setting.permit))

@@ -33,6 +33,7 @@ from sottovoce.runtime.word_filter import BITS_PER_BLOCK, BLOCK_S
 
 SEEDS = (0, 1, 2)
 PACES: tuple[Pace, ...] = ("even", "steady", "live")
+SETTINGS = digits.PRESETS["compact"]
 _TREES = 500
 
 Streams = dict[Part, list[list[int]]]  # by part, what is said or coded in each string
@@ -43,7 +44,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
     listener = out / "runs" / "digit-strings" / "target.safetensors"
     case = _case(corpora)
     torch.set_num_threads(1)
-    digits.target(listener, case.manifest, case.sounds, case.split.train, digits.TARGET_STEPS, _last)
+    digits.target(listener, case.manifest, case.sounds, case.split.train, SETTINGS.target, _last)
     filters = Parallel(n_jobs=workers)(delayed(_filter)(seed, corpora, listener) for seed in SEEDS)
     found = {
         "command": "sottovoce experiment digit-strings --corpora PATH --out DIR",
@@ -52,7 +53,7 @@ def run(corpora: Path, out: Path, workers: int) -> str:
         "target": {
             "architecture": "deepspeech2-ctc",
             "sha256": file_sha256(listener),
-            "steps": digits.TARGET_STEPS,
+            "steps": SETTINGS.target.steps,
             "seed": 0,
         },
         "block_s": BLOCK_S,
@@ -79,10 +80,10 @@ def _filter(seed: int, corpora: Path, listener: Path) -> dict[str, Any]:
         return known
     case = _case(corpora)
     clips = case.split.train
-    ear = digits.target(listener, case.manifest, case.sounds, clips, digits.TARGET_STEPS, _last)
-    encoder = digits.encoder(folder / "encoder.safetensors", ear, case.sounds, clips, digits.ENCODER_STEPS, seed, _last)
+    ear = digits.target(listener, case.manifest, case.sounds, clips, SETTINGS.target, _last)
+    encoder = digits.encoder(folder / "encoder.safetensors", ear, case.sounds, clips, SETTINGS.encoder, seed, _last)
     table = digits.table(
-        folder / "words.safetensors", ear, digits.recordings(str(corpora / "fsdd"), _last), digits.TRIED, seed
+        folder / "words.safetensors", ear, digits.recordings(str(corpora / "fsdd"), _last), SETTINGS.candidates, seed
     )
     sha256 = {name: file_sha256(folder / f"{name}.safetensors") for name in ("encoder", "words")}
     found = {"seed": seed, "sha256": sha256, **_measured(case, ear, encoder, table, seed, folder / ".heard")}

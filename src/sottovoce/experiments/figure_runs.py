@@ -112,7 +112,7 @@ def _made(setting: Setting, method: str, seed: int, plan: Plan) -> dict[str, Any
     filter_, target = place / "filter", _place(setting, plan) / "target"
     if not filter_.is_dir():
         wanted = TrainConfig(
-            spec, (setting.permit,), (target,), filter_, method, preset, seed=seed, command=train, hide=hide
+            spec, (setting.permit,), (target,), filter_, method, preset, {"hide": hide} if hide else {}, seed, train
         )
         make_filter(wanted, silent)
     said = f"sottovoce audit filter --corpus {setting.corpus}:PATH --attack {','.join(setting.attack)}"

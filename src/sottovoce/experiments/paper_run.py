@@ -46,7 +46,7 @@ def run(corpora: Path, out: Path, workers: int, steps: int = STEPS) -> str:
     name = identity(corpus=manifest.digest, target=target.digest, settings=repr(settings))
     rows = _Rows(place / "rows.json", name)
     game = Run(steps, 0, rows.report, place / "state", name)
-    players = train_optin(sounds, split(manifest).train, target, settings, False, game)
+    players = train_optin(sounds, split(manifest).train, target, settings, game)
     made = rows.kept[:steps]
     found = {
         "preset": "paper",

@@ -1,8 +1,8 @@
 """ADR, the opt-out baseline: an embedding of a speaker without one declared attribute (Noé et al., Interspeech 2021).
 
-    x-vector [B, D] -- standardised, length 1 -- Encoder --> code [B, 128] -- Decoder, told the attribute --> [B, D]
+    x-vector [B, D] -- standardised, length 1 -- Encoder --> code [B, 128] -- Decoder, given the attribute --> [B, D]
 
-The decoder is told the posterior of the attribute in training, so that the code need not hold it; what leaves is
+The decoder gets the posterior of the attribute in training, so that the code need not hold it; what leaves is
 decoded as if the attribute were unknown. Everything that was not declared passes. D is 512 for x-vectors, as in the
 article, and 256 for those of a pretrained speaker encoder.
 """
@@ -60,7 +60,7 @@ class Decoder(nn.Module):
 
 
 class Adr(nn.Module):
-    """The whole filter: spectra [B, F, N], as `embedder` hears segments, to embeddings [B, D] of length 1, one graph.
+    """The whole filter: spectra [B, F, N], as the input of `embedder`, to embeddings [B, D] of length 1, one graph.
 
     `mean` and `deviation` [D] are those of the embeddings it was trained on.
     """

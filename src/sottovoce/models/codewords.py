@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-SYNTHETIC, RECORDINGS = "synthetic", "recordings"
+SYNTHETIC: Final = "synthetic"
+RECORDINGS: Final = "recordings"
 SOURCES = (SYNTHETIC, RECORDINGS)
 METHODS = ("codebook", "words")  # whose filters have codewords
 

@@ -1,4 +1,4 @@
-"""Networks that train in a minute on two cores: the recogniser, and the two players of the opt-in game.
+"""Networks that train in a minute on two cores: the recogniser, and both networks of opt-in training.
 
 The obfuscator and deobfuscator keep the shape of the CycleGAN-VC2 generator (down, residual body, up by pixel shuffle,
 instance normalisation) at a hundredth of its cost.
@@ -11,7 +11,26 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.audio.spectrum import BINS
-from sottovoce.models.layers import SpecAugment
+
+
+class SpecAugment(nn.Module):
+    """Two bands of under 20 bins and two spans of under 24 frames set to zero, in training only (Park et al. 2019).
+
+    Takes and gives [B, 1, F, N].
+    """
+
+    def __init__(self, bins: int = 20, frames: int = 24, masks: int = 2) -> None:
+        super().__init__()
+        self.widest = (bins, frames)
+        self.masks = masks
+
+    def forward(self, spectrum: Tensor) -> Tensor:
+        if not self.training:
+            return spectrum
+        for axis, widest in zip((2, 3), self.widest, strict=True):
+            for _ in range(self.masks):
+                spectrum = spectrum.masked_fill(_span(spectrum, axis, widest), 0.0)
+        return spectrum
 
 
 class CompactRecogniser(nn.Module):
@@ -110,3 +129,14 @@ def _rectified(inputs: int, outputs: int, kernel: tuple[int, int], stride: tuple
     padding = (kernel[0] // 2, kernel[1] // 2)
     convolution = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _span(spectrum: Tensor, axis: int, widest: int) -> Tensor:
+    """For each of [B, 1, F, N] a random span along `axis`: True inside, shaped to broadcast."""
+    batch, length = spectrum.shape[0], spectrum.shape[axis]
+    here = spectrum.device
+    start = torch.randint(0, max(1, length - widest), (batch, 1), device=here)
+    width = torch.randint(0, widest, (batch, 1), device=here)
+    position = torch.arange(length, device=here).unsqueeze(0)
+    inside = (position >= start) & (position < start + width)
+    return inside[:, None, :, None] if axis == 2 else inside[:, None, None, :]

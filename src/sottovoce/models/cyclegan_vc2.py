@@ -16,7 +16,7 @@ WIDTH = 128  # channels after the first convolution, undivided
 
 
 class Gated(nn.Module):
-    """Gated linear unit: a layer times the sigmoid of its twin, each with instance normalisation where asked."""
+    """Gated linear unit: a layer times the sigmoid of its twin, each with instance normalisation where there is one."""
 
     def __init__(self, layer: nn.Module, gate: nn.Module) -> None:
         super().__init__()

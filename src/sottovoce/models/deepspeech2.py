@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from sottovoce.audio.segment import full_band
 from sottovoce.audio.spectrum import BINS, Spectrum, Wave
+from sottovoce.models.compact import SpecAugment
 from sottovoce.models.digit_codes import CODES
-from sottovoce.models.layers import SpecAugment
 
 
 class DeepSpeech2(nn.Module):

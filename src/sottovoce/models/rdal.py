@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.audio.mel import filterbank, window_samples
-from sottovoce.models.layers import SpecAugment
+from sottovoce.models.compact import SpecAugment
 
 LATENT = 64
 BANDS = 64
@@ -64,7 +64,7 @@ class CompactExtractor(nn.Module):
     def __init__(self, width: int = 16, latent: int = LATENT) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.BatchNorm2d(1),  # dB are far from what networks like
+            nn.BatchNorm2d(1),  # dB are far from the scale at which networks train well
             SpecAugment(12, 24),
             nn.Conv2d(1, width, 5, stride=4, padding=2, bias=False),
             nn.BatchNorm2d(width),
@@ -177,14 +177,14 @@ class Sender(nn.Module):
         self.extractor = extractor
         self.codes = codes
 
-    def heard(self, magnitudes: Tensor) -> Tensor:
+    def levels(self, magnitudes: Tensor) -> Tensor:
         """Levels [B, 64, N] in dB of what the mask leaves of magnitudes [B, F, N]."""
         kept = magnitudes if self.mask is None else self.mask(magnitudes) * magnitudes
         level: Tensor = self.level(kept)
         return level
 
     def forward(self, magnitudes: Tensor) -> Tensor:
-        latent: Tensor = self.extractor(self.heard(magnitudes))
+        latent: Tensor = self.extractor(self.levels(magnitudes))
         return latent if self.codes is None else self.codes(latent)
 
 

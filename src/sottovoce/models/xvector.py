@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sottovoce.audio.mel import filterbank
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE, WINDOW_SAMPLES
-from sottovoce.models.layers import SpecAugment
+from sottovoce.models.compact import SpecAugment
 
 EMBEDDING = 512  # dimensions of an x-vector
 CONTEXT_FRAMES = 15  # that one frame of the fifth layer sees

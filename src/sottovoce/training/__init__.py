@@ -1,1 +1,1 @@
-"""How the networks play: one file per game."""
+"""Training: the loop, settings that can be overridden, and the training of targets."""

@@ -1,4 +1,4 @@
-"""What every training run shares: drawing batches, the learning rate, progress, and going on after a kill."""
+"""What every training shares: drawing batches, a step of an optimiser, progress, and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,13 +30,13 @@ _SAVE_EVERY_S = 15.0
 
 
 class Run(NamedTuple):
-    """How long and by which seed to train, whom to tell, and where to keep the state that survives a kill."""
+    """How many steps to train, by which seed, where progress is reported, and where state is kept to resume from."""
 
     steps: int
     seed: int
     report: Report
     partial: Path | None = None  # None: nothing is kept
-    identity: str = ""  # of the run: a state that another run left behind is not used
+    identity: str = ""  # of the run: the state of another run is not used
 
     def part(self, name: str, steps: int) -> Run:
         """A part of this run, of so many steps, that keeps a state of its own."""
@@ -78,13 +79,34 @@ def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
+def update(optimiser: Optimizer, loss: Tensor, clip_norm: float = math.inf) -> float:
+    """One step of an optimiser along the gradient of `loss`, whose norm is at most `clip_norm`; returns the loss."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    if clip_norm < math.inf:
+        parameters = [each for group in optimiser.param_groups for each in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, clip_norm)
+    optimiser.step()
+    return loss.item()
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Within, gradients flow through `network` and not into it."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
+
+
 def train(
     step: Callable[[int, np.random.Generator], str],
     parts: Mapping[str, nn.Module | Optimizer],
     run: Run,
     finished: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Call `step(number, rng)` for each step and report what it says; save `parts` now and then, resume from there.
+    """Call `step(number, rng)` for each step and report its note; save `parts` now and then, and resume from there.
 
     All randomness of a step is seeded by its number, so that a resumed run ends exactly as an uninterrupted one.
     `finished`, which may look at `parts` alone, ends it before the last step.
@@ -138,7 +160,7 @@ def _restore(parts: Mapping[str, nn.Module | Optimizer], run: Run) -> int:
             if metadata["identity"] != run.identity:
                 return 0
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    except SafetensorError:  # torn: begin again
+    except SafetensorError:  # torn: train from the start
         return 0
     for name, part in parts.items():
         own = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
@@ -154,5 +176,5 @@ def _restore(parts: Mapping[str, nn.Module | Optimizer], run: Run) -> int:
 
 
 def identity(**settings: Any) -> str:
-    """A line that tells one run from another."""
+    """A line that is different for any two runs whose settings differ."""
     return json.dumps(settings, sort_keys=True, default=str)

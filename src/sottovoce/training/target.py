@@ -15,17 +15,18 @@ from torch.nn import functional
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.models.architectures import build
-from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
+from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
+from sottovoce.training.settings import Positive
 
 
 @dataclass(frozen=True)
 class TargetSettings:
-    """How a target is built and trained."""
+    """How a target is built and trained; `settings` are the sizes of its architecture."""
 
     architecture: str = "compact-recogniser"
     settings: Mapping[str, int] = field(default_factory=dict)
-    steps: int = 1300
-    batch: int = 32
+    steps: Positive = 1300
+    batch: Positive = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
@@ -54,10 +55,7 @@ def train_target(
         set_learning_rate(optimiser, one_cycle(number, run.steps, settings.learning_rate))
         spectra, chosen = draw(sounds, clips, settings.batch, rng)
         loss = functional.cross_entropy(network(spectra), labels[chosen], label_smoothing=settings.label_smoothing)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return f"loss {loss.item():.3f}"
+        return f"loss {update(optimiser, loss):.3f}"
 
     network.train()
     train(step, {"network": network, "optimiser": optimiser}, run)

@@ -38,8 +38,8 @@ def embeddings(
             segments = [cut(sounds.wave(i)) for i in some]
             owner = np.repeat(some, [len(part) for part in segments])
             more = [draw_segments(sounds, some, len(some), rng) for _ in range(crops)]
-            heard = torch.from_numpy(network.hear(np.concatenate([*segments, *(cuts for cuts, _ in more)])))
+            spectra = torch.from_numpy(network.hear(np.concatenate([*segments, *(cuts for cuts, _ in more)])))
             owners += [owner, *(chosen for _, chosen in more)]
-            vectors += [network.embed(part.to(device())).cpu() for part in torch.split(heard, _AT_ONCE)]
+            vectors += [network.embed(part.to(device())).cpu() for part in torch.split(spectra, _AT_ONCE)]
     network.cpu()
     return Vectors(torch.cat(vectors), np.concatenate(owners))

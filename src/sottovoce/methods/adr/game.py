@@ -26,7 +26,8 @@ from sottovoce.methods.adr.embeddings import Embedder
 from sottovoce.methods.adr.xvector import PRESETS as XVECTORS
 from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.models.adr import CODE, Adr, AttributeReader, EmbeddingRecogniser
-from sottovoce.training.loop import Run, train
+from sottovoce.training.loop import Run, frozen, train, update
+from sottovoce.training.settings import Positive
 
 Game = Literal["released", "text"]
 Voices = Literal["x-vector", "pretrained"]
@@ -36,19 +37,21 @@ _FRESH_RATE = 3e-3
 
 @dataclass(frozen=True)
 class AdrSettings:
-    """How ADR is trained, on which embeddings of `voices`; `game` says by which of the two losses.
+    """How ADR is trained, on which embeddings of `voices`; `game` is which of the two losses.
 
-    `xvector` is how an x-vector network is trained, where that makes the embeddings.
+    `hide` are the declared attributes; without any, gender. `xvector` is how an x-vector network is trained, where that
+    makes the embeddings.
     """
 
+    hide: tuple[str, ...] = ()
     game: Game = "released"
     voices: Voices = "x-vector"
-    steps: int = 12_000  # of 1e-2: as far as the release's 1.2 million steps of 1e-4
-    batch: int = 64
+    steps: Positive = 12_000  # of 1e-2: as far as the release's 1.2 million steps of 1e-4
+    batch: Positive = 64
     learning_rate: float = 1e-2
     momentum: float = 0.9
-    hidden: int = CODE  # of the adversary
-    classifier_steps: int = 2000
+    hidden: Positive = CODE  # of the adversary
+    classifier_steps: Positive = 2000
     adversary_weight: float = 1.0
     crops: int = 8  # random segments of each training clip, besides those it is cut into
     xvector: XVectorSettings = XVECTORS["compact"]
@@ -69,14 +72,14 @@ PRESETS: Mapping[str, AdrSettings] = MappingProxyType(
 
 def bce(log_posterior: Tensor, labels: Tensor) -> Tensor:
     """BCE(p, y): binary cross-entropy of posteriors, given as logarithms [B, K], to labels [B], mean over classes."""
-    wanted = functional.one_hot(labels, log_posterior.shape[1]).bool()
-    return -torch.where(wanted, log_posterior, _log_others(log_posterior)).mean()
+    of_label = functional.one_hot(labels, log_posterior.shape[1]).bool()
+    return -torch.where(of_label, log_posterior, _log_others(log_posterior)).mean()
 
 
 def deceived(log_posterior: Tensor, labels: Tensor) -> Tensor:
     """BCE(1 - p, y): what the article has the autoencoder minimise."""
-    wanted = functional.one_hot(labels, log_posterior.shape[1]).bool()
-    return -torch.where(wanted, _log_others(log_posterior), log_posterior).mean()
+    of_label = functional.one_hot(labels, log_posterior.shape[1]).bool()
+    return -torch.where(of_label, _log_others(log_posterior), log_posterior).mean()
 
 
 def _log_others(log_posterior: Tensor) -> Tensor:
@@ -88,7 +91,7 @@ def _log_others(log_posterior: Tensor) -> Tensor:
 
 
 class AttributeAdversary:
-    """Learns to read the declared attribute [B] from codes [B, 128], and says what the encoder has to increase."""
+    """Learns to read the declared attribute [B] from codes [B, 128]; the encoder increases its `pressure`."""
 
     def __init__(self, network: AttributeReader, optimiser: Optimizer, game: Game) -> None:
         self.network = network
@@ -98,26 +101,20 @@ class AttributeAdversary:
     def improve(self, code: Tensor, labels: Tensor) -> float:
         """One step on BCE(p, y); returns it. Never touches the encoder's gradients."""
         loss = bce(self.network(code.detach()), labels)
-        self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        return loss.item()
+        return update(self.optimiser, loss)
 
     def pressure(self, code: Tensor, labels: Tensor) -> Tensor:
-        """What the encoder has to increase, by the game that is played. Never changes the adversary."""
-        self.network.requires_grad_(False)
-        try:
+        """What the encoder increases, by the loss of the game. Never changes the adversary."""
+        with frozen(self.network):
             read = self.network(code)
-        finally:
-            self.network.requires_grad_(True)
         unwanted = deceived(read, labels)
         return -(unwanted + bce(read, labels)) if self.game == "released" else -unwanted
 
     def replace(self, fresh: AttributeReader, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Continue with the weights of `fresh`, trained on (code, labels) `pairs` from nothing."""
-        newcomer = AttributeAdversary(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.game)
+        replacement = AttributeAdversary(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.game)
         for code, labels in pairs:
-            newcomer.improve(code, labels)
+            replacement.improve(code, labels)
         self.network.load_state_dict(fresh.state_dict())
 
 
@@ -128,28 +125,26 @@ def train_adr(
     torch.manual_seed(run.seed)
     deviation = vectors.std(dim=0).clamp(min=1e-3 * vectors.std().item())  # some are always 0 behind a ReLU
     adr = Adr(embedder, vectors.mean(dim=0), deviation, classes)
-    heard = adr.normalised(vectors)
-    classifier = _classifier(heard, labels, classes, settings, run)
+    inputs = adr.normalised(vectors)
+    classifier = _classifier(inputs, labels, classes, settings, run)
     with torch.no_grad():
-        posteriors = classifier(heard).exp()
+        posteriors = classifier(inputs).exp()
     network = AttributeReader(CODE, classes, settings.hidden)
     autoencoder = nn.ModuleList([adr.encoder, adr.decoder])
     optimiser, other = (
-        torch.optim.SGD(player.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
-        for player in (autoencoder, network)
+        torch.optim.SGD(each.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+        for each in (autoencoder, network)
     )
     adversary = AttributeAdversary(network, other, settings.game)
 
     def step(number: int, rng: np.random.Generator) -> str:
-        rows = torch.from_numpy(rng.integers(len(heard), size=settings.batch))
-        code = adr.encoder(heard[rows])
+        rows = torch.from_numpy(rng.integers(len(inputs), size=settings.batch))
+        code = adr.encoder(inputs[rows])
         decoded = adr.decoder(code, posteriors[rows])
         read = adversary.improve(code, labels[rows])
-        reconstruction = (1.0 - functional.cosine_similarity(decoded, heard[rows])).mean()
+        reconstruction = (1.0 - functional.cosine_similarity(decoded, inputs[rows])).mean()
         pressure = adversary.pressure(code, labels[rows])
-        optimiser.zero_grad()
-        (reconstruction - settings.adversary_weight * pressure).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        update(optimiser, reconstruction - settings.adversary_weight * pressure)
         return f"ADR: 1 - cosine {reconstruction.item():.3f}  adversary {read:.3f}  pressure {pressure.item():.3f}"
 
     autoencoder.train()
@@ -163,12 +158,12 @@ def train_adr(
     return adr.eval()
 
 
-def _classifier(heard: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run) -> AttributeReader:
-    """The reader whose posterior the decoder is told: logistic regression, trained beforehand."""
-    reader = AttributeReader(heard.shape[1], classes)
+def _classifier(inputs: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run) -> AttributeReader:
+    """The reader whose posterior the decoder gets: logistic regression, trained beforehand."""
+    reader = AttributeReader(inputs.shape[1], classes)
     rate = 10.0 * settings.learning_rate  # as in the release
     optimiser = torch.optim.SGD(reader.parameters(), lr=rate, momentum=settings.momentum)
-    _fit(reader, bce, optimiser, heard, labels, settings, run.part("attribute", settings.classifier_steps))
+    _fit(reader, bce, optimiser, inputs, labels, settings, run.part("attribute", settings.classifier_steps))
     return reader
 
 
@@ -194,11 +189,7 @@ def _fit(
 ) -> None:
     def step(number: int, rng: np.random.Generator) -> str:
         rows = torch.from_numpy(rng.integers(len(vectors), size=settings.batch))
-        found = loss(network(vectors[rows]), labels[rows])
-        optimiser.zero_grad()
-        found.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return f"reader of embeddings: loss {found.item():.3f}"
+        return f"reader of embeddings: loss {update(optimiser, loss(network(vectors[rows]), labels[rows])):.3f}"
 
     network.train()
     train(step, {"network": network, "optimiser": optimiser}, run)

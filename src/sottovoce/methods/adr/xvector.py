@@ -16,7 +16,8 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import CorpusError
 from sottovoce.models.xvector import XVector
-from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train
+from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
+from sottovoce.training.settings import Positive
 
 
 class Spoken(NamedTuple):
@@ -32,8 +33,8 @@ class XVectorSettings:
     """How an x-vector network is built and trained."""
 
     settings: Mapping[str, int] = field(default_factory=dict)
-    steps: int = 1500
-    batch: int = 64
+    steps: Positive = 1500
+    batch: Positive = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
 
@@ -50,7 +51,7 @@ PRESETS: Mapping[str, XVectorSettings] = MappingProxyType(
 def train_xvector(spoken: Sequence[Spoken], settings: XVectorSettings, run: Run) -> XVector:
     """An x-vector network that tells the speakers of all of `spoken` apart, in evaluation mode.
 
-    Corpora are heard in proportion to their numbers of clips. Raises CorpusError for a clip without a speaker.
+    A batch holds clips of each corpus in proportion to their number. Raises CorpusError for a clip without a speaker.
     """
     labels, speakers = _speakers(spoken)
     counts = np.array([len(one.clips) for one in spoken])
@@ -62,17 +63,14 @@ def train_xvector(spoken: Sequence[Spoken], settings: XVectorSettings, run: Run)
         set_learning_rate(optimiser, one_cycle(number, run.steps, settings.learning_rate))
         shares = rng.multinomial(settings.batch, counts / counts.sum())
         drawn = [
-            (draw(one.sounds, one.clips, share, rng), numbers)
-            for one, numbers, share in zip(spoken, labels, shares, strict=True)
+            (draw(one.sounds, one.clips, share, rng), known)
+            for one, known, share in zip(spoken, labels, shares, strict=True)
             if share
         ]
-        spectra = torch.cat([heard for (heard, _), _ in drawn])
-        wanted = np.concatenate([numbers[chosen.cpu().numpy()] for (_, chosen), numbers in drawn])
-        loss = functional.cross_entropy(network(spectra), torch.from_numpy(wanted).to(spectra.device))
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return f"x-vectors of {speakers} speakers: loss {loss.item():.3f}"
+        spectra = torch.cat([part for (part, _), _ in drawn])
+        numbers = np.concatenate([known[chosen.cpu().numpy()] for (_, chosen), known in drawn])
+        loss = functional.cross_entropy(network(spectra), torch.from_numpy(numbers).to(spectra.device))
+        return f"x-vectors of {speakers} speakers: loss {update(optimiser, loss):.3f}"
 
     network.train()
     train(step, {"network": network, "optimiser": optimiser}, run)
@@ -80,13 +78,13 @@ def train_xvector(spoken: Sequence[Spoken], settings: XVectorSettings, run: Run)
 
 
 def _speakers(spoken: Sequence[Spoken]) -> tuple[list[NDArray[np.int64]], int]:
-    """The number of each clip's speaker, for each corpus, and how many speakers are heard; -1 for those who are not."""
+    """The number of each clip's speaker, for each corpus, -1 for clips that are not used; and how many speakers."""
     labels, speakers = [], 0
     for manifest, _, clips in spoken:
-        silent = next((manifest.clips[i].id for i in clips if "speaker" not in manifest.clips[i].labels), None)
-        if silent is not None:
+        unnamed = next((manifest.clips[i].id for i in clips if "speaker" not in manifest.clips[i].labels), None)
+        if unnamed is not None:
             raise CorpusError(
-                f"x-vectors need a label 'speaker' on every clip of {manifest.spec}; {silent!r} has none."
+                f"x-vectors need a label 'speaker' on every clip of {manifest.spec}; {unnamed!r} has none."
             )
         names = sorted({manifest.clips[i].labels["speaker"] for i in clips})
         known = {name: speakers + i for i, name in enumerate(names)}

@@ -23,18 +23,19 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.models.codebook import SHARPNESS, Array, interpolation
 from sottovoce.models.layers import standardised
 from sottovoce.models.target import Target, at_file_level, decoded
-from sottovoce.training.loop import Run, draw_segments, set_learning_rate, train
+from sottovoce.training.loop import Run, draw_segments, set_learning_rate, train, update
+from sottovoce.training.settings import Positive
 
 
 @dataclass(frozen=True)
 class CodewordSettings:
     """How templates are optimised: at a resolution of `grid` bins and frames, so many steps for each batch of them."""
 
-    grid: tuple[int, int] = (41, 32)
+    grid: tuple[Positive, Positive] = (41, 32)
     steps: int = 200
-    batch: int = 64
+    batch: Positive = 64
     rate: float = 0.05
-    candidates: int = 2048  # where a target can only be queried: segments about which it is asked, and as many blends
+    candidates: Positive = 2048  # segments about which a target that can only be queried is asked, and as many blends
 
 
 _MOST_CERTAIN = 0.95
@@ -107,10 +108,7 @@ def drawn(
             for target, goal in zip(targets, goals, strict=True)
         ]
         loss = torch.stack(losses).sum()
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return f"codewords: divergence {loss.item():.3f}"
+        return f"codewords: divergence {update(optimiser, loss):.3f}"
 
     train(step, {"templates": held, "optimiser": optimiser}, run._replace(steps=steps, partial=None))
     result = held["templates"].detach()

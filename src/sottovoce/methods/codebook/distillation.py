@@ -20,7 +20,8 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.models.architectures import build
 from sottovoce.models.layers import standardised
 from sottovoce.models.target import Target
-from sottovoce.training.loop import Run, device, draw_segments, one_cycle, set_learning_rate, train
+from sottovoce.training.loop import Run, device, draw_segments, one_cycle, set_learning_rate, train, update
+from sottovoce.training.settings import Positive
 
 _CORRECTING_RATE, _CORRECTING_DECAY, _CORRECTING_HALF = 3e-4, 0.05, 32
 
@@ -31,9 +32,9 @@ class StudentSettings:
 
     architecture: str = "compact-recogniser"
     settings: Mapping[str, int] = field(default_factory=dict)
-    queries: int = 12_800
-    steps: int = 3000
-    batch: int = 32
+    queries: Positive = 12_800
+    steps: Positive = 3000
+    batch: Positive = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
 
@@ -69,10 +70,7 @@ def distil(sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: S
         set_learning_rate(optimiser, one_cycle(number, settings.steps, settings.learning_rate))
         spectra, posteriors = lesson(number % batches)
         loss = functional.kl_div(student(spectra).log_softmax(dim=1), posteriors, reduction="batchmean")
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return f"student of {target.task}: divergence {loss.item():.3f}"
+        return f"student of {target.task}: divergence {update(optimiser, loss):.3f}"
 
     student.train()
     train(step, {"student": student, "optimiser": optimiser}, run.part(f"student-{target.task}", settings.steps))
@@ -91,9 +89,7 @@ def corrected(student: nn.Module, lessons: Sequence[tuple[Tensor, Tensor]], step
         halves = [_some(lessons[-1]), _some(lessons[int(torch.randint(len(lessons), ()))])]
         spectra, answers = (torch.cat(parts) for parts in zip(*halves, strict=True))
         loss = functional.kl_div(copied(spectra).log_softmax(dim=1), answers, reduction="batchmean")
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        update(optimiser, loss)
     return copied.eval()
 
 

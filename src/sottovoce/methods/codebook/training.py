@@ -33,6 +33,7 @@ from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, to_8_b
 from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, draw_segments
+from sottovoce.training.settings import Positive
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,13 @@ class CodebookSettings:
     """
 
     encoder: Literal["target", "student"] = "target"
-    codewords: str = SYNTHETIC
+    codewords: Literal["synthetic", "recordings"] = SYNTHETIC
     gradients: bool = True
     student: StudentSettings = field(default_factory=StudentSettings)
     drawing: CodewordSettings = field(default_factory=CodewordSettings)
     codes: int = 0
     memory: float = 1.0
-    block_segments: int = 1
+    block_segments: Positive = 1
 
 
 _COMPACT = CodebookSettings()

@@ -1,1 +1,1 @@
-"""Digit strings: a filter that lets through which digits were said."""
+"""Digit strings: a filter that lets through the digits, and nothing else."""

@@ -1,4 +1,4 @@
-"""Training what transcribes, by CTC: from whole utterances and their transcripts, not from when a word was said."""
+"""Training networks that transcribe, by CTC: from whole utterances and their transcripts, without times of words."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from torch.nn import functional
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
 from sottovoce.corpora.cache import Sounds
 from sottovoce.models.digit_codes import BLANK
-from sottovoce.training.loop import Run, device, one_cycle, set_learning_rate, train
+from sottovoce.training.loop import Run, device, one_cycle, set_learning_rate, train, update
+from sottovoce.training.settings import Positive
 
-Hear = Callable[[Wave], Spectrum]  # sound [T] to what a network hears, [161, N]
-
+FrontEnd = Callable[[Wave], Spectrum]  # sound [T] to the input of a network, [161, N]
 
 _WINDOW = 3  # batches of sounds of about one length, out of which one is drawn
 
@@ -34,7 +34,8 @@ class Reader(Protocol):
 class CtcSettings:
     """How a network that transcribes is trained; sounds change in tempo by up to `tempo`, in level by `gain_db`."""
 
-    batch: int = 12
+    steps: Positive = 800
+    batch: Positive = 12
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     tempo: float = 0.12
@@ -47,27 +48,25 @@ def train_ctc(
     sounds: Sounds,
     clips: NDArray[np.int64],
     transcripts: Sequence[Sequence[int]],
-    hear: Hear,
+    front_end: FrontEnd,
     settings: CtcSettings,
     run: Run,
 ) -> None:
-    """Train `network`, a `Reader`, to give `transcripts` [U] for `clips` [U], positions of sounds; leaves it in use."""
+    """Train `network`, a `Reader`, to give `transcripts` [U] for `clips` [U], positions of sounds.
+
+    It is in evaluation mode afterwards.
+    """
     network.to(device()).train()
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
-
     order = np.argsort([sounds.samples(int(i)) for i in clips], kind="stable")
 
     def step(number: int, rng: np.random.Generator) -> str:
         set_learning_rate(optimiser, one_cycle(number, run.steps, settings.learning_rate))
         chosen = _of_one_length(order, settings.batch, rng)
-        heard = [hear(_changed(sounds.wave(int(clips[i])), settings, rng)) for i in chosen]
-        logits, counts = network.read(*padded(heard))  # type: ignore[operator]
+        spectra = [front_end(_changed(sounds.wave(int(clips[i])), settings, rng)) for i in chosen]
+        logits, counts = network.read(*padded(spectra))  # type: ignore[operator]
         loss = ctc_loss(logits, counts, [transcripts[i] for i in chosen])
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
-        optimiser.step()
-        return f"loss {loss.item():.3f}"
+        return f"loss {update(optimiser, loss, settings.clip_norm):.3f}"
 
     train(step, {"network": network, "optimiser": optimiser}, run)
     network.eval().cpu()
@@ -76,25 +75,23 @@ def train_ctc(
 def _of_one_length(order: NDArray[np.int64], batch: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """A batch out of neighbours in `order`, by length: little of it is padding."""
     window = min(_WINDOW * batch, len(order))
-    start = int(
-        np.clip(rng.integers(1 - window, len(order)), 0, len(order) - window)
-    )  # the ends as often as the middle
+    start = int(np.clip(rng.integers(1 - window, len(order)), 0, len(order) - window))  # the ends as often
     return order[start + rng.choice(window, size=min(batch, window), replace=False)]
 
 
 def ctc_loss(logits: Tensor, counts: Tensor, transcripts: Sequence[Sequence[int]]) -> Tensor:
     """Mean over utterances of -log P(transcript) / its length, of logits [B, M, K] of which `counts` [B] are used."""
     lengths = torch.tensor([len(transcript) for transcript in transcripts])
-    wanted = torch.tensor([label for transcript in transcripts for label in transcript], dtype=torch.long)
+    labels = torch.tensor([label for transcript in transcripts for label in transcript], dtype=torch.long)
     likely = functional.log_softmax(logits, dim=2).transpose(0, 1)
-    return functional.ctc_loss(likely, wanted.to(logits.device), counts, lengths, blank=BLANK, zero_infinity=True)
+    return functional.ctc_loss(likely, labels.to(logits.device), counts, lengths, blank=BLANK, zero_infinity=True)
 
 
-def padded(heard: Sequence[Spectrum]) -> tuple[Tensor, Tensor]:
+def padded(spectra: Sequence[Spectrum]) -> tuple[Tensor, Tensor]:
     """Spectra [161, N] of several lengths as one batch [B, 161, N], zero past their ends, and their frames [B]."""
-    frames = torch.tensor([spectrum.shape[1] for spectrum in heard])
-    batch = torch.zeros(len(heard), heard[0].shape[0], int(frames.max()))
-    for row, spectrum in zip(batch, heard, strict=True):
+    frames = torch.tensor([spectrum.shape[1] for spectrum in spectra])
+    batch = torch.zeros(len(spectra), spectra[0].shape[0], int(frames.max()))
+    for row, spectrum in zip(batch, spectra, strict=True):
         row[:, : spectrum.shape[1]] = torch.from_numpy(spectrum)
     return batch.to(device()), frames
 

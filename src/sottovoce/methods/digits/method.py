@@ -1,12 +1,13 @@
-"""Making what a filter for digit strings needs: a target that transcribes, an encoder taught by it, and ten words."""
+"""The method `words`: a target that transcribes digit strings, an encoder taught by it, and ten recorded words."""
 
 from __future__ import annotations
 
-import shutil
-import time
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -14,19 +15,19 @@ from numpy.typing import NDArray
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from sottovoce.audio.level import normalise, trim_silence
-from sottovoce.audio.spectrum import HOP_SAMPLES, Spectrum, Wave, log_spectrum
+from sottovoce.audio.spectrum import Spectrum, Wave
 from sottovoce.corpora import corpus
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest, split
+from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.readers.strings import part_of
-from sottovoce.errors import ConfigError, CorpusError, ModelError
+from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import file_sha256, write_file
-from sottovoce.methods.digits.ctc import CtcSettings, ctc_loss, train_ctc
+from sottovoce.methods.digits.ctc import CtcSettings, train_ctc
+from sottovoce.methods.digits.words import choose_words
+from sottovoce.methods.method import Context, Estimate, Method, TrainConfig, Trained
 from sottovoce.models import deepspeech2, digit_codes
 from sottovoce.models.architectures import build, restore
-from sottovoce.models.codewords import RECORDINGS
-from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, DIGITS
+from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
 from sottovoce.models.digit_encoder import DigitEncoder
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.word_table import Pace, WordTable
@@ -34,95 +35,123 @@ from sottovoce.progress import Report
 from sottovoce.runtime.export import save_words
 from sottovoce.runtime.word_filter import BITS_PER_BLOCK, BLOCK_S, TASK, State, WordFilter
 from sottovoce.training.loop import Run, identity
-
-TARGET = CtcSettings()
-ENCODER = CtcSettings(batch=16, gain_db=10.0)  # a microphone's level is not known beforehand
-TARGET_STEPS = 800
-ENCODER_STEPS = 1500
-TRIED = 16  # recordings of each digit, as its word
+from sottovoce.training.settings import Positive
 
 Clips = NDArray[np.int64]
 Transcripts = Sequence[Sequence[int]]
 
+_SPEC = "strings:"
+_STEP_S = 0.5
+_TARGET = CtcSettings()
+_ENCODER = CtcSettings(steps=1500, batch=16, gain_db=10.0)  # the level of a microphone is not known beforehand
 
-def make_words(
-    spec: str, permit: Sequence[str], targets: Sequence[Path | str], out: Path, seed: int, command: str, report: Report
-) -> dict[str, Any]:
-    """Train a filter of words on `strings:PATH` and write it; returns what its card says.
 
-    The one target is the file of a recogniser of strings, which is trained if it is not there.
+@dataclass(frozen=True)
+class DigitSettings:
+    """How the target and the encoder are trained, and how many `candidates` are tried as the word of each digit.
+
+    `codewords` has to be "recordings", in which people can be recognised: there are no synthetic words.
     """
-    if list(permit) != [TASK] or not spec.startswith("strings:") or len(targets) != 1:
+
+    codewords: Literal["synthetic", "recordings"] = SYNTHETIC
+    target: CtcSettings = _TARGET
+    encoder: CtcSettings = _ENCODER
+    candidates: Positive = 16
+
+
+PRESETS: Mapping[str, DigitSettings] = MappingProxyType({"compact": DigitSettings()})
+
+
+def check(config: TrainConfig, settings: DigitSettings) -> None:
+    """ConfigError where recordings as words were not agreed to, and for anything but digit strings."""
+    if settings.codewords != RECORDINGS:
         raise ConfigError(
-            f"the method 'words' got --corpus {spec} --permit {','.join(permit)}; expected strings:PATH, {TASK} and "
-            "one --target, a file that is made if it is not there."
+            "the method 'words' has no synthetic codewords: its ten words are training recordings, in which people can "
+            f"be recognised; add --codewords {RECORDINGS} if these people agree."
         )
-    began = time.monotonic()
-    manifest, sounds = corpus.opened(spec, report)
-    parts = split(manifest)
-    ear = target(Path(targets[0]), manifest, sounds, parts.train, TARGET_STEPS, report)
-    unfinished = out.with_name(f"{out.name}-unfinished")
-    network = encoder(unfinished / "encoder.safetensors", ear, sounds, parts.train, ENCODER_STEPS, seed, report)
-    words = table(unfinished / "words.safetensors", ear, recordings(spec.removeprefix("strings:"), report), TRIED, seed)
+    if config.permit != (TASK,) or not config.corpus.startswith(_SPEC) or len(config.targets) != 1:
+        raise ConfigError(
+            f"the method 'words' got --corpus {config.corpus} --permit {','.join(config.permit)}; expected "
+            f"{_SPEC}PATH, {TASK} and one --target, a file that is made if it does not exist."
+        )
+
+
+def train(context: Context[DigitSettings]) -> Trained:
+    """An encoder and its words, with a target that is trained if its file does not exist."""
+    settings, sounds, clips, run = context.settings, context.sounds, context.split.train, context.run
+    place = Path(context.config.targets[0])
+    recogniser = target(place, context.manifest, sounds, clips, settings.target, run.report)
+    known = hashlib.sha256(run.identity.encode()).hexdigest()[:8]  # an encoder of other settings is not used
+    unfinished = cast(Path, run.part(f"encoder-{known}", 0).partial)
+    network = encoder(unfinished, recogniser, sounds, clips, settings.encoder, run.seed, run.report)
+    singles = recordings(context.config.corpus.removeprefix(_SPEC), run.report)
+    words = choose_words(lambda wav: logits(recogniser, wav), singles, settings.candidates, run.seed)
     card = {
         "codewords": {
             "source": RECORDINGS,
             "recordings": len(words.spectra),
-            "corpus": manifest.name,
-            "licence": manifest.licence,
+            "corpus": context.manifest.name,
+            "licence": context.manifest.licence,
         },
-        "method": "words",
-        "permit": [TASK],
         "block_s": BLOCK_S,
         "bits_per_block": BITS_PER_BLOCK,
         "parameters": parameter_count(network),
-        "corpus": corpus.describe(manifest, parts),
-        "targets": [{"task": TASK, "digest": file_sha256(Path(targets[0]))}],
-        "seed": seed,
-        "command": command,
-        "seconds": round(time.monotonic() - began, 1),
+        "targets": [{"task": TASK, "digest": file_sha256(place)}],
     }
-    written = save_words(out, network, words, card)
-    shutil.rmtree(unfinished)
-    return written
+    return Trained(card, lambda folder, card, _: save_words(folder, network, words, card))
+
+
+def estimate(context: Context[DigitSettings]) -> Estimate:
+    """The steps of the encoder, and those of the target where it does not exist."""
+    settings = context.settings
+    steps = settings.encoder.steps
+    steps += 0 if Path(context.config.targets[0]).is_file() else settings.target.steps
+    return Estimate(steps, steps * _STEP_S)
 
 
 def recordings(fsdd: str, report: Report) -> list[list[Wave]]:
     """The single recordings of each digit that the training strings are made of."""
     manifest, sounds = corpus.opened(f"fsdd:{fsdd}", report)
-    found: list[list[Wave]] = [[] for _ in digit_codes.DIGITS]
+    waves: list[list[Wave]] = [[] for _ in digit_codes.DIGITS]
     for i, clip in enumerate(manifest.clips):
         if part_of(clip) == "train":
-            found[int(clip.labels["digit"])].append(sounds.wave(i))
-    return found
+            waves[int(clip.labels["digit"])].append(sounds.wave(i))
+    return waves
 
 
-def target(path: Path, manifest: Manifest, sounds: Sounds, clips: Clips, steps: int, report: Report) -> nn.Module:
-    """The recogniser at `path`, trained on the strings `clips` unless it is there."""
+def target(
+    path: Path, manifest: Manifest, sounds: Sounds, clips: Clips, settings: CtcSettings, report: Report
+) -> nn.Module:
+    """The recogniser at `path`, trained on the strings `clips` unless it exists."""
     spoken = [digit_codes.labels(manifest.clips[i].labels["digits"]) for i in clips]
-    known = identity(corpus=manifest.digest, settings=TARGET, steps=steps)
-    return _trained(path, "deepspeech2-ctc", known, Run(steps, 0, report), sounds, clips, lambda: spoken, TARGET)
+    run = Run(settings.steps, 0, report, identity=identity(corpus=manifest.digest, settings=settings))
+    return _trained(path, "deepspeech2-ctc", run, sounds, clips, lambda: spoken, settings)
 
 
 def encoder(
-    path: Path, listener: nn.Module, sounds: Sounds, clips: Clips, steps: int, seed: int, report: Report
+    path: Path, recogniser: nn.Module, sounds: Sounds, clips: Clips, settings: CtcSettings, seed: int, report: Report
 ) -> DigitEncoder:
-    """The encoder at `path`, taught by what the target `listener` hears in the strings `clips` unless it is there."""
-    known = identity(settings=ENCODER, steps=steps, seed=seed, clips=clips.tolist())
+    """The encoder at `path`, taught by what the target `recogniser` transcribes of `clips` unless it exists."""
+    known = identity(settings=settings, seed=seed, clips=clips.tolist())
 
     def answers() -> Transcripts:
-        return transcribe(listener, [sounds.wave(int(i)) for i in clips])
+        return transcribe(recogniser, [sounds.wave(int(i)) for i in clips])
 
-    found = _trained(path, "digit-encoder", known, Run(steps, seed, report), sounds, clips, answers, ENCODER)
-    return cast(DigitEncoder, found)
+    run = Run(settings.steps, seed, report, identity=known)
+    return cast(DigitEncoder, _trained(path, "digit-encoder", run, sounds, clips, answers, settings))
 
 
-def table(path: Path, listener: nn.Module, recordings: Sequence[Sequence[Wave]], tried: int, seed: int) -> WordTable:
-    """The words at `path`, chosen by `listener` among `recordings` of each digit unless they are there."""
+def table(
+    path: Path, recogniser: nn.Module, recordings: Sequence[Sequence[Wave]], candidates: int, seed: int
+) -> WordTable:
+    """The words at `path`, chosen by `recogniser` among `recordings` of each digit unless they exist."""
     if not path.is_file():
-        chosen = choose_words(lambda wav: logits(listener, wav), recordings, tried, seed)
+        chosen = choose_words(lambda wav: logits(recogniser, wav), recordings, candidates, seed)
         write_file(path, save({"spectra": torch.from_numpy(np.ascontiguousarray(chosen.spectra))}))
-    return WordTable(_tensors(path)["spectra"].numpy())
+    try:
+        return WordTable(load(path.read_bytes())["spectra"].numpy())
+    except Exception as error:
+        raise ModelError(f"{path} does not hold the words of a filter ({error}); delete it and try again.") from error
 
 
 def word_filter(network: DigitEncoder, words: WordTable, pace: Pace) -> WordFilter:
@@ -137,100 +166,35 @@ def word_filter(network: DigitEncoder, words: WordTable, pace: Pace) -> WordFilt
 
 
 def logits(network: nn.Module, wav: Wave) -> Tensor:
-    """What the target gives for each 20 ms of a sound [T] at 16 kHz, [M, 11]."""
+    """The target's logits [M, 11] for each 20 ms of a sound [T] at 16 kHz."""
     with torch.no_grad():
-        found: Tensor = network(torch.from_numpy(deepspeech2.hear(wav))[None])[0]
-    return found
+        scores: Tensor = network(torch.from_numpy(deepspeech2.hear(wav))[None])[0]
+    return scores
 
 
 def transcribe(network: nn.Module, waves: Sequence[Wave]) -> list[list[int]]:
-    """The digits that the target hears in each sound, by its best labels."""
+    """The digits that the target recognises in each sound, by its best labels."""
     return [digit_codes.digits_of(digit_codes.ctc_onsets(logits(network, wav).argmax(dim=1).tolist())) for wav in waves]
 
 
 def _trained(
     path: Path,
     architecture: str,
-    known: str,
     run: Run,
     sounds: Sounds,
     clips: Clips,
     transcripts: Callable[[], Transcripts],
     settings: CtcSettings,
 ) -> nn.Module:
+    """The network at `path`, trained unless it exists."""
     if not path.is_file():
         torch.manual_seed(run.seed)
-        network, partial = build(architecture, {}), path.with_suffix(".partial")
-        hear = digit_codes.encoder_input if architecture == "digit-encoder" else deepspeech2.hear
-        going = run._replace(partial=partial, identity=known)
-        train_ctc(network, sounds, clips, transcripts(), hear, settings, going)
+        network, partial = build(architecture, {}), path.with_name(f"{path.name}.partial")
+        front_end = digit_codes.encoder_input if architecture == "digit-encoder" else deepspeech2.hear
+        train_ctc(network, sounds, clips, transcripts(), front_end, settings, run._replace(partial=partial))
         write_file(path, save({name: value.contiguous() for name, value in network.state_dict().items()}))
         partial.unlink(missing_ok=True)
     return restore(architecture, {}, path.read_bytes()).requires_grad_(False)
 
 
-def _tensors(path: Path) -> Mapping[str, Any]:
-    try:
-        return load(path.read_bytes())
-    except Exception as error:
-        raise ModelError(f"{path} does not hold the words of a filter ({error}); delete it and try again.") from error
-
-
-Ask = Callable[[Wave], Tensor]  # sound [T] to the target's logits [M, 11]
-
-WORD_FRAMES = 40  # 0.4 s
-_MARGIN_S = 0.02
-_ROUNDS = 2
-_STRINGS = 4  # that a candidate is heard in
-
-
-def choose_words(ask: Ask, recordings: Sequence[Sequence[Wave]], candidates: int, seed: int) -> WordTable:
-    """A table of words out of `recordings`, for each digit several sounds at 16 kHz, of which so many are tried.
-
-    Raises CorpusError where a digit has no recording short enough for a word.
-    """
-    rng = np.random.default_rng(seed)
-    tried = [_candidates(own, candidates, digit, rng) for digit, own in zip(DIGITS, recordings, strict=True)]
-    chosen = np.stack([own[0] for own in tried])
-    for _ in range(_ROUNDS):  # the first among words as they came, the next among those that were chosen
-        best = [_best(ask, chosen, digit, tried[digit], rng) for digit in DIGITS]
-        chosen = np.stack(best)
-    return WordTable(chosen)
-
-
-def _candidates(own: Sequence[Wave], count: int, digit: int, rng: np.random.Generator) -> list[Spectrum]:
-    """Spectra [161, 40] of recordings that fit into a word, in the middle of it."""
-    length = WORD_FRAMES * HOP_SAMPLES
-    found: list[Spectrum] = []
-    for i in rng.permutation(len(own)):
-        wav = trim_silence(own[i], margin_s=_MARGIN_S)
-        if len(wav) <= length and len(found) < count:
-            before = (length - len(wav)) // 2
-            found.append(log_spectrum(np.pad(normalise(wav, 1.0), (before, length - len(wav) - before))))
-    if not found:
-        raise CorpusError(f"no recording of the digit {digit} is shorter than {length} samples; expected one at least.")
-    return found
-
-
-def _best(ask: Ask, table: Spectrum, digit: int, tried: Sequence[Spectrum], rng: np.random.Generator) -> Spectrum:
-    """The candidate with which the target is surest of strings that hold the digit twice."""
-    neighbours = rng.integers(len(DIGITS), size=(_STRINGS, 3))
-    losses = []
-    for spectrum in tried:
-        words = WordTable(np.concatenate([table[:digit], spectrum[None], table[digit + 1 :]]))
-        loss = 0.0
-        for a, b, c in neighbours.tolist():
-            said = [a, digit, b, digit, c]
-            logits = ask(words.draw(_spaced(said, words.blocks), "live"))
-            with torch.no_grad():
-                loss += float(ctc_loss(logits[None], torch.tensor([len(logits)]), [said]))
-        losses.append(loss)
-    return tried[int(np.argmin(losses))]
-
-
-def _spaced(said: Sequence[int], word_blocks: int) -> list[int]:
-    """Codes of digits that are said with pauses of 40 to 160 ms, some in a row and some apart."""
-    codes: list[int] = [BLANK] * BLOCK_FRAMES
-    for position, digit in enumerate(said):
-        codes += [digit, *[BLANK] * (word_blocks + position % BLOCK_FRAMES)]
-    return codes
+METHOD = Method("words", DigitSettings, PRESETS, train, estimate, check, makes_target=True)

@@ -1,4 +1,4 @@
-"""Adversaries that look for speech in latents, behind the verbs of every adversary: improve, pressure, replace."""
+"""Adversaries that look for speech in latents, each with `improve`, `pressure` and `replace`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.models.rdal import GradientReversal, SpeechClassifier
+from sottovoce.training.loop import frozen, update
 
 _BATCH = 64
 _BANDWIDTHS = (0.25, 1.0, 4.0)  # of the kernel, in median squared distances
@@ -31,73 +32,70 @@ class Discriminator:
         self.network = SpeechClassifier()
         self.optimiser = torch.optim.SGD(self.network.parameters(), lr=learning_rate, momentum=0.9)
 
-    def improve(self, heard: Latents) -> float:
+    def improve(self, latents: Latents) -> float:
         """One step on the cross-entropy; returns it. Never touches the extractor's gradients."""
-        loss = error(self.network, heard._replace(latent=heard.latent.detach()))
+        loss = error(self.network, latents._replace(latent=latents.latent.detach()))
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_value_(self.network.parameters(), 1.0)
         self.optimiser.step()
         return loss.item()
 
-    def pressure(self, heard: Latents, strength: float) -> Tensor:
-        """The cross-entropy, whose gradient into the latent is turned round. Never changes the adversary."""
-        self.network.requires_grad_(False)
-        try:
-            latent: Tensor = GradientReversal.apply(heard.latent, strength)  # type: ignore[no-untyped-call]
-            return error(self.network, heard._replace(latent=latent))
-        finally:
-            self.network.requires_grad_(True)
+    def pressure(self, latents: Latents, strength: float) -> Tensor:
+        """The cross-entropy, whose gradient into the latent is reversed. Never changes the adversary."""
+        with frozen(self.network):
+            latent: Tensor = GradientReversal.apply(latents.latent, strength)  # type: ignore[no-untyped-call]
+            return error(self.network, latents._replace(latent=latent))
 
     def replace(self, verifier: SpeechClassifier) -> None:
-        """Continue with the weights of a verifier; the optimiser keeps what it remembers, as in the paper's code."""
+        """Continue with the weights of a verifier; the optimiser keeps its state, as in the paper's code."""
         self.network.load_state_dict(verifier.state_dict())
 
 
 class Kernel:
     """The best function in the unit ball of a Gaussian kernel's space, solved anew for every batch: always fresh.
 
-    What it reaches is the maximum mean discrepancy (Gretton et al. 2012), which is zero only where latents with and
+    Its value is the maximum mean discrepancy (Gretton et al. 2012), which is zero only where latents with and
     without speech have one distribution.
     """
 
     def __init__(self, weight: float) -> None:
         self.weight = weight
 
-    def improve(self, heard: Latents) -> float:
-        """Nothing to learn: returns what it reaches."""
-        return self.reached(heard._replace(latent=heard.latent.detach())).item()
+    def improve(self, latents: Latents) -> float:
+        """Nothing to learn: returns the discrepancy."""
+        return self.discrepancy(latents._replace(latent=latents.latent.detach())).item()
 
-    def pressure(self, heard: Latents, strength: float) -> Tensor:
-        """What it reaches, weighted."""
-        return strength * self.weight * self.reached(heard)
+    def pressure(self, latents: Latents, strength: float) -> Tensor:
+        """The discrepancy, weighted."""
+        return strength * self.weight * self.discrepancy(latents)
 
     def replace(self, verifier: SpeechClassifier) -> None:
         """It is never older than a batch."""
 
-    def reached(self, heard: Latents) -> Tensor:
+    def discrepancy(self, latents: Latents) -> Tensor:
         """The squared discrepancy between latents with and without speech, without bias."""
-        distance = torch.cdist(heard.latent, heard.latent).square()
+        distance = torch.cdist(latents.latent, latents.latent).square()
         scale = distance.detach().median().clamp(min=1e-12)
         kernel = torch.stack([torch.exp(-distance / (width * scale)) for width in _BANDWIDTHS]).sum(dim=0)
-        spoken, quiet = heard.speech > 0.5, heard.speech < 0.5
+        spoken, quiet = latents.speech > 0.5, latents.speech < 0.5
         within = _between_different(kernel[spoken][:, spoken]) + _between_different(kernel[quiet][:, quiet])
         return within - 2.0 * kernel[spoken][:, quiet].mean()
 
 
 class Pool:
-    """All adversaries of a run, of which one at a time, in turn, is replaced; an empty one presses nobody."""
+    """All adversaries of a run, of which one at a time, in turn, is replaced; an empty one has no pressure."""
 
     def __init__(self, members: Sequence[Discriminator | Kernel]) -> None:
         self.members = members
 
-    def improve(self, heard: Latents) -> float:
+    def improve(self, latents: Latents) -> float:
         """All improve; returns the loss of the last."""
-        return [math.nan, *(member.improve(heard) for member in self.members)][-1]
+        return [math.nan, *(member.improve(latents) for member in self.members)][-1]
 
-    def pressure(self, heard: Latents, strength: float) -> Tensor:
+    def pressure(self, latents: Latents, strength: float) -> Tensor:
         """The pressure of all together."""
-        return torch.stack([torch.zeros(()), *(member.pressure(heard, strength) for member in self.members)]).sum()
+        return torch.stack([torch.zeros(()), *(member.pressure(latents, strength) for member in self.members)]).sum()
 
     def replace(self, verifier: SpeechClassifier, turn: int) -> None:
         """The one whose turn it is continues with the weights of a verifier."""
@@ -120,34 +118,31 @@ def verify(train: Latents, validation: Latents, patience: int = 50, epochs: int 
         order = torch.randperm(len(train.latent))
         for start in range(0, len(order), _BATCH):
             rows = order[start : start + _BATCH]
-            loss = error(network, Latents(train.latent[rows], train.speech[rows]))
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-        now, _ = verdict(network, validation)
+            update(optimiser, error(network, Latents(train.latent[rows], train.speech[rows])))
+        loss_there, _ = verdict(network, validation)
         since += 1
-        if now < least:
-            best, least, since = copy.deepcopy(network.state_dict()), now, 0
+        if loss_there < least:
+            best, least, since = copy.deepcopy(network.state_dict()), loss_there, 0
         if since >= patience:
             break
     network.load_state_dict(best)
     return network.eval()
 
 
-def error(network: nn.Module, heard: Latents) -> Tensor:
-    """The cross-entropy of what a network says of latents."""
-    return functional.binary_cross_entropy_with_logits(network(heard.latent), heard.speech)
+def error(network: nn.Module, latents: Latents) -> Tensor:
+    """The cross-entropy of a network on latents."""
+    return functional.binary_cross_entropy_with_logits(network(latents.latent), latents.speech)
 
 
-def verdict(network: nn.Module, heard: Latents) -> tuple[float, float]:
+def verdict(network: nn.Module, latents: Latents) -> tuple[float, float]:
     """The cross-entropy of a network in evaluation mode on latents, and how often it is right, 0..1."""
     was = network.training
     network.eval()
     with torch.no_grad():
-        logit = network(heard.latent)
+        logit = network(latents.latent)
     network.train(was)
-    right = (logit > 0.0) == (heard.speech > 0.5)
-    return functional.binary_cross_entropy_with_logits(logit, heard.speech).item(), float(right.float().mean())
+    right = (logit > 0.0) == (latents.speech > 0.5)
+    return functional.binary_cross_entropy_with_logits(logit, latents.speech).item(), float(right.float().mean())
 
 
 def _between_different(kernel: Tensor) -> Tensor:

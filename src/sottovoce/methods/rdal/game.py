@@ -1,4 +1,4 @@
-"""RDAL and its relatives: an extractor whose latents tell the event and not whether somebody speaks.
+"""RDAL and its relatives: an extractor whose latents tell the event, and not whether somebody speaks.
 
     min over F, C   cross-entropy(C(F(x)), event) + cross-entropy(D(reversed F(x)), speech)
     every P epochs  D continues with the weights of D^tau, trained from nothing on F's latents
@@ -28,6 +28,7 @@ from sottovoce.methods.rdal.mask import MaskSettings
 from sottovoce.models.architectures import build
 from sottovoce.models.rdal import LATENT, Codes, LogMel, MaskUnet, Sender
 from sottovoce.training.loop import Run, one_cycle, set_learning_rate, train
+from sottovoce.training.settings import Positive
 
 _FULL = 0.99  # the strength of the reversal from which on checkpoints count
 _AT_ONCE = 128
@@ -46,21 +47,21 @@ class RdalSettings:
     """
 
     extractor: Literal["rdal-compact", "rdal"] = "rdal-compact"
-    width: int = 16
+    width: Positive = 16
     mask: Literal["none", "frozen", "learnable"] = "none"
     masking: MaskSettings = field(default_factory=MaskSettings)
     adversary: Literal["none", "discriminator", "pool"] = "discriminator"
     codes: bool = False
-    sample_rate: int = 16000
-    samples: int = 20480  # of a clip, padded with silence
-    epochs: int = 1000
+    sample_rate: Positive = 16000
+    samples: Positive = 20480  # of a clip, padded with silence
+    epochs: Positive = 1000
     optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: float = 1e-2  # the peak of one cycle with adam
-    batch: int = 32  # pairs
+    batch: Positive = 32  # pairs
     warmup_epochs: int = 6
     ramp: int = 1058
     replace_every: int = 0
-    verifier_patience: int = 20
+    verifier_patience: Positive = 20
     patience: int = 10
     rolls: bool = True  # each batch is turned by a random time
 
@@ -102,8 +103,8 @@ class PairedClips(NamedTuple):
     events: NDArray[np.int64]
 
 
-class Trained(NamedTuple):
-    """What is sent, who reads it, the adversary in the loop, and a row for each epoch as `TrainingHistory` has them."""
+class TrainedSender(NamedTuple):
+    """A sender, the reader of its latents, the adversary in the loop, and the rows of the `TrainingHistory`."""
 
     sender: Sender
     reader: nn.Linear
@@ -120,20 +121,20 @@ def reversal_strength(epoch: int, settings: RdalSettings) -> float:
 
 def train_rdal(
     pairs: PairedClips, validation: PairedClips, classes: int, settings: RdalSettings, mask: MaskUnet | None, run: Run
-) -> Trained:
+) -> TrainedSender:
     """A sender and the reader of its latents, from pairs of clips; `mask` is None, or trained by `train_mask`."""
     torch.manual_seed(run.seed)
-    game = Game(copy.deepcopy(mask), pairs, validation, classes, settings)
-    train(game.epoch, game.parts, run.part("game", settings.epochs), game.finished)
-    game.keep_best()
-    game.sender.eval().requires_grad_(False)
+    training = Training(copy.deepcopy(mask), pairs, validation, classes, settings)
+    train(training.epoch, training.parts, run.part("game", settings.epochs), training.finished)
+    training.restore_best()
+    sender = training.sender.eval().requires_grad_(False)
     if settings.codes:
-        game.sender.codes = Codes(game.reader, game.centres())
-    return Trained(game.sender, game.reader, game.adversary.last, game.diary.told)
+        sender.codes = Codes(training.reader, training.centres())
+    return TrainedSender(sender, training.reader, training.adversary.last, training.history.rows)
 
 
-class Game:
-    """The players of a method, and what they hear."""
+class Training:
+    """The networks of a method in training, and their pairs of clips."""
 
     def __init__(
         self, mask: nn.Module | None, pairs: PairedClips, validation: PairedClips, classes: int, settings: RdalSettings
@@ -146,18 +147,15 @@ class Game:
             self.sender.mask.requires_grad_(True)
         self.optimiser = _optimiser([self.sender, self.reader], settings)
         self.adversary = _pool(settings)
-        self.players = nn.ModuleList([self.sender, self.reader, self.adversary.last or nn.Identity()])
-        self.best = copy.deepcopy(self.players)
-        self.diary = TrainingHistory(settings.epochs)
-        self.pairs, self.validation = (
-            _Latents(self.sender, pairs, settings),
-            _Latents(self.sender, validation, settings),
-        )
+        self.networks = nn.ModuleList([self.sender, self.reader, self.adversary.last or nn.Identity()])
+        self.best = copy.deepcopy(self.networks)
+        self.history = TrainingHistory(settings.epochs)
+        self.pairs, self.validation = (_Latents(self.sender, part, settings) for part in (pairs, validation))
         self.parts: dict[str, nn.Module | torch.optim.Optimizer] = {
-            "players": self.players,
+            "networks": self.networks,
             "best": self.best,
             "optimiser": self.optimiser,
-            "diary": self.diary,
+            "history": self.history,
         }
         for number, member in enumerate(self.adversary.members):
             if isinstance(member, Discriminator):
@@ -176,67 +174,67 @@ class Game:
                 set_learning_rate(self.optimiser, one_cycle(done, total, self.settings.learning_rate))
             losses.append(self.step(rows, rng, strength))
         self.sender.extractor.eval()
-        event_loss, found = np.mean(losses, axis=0)
-        return f"events {event_loss:.3f}  adversary {found:.3f}" + self.judge(number, event_loss, found, strength)
+        event_loss, adversary_loss = np.mean(losses, axis=0)
+        verification = self.verify(number, event_loss, adversary_loss, strength)
+        return f"events {event_loss:.3f}  adversary {adversary_loss:.3f}{verification}"
 
     def step(self, rows: NDArray[np.int64], rng: np.random.Generator, strength: float) -> tuple[float, float]:
-        """One batch: the extractor learns the events and bears the pressure, the adversary improves."""
+        """One batch: the extractor learns the events under the adversary's pressure, and the adversary improves."""
         level, event, speech = self.pairs.batch(rows, rng)
-        heard = Latents(self.sender.extractor(level), speech)
-        event_loss = functional.cross_entropy(self.reader(heard.latent), event)
-        loss = event_loss + self.adversary.pressure(heard, strength)
+        latents = Latents(self.sender.extractor(level), speech)
+        event_loss = functional.cross_entropy(self.reader(latents.latent), event)
+        loss = event_loss + self.adversary.pressure(latents, strength)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        found = self.adversary.improve(heard)
+        adversary_loss = self.adversary.improve(latents)
         self.optimiser.step()
-        return event_loss.item(), found
+        return event_loss.item(), adversary_loss
 
-    def judge(self, number: int, event_loss: float, found: float, strength: float) -> str:
-        """Note how the epoch went; verify and replace when it is time to, and keep what hides speech best."""
+    def verify(self, number: int, event_loss: float, adversary_loss: float, strength: float) -> str:
+        """Add the epoch to the history; verify and replace when it is time to, and keep what hides speech best."""
         held_out, in_loop = self.validation.latents(), self.adversary.last
-        verified, found_there = (math.nan, math.nan), (math.nan, math.nan)
+        verified, in_loop_there = (math.nan, math.nan), (math.nan, math.nan)  # loss and accuracy
         every = self.settings.replace_every
         if every and (number + 1) % every == 0:
-            latents = self.pairs.latents()
-            verifier = verify(latents, held_out, self.settings.verifier_patience)
+            verifier = verify(self.pairs.latents(), held_out, self.settings.verifier_patience)
             verified = verdict(verifier, held_out)
             if strength > 0.0:
                 self.adversary.replace(verifier, number // every)
         if in_loop is not None:
-            found_there = verdict(in_loop, held_out)
-        self.diary.tell(number, event_loss, found, found_there[1], *verified)
-        judged = verified[0] if every else found_there[0]
-        if self.settings.patience and strength >= _FULL and not math.isnan(judged) and self.diary.judge(judged):
-            self.best.load_state_dict(self.players.state_dict())
-        return f"  D^tau {verified[1]:.1%}" if every and not math.isnan(judged) else ""
+            in_loop_there = verdict(in_loop, held_out)
+        self.history.append(number, event_loss, adversary_loss, in_loop_there[1], *verified)
+        loss = verified[0] if every else in_loop_there[0]
+        if self.settings.patience and strength >= _FULL and not math.isnan(loss) and self.history.is_best(loss):
+            self.best.load_state_dict(self.networks.state_dict())
+        return f"  D^tau {verified[1]:.1%}" if every and not math.isnan(loss) else ""
 
     def finished(self) -> bool:
         """Whether patience is at its end."""
-        return 0 < self.settings.patience < self.diary.since
+        return 0 < self.settings.patience < self.history.since
 
-    def keep_best(self) -> None:
-        """Put what was best in the place of what was last, if anything was judged."""
-        if self.diary.judged:
-            self.players.load_state_dict(self.best.state_dict())
+    def restore_best(self) -> None:
+        """Put the best networks in the place of the last, if any loss was compared."""
+        if self.history.has_best:
+            self.networks.load_state_dict(self.best.state_dict())
 
     def centres(self) -> Tensor:
-        """For each event the latent that stands for it, [K, 64]: of those it is called for, the surest."""
+        """For each event the latent that stands for it, [K, 64]: the one of which the reader is most certain."""
         latent = self.pairs.latents().latent
         with torch.no_grad():
             return latent[self.reader(latent).log_softmax(dim=1).argmax(dim=0)]
 
 
 class _Latents:
-    """Pairs as the extractor hears them: levels that are worked out once, unless the mask in front still learns."""
+    """Pairs as input of the extractor: their levels are computed once, unless the mask in front still learns."""
 
-    def __init__(self, sender: Sender, half: PairedClips, settings: RdalSettings) -> None:
+    def __init__(self, sender: Sender, pairs: PairedClips, settings: RdalSettings) -> None:
         self.sender, self.settings = sender, settings
-        self.events = half.events
-        self.magnitudes = torch.from_numpy(half.magnitudes)
+        self.events = pairs.events
+        self.magnitudes = torch.from_numpy(pairs.magnitudes)
         with torch.no_grad():
             learns = settings.mask == "learnable"
             sender.eval()
-            self.levels = None if learns else torch.cat([sender.heard(pair)[None] for pair in self.magnitudes])
+            self.levels = None if learns else torch.cat([sender.levels(pair)[None] for pair in self.magnitudes])
 
     def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Levels [2 B, 64, N], events [2 B] and whether somebody speaks [2 B] of the pairs `rows` [B]."""
@@ -254,12 +252,12 @@ class _Latents:
         return Latents(latent, torch.tensor([0.0, 1.0]).repeat(len(self.events)))
 
     def _levels(self, rows: Tensor) -> Tensor:
-        levels = self.sender.heard(self.magnitudes[rows].flatten(0, 1)) if self.levels is None else self.levels[rows]
+        levels = self.sender.levels(self.magnitudes[rows].flatten(0, 1)) if self.levels is None else self.levels[rows]
         return levels.reshape(2 * len(rows), *levels.shape[-2:])
 
 
 def _pool(settings: RdalSettings) -> Pool:
-    """Who plays against the extractor; nobody in the case of no privacy."""
+    """The adversaries of the extractor; none in the case of no privacy."""
     if settings.adversary == "none":
         return Pool(())
     if settings.adversary == "discriminator":
@@ -267,8 +265,8 @@ def _pool(settings: RdalSettings) -> Pool:
     return Pool((Kernel(_KERNEL_WEIGHT), *(Discriminator() for _ in range(_POOL))))
 
 
-def _optimiser(players: Sequence[nn.Module], settings: RdalSettings) -> torch.optim.Optimizer:
-    parameters = [each for player in players for each in player.parameters() if each.requires_grad]
+def _optimiser(networks: Sequence[nn.Module], settings: RdalSettings) -> torch.optim.Optimizer:
+    parameters = [each for network in networks for each in network.parameters() if each.requires_grad]
     if settings.optimiser == "adam":
         return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.05)
     return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9)

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sottovoce.models.rdal import MaskUnet
-from sottovoce.training.loop import Run, device, one_cycle, set_learning_rate, train
+from sottovoce.training.loop import Run, device, one_cycle, set_learning_rate, train, update
+from sottovoce.training.settings import Positive
 
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """How large the mask is, and how it is trained: `epochs` over all pairs."""
+    """How wide the mask is, and how it is trained: `epochs` over all pairs."""
 
-    width: int = 4
+    width: Positive = 4
     epochs: int = 8
-    batch: int = 32
+    batch: Positive = 32
     learning_rate: float = 2e-3
 
 
@@ -40,10 +41,7 @@ def train_mask(pairs: NDArray[np.float32], settings: MaskSettings, run: Run) -> 
         rows = order[number % batches * settings.batch :][: settings.batch]
         event, mixture = torch.from_numpy(pairs[rows]).to(device()).unbind(dim=1)
         loss = mask_loss(mask, event, mixture)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        return f"mask: L1 {loss.item():.3f}"
+        return f"mask: L1 {update(optimiser, loss):.3f}"
 
     mask.train()
     run = run.part("mask", settings.epochs * batches)

@@ -1,72 +1,80 @@
-"""The job behind `sottovoce train --method rdal`: a filter whose features are latents."""
+"""The method `rdal`: a filter whose features are latents."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audio.mel import magnitudes
+from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S
-from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.readers import mixtures
 from sottovoce.errors import ConfigError
-from sottovoce.methods.rdal.game import PairedClips, RdalSettings, Trained, train_rdal
+from sottovoce.methods.method import Context, Estimate, Method, TrainConfig, Trained
+from sottovoce.methods.rdal.game import PRESETS, PairedClips, RdalSettings, train_rdal
 from sottovoce.methods.rdal.mask import train_mask
 from sottovoce.models.layers import parameter_count
-from sottovoce.models.target import Target
-from sottovoce.training.loop import Run
+from sottovoce.models.rdal import LATENT
+from sottovoce.runtime.engine import FilterConfig
+from sottovoce.runtime.export import save_latent
 
 SPEECH = "speech"  # the label, yes or no, that latents are to hide
+_PAIR_S, _MASKED_PAIR_S = 0.002, 0.03  # of an epoch, for each pair of clips, of the extractor and of the mask
 
 
-def train_sender(
-    manifest: Manifest,
-    sounds: Sounds,
-    train: NDArray[np.int64],
-    validation: NDArray[np.int64],
-    target: Target,
-    settings: RdalSettings,
-    run: Run,
-) -> Trained:
-    """A sender for the task of `target`, from the clips `train`, chosen on `validation`.
+def check(config: TrainConfig, settings: RdalSettings) -> None:
+    """ConfigError for a sample rate at which no recordings are kept."""
+    if settings.sample_rate != SAMPLE_RATE:
+        raise ConfigError(
+            f"the preset '{config.preset}' is for {settings.sample_rate} Hz, and recordings are kept at {SAMPLE_RATE} "
+            f"Hz; choose a preset of that rate, or --set sample_rate={SAMPLE_RATE}."
+        )
+
+
+def train(context: Context[RdalSettings]) -> Trained:
+    """A sender for the task of the one target, from training clips, chosen on validation.
 
     ConfigError where the corpus has no clips with and without speech, or, for a mask, none that are pairs of one event.
     """
-    if settings.sample_rate != SAMPLE_RATE:
-        raise ConfigError(
-            f"this preset hears {settings.sample_rate} Hz, recordings are kept at {SAMPLE_RATE} Hz; expected a preset "
-            "of that rate."
-        )
-    pairs, held_out = (_half(manifest, sounds, clips, target, settings) for clips in (train, validation))
-    mask = None if settings.mask == "none" else train_mask(pairs.magnitudes, settings.masking, run)
-    return train_rdal(pairs, held_out, len(target.classes), settings, mask, run)
-
-
-def described(trained: Trained, settings: RdalSettings) -> dict[str, Any]:
-    """What a card says of a sender."""
-    return {
-        "settings": asdict(settings),
+    settings, (target,) = context.settings, context.targets
+    pairs, held_out = (_pairs(context, clips) for clips in (context.split.train, context.split.validation))
+    mask = None if settings.mask == "none" else train_mask(pairs.magnitudes, settings.masking, context.run)
+    classes = len(target.classes)
+    trained = train_rdal(pairs, held_out, classes, settings, mask, context.run)
+    sizes = {"latent": LATENT, "classes": classes, "sample_rate": settings.sample_rate}
+    config = FilterConfig(FRONT_END, "rdal", {**sizes, "codes": classes if settings.codes else 0}, 0.0, 1.0)
+    card = {
         "parameters": parameter_count(trained.sender),
         "epochs": len(trained.rows) + (settings.masking.epochs if settings.mask != "none" else 0),
         "block_s": SEGMENT_S,
-        "bits_per_block": math.log2(trained.reader.out_features) if settings.codes else None,
+        "bits_per_block": math.log2(classes) if settings.codes else None,
     }
+    return Trained(
+        card,
+        lambda folder, card, targets: save_latent(
+            folder, trained.sender, config, {target.task: trained.reader}, card, targets
+        ),
+    )
 
 
-def _half(
-    manifest: Manifest, sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: RdalSettings
-) -> PairedClips:
-    """The pairs of a part: twins of one event where there are such, else a clip without and one with speech each."""
+def estimate(context: Context[RdalSettings]) -> Estimate:
+    """Epochs at most, which patience may end earlier, and those of the mask."""
+    settings, pairs = context.settings, len(context.split.train) // 2
+    masked = settings.masking.epochs if settings.mask != "none" else 0
+    return Estimate(settings.epochs + masked, pairs * (settings.epochs * _PAIR_S + masked * _MASKED_PAIR_S))
+
+
+def _pairs(context: Context[RdalSettings], clips: NDArray[np.int64]) -> PairedClips:
+    """The pairs of a part: of one event where there are such, else a clip without and one with speech each."""
+    manifest, settings, (target,) = context.manifest, context.settings, context.targets
     pairs = pairs_of(manifest, clips, twins=settings.mask != "none")
-    segments = sounds.segments(pairs.ravel(), np.zeros(pairs.size, np.int64), settings.samples)
-    found = magnitudes(segments, settings.sample_rate)
+    segments = context.sounds.segments(pairs.ravel(), np.zeros(pairs.size, np.int64), settings.samples)
+    spectra = magnitudes(segments, settings.sample_rate)
     events = [target.classes.index(manifest.clips[i].labels[target.task]) for i in pairs.ravel()]
-    return PairedClips(found.reshape(*pairs.shape, *found.shape[1:]), np.array(events).reshape(pairs.shape))
+    return PairedClips(spectra.reshape(*pairs.shape, *spectra.shape[1:]), np.array(events).reshape(pairs.shape))
 
 
 def pairs_of(manifest: Manifest, clips: NDArray[np.int64], twins: bool) -> NDArray[np.int64]:
@@ -77,8 +85,8 @@ def pairs_of(manifest: Manifest, clips: NDArray[np.int64], twins: bool) -> NDArr
         )
     quiet = [int(i) for i in clips if manifest.clips[i].labels[SPEECH] == "no"]
     spoken = {manifest.clips[i].id: int(i) for i in clips if manifest.clips[i].labels[SPEECH] == "yes"}
-    found = [(i, spoken.get(mixtures.twin(manifest.clips[i].id))) for i in quiet]
-    known = [(i, other) for i, other in found if other is not None]
+    mixed = [(i, spoken.get(mixtures.twin(manifest.clips[i].id))) for i in quiet]
+    known = [(i, other) for i, other in mixed if other is not None]
     if not known and twins:
         raise ConfigError(
             f"{manifest.spec} has no pairs of one event with and without speech, which a mask is trained on; use "
@@ -90,3 +98,6 @@ def pairs_of(manifest: Manifest, clips: NDArray[np.int64], twins: bool) -> NDArr
             f"{manifest.spec} has {len(quiet)} clips without speech and {len(spoken)} with; expected both."
         )
     return np.array(pairs)
+
+
+METHOD = Method("rdal", RdalSettings, PRESETS, train, estimate, check)
