@@ -14,7 +14,9 @@ from sottovoce.cli.shared import Out, app
 
 @app.command()
 def experiment(
-    name: Annotated[str, typer.Argument(help="Such as codebook or rdal; an unknown name lists all.")],
+    name: Annotated[
+        str, typer.Argument(help="Such as codebook or figure3a; `list` shows all, what they answer and cost.")
+    ],
     corpora_at: Annotated[
         Path, typer.Option("--corpora", help="Folder with ravdess, emodb, fsdd, esc10, librispeech.")
     ] = Path(),
@@ -24,8 +26,8 @@ def experiment(
         str, typer.Option(help="compact; or, for figures 3 and 4, paper: its sizes, on a GPU.")
     ] = "compact",
 ) -> None:
-    """Make the measured results of the project again; prints a table."""
+    """Reproduce a published figure or table; prints the table, and resumes where it was stopped."""
     with shared.needs("audit"):
-        from sottovoce.experiments.catalogue import run_experiment
+        from sottovoce.experiments.catalogue import listed, run_experiment
 
-        terminal.say(run_experiment(name, corpora_at, out, workers, preset))
+        terminal.say(listed() if name == "list" else run_experiment(name, corpora_at, out, workers, preset))

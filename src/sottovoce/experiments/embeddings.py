@@ -1,6 +1,6 @@
-"""What attackers read in x-vectors, before and after ADR, that have only met them without protection.
+"""What uninformed attackers read from x-vectors, before and after ADR.
 
-The attackers of an audit that know originals know spectra, and cannot read embeddings; the paper's know x-vectors.
+The uninformed attackers of an audit know spectra, and cannot read embeddings; the paper's know x-vectors.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def read_embeddings(folder: Path, spec: str, attributes: Sequence[str], report: 
 
 
 def _read(case: Case, task: str, original: View, protected: View) -> dict[str, Any]:
-    """Attackers fitted on `original`, and what each of the two hearings gives them."""
+    """Attackers fitted on `original`, and their scores on both."""
     train, validation, truth = (case.labels(task, part) for part in ("train", "validation", "test"))
     rows: dict[str, list[dict[str, Any]]] = {"unprotected": [], "uninformed": []}
     for family in ATTACKERS:
