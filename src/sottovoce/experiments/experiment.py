@@ -125,9 +125,9 @@ class Experiment:
     beside: bool = False
 
 
-def grouped(results: Iterable[Result], key: Callable[[Result], Any]) -> dict[Any, list[Result]]:
+def grouped(results: Iterable[Part], key: Callable[[Part], Any]) -> dict[Any, list[Part]]:
     """Results by key, in the order of their first occurrence."""
-    groups: dict[Any, list[Result]] = {}
+    groups: dict[Any, list[Part]] = {}
     for result in results:
         groups.setdefault(key(result), []).append(result)
     return groups

@@ -79,8 +79,8 @@ def _performed(perform: Callable[[Any, Place], dict[str, Any]], settings: RunSet
 def _prepare(runs: Sequence[RunSettings], place: Place, workers: int) -> None:
     """Do what more than one of the runs needs, one kind after the other, so that no two do it at once."""
     needed = Counter(job for each in runs for job in set(parts(each, SharedJob)))
-    often = [job for each in runs for job in parts(each, SharedJob) if needed[job] > 1]
-    for kind, jobs in grouped(dict.fromkeys(often), type).items():
+    often = dict.fromkeys(job for each in runs for job in parts(each, SharedJob) if needed[job] > 1)
+    for kind, jobs in grouped(often, type).items():
         terminal.note(f"first, what several runs share: {len(jobs)} x {kind.__name__}\n")
         Parallel(n_jobs=workers, batch_size=1)(delayed(_make)(job, place) for job in jobs)
 

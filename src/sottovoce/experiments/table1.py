@@ -214,9 +214,9 @@ def _processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def ratios(results: Iterable[Result]) -> str:
+def ratios(found: dict[str, Any]) -> str:
     """One line for each way on one thread: how many times as fast as the paper's obfuscator in eager torch."""
-    rows = [row for row in results if row["threads"] == 1 and "ms" in row]
+    rows = [row for row in found["rows"] if row["threads"] == 1 and "ms" in row]
     slow = next(row["ms"] for row in rows if (row["network"], row["way"]) == ("paper", "eager"))
     return "\n".join(
         f"{_name(row):44} {slow / row['ms']:7.1f} times as fast   {row['ms']:7.2f} ms for 1 s of sound" for row in rows
@@ -264,6 +264,6 @@ EXPERIMENT = Experiment(
 )
 
 
-def everything(place: Path) -> list[dict[str, Any]]:
+def everything(place: Path) -> dict[str, Any]:
     """All measurements, one after the other, with what they need kept in `place`."""
-    return [measure(run, Place(Path(), place, place)) for run in measurements()]
+    return {"paper_ms": PAPER, "rows": [measure(run, Place(Path(), place, place)) for run in measurements()]}
