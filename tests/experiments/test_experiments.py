@@ -49,7 +49,8 @@ def test_what_was_published_is_rendered_by_the_code_of_today(path: Path) -> None
         pytest.skip("made by a benchmark")
     experiment, results = EXPERIMENTS[path.stem], read_record(path)
     text = experiment.table.markdown(results)
-    assert all(heading in text for heading, _ in experiment.table.columns)
+    headings = [heading for heading, _ in experiment.table.columns if not heading.startswith("the paper")]
+    assert all(heading in text for heading in headings)
     assert "ignorant" not in text and "worst" not in text
     for ending, draw in experiment.figures.items():
         assert (RESULTS / f"{path.stem}{ending}.svg").is_file()

@@ -55,9 +55,9 @@ class FilterJob(SharedJob):
     method: str = "codebook"
     preset: str = "compact"
     seed: int = 0
-    hide: tuple[str, ...] = ()
-    codes: int = 0
-    block: int = 1
+    hide: tuple[str, ...] = ()  # what is declared to ADR
+    codes: int = 0  # of each task of a codebook; 0: one for each class
+    block: int = 1  # segments to a block of a codebook
     codewords: str = SYNTHETIC
 
     @property

@@ -26,7 +26,6 @@ from sottovoce.methods.rdal.game import PairedClips
 from sottovoce.models.rdal import Sender
 
 _DRAWS = 500
-_FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class LatentAttackers:
     )
     sequences: int = 200  # of each kind
     length: int = 60
+    folds: int = 5  # of test recordings, for attackers that learn from those of the others
 
 
 ATTACKERS = LatentAttackers()
@@ -94,7 +94,7 @@ def attacked(parts: Mapping[str, Sent], seed: int, attackers: LatentAttackers) -
     source = np.repeat(test.clips.source, 2)
     return {
         "paper": as_in_the_paper(parts, seed),
-        "speech": _ladder(presence, source, seed, attackers) + _unseen(*presence["test"], source, seed),
+        "speech": _ladder(presence, source, seed, attackers) + _unseen(*presence["test"], source, seed, attackers),
         "gender": _ladder(voices, test.clips.source, seed, attackers),
         "speaker": linked(parts["train"], test, seed),
         "minute": _minutes(parts, seed, attackers),
@@ -172,14 +172,16 @@ def _ladder(
     return found
 
 
-def _unseen(test: Observations, labels: Labels, source: NDArray[np.int64], seed: int) -> list[dict[str, Any]]:
+def _unseen(
+    test: Observations, labels: Labels, source: NDArray[np.int64], seed: int, attackers: LatentAttackers
+) -> list[dict[str, Any]]:
     """Attackers who learn from recordings that the sender was not made from."""
     found = []
     for family in ("linear", "svm"):
         scores = np.zeros(len(labels))
-        for learn, guess in GroupKFold(_FOLDS).split(labels, groups=source):
+        for learn, guess in GroupKFold(attackers.folds).split(labels, groups=source):
             attacker = FAMILIES[family].make(0, seed)
-            choose = np.isin(source[learn], np.unique(source[learn])[::_FOLDS])
+            choose = np.isin(source[learn], np.unique(source[learn])[:: attackers.folds])
             fitted, held = learn[~choose], learn[choose]
             attacker.fit(test.pick(fitted), labels[fitted], test.pick(held), labels[held], 2)
             scores[guess] = _odds(attacker.scores(test.pick(guess)))
