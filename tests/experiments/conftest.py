@@ -55,7 +55,7 @@ TO_PERMIT_SPEAKER = filter_run(TABLE, ("speaker",), ("gender",), **TINY)
 def of_figures() -> tuple[RunSettings, ...]:
     """The three methods of Figures 3a and 4."""
     figure = replace(TO_PERMIT_SPEAKER, attack=("gender", "emotion"))
-    hidden = replace(figure.filter, hide=("gender",), method="adr")
+    hidden = replace(figure.filter, settings=(("hide", ("gender",)),), method="adr")
     return (replace(figure, filter=replace(figure.filter, method="optin")), replace(figure, filter=hidden), figure)
 
 
@@ -77,7 +77,7 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
     ),
     "codebook": lambda: (
         filter_run(TABLE, ("speaker",), ("gender",), title="2 codes, 1 segments", codes=2, **TINY),
-        filter_run(TABLE, ("speaker",), ("gender",), title="2 codes, 2 segments", codes=2, block=2, **TINY),
+        filter_run(TABLE, ("speaker",), ("gender",), title="2 codes, 2 segments", codes=2, block_segments=2, **TINY),
     ),
     "digit-strings": lambda: (
         StringFilter(

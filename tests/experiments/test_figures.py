@@ -20,7 +20,7 @@ def test_runs_of_seed_0_come_first_and_attributes_are_declared_to_adr_alone() ->
     for each in (figures.FIGURE3A, figures.FIGURE3B, figures.FIGURE4):
         runs = each.runs["compact"]
         assert [run.seed for run in runs] == sorted(run.seed for run in runs)
-        assert all(bool(run.filter.hide) == (run.filter.method == "adr") for run in runs)
+        assert all(bool(run.filter.settings) == (run.filter.method == "adr") for run in runs)
     librispeech = [run for run in figures.FIGURE3B.runs["compact"] if run.filter.corpus.short == "librispeech"]
     assert {target.split for run in librispeech for target in run.filter.targets} == {"utterance"}
 

@@ -29,7 +29,7 @@ def _runs() -> Iterator[FilterRun]:
     for consent in ((), ("emotion",), ("gender",)):
         yield filter_run(*BOTH, title=f"codebook, {' and '.join(consent or BOTH[1])}", consent=consent)
     for codes, block in RATES:
-        yield filter_run(*SINGLE[0], title=f"{codes} codes, {block} segments", codes=codes, block=block)
+        yield filter_run(*SINGLE[0], title=f"{codes} codes, {block} segments", codes=codes, block_segments=block)
     for each in SINGLE:
         yield filter_run(*each, title="opt-in, replaced", method="optin", preset="replaced")
     for each in SINGLE:

@@ -39,7 +39,7 @@ def runs(permit: str, attack: Mapping[str, tuple[str, ...]], hide: str, preset: 
             preset="compact" if method == "codebook" else preset,
             target_preset=preset,
             seed=seed,
-            hide=(hide,) if method == "adr" else (),
+            **({"hide": (hide,)} if method == "adr" else {}),
             split=CORPORA.get(corpus),
             attackers=ATTACKERS[preset],
         )

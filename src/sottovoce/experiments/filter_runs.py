@@ -21,7 +21,6 @@ from sottovoce.experiments.experiment import (
 )
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
-from sottovoce.models.codewords import SYNTHETIC
 from sottovoce.progress import silent
 
 
@@ -44,21 +43,20 @@ class TargetJob(SharedJob):
         return folder
 
 
+Settings = tuple[tuple[str, object], ...]  # by name, hashable
+_OPTIONS = {"block_segments": "block"}  # of `sottovoce train`, where they are called otherwise
 EMOTION_OF_RAVDESS = TargetJob(Corpus("ravdess:ravdess"), "emotion")
 
 
 @dataclass(frozen=True)
 class FilterJob(SharedJob):
-    """A filter that permits the tasks of its targets, as `TrainConfig` describes it."""
+    """A filter that permits the tasks of its targets; `settings`, by name, take the place of those of the preset."""
 
     targets: tuple[TargetJob, ...]
     method: str = "codebook"
     preset: str = "compact"
     seed: int = 0
-    hide: tuple[str, ...] = ()  # what is declared to ADR
-    codes: int = 0  # of each task of a codebook; 0: one for each class
-    block: int = 1  # segments to a block of a codebook
-    codewords: str = SYNTHETIC
+    settings: Settings = ()
 
     @property
     def corpus(self) -> Corpus:
@@ -76,30 +74,21 @@ class FilterJob(SharedJob):
         targets = ",".join(f"target-{task}" for task in self.permit)
         command = f"sottovoce train --corpus {self.corpus.short}:PATH --permit {','.join(self.permit)}"
         command += f" --target {targets} --method {self.method} --preset {self.preset} --seed {self.seed} --out filter"
-        command += f" --hide {','.join(self.hide)}" if self.hide else ""
-        command += f" --codes {self.codes} --block {self.block}" if self.method == "codebook" else ""
-        return command + (f" --codewords {self.codewords}" if self.codewords != SYNTHETIC else "")
+        return command + "".join(f" --{_OPTIONS.get(name, name)} {_text(value)}" for name, value in self.settings)
 
     def make(self, place: Place) -> Path:
         """The folder of the filter, trained unless it is there."""
         folder = place.kept / f"filter-{digest(self)}"
         if not folder.is_dir():
-            config = TrainConfig(
-                place.spec(self.corpus),
-                self.permit,
-                tuple(target.make(place) for target in self.targets),
-                folder,
-                self.method,
-                self.preset,
-                self.codes,
-                self.block,
-                self.seed,
-                self.command,
-                self.hide,
-                self.codewords,
-            )
-            make_filter(config, silent)
+            targets = tuple(target.make(place) for target in self.targets)
+            config = TrainConfig(place.spec(self.corpus), self.permit, targets, folder, self.method, self.preset)
+            settings: Any = dict(self.settings)
+            make_filter(replace(config, seed=self.seed, command=self.command, **settings), silent)
         return folder
+
+
+def _text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True)
@@ -123,10 +112,15 @@ def filter_run(
     split: SplitRule | None = None,
     **settings: Any,
 ) -> FilterRun:
-    """A run with targets of one preset and split; `settings` are those of the filter or else of the audit."""
-    trained = {key: settings.pop(key) for key in FilterJob.__dataclass_fields__ if key in settings}
-    job = FilterJob(tuple(TargetJob(Corpus(corpus), task, target_preset, split) for task in permit), **trained)
-    return FilterRun(job, tuple(attack), seed=job.seed, **settings)
+    """A run with targets of one preset and split; `settings` are those of the run, of the filter or of its method."""
+    audit, trained = (
+        {key: settings.pop(key) for key in kind.__dataclass_fields__ if key in settings and key != "seed"}
+        for kind in (FilterRun, FilterJob)
+    )
+    seed = settings.pop("seed", 0)
+    targets = tuple(TargetJob(Corpus(corpus), task, target_preset, split) for task in permit)
+    job = FilterJob(targets, seed=seed, settings=tuple(settings.items()), **trained)
+    return FilterRun(job, tuple(attack), seed=seed, **audit)
 
 
 def train_and_audit(run: FilterRun, place: Place) -> dict[str, Any]:
@@ -150,7 +144,7 @@ def train_and_audit(run: FilterRun, place: Place) -> dict[str, Any]:
         "method": made.method,
         "preset": made.preset,
         "permit": list(run.consent or made.permit),
-        "declared": ",".join(made.hide) or None,
+        "declared": _text(dict(made.settings).get("hide", ())) or None,
         "commands": [made.command, command],
         "corpus": {key: results["corpus"][key] for key in ("name", "digest", "split", "split_seed", "test_clips")},
         "codewords": card.get("codewords"),
