@@ -76,7 +76,7 @@ def test_all_are_listed_with_what_they_answer_need_and_cost() -> None:
     text = listed()
     for each in EXPERIMENTS.values():
         assert f"{each.name}\n  {each.question}\n" in text and each.cost in text
-    assert "corpora: emodb, fsdd, ravdess" in text
+    assert "Corpora: emodb, fsdd, ravdess." in text
 
 
 @pytest.mark.parametrize(

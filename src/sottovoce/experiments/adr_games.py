@@ -143,7 +143,7 @@ TABLE = Table(
 EXPERIMENT = Experiment(
     "adr-games",
     "What do the article's and the released game of ADR leave in embeddings, for the task and for attackers?",
-    "some minutes of one core for each of 6 runs (not measured)",
+    "6 runs, whose time was not measured",
     {
         "compact": tuple(Games("x-vector", seed=seed) for seed in (0, 1, 2))
         + (tuple(Games("pretrained", also=None, seed=seed) for seed in (0, 1, 2)) if available() else ())

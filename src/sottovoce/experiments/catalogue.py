@@ -53,12 +53,9 @@ def run_experiment(name: str, corpora: Path, out: Path, workers: int, preset: st
 
 def listed() -> str:
     """Every experiment with the question that it answers, the corpora that it needs, and what it costs."""
-    return "\n".join(
-        f"{each.name}\n  {each.question}\n  {_corpora(each)}; {each.cost}" for each in EXPERIMENTS.values()
-    )
-
-
-def _corpora(experiment: Experiment) -> str:
-    runs = [run for several in experiment.runs.values() for run in several]
-    folders = {corpus.partition(":")[2] for run in runs for corpus in parts(run, Corpus)}
-    return f"corpora: {', '.join(sorted(folders)) or 'none'}"
+    lines = []
+    for each in EXPERIMENTS.values():
+        runs = [run for several in each.runs.values() for run in several]
+        corpora = sorted({corpus.partition(":")[2] for run in runs for corpus in parts(run, Corpus)})
+        lines += [each.name, f"  {each.question}", f"  Corpora: {', '.join(corpora) or 'none'}. Cost: {each.cost}."]
+    return "\n".join(lines)

@@ -88,7 +88,7 @@ TABLE = Table(
 EXPERIMENT = Experiment(
     "codebook",
     "What do the application and attackers get from a codebook filter, beside the opt-in methods and over its rate?",
-    "about 5 core-hours, of which 43 of the 59 runs took 3.1 (x86)",
+    "3.1 core-hours (x86) for 43 of its 59 runs",
     {"compact": tuple(_runs())},
     train_and_audit,
     TABLE,

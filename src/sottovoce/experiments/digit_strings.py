@@ -205,7 +205,7 @@ TABLE = Table(
 EXPERIMENT = Experiment(
     "digit-strings",
     "How many digits of a string are still understood, and is the speaker hidden, behind a filter of ten fixed words?",
-    "about an hour of one core for each of 3 filters (not measured)",
+    "0.1 core-hours (x86) of attackers; the training of a target and 3 filters was not measured",
     # The standard attackers try where the speaker should be hidden best.
     {
         "compact": tuple(

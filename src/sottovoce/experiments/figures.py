@@ -126,11 +126,11 @@ def _table(name: str, *attributes: str) -> Table:
 
 
 _SPEAKER = {corpus: ("gender", "emotion") if corpus in EMOTIONAL else ("gender",) for corpus in CORPORA}
-_COST = "of one filter 3 min to train and 2 min to audit, on an x86 core; preset paper: a GPU, hours for one filter"
+_COST = "1 core-hour (x86) of audits, 1 to 4 min to train each of its filters; preset paper: hours for each on a GPU"
 FIGURE3A = Experiment(
     "figure3a",
     "Where the speaker is permitted, how much of the gender do attackers read?",
-    f"27 filters, {_COST}",
+    f"27 filters: {_COST}",
     {preset: runs("speaker", _SPEAKER, "gender", preset) for preset in ATTACKERS},
     train_and_audit,
     _table("figure3a", "gender"),
@@ -140,7 +140,7 @@ FIGURE3A = Experiment(
 FIGURE3B = Experiment(
     "figure3b",
     "Where the gender is permitted, how much of the speaker do attackers read?",
-    f"27 filters, {_COST}",
+    f"27 filters: {_COST}",
     {preset: runs("gender", dict.fromkeys(CORPORA, ("speaker",)), "speaker", preset) for preset in ATTACKERS},
     train_and_audit,
     _table("figure3b", "speaker"),
@@ -150,7 +150,7 @@ FIGURE3B = Experiment(
 FIGURE4 = Experiment(
     "figure4",
     "Where the speaker is permitted, how much do attackers read of the gender, declared to ADR, and of emotion, not?",
-    f"18 filters, all of them also of figure3a, {_COST}",
+    f"18 filters, all of them also of figure3a: {_COST}",
     {preset: runs("speaker", {each: _SPEAKER[each] for each in EMOTIONAL}, "gender", preset) for preset in ATTACKERS},
     train_and_audit,
     _table("figure4", "emotion", "gender"),

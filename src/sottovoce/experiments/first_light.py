@@ -56,7 +56,7 @@ def _attackers(method: str, seed: int) -> str:
 EXPERIMENT = Experiment(
     "first-light",
     "What do attackers read from filters of the opt-in game, with the paper's loss and with the raw one?",
-    "2.1 core-hours (x86): 1.2 for the audits, 0.9 for training",
+    "1.2 core-hours (x86) of audits, 2 to 4 min to train each of 18 filters",
     {
         "compact": tuple(
             filter_run(*each, method=method, seed=seed, audit_seed=seed, attackers=_attackers(method, seed))

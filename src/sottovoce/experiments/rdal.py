@@ -235,7 +235,7 @@ def _score(name: str, result: Result) -> str:
 RDAL = Experiment(
     "rdal",
     "How well do RDAL, its relatives and our two methods hide speech in latents from fresh, stronger attackers?",
-    "1.4 core-hours (x86) for training; attackers, not measured, about as much again",
+    "1.4 core-hours (x86) for training; the time of the attackers was not measured",
     {
         "compact": tuple(
             sender_run(method, PRESETS[method], Mixing(turn=seed, seed=seed)) for seed in range(5) for method in METHODS
@@ -248,7 +248,7 @@ RDAL = Experiment(
 MIXING = Experiment(
     "rdal-mixing",
     "At which signal-to-noise ratios, which the paper does not give, does no privacy look as it does in the paper?",
-    "some minutes of one core for each of 5 ranges (not measured)",
+    "5 trainings of half a minute (x86), and attackers",
     {"compact": tuple(sender_run("no-privacy", PRESETS["no-privacy"], Mixing(snr_db=snr_db)) for snr_db in RANGES_DB)},
     mix,
     Table(

@@ -81,7 +81,7 @@ DIGIT = replace(
 EXPERIMENT = Experiment(
     "shipped",
     "Makes the bundled filters (with --out src/sottovoce/filters): what do they permit and leak as they ship?",
-    "about half an hour of two cores for each of 2 filters (not measured)",
+    "2 filters and their audits by standard attackers; the time was not measured",
     {"compact": (EMOTION, DIGIT)},
     make,
     Table(
