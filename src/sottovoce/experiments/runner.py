@@ -46,7 +46,9 @@ def run(experiment: Experiment, corpora: Path, out: Path, workers: int, preset: 
     )
     _prepare(missing, place, side_by_side)
     parallel = Parallel(n_jobs=side_by_side, batch_size=1, return_as="generator")
-    performed = parallel(delayed(_performed)(experiment.perform, each, place) for each in missing)
+    performed = (
+        parallel(delayed(_performed)(experiment.perform, each, place) for each in missing) if missing else iter(())
+    )
     labels, text = _labels(runs), ""
     for number, each in enumerate(runs, start=1):
         if digest(each) not in known:
