@@ -8,9 +8,8 @@ protected embeddings (informed). These are single networks, not an audit: the fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from typing import Any, get_args
 
@@ -22,7 +21,7 @@ from torch.nn import functional
 
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import Split, split
-from sottovoce.experiments.experiment import Corpus, Experiment, Place, Result, RunSettings, Table, grouped, mean
+from sottovoce.experiments.experiment import Corpus, Experiment, Place, Result, RunSettings, Table, grouped, means
 from sottovoce.methods.adr.embeddings import Embedder, Vectors, embeddings
 from sottovoce.methods.adr.game import PRESETS, AdrSettings, Game, train_adr, train_recogniser
 from sottovoce.methods.adr.xvector import Spoken, train_xvector
@@ -121,10 +120,6 @@ def _lines(results: Iterable[Result]) -> Iterable[list[Result]]:
     return grouped(games, lambda game: (game["voices"], game["declared"], game["game"])).values()
 
 
-def _mean(label: str, knowledge: str, games: Sequence[Result]) -> str:
-    return mean([100 * game["scores"][label][knowledge] for game in games])
-
-
 TABLE = Table(
     (
         ("embeddings", lambda games: games[0]["voices"]),
@@ -132,7 +127,7 @@ TABLE = Table(
         ("game", lambda games: games[0]["game"]),
         ("cosine", lambda games: f"{np.mean([game['cosine'] for game in games]):.3f}"),
         *(
-            (f"{label}: original" if knowledge == "original" else knowledge, partial(_mean, label, knowledge))
+            (f"{label}: original" if knowledge == "original" else knowledge, means(f"scores.{label}.{knowledge}", 100))
             for label in LABELS
             for knowledge in KNOWLEDGE
         ),

@@ -133,6 +133,18 @@ def grouped(results: Iterable[Part], key: Callable[[Part], Any]) -> dict[Any, li
     return groups
 
 
+def means(path: str, scale: float = 1.0, digits: int = 1) -> Callable[[Sequence[Result]], str]:
+    """A cell: the mean over runs of the number at a path of keys, with dots between them."""
+
+    def cell(runs: Sequence[Result]) -> str:
+        values: list[Any] = list(runs)
+        for key in path.split("."):
+            values = [value[key] for value in values]
+        return mean([scale * value for value in values], digits)
+
+    return cell
+
+
 def percent(*scores: float) -> str:
     """Scores side by side."""
     return " / ".join(f"{100 * score:.1f}" for score in scores)

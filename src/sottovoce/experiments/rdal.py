@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ from sottovoce.experiments.experiment import (
     digest,
     grouped,
     mean,
+    means,
 )
 from sottovoce.experiments.latents import ATTACKERS, Clips, LatentAttackers
 from sottovoce.experiments.rdal_drawing import METHODS, plane, strongest, verification_curve
@@ -180,24 +181,12 @@ def _lines(results: Sequence[Result]) -> Iterator[list[Result] | Cells]:
             )
 
 
-def _of_paper(what: str, runs: Sequence[Result]) -> str:
-    return mean([100 * run["paper"][what]["accuracy"]["score"] for run in runs])
-
-
 def _ladder(what: str, runs: Sequence[Result]) -> str:
     return mean([strongest(run[what])["auc"]["score"] for run in runs], 3)
 
 
-def _minute(what: str, runs: Sequence[Result]) -> str:
-    return mean([run["minute"][what]["auc"] for run in runs], 2)
-
-
 def _in_loop(runs: Sequence[Result]) -> str:
-    return "–" if runs[0]["in_loop"] is None else mean([100 * run["in_loop"] for run in runs])
-
-
-def _paper_auc(runs: Sequence[Result]) -> str:
-    return mean([run["paper"]["speech"]["auc"]["score"] for run in runs], 3)
+    return "–" if runs[0]["in_loop"] is None else means("in_loop", 100)(runs)
 
 
 def _named(runs: Sequence[Result]) -> str:
@@ -205,18 +194,28 @@ def _named(runs: Sequence[Result]) -> str:
     return f"{METHODS.get(method, method)} ({len(runs)} seed{'s' if len(runs) > 1 else ''})"
 
 
+def _pair(*cells: Callable[[Sequence[Result]], str]) -> Callable[[Sequence[Result]], str]:
+    return lambda runs: " / ".join(cell(runs) for cell in cells)
+
+
 COLUMNS = (
     ("", _named),
-    ("event %", lambda runs: mean([100 * run["event"]["all"]["score"] for run in runs])),
+    ("event %", means("event.all.score", 100)),
     ("in-loop D %", _in_loop),
-    ("paper's MLP: accuracy % / AUC", lambda runs: f"{_of_paper('speech', runs)} / {_paper_auc(runs)}"),
+    (
+        "paper's MLP: accuracy % / AUC",
+        _pair(means("paper.speech.accuracy.score", 100), means("paper.speech.auc.score", digits=3)),
+    ),
     ("strongest of the ladder: AUC", partial(_ladder, "speech")),
     (
         "gender: paper's MLP % / strongest AUC",
-        lambda runs: f"{_of_paper('gender', runs)} / {_ladder('gender', runs)}",
+        _pair(means("paper.gender.accuracy.score", 100), partial(_ladder, "gender")),
     ),
-    ("speaker EER %", lambda runs: mean([100 * run["speaker"]["eer"] for run in runs])),
-    ("a minute: speech / gender AUC", lambda runs: f"{_minute('speech', runs)} / {_minute('gender', runs)}"),
+    ("speaker EER %", means("speaker.eer", 100)),
+    (
+        "a minute: speech / gender AUC",
+        _pair(means("minute.speech.auc", digits=2), means("minute.gender.auc", digits=2)),
+    ),
     ("epochs", lambda runs: f"{np.mean([run['epochs'] for run in runs]):.0f}"),
     ("seconds", lambda runs: f"{np.mean([run['seconds'] for run in runs]):.0f}"),
 )
