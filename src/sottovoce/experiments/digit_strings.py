@@ -116,7 +116,7 @@ def _measured(
     codes: Streams = {part: [list(encode([wav])) for wav in waves[part]] for part in PARTS}
     before: Streams = {part: digits.transcribe(target, waves[part]) for part in PARTS}
     true = [labels(text) for text in case.values("digits", "test")]
-    found: dict[str, Any] = {
+    result: dict[str, Any] = {
         "entropy_bits_per_block": metrics.entropy_bits(codes["test"]),
         "floor": _read(run, case, _outlines(before, words, "even")),
         "original": metrics.word_error_rate(before["test"], true)._asdict(),
@@ -125,13 +125,13 @@ def _measured(
     for pace, attackers in zip(run.paces, run.attackers, strict=True):
         function = digits.word_filter(encoder, words, pace).filter
         after = digits.transcribe(target, [function(wav) for wav in waves["test"]])
-        found[pace] = {
+        result[pace] = {
             "obfuscated": metrics.word_error_rate(after, true)._asdict(),
             "added": metrics.added_error_rate(before["test"], after, true)._asdict(),
             "through_codes": _read(run, case, _outlines(codes, words, pace)),
             "audit": _audit(case, function, f"words, {pace}, seed {run.seed}", attackers, run.seed, scratch),
         }
-    return found
+    return result
 
 
 def _audit(

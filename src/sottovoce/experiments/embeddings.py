@@ -41,8 +41,8 @@ def read_embeddings(folder: Path, spec: str, attributes: Sequence[str], report: 
 
     with tempfile.TemporaryDirectory() as scratch:
         original, protected = (
-            observe_features(case, ear, name, filter_.digest, 0, Path(scratch))
-            for name, ear in (("unprotected", before), ("features", filter_.obfuscate))
+            observe_features(case, function, name, filter_.digest, 0, Path(scratch))
+            for name, function in (("unprotected", before), ("features", filter_.obfuscate))
         )
         return {task: _read(case, task, original, protected) for task in attributes}
 
@@ -64,4 +64,4 @@ def _read(case: Case, task: str, original: View, protected: View) -> dict[str, A
                     **metrics.accuracy(right, case.cluster(task)[1])._asdict(),
                 }
             )
-    return {name: max(found, key=lambda row: float(row["validation"])) for name, found in rows.items()}
+    return {name: max(scored, key=lambda row: float(row["validation"])) for name, scored in rows.items()}

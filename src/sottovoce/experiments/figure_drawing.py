@@ -142,10 +142,10 @@ def _panel(axes: Axes, runs: Sequence[Result], places: Sequence[int], label: str
     for name in first["private"]:
         curves[name] = f"{name}, by the strongest attacker", [run["private"][name]["strongest"] for run in runs]
         axes.axhline(100 * first["private"][name]["floor"]["score"], color=_RATE_INKS[name], ls=":", lw=0.8)
-    for name, (said, scores) in curves.items():
+    for name, (label_, scores) in curves.items():
         middle = [100 * score["score"] for score in scores]
         reach = [[100 * abs(score["score"] - score[end]) for score in scores] for end in ("low", "high")]
-        axes.errorbar(x, middle, reach, color=_RATE_INKS[name], marker="o", ms=4, lw=1.2, elinewidth=0.6, label=said)
+        axes.errorbar(x, middle, reach, color=_RATE_INKS[name], marker="o", ms=4, lw=1.2, elinewidth=0.6, label=label_)
     axes.axhline(100 * first["permitted"][task]["original"]["score"], color=_RATE_INKS["target"], ls="--", lw=0.8)
     labels = [f"{place}\n{run['filter']['bits_per_block']:.2f} bits" for place, run in zip(places, runs, strict=True)]
     axes.set_xticks(x, labels, fontsize=7)

@@ -132,7 +132,7 @@ def auc(scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64], seed: 
     return metrics.Interval(score, min(low, score), max(high, score))
 
 
-def _told(name: str, scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64]) -> dict[str, Any]:
+def _scored(name: str, scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64]) -> dict[str, Any]:
     """An attacker's scores [U], above zero where it says yes."""
     right = (scores > 0.0) == (labels == 1)
     return {
@@ -148,7 +148,7 @@ def _paper(parts: Mapping[str, tuple[Observations, Labels]], cluster: NDArray[np
     verifier = verify(_latents(*parts["train"]), _latents(*parts["validation"]))
     with torch.no_grad():
         scores = verifier(_latents(*parts["test"]).latent).numpy()
-    return _told("the paper's MLP", scores, parts["test"][1], cluster)
+    return _scored("the paper's MLP", scores, parts["test"][1], cluster)
 
 
 def as_latents(part: Sent) -> Latents:
@@ -164,19 +164,19 @@ def _ladder(
     parts: Mapping[str, tuple[Observations, Labels]], cluster: NDArray[np.int64], seed: int, attackers: LatentAttackers
 ) -> list[dict[str, Any]]:
     """Fresh attackers of other families."""
-    found = []
+    rows = []
     for family, cycles in attackers.ladder:
         attacker = FAMILIES[family].make(cycles, seed)
         attacker.fit(*parts["train"], *parts["validation"], 2)
-        found.append(_told(attacker.name, _odds(attacker.scores(parts["test"][0])), parts["test"][1], cluster))
-    return found
+        rows.append(_scored(attacker.name, _odds(attacker.scores(parts["test"][0])), parts["test"][1], cluster))
+    return rows
 
 
 def _unseen(
     test: Observations, labels: Labels, source: NDArray[np.int64], seed: int, attackers: LatentAttackers
 ) -> list[dict[str, Any]]:
     """Attackers who learn from recordings that the sender was not made from."""
-    found = []
+    rows = []
     for family in ("linear", "svm"):
         scores = np.zeros(len(labels))
         for learn, guess in GroupKFold(attackers.folds).split(labels, groups=source):
@@ -185,8 +185,8 @@ def _unseen(
             fitted, held = learn[~choose], learn[choose]
             attacker.fit(test.pick(fitted), labels[fitted], test.pick(held), labels[held], 2)
             scores[guess] = _odds(attacker.scores(test.pick(guess)))
-        found.append(_told(f"{attacker.name}, unseen by the sender", scores, labels, source))
-    return found
+        rows.append(_scored(f"{attacker.name}, unseen by the sender", scores, labels, source))
+    return rows
 
 
 def _odds(log_posterior: Array) -> NDArray[Any]:
@@ -194,28 +194,28 @@ def _odds(log_posterior: Array) -> NDArray[Any]:
 
 
 def linked(train: Sent, test: Sent, seed: int) -> dict[str, Any]:
-    """Whether two clips can be told to be of one speaker, who are in no training part: equal error rate and AUC."""
+    """Whether two clips can be linked to one speaker, who is in no training part: equal error rate and AUC."""
     rng = np.random.default_rng(seed)
     names = test.clips.speaker
     first, second = np.triu_indices(len(names), 1)
     same = names[first] == names[second]
     others = rng.permutation(np.flatnonzero(~same))[: same.sum() * 4]
     chosen = np.concatenate([np.flatnonzero(same), others])
-    found = []
+    rows = []
     for linker in (Cosine(), Discriminant()):
         linker.fit(train.latents[:, 1], train.clips.speaker)
         alike = linker.similarity(test.latents[first[chosen], 1], test.latents[second[chosen], 1])
         wrong, right, _ = roc_curve(same[chosen], alike)
         nearest = np.argmin(np.abs(wrong - (1.0 - right)))
         rate = float(wrong[nearest] + 1.0 - right[nearest]) / 2.0  # where all are alike, no threshold has them equal
-        found.append({"attacker": linker.name, "eer": rate, "auc": float(roc_auc_score(same[chosen], alike))})
-    return min(found, key=lambda entry: entry["eer"])
+        rows.append({"attacker": linker.name, "eer": rate, "auc": float(roc_auc_score(same[chosen], alike))})
+    return min(rows, key=lambda entry: entry["eer"])
 
 
 def _minutes(parts: Mapping[str, Sent], seed: int, attackers: LatentAttackers) -> dict[str, Any]:
     """Attackers who get a minute under one condition: mean and deviation of 60 latents, linear and kernel."""
     rng = np.random.default_rng(seed)
-    found: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
     for what in ("speech", "gender"):
         sequences = {name: _sequences(part, what, rng, attackers) for name, part in parts.items()}
         scores: list[dict[str, Any]] = []
@@ -223,8 +223,8 @@ def _minutes(parts: Mapping[str, Sent], seed: int, attackers: LatentAttackers) -
             attacker = FAMILIES[family].make(0, seed).fit(*sequences["train"], *sequences["validation"], 2)
             odds, labels = _odds(attacker.scores(sequences["test"][0])), sequences["test"][1]
             scores.append({"attacker": attacker.name, "auc": float(roc_auc_score(labels, odds))})
-        found[what] = max(scores, key=lambda entry: entry["auc"])
-    return found
+        rows[what] = max(scores, key=lambda entry: entry["auc"])
+    return rows
 
 
 def _sequences(

@@ -99,11 +99,11 @@ def curves(results: Sequence[Result]) -> bytes:
 
 
 def _caption(results: Sequence[Result]) -> str:
-    (found,) = results
+    (result,) = results
     return (
-        f"{found['device']}, {found['threads']} threads; {found['parameters']['obfuscator']:,} and "
-        f"{found['parameters']['deobfuscator']:,} parameters; {found['seconds_per_step']} s a step, so "
-        f"{found['whole_hours']} h for {found['whole_steps']:,} steps."
+        f"{result['device']}, {result['threads']} threads; {result['parameters']['obfuscator']:,} and "
+        f"{result['parameters']['deobfuscator']:,} parameters; {result['seconds_per_step']} s a step, so "
+        f"{result['whole_hours']} h for {result['whole_steps']:,} steps."
     )
 
 

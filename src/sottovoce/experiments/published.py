@@ -16,32 +16,32 @@ _RUNS = ("runs", "filters", "tried", "rows")  # where an older record held the r
 
 def read_record(path: Path) -> Results:
     """The results of the runs in the record of an experiment; ConfigError for a file that is no such record."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if isinstance(found, dict) and "experiment" in found:
-        return list(found["runs"])
-    return _older(_renamed(found), path)
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(record, dict) and "experiment" in record:
+        return list(record["runs"])
+    return _older(_renamed(record), path)
 
 
-def _renamed(found: Any) -> Any:
+def _renamed(record: Any) -> Any:
     """An older record with the names of today, of keys and of what an attacker knows."""
-    if isinstance(found, dict):
-        return {_RENAMED.get(key, key): _renamed(value) for key, value in found.items()}
-    if isinstance(found, list):
-        return [_renamed(value) for value in found]
-    return "uninformed" if found == "ignorant" else found
+    if isinstance(record, dict):
+        return {_RENAMED.get(key, key): _renamed(value) for key, value in record.items()}
+    if isinstance(record, list):
+        return [_renamed(value) for value in record]
+    return "uninformed" if record == "ignorant" else record
 
 
-def _older(found: Any, path: Path) -> Results:
+def _older(record: Any, path: Path) -> Results:
     """The results of an older record, as runs return them today."""
-    if isinstance(found, list):
-        return [{"games": found}] if "game" in found[0] else found
-    if "whole_steps" in found:  # one run of a game's first steps
-        return [found]
-    runs = next((found[key] for key in _RUNS if key in found), None)
+    if isinstance(record, list):
+        return [{"games": record}] if "game" in record[0] else record
+    if "whole_steps" in record:  # one run of a game's first steps
+        return [record]
+    runs = next((record[key] for key in _RUNS if key in record), None)
     if runs is None:
         raise ConfigError(f"{path} is no record of an experiment; expected a file that `sottovoce experiment` wrote.")
-    if "cost" in found:  # of each network, beside the rows
-        return [{**row, **found["cost"].get(row["network"], {}), "machine": found["machine"]} for row in runs]
+    if "cost" in record:  # of each network, beside the rows
+        return [{**row, **record["cost"].get(row["network"], {}), "machine": record["machine"]} for row in runs]
     return [_of_figure(each) if isinstance(each.get("permit"), str) else each for each in runs]
 
 

@@ -214,9 +214,9 @@ def _processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def ratios(found: dict[str, Any]) -> str:
+def ratios(table: dict[str, Any]) -> str:
     """One line for each way on one thread: how many times as fast as the paper's obfuscator in eager torch."""
-    rows = [row for row in found["rows"] if row["threads"] == 1 and "ms" in row]
+    rows = [row for row in table["rows"] if row["threads"] == 1 and "ms" in row]
     slow = next(row["ms"] for row in rows if (row["network"], row["way"]) == ("paper", "eager"))
     return "\n".join(
         f"{_name(row):44} {slow / row['ms']:7.1f} times as fast   {row['ms']:7.2f} ms for 1 s of sound" for row in rows
