@@ -60,9 +60,9 @@ def of_figures() -> tuple[RunSettings, ...]:
 
 
 def senders() -> tuple[RunSettings, ...]:
-    """RDAL without a mask, and with the mask that both others share."""
+    """Two methods that share a mask."""
     mixing = Mixing(windows=1, uses=1)
-    methods = {"compact": RDAL, "masked": MASKED, "codes": replace(MASKED, adversary="none", codes=True)}
+    methods = {"masked": MASKED, "codes": replace(MASKED, adversary="none", codes=True)}
     return tuple(sender_run(name, settings, mixing, attackers=FEW) for name, settings in methods.items())
 
 
