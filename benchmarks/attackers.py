@@ -41,17 +41,15 @@ def main() -> None:
     print(f"{manifest.name} {manifest.digest[:16]}, {asked.task}, training recordings: {counts}; seconds (MB at most)")
     print("| attacker | " + " | ".join(map(str, counts)) + " | 4x / 1x |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
-        heard = observe_original(case, effort, 0, Path(place), 2)
+        view = observe_original(case, effort, 0, Path(place), 2)
         for family in sorted(ATTACKERS, key=lambda name: ATTACKERS[name].cost):
-            if ATTACKERS[family].needs_answers or (ATTACKERS[family].needs_sound and not heard.voices):
+            if ATTACKERS[family].needs_answers or (ATTACKERS[family].needs_sound and not view.voices):
                 continue
             cycles = (
                 EFFORTS["thorough"].cycles.get(family, 0) if family == "fine-tuned" else effort.cycles.get(family, 0)
             )
             attack_runs = [
-                AttackRun(
-                    family, asked.task, labels, len(case.classes(asked.task)), heard, (heard,), cycles, share=share
-                )
+                AttackRun(family, asked.task, labels, len(case.classes(asked.task)), view, (view,), cycles, share=share)
                 for share in SHARES
             ]
             cells = [_measured(attack_run) for attack_run in attack_runs]

@@ -3,7 +3,7 @@
     python benchmarks/decoding.py --corpora PATH [--targets emotion=FOLDER,...] [--filter FOLDER] [--json]
 
 On LibriSpeech, spectral convergence in dB (less is better) and milliseconds per second of sound on one thread. With a
-codebook filter and the targets of its tasks also how often each target gives the code's class for what it hears of
+codebook filter and the targets of its tasks also how often each target gives the code's class for what it gets of
 the words: as spectra, and decoded in each way, moved by half a segment so that seams are in the middle.
 """
 
@@ -107,7 +107,7 @@ WAYS: dict[str, Callable[[Spectrum], Wave]] = {
 
 
 def convergence_db(wav: Wave, magnitude: Spectrum) -> float:
-    """How far the magnitude of a sound is from the wanted one."""
+    """How far the magnitude of a sound is from the one that is asked for."""
     off = np.abs(stft(wav))[:, : magnitude.shape[1]] - magnitude
     return float(20 * np.log10(np.linalg.norm(off) / np.linalg.norm(magnitude)))
 
@@ -145,16 +145,16 @@ def understood(folder: str, targets: dict[str, Path]) -> dict[str, dict[str, flo
         [at for at in np.ndindex(book.templates.shape[:-2]) if at[0] == len(book.templates) - 1 and min(at[1:])]
     )
     spectra = book.draw(places[:, 1:], places[:, 0])
-    ears = {task: load_target(place) for task, place in targets.items()}
+    loaded_targets = {task: load_target(place) for task, place in targets.items()}
     found: dict[str, dict[str, float]] = {}
 
-    def answered(heard: Spectrum) -> dict[str, float]:
-        said = {}
-        for task, ear in ears.items():
+    def answered(inputs: Spectrum) -> dict[str, float]:
+        right = {}
+        for task, target in loaded_targets.items():
             number = book.tasks.index(task)
-            wanted = book.centres[number].argmax(axis=1)[places[:, 1 + number] - 1]
-            said[task] = float((ear.predict(heard).argmax(axis=1) == wanted).mean())
-        return said
+            expected = book.centres[number].argmax(axis=1)[places[:, 1 + number] - 1]
+            right[task] = float((target.predict(inputs).argmax(axis=1) == expected).mean())
+        return right
 
     found["as spectra"] = answered(spectra)
     for name, way in WAYS.items():
@@ -183,6 +183,8 @@ if __name__ == "__main__":
     parser.add_argument("--targets", default="", help="its targets: TASK=FOLDER, with commas")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
-    ears = {task: Path(place) for task, place in (pair.split("=") for pair in given.targets.split(",") if pair)}
-    result = measure(given.corpora, ears, given.filter)
+    loaded_targets = {
+        task: Path(place) for task, place in (pair.split("=") for pair in given.targets.split(",") if pair)
+    }
+    result = measure(given.corpora, loaded_targets, given.filter)
     print(json.dumps(result, indent=1) if given.json else table(result))

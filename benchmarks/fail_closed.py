@@ -1,4 +1,4 @@
-"""Whether the microphone is ever heard in the virtual microphone, whatever is killed or restarted, many times.
+"""Whether sound of the microphone ever reaches the virtual microphone, whatever is killed or restarted, many times.
 
     python benchmarks/fail_closed.py [--server pulseaudio|pipewire] [--filter FILTER] [--kills 100] [--json]
 

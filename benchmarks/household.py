@@ -1,8 +1,8 @@
-"""The corpus and the filter of `listening.py`: a household where people talk while something can be heard.
+"""The corpus and the filter of `listening.py`: a household where people talk over sound events.
 
 Each recording of ESC-10 has two sentences of one actor of RAVDESS laid over it, 6 dB fainter, before anything else
 happens to it. The parts are the folds of ESC-10, so that no source recording is in two of them: 1 to 3 train,
-4 validation, 5 test. Every actor is heard in each.
+4 validation, 5 test. Every actor is in each.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _laid_end_to_end(paths: list[Path]) -> Wave:
 
 
 def train(table: Path, model: Path, out: Path, seed: int = 0) -> Path:
-    """A filter by which YAMNet, which can only be asked, may hear which of ten events it is; returns its folder.
+    """A filter that permits YAMNet, which can only be queried, to name one of ten events; returns its folder.
 
     An encoder learns what YAMNet says of training sounds. The codewords are recordings: those of these sounds are
     chosen that YAMNet recognises best as the filter would play them, by its own front end.

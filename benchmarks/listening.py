@@ -84,7 +84,7 @@ async def _client(port: int, clips: list[Path], out: Path) -> None:
         writer.write(out / clip.name, decode(received, "s16le"))
 
 
-def heard_live(filter_: Path, clips: list[Path]) -> list[Wave]:
+def received_live(filter_: Path, clips: list[Path]) -> list[Wave]:
     """What arrives of each clip by the virtual microphone, in real time, one after the other."""
     lead = np.zeros(3 * SAMPLE_RATE, np.float32)
     sounds = [np.concatenate([io.read(clip), np.zeros(GAP, np.float32)]) for clip in clips]
@@ -184,15 +184,13 @@ def main() -> None:
         "by the service": [io.read(asked.out / "received" / clips[i].name) for i in test],
     }
     if asked.virtual_mic:
-        sounds["by the virtual microphone"] = heard_live(filter_, [clips[i] for i in test[:: asked.every]])
+        sounds["by the virtual microphone"] = received_live(filter_, [clips[i] for i in test[:: asked.every]])
     found = {}
-    for way, heard in sounds.items():
+    for way, received in sounds.items():
         step = asked.every if way == "by the virtual microphone" else 1
-        score = metrics.accuracy(right(network, heard, truth[::step]), np.arange(len(truth[::step])))
+        score = metrics.accuracy(right(network, received, truth[::step]), np.arange(len(truth[::step])))
         found[way] = {"score": score.score, "low": score.low, "high": score.high}
-        print(
-            f"{way}: {100 * score.score:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f}) of {len(heard)} clips"
-        )
+        print(f"{way}: {100 * score.score:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f}) of {len(received)}")
     print(json.dumps({**found, "serving, s": round(seconds, 1), "cores": os.cpu_count()}))
 
 

@@ -1,4 +1,4 @@
-"""How many live streams `sottovoce serve` holds, how late what it makes comes, and whether any hears another.
+"""How many live streams `sottovoce serve` holds, how late what it makes comes, and whether any leaks into another.
 
     python benchmarks/service.py [--filter FILTER] [--streams 50] [--seconds 30] [--json]
 

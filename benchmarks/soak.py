@@ -62,9 +62,9 @@ def measure(folder: Path, name: str, minutes: float) -> dict[str, Any]:
         assert process.stderr is not None
         said = json.loads(process.stderr.read().strip().splitlines()[-1])
         played, _ = soundfile.read(out, dtype="float32")
-        heard = io.read(source)
+        original = io.read(source)
     expected = Filter.load(bundled.find(name)).forgetting(_MEMORY).stream()
-    drawn = np.concatenate([expected.feed(heard), expected.flush()])
+    drawn = np.concatenate([expected.feed(original), expected.flush()])
     times, both, largest = np.array([row for row in memory if row[0] > _SETTLED_S and row[1] > 0][:-1]).T
     return {
         "report": said,

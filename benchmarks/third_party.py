@@ -1,4 +1,4 @@
-"""Two anonymisers that are not ours, judged end to end: who is linked, and which gender is heard.
+"""Two anonymisers that are not ours, judged end to end: who is linked, and which gender is read.
 
     python benchmarks/third_party.py --corpora PATH --out DIR
 

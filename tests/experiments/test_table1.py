@@ -1,4 +1,4 @@
-"""Table 1: every way is measured once in a process of its own, what costs are counted right, and the table is whole."""
+"""Table 1: every way is measured in a process of its own, costs are counted right, and the table is whole."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,9 @@ from torch import nn
 
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_S
 from sottovoce.errors import ConfigError
-from sottovoce.experiments import table1
+from sottovoce.experiments import runner, table1
+from sottovoce.experiments.experiment import Place
+from sottovoce.experiments.table1 import Measurement
 from sottovoce.models.codebook import Codebook
 
 
@@ -38,40 +40,32 @@ def test_the_codebook_that_is_measured_has_the_classes_of_its_encoder() -> None:
     assert Codebook.from_bytes(table1._BOOK.read_bytes()).classes == table1.NETWORKS["codebook"][1]["classes"]
 
 
-@pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table1, "THREADS", (1,))
-    monkeypatch.setattr(table1, "WAYS", ("eager", "onnx", "int8"))
-    monkeypatch.setattr(table1, "NETWORKS", {k: v for k, v in table1.NETWORKS.items() if k != "paper"})
+def test_every_way_is_measured_on_one_thread_and_on_two() -> None:
+    runs = table1.EXPERIMENT.runs["compact"]
+    assert [(run.network, run.way) for run in runs[:2]] == [("front end", "numpy"), ("paper", "eager")]
+    ways = {network: {run.way for run in runs if run.network == network} for network in table1.NETWORKS}
+    assert ways == {"paper": {*table1.WAYS}, "compact": {*table1.WAYS}, "codebook": {*table1.GRAPHS}}
+    assert {run.threads for run in runs[1:]} == {1, 2}
 
 
-def test_everything_is_measured_once(few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = table1.run(Path(), tmp_path, 1)
-    found = json.loads((tmp_path / "table1.json").read_text())
-    ways = {(row["network"], row["way"]) for row in found["rows"]}
-    assert ways == {
-        ("front end", "numpy"),
-        *(("compact", way) for way in ("eager", "onnx", "int8")),
-        *(("codebook", way) for way in ("onnx", "int8")),
-    }
-    assert all(0 < row["ms"] <= row["median_ms"] and row["mib"] >= 0 for row in found["rows"])
-    by_way = {row["way"]: row for row in found["rows"] if row["network"] == "compact"}
-    assert by_way["eager"]["mib"] > by_way["onnx"]["mib"], "a device needs no torch"
-    assert "| the paper, Raspberry Pi 2B | | 1923 |" in text and "compact obfuscator, int8" in text
-    monkeypatch.setattr(table1.subprocess, "run", None)
-    assert table1.run(Path(), tmp_path, 1) == text, "a run that was killed goes on"
+def test_a_device_needs_no_torch(miniature, corpora: Path, out: Path) -> None:
+    text = runner.run(miniature("table1"), corpora, out, 1)
+    rows = json.loads((out / "table1.json").read_text())["runs"]
+    assert all(0 < row["ms"] <= row["median_ms"] and row["mib"] >= 0 for row in rows)
+    by_way = {row["way"]: row for row in rows if row["network"] == "compact"}
+    assert by_way["eager"]["mib"] > by_way["onnx"]["mib"]
+    assert "| the paper, Raspberry Pi 2B |  | 1923 |" in text and "compact obfuscator, onnx" in text
 
 
 def test_without_a_compiler_the_row_says_so_and_other_failures_are_errors(tmp_path: Path) -> None:
-    row = table1._kept("nothing", "compiled", 1, tmp_path)
+    place = Place(tmp_path, tmp_path, tmp_path)
+    row = table1.measure(Measurement("nothing", "compiled"), place)
     assert "KeyError" in row["failed"]
-    assert "failed" in table1.table(
-        {"machine": {"processor": "p", "cores": 1}, "cost": {}, "rows": [row], "paper_ms": {}}
-    )
+    assert "failed" in table1.TABLE.markdown([row])
     with pytest.raises(ConfigError, match="could not be measured"):
-        table1._kept("nothing", "eager", 1, tmp_path)
+        table1.measure(Measurement("nothing", "eager"), place)
 
 
 def test_a_segment_is_what_goes_through(tmp_path: Path) -> None:
-    output = table1._runner("compact", "eager", 1, tmp_path)()
+    output = table1.runner("compact", "eager", 1, tmp_path)()
     assert output.shape == (1, BINS, SEGMENT_FRAMES)

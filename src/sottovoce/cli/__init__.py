@@ -57,7 +57,7 @@ def _run() -> int:
     """Do what the arguments say; returns the exit status."""
     try:
         # Here, so that a signal meanwhile, and a broken installation, are answered like anything else.
-        from sottovoce.cli import auditing, live, making, running, serving  # noqa: F401  # they make the verbs known
+        from sottovoce.cli import auditing, experiments, live, making, running, serving  # noqa: F401  # they make the verbs known
         from sottovoce.cli.shared import run
         from sottovoce.corpora.store import cache_folder
 

@@ -235,25 +235,6 @@ def export(
 
 
 @app.command()
-def experiment(
-    name: Annotated[str, typer.Argument(help="Such as codebook or rdal; an unknown name lists all.")],
-    corpora_at: Annotated[
-        Path, typer.Option("--corpora", help="Folder with ravdess, emodb, fsdd, esc10, librispeech.")
-    ] = Path(),
-    out: Out = Path("results"),
-    workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
-    preset: Annotated[
-        str, typer.Option(help="compact; or, for figures 3 and 4, paper: its sizes, on a GPU.")
-    ] = "compact",
-) -> None:
-    """Make the measured results of the project again; prints a table."""
-    with shared.needs("audit"):
-        from sottovoce.experiments.catalogue import run_experiment
-
-        terminal.say(run_experiment(name, corpora_at, out, workers, preset))
-
-
-@app.command()
 def bench(json_: Json = False) -> None:
     """Speeds on this machine, as ratios to the paper's obfuscator in eager torch; a minute or two."""
     with shared.needs("audit"):

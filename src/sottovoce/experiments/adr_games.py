@@ -1,162 +1,148 @@
 """The two games called ADR, on RAVDESS: what a recogniser on embeddings still does, and what is read from them.
 
-Made by `sottovoce experiment adr-games`, on x-vectors of our own, trained to tell the speakers of RAVDESS and of
-LibriSpeech apart, and on those of the pretrained speaker encoder. For each declared attribute and each game of
-`training.adr`, three recognisers of every label are scored on test utterances: on originals, the same one on protected
-embeddings (uninformed), and a fresh one trained on protected embeddings (informed). Single networks, not an audit: the
-released game has one in `figure3a`, `figure3b` and `figure4`. Every seed is kept as it ends, so that a killed run goes
-on.
+The embeddings are x-vectors of our own, trained to tell the speakers of RAVDESS and of LibriSpeech apart, and those of
+the pretrained speaker encoder. For each declared attribute and each game, three recognisers of every label are scored
+on test utterances: on originals, the same one on protected embeddings (uninformed), and a fresh one trained on
+protected embeddings (informed). These are single networks, not an audit: the figures audit the released game.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import Split, split
-from sottovoce.experiments.rdal_report import mean
-from sottovoce.files import write_file
+from sottovoce.experiments.experiment import Corpus, Experiment, Place, Result, RunSettings, Table, grouped, means
 from sottovoce.methods.adr.embeddings import Embedder, Vectors, embeddings
-from sottovoce.methods.adr.game import PRESETS, Game, train_adr, train_recogniser
+from sottovoce.methods.adr.game import PRESETS, AdrSettings, Game, train_adr, train_recogniser
 from sottovoce.methods.adr.xvector import Spoken, train_xvector
 from sottovoce.models.speaker_encoder import available, pretrained
 from sottovoce.models.target import vote
-from sottovoce.progress import counted, silent
+from sottovoce.progress import silent
 from sottovoce.training.loop import Run
 
-SEEDS = (0, 1, 2)
 LABELS = ("speaker", "gender", "emotion")
 DECLARED = ("gender", "emotion")
-RECOGNISER_STEPS = 2500
+RAVDESS, LIBRISPEECH = Corpus("ravdess:ravdess"), Corpus("librispeech:librispeech")
+KNOWLEDGE = ("original", "uninformed", "informed")
 
 
-def run(corpora: Path, out: Path, workers: int) -> str:
-    """All games, `workers` seeds side by side with one thread each; writes `out`/adr-games.json, returns the table."""
-    voices = ("x-vector", "pretrained") if available() else ("x-vector",)
-    wanted = list(product(voices, SEEDS))
-    made = Parallel(n_jobs=workers, batch_size=1, return_as="generator")(
-        delayed(_kept)(*each, corpora, out) for each in wanted
-    )
-    found = [game for games in counted(made, len(wanted), "embeddings and seeds") for game in games]
-    write_file(out / "adr-games.json", json.dumps(found, indent=1).encode())
-    return table(found)
+@dataclass(frozen=True)
+class Games(RunSettings):
+    """All games on one kind of embeddings; `corpus` is scored, and `also` has more speakers for x-vectors."""
+
+    voices: str = "x-vector"
+    corpus: Corpus = RAVDESS
+    also: Corpus | None = LIBRISPEECH
+    settings: AdrSettings = PRESETS["compact"]
+    recogniser_steps: int = 2500
 
 
-def _kept(voices: str, seed: int, corpora: Path, out: Path) -> list[dict[str, Any]]:
-    """What the games on one kind of embeddings showed, played unless that was done."""
-    place = out / "runs" / "adr-games" / f"{voices}-{seed}.json"
-    if not place.is_file():
-        write_file(place, json.dumps(_games(voices, seed, corpora), indent=1).encode())
-    kept: list[dict[str, Any]] = json.loads(place.read_text(encoding="utf-8"))
-    return kept
-
-
-def _games(voices: str, seed: int, corpora: Path) -> list[dict[str, Any]]:
-    """Every declared attribute and game, on embeddings of RAVDESS."""
-    torch.set_num_threads(1)
-    manifest, sounds = opened(f"ravdess:{corpora / 'ravdess'}", silent)
-    parts, settings = split(manifest), PRESETS["compact"]
-    embedder = pretrained() if voices == "pretrained" else _xvector(corpora, seed)
-    rng = np.random.default_rng(seed)
-    train = embeddings(embedder, sounds, parts.train, settings.crops, rng)
+def play(run: Games, place: Place) -> dict[str, Any]:
+    """Every declared attribute and game, on embeddings of the corpus."""
+    manifest, sounds = opened(place.spec(run.corpus), silent)
+    parts = split(manifest)
+    embedder = pretrained() if run.voices == "pretrained" else _xvector(run, place)
+    rng = np.random.default_rng(run.seed)
+    train = embeddings(embedder, sounds, parts.train, run.settings.crops, rng)
     test = embeddings(embedder, sounds, parts.test, 0, rng)
     classes = {label: manifest.classes(label) for label in LABELS}
     truth = {label: np.array([classes[label].index(clip.labels[label]) for clip in manifest.clips]) for label in LABELS}
-    score = _Scores(truth, train, test, parts, seed)
-    found = []
+    score = _Scores(truth, train, test, parts, run)
+    games = []
     for declared, game in product(DECLARED, get_args(Game)):
         labels = torch.from_numpy(truth[declared][train.owner])
-        asked = replace(settings, game=game)
-        adr = train_adr(embedder, train.vectors, labels, len(classes[declared]), asked, Run(0, seed, silent))
+        settings = replace(run.settings, game=game)
+        adr = train_adr(embedder, train.vectors, labels, len(classes[declared]), settings, Run(0, run.seed, silent))
         with torch.no_grad():
             before = [adr.normalised(vectors.vectors) for vectors in (train, test)]
             after = [adr.protect(vectors) for vectors in before]
-        found.append(
-            {
-                "voices": voices,
-                "declared": declared,
-                "game": game,
-                "seed": seed,
-                "corpus": manifest.digest,
-                "split": parts.rule,
-                "test_clips": len(parts.test),
-                "cosine": round(float(functional.cosine_similarity(before[1], after[1]).mean()), 4),
-                "scores": score.of(before, after),
-            }
-        )
-    return found
+        cosine = float(functional.cosine_similarity(before[1], after[1]).mean())
+        about = {"voices": run.voices, "declared": declared, "game": game, "cosine": round(cosine, 4)}
+        games.append(about | {"scores": score.of(before, after)})
+    return {"corpus": manifest.digest, "split": parts.rule, "test_clips": len(parts.test), "games": games}
 
 
-def _xvector(corpora: Path, seed: int) -> Embedder:
-    """An x-vector network that tells the speakers of two corpora apart, of RAVDESS by its training part."""
+def _xvector(run: Games, place: Place) -> Embedder:
+    """An x-vector network that tells the speakers of two corpora apart, of the scored one by its training part."""
     spoken = []
-    for name in ("ravdess", "librispeech"):
-        manifest, sounds = opened(f"{name}:{corpora / name}", silent)
-        clips = split(manifest).train if name == "ravdess" else np.arange(len(sounds))
+    for corpus in filter(None, (run.corpus, run.also)):
+        manifest, sounds = opened(place.spec(corpus), silent)
+        clips = split(manifest).train if corpus == run.corpus else np.arange(len(sounds))
         spoken.append(Spoken(manifest, sounds, clips))
-    settings = PRESETS["compact"].xvector
-    return train_xvector(spoken, settings, Run(settings.steps, seed, silent))
+    settings = run.settings.xvector
+    return train_xvector(spoken, settings, Run(settings.steps, run.seed, silent))
 
 
 class _Scores:
     """Recognisers of every label, and the share of test utterances that they get right."""
 
     def __init__(
-        self, truth: Mapping[str, NDArray[np.int64]], train: Vectors, test: Vectors, parts: Split, seed: int
+        self, truth: Mapping[str, NDArray[np.int64]], train: Vectors, test: Vectors, parts: Split, run: Games
     ) -> None:
-        self.truth, self.train, self.test, self.parts, self.seed = truth, train, test, parts, seed
+        self.truth, self.train, self.test, self.parts, self.run = truth, train, test, parts, run
         self.rank = np.searchsorted(parts.test, test.owner)
         self.known: dict[str, nn.Module] = {}  # trained on originals, which are the same for every game
 
     def of(self, before: list[Tensor], after: list[Tensor]) -> dict[str, dict[str, float]]:
         """For every label, of [train, test] embeddings before and after protection."""
-        found = {}
+        scores = {}
         for label in LABELS:
             if label not in self.known:
                 self.known[label] = self._recogniser(before[0], label)
-            found[label] = {
-                "original": self._right(self.known[label], before[1], label),
-                "uninformed": self._right(self.known[label], after[1], label),
-                "informed": self._right(self._recogniser(after[0], label), after[1], label),
-            }
-        return found
+            known, fresh = self.known[label], self._recogniser(after[0], label)
+            read = ((known, before[1]), (known, after[1]), (fresh, after[1]))
+            scores[label] = dict(zip(KNOWLEDGE, (self._right(*each, label) for each in read), strict=True))
+        return scores
 
     def _recogniser(self, vectors: Tensor, label: str) -> nn.Module:
-        wanted = torch.from_numpy(self.truth[label][self.train.owner])
-        run = Run(RECOGNISER_STEPS, self.seed, silent)
-        return train_recogniser(vectors, wanted, int(self.truth[label].max()) + 1, PRESETS["compact"], run)
+        labels = torch.from_numpy(self.truth[label][self.train.owner])
+        run = Run(self.run.recogniser_steps, self.run.seed, silent)
+        return train_recogniser(vectors, labels, int(self.truth[label].max()) + 1, self.run.settings, run)
 
-    def _right(self, reader: nn.Module, vectors: Tensor, label: str) -> float:
+    def _right(self, recogniser: nn.Module, vectors: Tensor, label: str) -> float:
         with torch.no_grad():
-            answers = vote(reader(vectors).numpy(), self.rank).argmax(axis=1)
+            answers = vote(recogniser(vectors).numpy(), self.rank).argmax(axis=1)
         return round(float((answers == self.truth[label][self.parts.test]).mean()), 4)
 
 
-def table(found: list[dict[str, Any]]) -> str:
-    """Markdown: a line for each embedding, declared attribute and game; means over seeds and their 95 % intervals."""
-    heads = [f"{label}: original | uninformed | informed" for label in LABELS]
-    lines = [f"| embeddings | declared | game | cosine | {' | '.join(heads)} |", f"|{'---|' * (4 + 3 * len(LABELS))}"]
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for each in found:
-        groups.setdefault((each["voices"], each["declared"], each["game"]), []).append(each)
-    for names, group in groups.items():
-        cells = [*names, f"{np.mean([each['cosine'] for each in group]):.3f}"]
-        cells += [
-            mean([100 * each["scores"][label][listener] for each in group])
+def _lines(results: Iterable[Result]) -> Iterable[list[Result]]:
+    games = [game for result in results for game in result["games"]]
+    return grouped(games, lambda game: (game["voices"], game["declared"], game["game"])).values()
+
+
+TABLE = Table(
+    (
+        ("embeddings", lambda games: games[0]["voices"]),
+        ("declared", lambda games: games[0]["declared"]),
+        ("game", lambda games: games[0]["game"]),
+        ("cosine", lambda games: f"{np.mean([game['cosine'] for game in games]):.3f}"),
+        *(
+            (f"{label}: original" if knowledge == "original" else knowledge, means(f"scores.{label}.{knowledge}", 100))
             for label in LABELS
-            for listener in ("original", "uninformed", "informed")
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+            for knowledge in KNOWLEDGE
+        ),
+    ),
+    _lines,
+)
+
+EXPERIMENT = Experiment(
+    "adr-games",
+    "What do the article's and the released game of ADR leave in embeddings, for the task and for attackers?",
+    "6 runs, whose time was not measured",
+    {
+        "compact": tuple(Games("x-vector", seed=seed) for seed in (0, 1, 2))
+        + (tuple(Games("pretrained", also=None, seed=seed) for seed in (0, 1, 2)) if available() else ())
+    },
+    play,
+    TABLE,
+)

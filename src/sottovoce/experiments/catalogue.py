@@ -1,8 +1,8 @@
-"""The experiments by name: each takes the folder of the corpora, a folder to write and how many run side by side."""
+"""The experiments by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,48 +12,50 @@ from sottovoce.experiments import (
     adr_games,
     codebook,
     digit_strings,
-    figure3,
-    figure4,
+    figures,
     first_light,
     paper_run,
     rdal,
-    rdal_mixing,
+    runner,
     shipped,
     table1,
 )
+from sottovoce.experiments.experiment import Corpus, Experiment, parts
 
-EXPERIMENTS: Mapping[str, Callable[[Path, Path, int], str]] = MappingProxyType(
+EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
-        "ablation": ablation.run,
-        "adr-games": adr_games.run,
-        "codebook": codebook.run,
-        "digit-strings": digit_strings.run,
-        "figure3a": figure3.run_a,
-        "figure3b": figure3.run_b,
-        "figure4": figure4.run,
-        "first-light": first_light.run,
-        "paper-run": paper_run.run,
-        "rdal": rdal.run,
-        "rdal-mixing": rdal_mixing.run,
-        "shipped": shipped.run,
-        "table1": table1.run,
+        each.name: each
+        for each in (
+            ablation.EXPERIMENT,
+            adr_games.EXPERIMENT,
+            codebook.EXPERIMENT,
+            digit_strings.EXPERIMENT,
+            figures.FIGURE3A,
+            figures.FIGURE3B,
+            figures.FIGURE4,
+            first_light.EXPERIMENT,
+            paper_run.EXPERIMENT,
+            rdal.RDAL,
+            rdal.MIXING,
+            shipped.EXPERIMENT,
+            table1.EXPERIMENT,
+        )
     }
 )
-# Those of the opt-in paper's figures, which can also be made in its sizes.
-SIZED: Mapping[str, Callable[[Path, Path, int, str], str]] = MappingProxyType(
-    {"figure3a": figure3.run_a, "figure3b": figure3.run_b, "figure4": figure4.run}
-)
-PRESETS = ("compact", "paper")
 
 
 def run_experiment(name: str, corpora: Path, out: Path, workers: int, preset: str) -> str:
-    """Run an experiment, and return its table; ConfigError for a name or a preset that it does not have."""
+    """Run an experiment and return its table; ConfigError for a name or a preset that it does not have."""
     if name not in EXPERIMENTS:
-        raise ConfigError(f"unknown experiment '{name}'; known: {', '.join(EXPERIMENTS)}.")
-    if preset not in PRESETS:
-        raise ConfigError(f"unknown preset '{preset}' of an experiment; known: {', '.join(PRESETS)}.")
-    if preset == PRESETS[0]:
-        return EXPERIMENTS[name](corpora, out, workers)
-    if name not in SIZED:
-        raise ConfigError(f"--preset {preset} is for {', '.join(SIZED)}; '{name}' says itself which sizes it has.")
-    return SIZED[name](corpora, out, workers, preset)
+        raise ConfigError(f"unknown experiment '{name}'; expected list, or one of {', '.join(EXPERIMENTS)}.")
+    return runner.run(EXPERIMENTS[name], corpora, out, workers, preset)
+
+
+def listed() -> str:
+    """Every experiment with the question that it answers, the corpora that it needs, and what it costs."""
+    lines = []
+    for each in EXPERIMENTS.values():
+        runs = [run for several in each.runs.values() for run in several]
+        corpora = sorted({corpus.partition(":")[2] for run in runs for corpus in parts(run, Corpus)})
+        lines += [each.name, f"  {each.question}", f"  Corpora: {', '.join(corpora) or 'none'}. Cost: {each.cost}."]
+    return "\n".join(lines)

@@ -1,6 +1,6 @@
-"""What attackers read in x-vectors, before and after ADR, that have only met them without protection.
+"""What uninformed attackers read from x-vectors, before and after ADR.
 
-The attackers of an audit that know originals know spectra, and cannot read embeddings; the paper's know x-vectors.
+The uninformed attackers of an audit know spectra, and cannot read embeddings; the paper's know x-vectors.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def read_embeddings(folder: Path, spec: str, attributes: Sequence[str], report: 
 
     with tempfile.TemporaryDirectory() as scratch:
         original, protected = (
-            observe_features(case, ear, name, filter_.digest, 0, Path(scratch))
-            for name, ear in (("unprotected", before), ("features", filter_.obfuscate))
+            observe_features(case, function, name, filter_.digest, 0, Path(scratch))
+            for name, function in (("unprotected", before), ("features", filter_.obfuscate))
         )
         return {task: _read(case, task, original, protected) for task in attributes}
 
 
 def _read(case: Case, task: str, original: View, protected: View) -> dict[str, Any]:
-    """Attackers fitted on `original`, and what each of the two hearings gives them."""
+    """Attackers fitted on `original`, and their scores on both."""
     train, validation, truth = (case.labels(task, part) for part in ("train", "validation", "test"))
     rows: dict[str, list[dict[str, Any]]] = {"unprotected": [], "uninformed": []}
     for family in ATTACKERS:
@@ -64,4 +64,4 @@ def _read(case: Case, task: str, original: View, protected: View) -> dict[str, A
                     **metrics.accuracy(right, case.cluster(task)[1]).model_dump(),
                 }
             )
-    return {name: max(found, key=lambda row: float(row["validation"])) for name, found in rows.items()}
+    return {name: max(scored, key=lambda row: float(row["validation"])) for name, scored in rows.items()}

@@ -1,86 +1,97 @@
-"""The filters that come with the installation: trained, packed, audited as they ship, and written with their cards.
-
-Made by `sottovoce experiment shipped --out src/sottovoce/filters`. What is under way is kept in a folder beside it.
-"""
+"""The bundled filters: trained, packed, audited as they ship, and written with their cards."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sottovoce.audit.compare import headline
+from sottovoce.experiments.experiment import Corpus, Experiment, Place, RunSettings, Table
+from sottovoce.experiments.filter_runs import FilterJob, TargetJob
 from sottovoce.jobs.audit import AuditConfig, run_audit
-from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.onnx_graph import packed
 from sottovoce.progress import Progress
 
-
-class Shipped(NamedTuple):
-    """A filter that comes along: from which corpus, what it can permit, and what its audit attacks besides."""
-
-    name: str
-    corpus: str
-    permit: tuple[str, ...]
-    attack: tuple[str, ...]
-    licence: str  # of the weights, as that of the recordings demands
-
-
-SHIPPED = (
-    Shipped("emotion-gender", "ravdess", ("emotion", "gender"), ("speaker", "statement"), "CC BY-NC-SA 4.0"),
-    Shipped("digit", "fsdd", ("digit",), ("speaker",), "CC BY-SA 4.0"),
-)
 _LARGEST_BYTES = 1_000_000
 
 
-def run(corpora: Path, out: Path, workers: int) -> str:
-    """Make all of them; returns a line for each."""
-    return "\n".join(_made(each, corpora, out, workers) for each in SHIPPED)
+@dataclass(frozen=True)
+class Shipped(RunSettings):
+    """A bundled filter, and what its audit attacks besides what it may not permit."""
+
+    name: str  # as the filter is known
+    filter: FilterJob
+    attack: tuple[str, ...]
+    licence: str  # of the weights, as that of the recordings demands
+    attackers: str = "standard"
 
 
-def _made(each: Shipped, corpora: Path, out: Path, workers: int) -> str:
-    spec, place = f"{each.corpus}:{corpora / each.corpus}", out.with_name(f"{out.name}-unfinished") / each.name
-    targets = tuple(place / f"target-{task}" for task in each.permit)
-    for task, target in zip(each.permit, targets, strict=True):
-        if not target.is_dir():
-            make_target(spec, task, target, "compact", None, 0, _said("target", f"--task {task}", each), Progress())
-    if not (place / "filter").is_dir():
-        command = _said("train", f"--permit {','.join(each.permit)}", each)
-        make_filter(TrainConfig(spec, each.permit, targets, place / "filter", command=command), Progress())
-    small = _packed(place / "filter", place / "packed", each)
-    ask = AuditConfig(
-        str(place / "packed"),
-        spec,
-        place / "audit",
-        "standard",
-        each.attack,
-        targets=targets,
-        workers=workers,
-        command=_said("audit", f"--attack {','.join(each.attack)} --attackers standard", each),
+def make(run: Shipped, place: Place) -> dict[str, Any]:
+    """Train, pack and audit a filter, and write it into the folder that is made."""
+    folder, corpus = place.kept / f"{run.name}-packed", run.filter.corpus.short
+    card = _packed(run.filter.make(place), folder, run)
+    config = AuditConfig(
+        str(folder),
+        place.spec(run.filter.corpus),
+        place.kept / f"{run.name}-audit",
+        run.attackers,
+        run.attack,
+        targets=tuple(target.make(place) for target in run.filter.targets),
+        workers=place.workers,
+        command=f"sottovoce audit --corpus {corpus}:PATH --attack {','.join(run.attack)} --attackers {run.attackers}",
     )
-    results = run_audit(ask, Progress())
-    card = {**small, "audit": headline(results)}
-    files = {name: (place / "packed" / name).read_bytes() for name in small["files"]}
+    card["audit"] = headline(run_audit(config, Progress()))
+    files = {name: (folder / name).read_bytes() for name in card["files"]}
     size = sum(map(len, files.values()))
-    assert size < _LARGEST_BYTES, f"{each.name} has {size} bytes"
-    write_folder(out / each.name, "filter", files, _own(card))
-    return f"{each.name}: {size} bytes, {json.dumps(card['audit'])}"
+    assert size < _LARGEST_BYTES, f"{run.name} has {size} bytes"
+    write_folder(place.out / run.name, "filter", files, _own(card))
+    return {"name": run.name, "bytes": size, "corpus": card["corpus"], "audit": card["audit"]}
 
 
-def _packed(folder: Path, out: Path, each: Shipped) -> dict[str, Any]:
+def _packed(folder: Path, out: Path, run: Shipped) -> dict[str, Any]:
     """The filter with 8-bit weights and without its targets."""
     card = read_folder(folder, "filter")
     files = {name: (folder / name).read_bytes() for name in card["files"] if not name.startswith("targets/")}
     files["filter.onnx"] = packed(files["filter.onnx"])
-    corpus = {**card["corpus"], "spec": f"{each.corpus}:PATH"}
-    return write_folder(out, "filter", files, _own({**card, "corpus": corpus, "licence": each.licence}))
+    corpus = {**card["corpus"], "spec": f"{run.filter.corpus.short}:PATH"}
+    return write_folder(out, "filter", files, _own({**card, "corpus": corpus, "licence": run.licence}))
 
 
 def _own(card: dict[str, Any]) -> dict[str, Any]:
-    """What is said in a card besides what `write_folder` adds."""
+    """What is in a card besides what `write_folder` adds."""
     return {key: value for key, value in card.items() if key not in ("files", "schema", "kind", "sottovoce")}
 
 
-def _said(verb: str, options: str, each: Shipped) -> str:
-    return f"sottovoce {verb} --corpus {each.corpus}:PATH {options}"
+EMOTION = Shipped(
+    "emotion-gender",
+    FilterJob(tuple(TargetJob(Corpus("ravdess:ravdess"), task) for task in ("emotion", "gender"))),
+    ("speaker", "statement"),
+    "CC BY-NC-SA 4.0",
+)
+DIGIT = replace(
+    EMOTION,
+    name="digit",
+    filter=FilterJob((TargetJob(Corpus("fsdd:fsdd"), "digit"),)),
+    attack=("speaker",),
+    licence="CC BY-SA 4.0",
+)
+
+EXPERIMENT = Experiment(
+    "shipped",
+    "Makes the bundled filters (with --out src/sottovoce/filters): what do they permit and leak as they ship?",
+    "2 filters and their audits by standard attackers; the time was not measured",
+    {"compact": (EMOTION, DIGIT)},
+    make,
+    Table(
+        (
+            ("filter", lambda result: result["name"]),
+            ("bytes", lambda result: str(result["bytes"])),
+            ("audit", lambda result: json.dumps(result["audit"])),
+        )
+    ),
+    side_by_side=False,
+    beside=True,
+)

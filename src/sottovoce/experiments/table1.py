@@ -1,7 +1,7 @@
 """Table 1 of the opt-in paper on this machine: how long one second of audio takes to obfuscate, by what, at what cost.
 
-Made by `sottovoce experiment table1`. Networks have random weights, which cost what trained ones do. Each is measured
-in a process of its own, on one thread and on two, one segment of 1.28 s at a time. A killed run goes on.
+Networks have random weights, which cost what trained ones do. Each is measured in a process of its own, on one thread
+and on two, one segment of 1.28 s at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ import numpy as np
 from sottovoce.audio.segment import FRONT_END, front_end
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError
+from sottovoce.experiments.experiment import Cells, Experiment, Place, Result, RunSettings, SharedJob, Table
 from sottovoce.files import write_file
 from sottovoce.runtime.bundled import PLACE
 from sottovoce.runtime.codebook import CodebookEngine
@@ -42,89 +44,94 @@ WAYS = ("eager", "compiled", "onnx", "int8")
 GRAPHS = ("onnx", "int8")
 THREADS = (1, 2)
 _BOOK = PLACE / "emotion-gender" / "codebook.npz"  # ten classes of two tasks
-_LEAST_S, _LEAST_RUNS = 2.0, 5
 
 
-def run(corpora: Path, out: Path, workers: int) -> str:
-    """All measurements, one after the other; writes `out`/table1.json, returns the table. Needs no corpus."""
-    found = everything(out / "runs" / "table1")
-    write_file(out / "table1.json", json.dumps(found, indent=1).encode())
-    return table(found)
+@dataclass(frozen=True)
+class GraphJob(SharedJob):
+    """The ONNX graphs of a network, as a filter ships it and with 8-bit weights."""
+
+    network: str
+
+    def make(self, place: Place) -> None:
+        """Write them unless they are there."""
+        import torch
+
+        from sottovoce.models.architectures import build
+        from sottovoce.runtime.export import encoder_to_onnx, to_onnx
+        from sottovoce.runtime.quantise import dynamic
+
+        if (place.kept / f"{self.network}-int8.onnx").is_file():
+            return
+        torch.manual_seed(0)
+        architecture, sizes = NETWORKS[self.network]
+        built = build(architecture, sizes).eval()
+        graph = encoder_to_onnx(built, sizes["classes"]) if self.network == "codebook" else to_onnx(built)
+        write_file(place.kept / f"{self.network}-onnx.onnx", graph)
+        write_file(place.kept / f"{self.network}-int8.onnx", dynamic(graph))
 
 
-def everything(place: Path) -> dict[str, Any]:
-    """All measurements, each kept in `place` as it ends."""
-    rows = [_kept("front end", "numpy", 1, place)]
+@dataclass(frozen=True)
+class Measurement(RunSettings):
+    """One network, in one of the ways, on so many threads, for at least `least_s` seconds and `least_runs` times."""
+
+    network: str = "front end"
+    way: str = "numpy"
+    threads: int = 1
+    graphs: GraphJob | None = None
+    least_s: float = 2.0
+    least_runs: int = 5
+
+
+def measurements() -> Iterator[Measurement]:
+    """The front end, then every network; that of the codebook draws without torch."""
+    yield Measurement()
     for network in NETWORKS:
-        _graphs(network, place)
-        ways = [way for way in WAYS if network != "codebook" or way in GRAPHS]  # it draws without torch
-        rows += [_kept(network, way, threads, place) for way in ways for threads in THREADS]
-    return {
-        "paper_ms": PAPER,
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()},
-        "cost": {network: _cost_of(network) for network in NETWORKS},
-        "rows": rows,
-    }
+        for way in WAYS if network != "codebook" else GRAPHS:
+            graphs = GraphJob(network) if way in GRAPHS else None
+            yield from (Measurement(network, way, threads, graphs) for threads in THREADS)
+
+
+def measure(run: Measurement, place: Place) -> dict[str, Any]:
+    """Measure in a process of its own; ConfigError where that fails, but for a compiler, which is not everywhere."""
+    if run.graphs is not None:
+        run.graphs.make(place)
+    code = "import json, sys; from sottovoce.experiments.table1 import measured; "
+    code += "print(json.dumps(measured(json.loads(sys.argv[1]), sys.argv[2])))"
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # which libraries read at import
+    environment = {**os.environ, **dict.fromkeys(names, str(run.threads))}
+    command = [sys.executable, "-c", code, json.dumps({**asdict(run), "graphs": None}), str(place.kept)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        figures = json.loads(done.stdout.splitlines()[-1])
+    else:
+        reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        if run.way != "compiled":
+            raise ConfigError(f"{run.network}, {run.way} could not be measured ({reason}).")
+        figures = {"failed": reason}
+    machine = {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    about = {"network": run.network, "way": run.way, "threads": run.threads}
+    return {**about, **figures, **_cost_of(run.network), "machine": machine}
 
 
 def _cost_of(network: str) -> dict[str, float]:
     from sottovoce.models.architectures import build
 
-    return cost(build(*NETWORKS[network]).eval())
+    return cost(build(*NETWORKS[network]).eval()) if network in NETWORKS else {}
 
 
-def _graphs(network: str, place: Path) -> None:
-    """Write the ONNX graphs of a network, as a filter ships it and with 8-bit weights, unless they are there."""
-    import torch
-
-    from sottovoce.models.architectures import build
-    from sottovoce.runtime.export import encoder_to_onnx, to_onnx
-    from sottovoce.runtime.quantise import dynamic
-
-    if (place / f"{network}-int8.onnx").is_file():
-        return
-    torch.manual_seed(0)
-    built = build(*NETWORKS[network]).eval()
-    graph = encoder_to_onnx(built, NETWORKS[network][1]["classes"]) if network == "codebook" else to_onnx(built)
-    write_file(place / f"{network}-onnx.onnx", graph)
-    write_file(place / f"{network}-int8.onnx", dynamic(graph))
-
-
-def _kept(network: str, way: str, threads: int, place: Path) -> dict[str, Any]:
-    """What one measurement found, made in a process of its own unless that was done."""
-    path = place / f"{network.replace(' ', '-')}-{way}-{threads}.json"
-    if not path.is_file():
-        code = "import json, sys; from sottovoce.experiments.table1 import measured; "
-        code += "print(json.dumps(measured(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])))"
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # which libraries read at import
-        environment = {**os.environ, **dict.fromkeys(names, str(threads))}
-        command = [sys.executable, "-c", code, network, way, str(threads), str(place)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-            if way != "compiled":
-                raise ConfigError(f"{network}, {way} could not be measured ({said[0]}).")
-            figures = {"failed": said[0]}  # a compiler is not everywhere
-        else:
-            figures = json.loads(done.stdout.splitlines()[-1])
-        write_file(path, json.dumps({"network": network, "way": way, "threads": threads, **figures}).encode())
-        print(f"{network}, {way}, {threads} threads", flush=True)
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def measured(network: str, way: str, threads: int, place: str) -> dict[str, float]:
+def measured(settings: dict[str, Any], place: str) -> dict[str, float]:
     """Milliseconds for a second of audio, best and median of the runs, and MiB that the process grew by.
 
     What it grew by includes the libraries that only this way needs, such as torch.
     """
+    run = Measurement(**settings)
     rng = np.random.default_rng(0)
     before = _peak_mib()
     wave = rng.standard_normal((1, SEGMENT_SAMPLES), dtype=np.float32)
-    once = (lambda: front_end(wave)) if way == "numpy" else _runner(network, way, threads, Path(place))
+    once = (lambda: front_end(wave)) if run.way == "numpy" else runner(run.network, run.way, run.threads, Path(place))
     once()
     times: list[float] = []
-    while len(times) < _LEAST_RUNS or sum(times) < _LEAST_S:
+    while len(times) < run.least_runs or sum(times) < run.least_s:
         start = time.perf_counter()
         once()
         times.append(time.perf_counter() - start)
@@ -136,7 +143,7 @@ def measured(network: str, way: str, threads: int, place: str) -> dict[str, floa
     }
 
 
-def _runner(network: str, way: str, threads: int, place: Path) -> Callable[[], object]:
+def runner(network: str, way: str, threads: int, place: Path) -> Callable[[], object]:
     """One segment of spectra through a network, in one of the ways."""
     spectra = np.random.default_rng(0).standard_normal((1, BINS, SEGMENT_FRAMES), dtype=np.float32)
     if way in GRAPHS:
@@ -157,11 +164,11 @@ def _runner(network: str, way: str, threads: int, place: Path) -> Callable[[], o
     torch.set_num_threads(threads)
     built = build(*NETWORKS[network]).eval()
     called: Any = torch.compile(built) if way == "compiled" else built
-    heard = torch.from_numpy(spectra)
+    inputs = torch.from_numpy(spectra)
 
     def once() -> object:
         with torch.no_grad():
-            return called(heard)
+            return called(inputs)
 
     return once
 
@@ -209,36 +216,56 @@ def _processor() -> str:
     return named[0] if named else platform.processor() or platform.machine()
 
 
-def ratios(found: dict[str, Any]) -> str:
+def ratios(table: dict[str, Any]) -> str:
     """One line for each way on one thread: how many times as fast as the paper's obfuscator in eager torch."""
-    rows = [row for row in found["rows"] if row["threads"] == 1 and "ms" in row]
+    rows = [row for row in table["rows"] if row["threads"] == 1 and "ms" in row]
     slow = next(row["ms"] for row in rows if (row["network"], row["way"]) == ("paper", "eager"))
-    names = [f"{TITLES.get(row['network'], row['network'])}, {row['way']}" for row in rows]
     return "\n".join(
-        f"{name:44} {slow / row['ms']:7.1f} times as fast   {row['ms']:7.2f} ms for 1 s of sound"
-        for name, row in zip(names, rows, strict=True)
+        f"{_name(row):44} {slow / row['ms']:7.1f} times as fast   {row['ms']:7.2f} ms for 1 s of sound" for row in rows
     )
 
 
-def table(found: dict[str, Any]) -> str:
-    """Markdown: what was measured here, then the devices of the paper."""
-    machine = found["machine"]
-    lines = [
-        f"{machine['processor']}, {machine['cores']} cores",
-        "",
-        "| | threads | ms for 1 s of audio (median) | parameters | MMAC for 1 s | memory, MiB |",
-        "|---|---|---|---|---|---|",
-    ]
-    for row in found["rows"]:
-        known = found["cost"].get(row["network"])
-        cells = [
-            f"{TITLES.get(row['network'], row['network'])}, {row['way']}",
-            str(row["threads"]),
-            "failed" if "failed" in row else f"{row['ms']:.2f} ({row['median_ms']:.2f})",
-            f"{known['parameters']:,}" if known else "",
-            f"{known['macs_per_s'] / 1e6:,.0f}" if known else "",
-            f"{row['mib']:.0f}" if "mib" in row else "",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += [f"| the paper, {device} | | {ms:g} | 759,000 | | |" for device, ms in found["paper_ms"].items()]
-    return "\n".join(lines)
+def _name(row: Result) -> str:
+    return f"{TITLES.get(row['network'], row['network'])}, {row['way']}"
+
+
+def _caption(results: Sequence[Result]) -> str:
+    return f"{results[0]['machine']['processor']}, {results[0]['machine']['cores']} cores"
+
+
+def _lines(results: Iterable[Result]) -> Iterator[Any]:
+    """What was measured here, then the devices of the paper."""
+    yield from results
+    yield from (Cells([f"the paper, {device}", "", f"{ms:g}", "759,000", "", ""]) for device, ms in PAPER.items())
+
+
+TABLE = Table(
+    (
+        ("", _name),
+        ("threads", lambda row: str(row["threads"])),
+        (
+            "ms for 1 s of audio (median)",
+            lambda row: "failed" if "failed" in row else f"{row['ms']:.2f} ({row['median_ms']:.2f})",
+        ),
+        ("parameters", lambda row: f"{row['parameters']:,}" if "parameters" in row else ""),
+        ("MMAC for 1 s", lambda row: f"{row['macs_per_s'] / 1e6:,.0f}" if "macs_per_s" in row else ""),
+        ("memory, MiB", lambda row: f"{row['mib']:.0f}" if "mib" in row else ""),
+    ),
+    _lines,
+    _caption,
+)
+
+EXPERIMENT = Experiment(
+    "table1",
+    "How long does one second of audio take to obfuscate on this machine, in which way, at what cost?",
+    "a minute or two",
+    {"compact": tuple(measurements())},
+    measure,
+    TABLE,
+    side_by_side=False,
+)
+
+
+def everything(place: Path) -> dict[str, Any]:
+    """All measurements, one after the other, with what they need kept in `place`."""
+    return {"paper_ms": PAPER, "rows": [measure(run, Place(Path(), place, place)) for run in measurements()]}

@@ -1,0 +1,33 @@
+"""The verb that reproduces the published figures and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sottovoce import terminal
+from sottovoce.cli import shared
+from sottovoce.cli.shared import Out, app
+
+
+@app.command()
+def experiment(
+    name: Annotated[
+        str, typer.Argument(help="Such as codebook or figure3a; `list` shows all, what they answer and cost.")
+    ],
+    corpora_at: Annotated[
+        Path, typer.Option("--corpora", help="Folder with ravdess, emodb, fsdd, esc10, librispeech.")
+    ] = Path(),
+    out: Out = Path("results"),
+    workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
+    preset: Annotated[
+        str, typer.Option(help="compact; or, for figures 3 and 4, paper: its sizes, on a GPU.")
+    ] = "compact",
+) -> None:
+    """Reproduce a published figure or table; prints the table, and resumes where it was stopped."""
+    with shared.needs("audit"):
+        from sottovoce.experiments.catalogue import listed, run_experiment
+
+        terminal.say(listed() if name == "list" else run_experiment(name, corpora_at, out, workers, preset))

@@ -1,0 +1,161 @@
+"""Figures 3 and 4 of the opt-in paper: what a target still gets right, over what attackers read, by method.
+
+The values of the article's Figure 3 were not found; the tables have those of its Figure 4 that are of the same
+permitted task and attribute. The runs of Figure 4 are among those of Figure 3a.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sottovoce.corpora.manifest import SplitRule
+from sottovoce.experiments.experiment import Column, Experiment, Result, Table, percent
+from sottovoce.experiments.figure_drawing import METHODS, PAPER, over_each_other, over_target
+from sottovoce.experiments.filter_runs import FilterRun, Line, by_attribute, filter_run, train_and_audit
+
+SEEDS = (0, 1, 2)
+ATTACKERS = {"compact": "quick", "paper": "standard"}  # by preset
+# Of LibriSpeech the part whose speakers have several utterances each in the sample: others cannot be told apart.
+CORPORA: Mapping[str, SplitRule | None] = {
+    "ravdess:ravdess": None,
+    "emodb:emodb": None,
+    "librispeech:librispeech/test-other": "utterance",
+}
+EMOTIONAL = tuple(CORPORA)[:2]
+
+
+def runs(permit: str, attack: Mapping[str, tuple[str, ...]], hide: str, preset: str) -> tuple[FilterRun, ...]:
+    """Every corpus of `attack` (with what is attacked on it), method and seed, one seed after the other.
+
+    `hide` is declared to ADR. The codebook has no preset of the paper's sizes.
+    """
+    hidden: dict[str, Any] = {"hide": (hide,)}
+    return tuple(
+        filter_run(
+            corpus,
+            (permit,),
+            attacked,
+            method=method,
+            preset="compact" if method == "codebook" else preset,
+            target_preset=preset,
+            seed=seed,
+            **(hidden if method == "adr" else {}),
+            split=CORPORA.get(corpus),
+            attackers=ATTACKERS[preset],
+        )
+        for seed in SEEDS
+        for corpus, attacked in attack.items()
+        for method in METHODS
+    )
+
+
+def caption(name: str, attributes: Sequence[str], results: Sequence[Result]) -> str:
+    """One sentence that says what was run."""
+    attacked = dict.fromkeys(task for each in results for task in each["private"] if task in attributes)
+    sizes = {each["corpus"]["name"]: each["corpus"] for each in results}
+    where = ", ".join(
+        f"{name} ({one['test_clips']} test recordings, split by {one['split']})" for name, one in sizes.items()
+    )
+    declared = next((each["declared"] for each in results if each["declared"]), "nothing")
+    seeds = ", ".join(str(seed) for seed in sorted({each["seed"] for each in results}))
+    presets = {each["method"]: each["preset"] for each in results}
+    methods = ", ".join(f"{METHODS[name]} (preset {preset})" for name, preset in presets.items())
+    hollow = " Hollow: the article's own points." if len(attributes) == 2 else ""
+    return (
+        f"{name}: permit {results[0]['permit'][0]}, attack {' and '.join(attacked)}, on {where}; {methods}; "
+        f"{declared} declared to ADR; seeds {seeds}; {results[0]['attackers']} attackers.{hollow}"
+    )
+
+
+def _key(result: Result) -> tuple[str, str]:
+    return result["corpus"]["name"], result["method"]
+
+
+def _lines(attributes: Sequence[str], results: Sequence[Result]) -> Iterator[Line]:
+    yield from by_attribute(_key, results, attributes)
+
+
+def seeds(scores: Sequence[Result | None]) -> str:
+    """The score of each seed, or of all where they are the same."""
+    known = [percent(score["score"]) for score in scores if score is not None]
+    return " / ".join(known if len(set(known)) > 1 else known[:1]) or "–"
+
+
+def _target(side: str, line: Line) -> str:
+    return seeds([{"score": score} for score in line.targets(side)])
+
+
+def _highest(line: Line) -> str:
+    """The interval and the attacker of the seed that the strongest attacker reads best."""
+    row = line.strongest
+    least = "" if row["converged"] else "at least "
+    return f"{least}{percent(row['low'])} to {percent(row['high'])}, {row['attacker']}"
+
+
+def published(corpus: str, method: str, permit: str, task: str) -> str:
+    """The paper's points, unprotected, uninformed and informed, where it has them."""
+    points = PAPER.get((corpus, method))
+    if points is None or permit != "speaker" or task not in ("emotion", "gender"):
+        return ""
+    return " / ".join(str(point[task == "gender"]) for point in points.values())
+
+
+def _score(key: str, line: Line) -> str:
+    return seeds([entry.get(key) for entry in line.entries])
+
+
+SCORES = ("floor", "ceiling", "unprotected", "uninformed", "informed", "strongest")
+COLUMNS: tuple[Column, ...] = (
+    ("corpus", lambda line: line.first["corpus"]["name"]),
+    ("permitted, method", lambda line: f"{line.first['permit'][0]}, {METHODS[line.first['method']]}"),
+    ("target: without", partial(_target, "original")),
+    ("with", partial(_target, "obfuscated")),
+    ("attacked", lambda line: line.attribute),
+    ("chance", lambda line: percent(line.entries[0]["chance"])),
+    *((key if key != "unprotected" else "x-vectors, unprotected", partial(_score, key)) for key in SCORES),
+    ("highest", _highest),
+    (
+        "the paper: unprotected / uninformed / informed",
+        lambda line: published(*_key(line.first), line.first["permit"][0], line.attribute),
+    ),
+)
+
+
+def _table(name: str, *attributes: str) -> Table:
+    return Table(COLUMNS, partial(_lines, attributes), partial(caption, name, attributes))
+
+
+_SPEAKER = {corpus: ("gender", "emotion") if corpus in EMOTIONAL else ("gender",) for corpus in CORPORA}
+_COST = "1 core-hour (x86) of audits, 1 to 4 min to train each of its filters; preset paper: hours for each on a GPU"
+FIGURE3A = Experiment(
+    "figure3a",
+    "Where the speaker is permitted, how much of the gender do attackers read?",
+    f"27 filters: {_COST}",
+    {preset: runs("speaker", _SPEAKER, "gender", preset) for preset in ATTACKERS},
+    train_and_audit,
+    _table("figure3a", "gender"),
+    {"": partial(over_target, "gender")},
+    shelf="figures",
+)
+FIGURE3B = Experiment(
+    "figure3b",
+    "Where the gender is permitted, how much of the speaker do attackers read?",
+    f"27 filters: {_COST}",
+    {preset: runs("gender", dict.fromkeys(CORPORA, ("speaker",)), "speaker", preset) for preset in ATTACKERS},
+    train_and_audit,
+    _table("figure3b", "speaker"),
+    {"": partial(over_target, "speaker")},
+    shelf="figures",
+)
+FIGURE4 = Experiment(
+    "figure4",
+    "Where the speaker is permitted, how much do attackers read of the gender, declared to ADR, and of emotion, not?",
+    f"18 filters, all of them also of figure3a: {_COST}",
+    {preset: runs("speaker", {each: _SPEAKER[each] for each in EMOTIONAL}, "gender", preset) for preset in ATTACKERS},
+    train_and_audit,
+    _table("figure4", "emotion", "gender"),
+    {"": partial(over_each_other, "emotion", "gender")},
+    shelf="figures",
+)
