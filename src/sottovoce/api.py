@@ -1,0 +1,113 @@
+"""Training and auditing as functions: what the verbs of the command line do, with plain arguments.
+
+Each is silent unless it gets a `report`, such as `sottovoce.progress.Progress()`, which prints progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sottovoce.corpora.manifest import SplitRule
+from sottovoce.jobs.audit import AuditConfig, run_audit
+from sottovoce.jobs.train import TrainConfig, make_filter, make_target
+from sottovoce.machine import usable_cores
+from sottovoce.progress import Report, silent
+
+Names = str | Sequence[str]  # one, or several
+Places = str | Path | Sequence[str | Path]
+
+
+def train_target(
+    corpus: str,
+    *,
+    task: str,
+    out: str | Path,
+    preset: str = "compact",
+    split: SplitRule | None = None,
+    seed: int = 0,
+    report: Report = silent,
+) -> dict[str, Any]:
+    """Train a recogniser of the label `task` on a corpus, and write it as a folder.
+
+    corpus    NAME:PATH, such as "ravdess:PATH" or "csv:clips.csv", or "voices"
+    out       the folder to write; `load_target` reads it
+    returns   the card of the target, with its accuracy on validation and test recordings
+    raises    SottovoceError, whose message says what was wrong and how to correct it
+    """
+    return make_target(corpus, task, Path(out), preset, split, seed, "", report)
+
+
+def train(
+    corpus: str,
+    *,
+    permit: Names,
+    target: Places,
+    out: str | Path,
+    method: str = "codebook",
+    preset: str = "compact",
+    seed: int = 0,
+    report: Report = silent,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Train a filter that permits some tasks, and write it as a folder.
+
+    permit    the permitted task, or several in a list (method "codebook" only)
+    target    the recogniser of each permitted task, in the same order: a target folder, an ONNX file or an address
+    out       the folder to write; `Filter.load` reads it
+    settings  what else `sottovoce.jobs.train.TrainConfig` has, such as codes=16 or hide=("gender",)
+    returns   the card of the filter: its method, settings, corpus, and the most bits that can leave in each block
+    raises    SottovoceError, whose message says what was wrong and how to correct it
+    """
+    config = TrainConfig(corpus, _several(permit), _several(target), Path(out), method, preset, seed=seed, **settings)
+    return make_filter(config, report)
+
+
+def audit(
+    system: str | Path,
+    *,
+    corpus: str,
+    out: str | Path,
+    attackers: str = "standard",
+    attack: Names = (),
+    permit: Names = (),
+    target: Places = (),
+    split: SplitRule | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    report: Report = silent,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Attack a filter, or any other system from sound to sound, with freshly trained attackers.
+
+    system    a filter folder, a folder of protected recordings, an ONNX file, or "command:PROGRAM {in} {out}"
+    out       the folder for the record: results.json, scores.npz, report.html, report.md, digests.json
+    attackers "quick" (minutes), "standard" or "thorough"
+    attack    the labels to attack; all that are not permitted if none is named
+    permit    the permitted tasks; for a filter, all that it can permit if none is named
+    target    recognisers that judge the permitted tasks; a filter folder holds its own
+    workers   attackers that run side by side; all usable cores by default
+    settings  what else `sottovoce.jobs.audit.AuditConfig` has, such as constant=3 or names=True
+    returns   what results.json holds
+    raises    SottovoceError, whose message says what was wrong and how to correct it
+    """
+    config = AuditConfig(
+        str(system),
+        corpus,
+        Path(out),
+        attackers,
+        _several(attack),
+        _several(permit),
+        _several(target),
+        split,
+        seed,
+        workers or usable_cores(),
+        **settings,
+    )
+    return run_audit(config, report)
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    """One name or path, or several, as a tuple."""
+    return (given,) if isinstance(given, str | Path) else tuple(given)
