@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORPORA ?= ../shared/corpora
 
-.PHONY: install demo test check lowest fuzz bench results clean
+.PHONY: install demo test check docs lowest fuzz bench results clean
 
 install: .venv/complete
 
@@ -26,7 +26,12 @@ check: install
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
+	$(MAKE) docs
 	$(MAKE) test
+
+# The pages below docs/, as HTML that loads nothing from elsewhere.
+docs: install
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 # The lowest versions that pyproject.toml allows: what they run is the runtime, graphs, and a page.
 LOWEST := .venv-lowest/bin
@@ -70,4 +75,4 @@ results: install
 	$(BIN)/python benchmarks/third_party.py --corpora $(CORPORA) --out third-party
 
 clean:
-	rm -rf .venv .venv-lowest demo
+	rm -rf .venv .venv-lowest demo docs/_build

@@ -31,10 +31,11 @@ def train_target(
 ) -> dict[str, Any]:
     """Train a recogniser of the label `task` on a corpus, and write it as a folder.
 
-    corpus    NAME:PATH, such as "ravdess:PATH" or "csv:clips.csv", or "voices"
-    out       the folder to write; `load_target` reads it
-    returns   the card of the target, with its accuracy on validation and test recordings
-    raises    SottovoceError, whose message says what was wrong and how to correct it
+    :param corpus: NAME:PATH, such as "ravdess:PATH" or "csv:clips.csv", or "voices"
+    :param out: the folder to write; `load_target` reads it
+    :param split: "utterance", "speaker" or "official"; by default as the corpus suggests
+    :returns: the card of the target, with its accuracy on validation and test recordings
+    :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
     return make_target(corpus, task, Path(out), preset, split, seed, "", report)
 
@@ -53,12 +54,12 @@ def train(
 ) -> dict[str, Any]:
     """Train a filter that permits some tasks, and write it as a folder.
 
-    permit    the permitted task, or several in a list (method "codebook" only)
-    target    the recogniser of each permitted task, in the same order: a target folder, an ONNX file or an address
-    out       the folder to write; `Filter.load` reads it
-    settings  what else `sottovoce.jobs.train.TrainConfig` has, such as codes=16 or hide=("gender",)
-    returns   the card of the filter: its method, settings, corpus, and the most bits that can leave in each block
-    raises    SottovoceError, whose message says what was wrong and how to correct it
+    :param permit: the permitted task, or several in a list (method "codebook" only)
+    :param target: the recogniser of each permitted task, in the same order: a target folder, an ONNX file, an address
+    :param out: the folder to write; `Filter.load` reads it
+    :param settings: other fields of `sottovoce.jobs.train.TrainConfig`, such as codes=16
+    :returns: the card of the filter: its method, settings, corpus, and the most bits that can leave in each block
+    :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
     config = TrainConfig(corpus, _several(permit), _several(target), Path(out), method, preset, seed=seed, **settings)
     return make_filter(config, report)
@@ -81,16 +82,16 @@ def audit(
 ) -> dict[str, Any]:
     """Attack a filter, or any other system from sound to sound, with freshly trained attackers.
 
-    system    a filter folder, a folder of protected recordings, an ONNX file, or "command:PROGRAM {in} {out}"
-    out       the folder for the record: results.json, scores.npz, report.html, report.md, digests.json
-    attackers "quick" (minutes), "standard" or "thorough"
-    attack    the labels to attack; all that are not permitted if none is named
-    permit    the permitted tasks; for a filter, all that it can permit if none is named
-    target    recognisers that judge the permitted tasks; a filter folder holds its own
-    workers   attackers that run side by side; all usable cores by default
-    settings  what else `sottovoce.jobs.audit.AuditConfig` has, such as constant=3 or names=True
-    returns   what results.json holds
-    raises    SottovoceError, whose message says what was wrong and how to correct it
+    :param system: a filter folder, a folder of protected recordings, an ONNX file, or "command:PROGRAM {in} {out}"
+    :param out: the folder for the record: results.json, scores.npz, report.html, report.md, digests.json
+    :param attackers: "quick" (minutes), "standard" or "thorough"
+    :param attack: the labels to attack; all that are not permitted if none is named
+    :param permit: the permitted tasks; for a filter, all that it can permit if none is named
+    :param target: recognisers that judge the permitted tasks; a filter folder holds its own
+    :param workers: attackers that run side by side; all usable cores by default
+    :param settings: other fields of `sottovoce.jobs.audit.AuditConfig`, such as constant=3 or names=True
+    :returns: what results.json holds
+    :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
     config = AuditConfig(
         str(system),
