@@ -33,12 +33,13 @@ check: install
 docs: install
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
-# The lowest versions that pyproject.toml allows: what they run is the runtime, graphs, and a page.
+# The lowest versions that pyproject.toml allows: these run the runtime, graphs, a report and the documentation.
 LOWEST := .venv-lowest/bin
 lowest: .venv-lowest/complete
 	PYTHONPATH=src $(LOWEST)/python -m pytest tests/test_graphs.py tests/test_architecture.py tests/runtime/test_export.py \
 	  tests/runtime/test_codebook_filter.py tests/runtime/test_golden.py tests/runtime/test_files.py \
 	  tests/audio/test_io.py tests/audit/test_record.py tests/report
+	PYTHONPATH=src $(LOWEST)/python -m sphinx -q -W --keep-going -b html docs .venv-lowest/docs
 
 .venv-lowest/complete: lowest.txt requirements-torch.txt
 	$(PYTHON) -m venv .venv-lowest
