@@ -59,7 +59,7 @@ class _Package(type(sys)):
     """This package. Its folder `audit` can be called as the public function of that name, whichever comes first."""
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name == "audit":
+        if name == "audit" and isinstance(value, type(sys)):
             value.__class__ = _Audit
         super().__setattr__(name, value)
 
