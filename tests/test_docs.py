@@ -37,7 +37,7 @@ def commands(text: str) -> list[tuple[bool, list[str]]]:
     lines = [
         (True, line.removeprefix("$ "))
         for language, block in blocks(text)
-        if language in ("", "console")
+        if language in ("", "bash", "console")
         for line in block.replace("\\\n", " ").splitlines()
     ]
     lines += [(False, line) for line in re.findall(r"`(sottovoce [^`]*)`", text)]
