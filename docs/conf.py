@@ -13,7 +13,6 @@ myst_heading_anchors = 3
 default_role = "code"  # of docstrings, which write names between single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # docstrings give shapes and units, which say more
-autodoc_preserve_defaults = True
 
 html_theme = "furo"
 html_title = f"Sottovoce {release}"

@@ -27,7 +27,7 @@ def train_target(
     preset: str = "compact",
     split: SplitRule | None = None,
     seed: int = 0,
-    report: Report = silent,
+    report: Report | None = None,
 ) -> dict[str, Any]:
     """Train a recogniser of the label `task` on a corpus, and write it as a folder.
 
@@ -37,7 +37,7 @@ def train_target(
     :returns: the card of the target, with its accuracy on validation and test recordings
     :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
-    return make_target(corpus, task, Path(out), preset, split, seed, "", report)
+    return make_target(corpus, task, Path(out), preset, split, seed, "", report or silent)
 
 
 def train(
@@ -49,7 +49,7 @@ def train(
     method: str = "codebook",
     preset: str = "compact",
     seed: int = 0,
-    report: Report = silent,
+    report: Report | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Train a filter that permits some tasks, and write it as a folder.
@@ -62,7 +62,7 @@ def train(
     :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
     config = TrainConfig(corpus, _several(permit), _several(target), Path(out), method, preset, seed=seed, **settings)
-    return make_filter(config, report)
+    return make_filter(config, report or silent)
 
 
 def audit(
@@ -77,7 +77,7 @@ def audit(
     split: SplitRule | None = None,
     seed: int = 0,
     workers: int | None = None,
-    report: Report = silent,
+    report: Report | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
     """Attack a filter, or any other system from sound to sound, with freshly trained attackers.
@@ -106,7 +106,7 @@ def audit(
         workers or usable_cores(),
         **settings,
     )
-    return run_audit(config, report)
+    return run_audit(config, report or silent)
 
 
 def _several(given: Any) -> tuple[Any, ...]:
