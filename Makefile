@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORPORA ?= ../shared/corpora
 
-.PHONY: install demo test check lowest fuzz bench results clean
+.PHONY: install demo test check docs lowest fuzz bench results clean
 
 install: .venv/complete
 
@@ -26,14 +26,20 @@ check: install
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
+	$(MAKE) docs
 	$(MAKE) test
 
-# The lowest versions that pyproject.toml allows: what they run is the runtime, graphs, and a page.
+# The pages below docs/, as HTML that loads nothing from elsewhere.
+docs: install
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+# The lowest versions that pyproject.toml allows: these run the runtime, graphs, a report and the documentation.
 LOWEST := .venv-lowest/bin
 lowest: .venv-lowest/complete
 	PYTHONPATH=src $(LOWEST)/python -m pytest tests/test_graphs.py tests/test_architecture.py tests/runtime/test_export.py \
 	  tests/runtime/test_codebook_filter.py tests/runtime/test_golden.py tests/runtime/test_files.py \
 	  tests/audio/test_io.py tests/audit/test_record.py tests/report
+	PYTHONPATH=src $(LOWEST)/python -m sphinx -q -W --keep-going -b html docs .venv-lowest/docs
 
 .venv-lowest/complete: lowest.txt requirements-torch.txt
 	$(PYTHON) -m venv .venv-lowest
@@ -70,4 +76,4 @@ results: install
 	$(BIN)/python benchmarks/third_party.py --corpora $(CORPORA) --out third-party
 
 clean:
-	rm -rf .venv .venv-lowest demo
+	rm -rf .venv .venv-lowest demo docs/_build

@@ -31,7 +31,7 @@ LAYERS = (
     ("report",),
     ("jobs",),
     ("experiments",),
-    ("demo", "doctor"),
+    ("demo", "doctor", "api"),
     ("cli",),
 )
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}

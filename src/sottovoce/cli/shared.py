@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sottovoce import redaction, terminal
+from sottovoce import __version__, redaction, terminal
 from sottovoce.errors import ConfigError, MissingExtraError
 from sottovoce.progress import Progress
 
@@ -28,6 +28,23 @@ app = typer.Typer(
     "2 usage or bad input, 70 an error of the program itself.",
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        terminal.say(f"sottovoce {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    pass
+
 
 # The base of all complaints about arguments, ClickException, which has no public name in every version of typer.
 _MISUSE: Any = typer.BadParameter.__mro__[2]

@@ -16,7 +16,7 @@ import torch
 from joblib import Parallel, delayed
 
 from sottovoce import __version__, terminal
-from sottovoce.corpora.catalogue import open_corpus
+from sottovoce.corpora.catalogue import CORPORA, open_corpus
 from sottovoce.corpora.download import releases
 from sottovoce.errors import ConfigError, CorpusError
 from sottovoce.experiments.experiment import Corpus, Experiment, Place, RunSettings, SharedJob, digest, grouped, parts
