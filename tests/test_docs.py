@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from sottovoce.cli import auditing, live, making, running, serving  # noqa: F401  # they make the verbs known
+from sottovoce.cli import auditing, experiments, live, making, running, serving  # noqa: F401  # they make the verbs known
 from sottovoce.cli.shared import app
 
 ROOT = Path(__file__).parents[1]

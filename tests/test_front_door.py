@@ -13,14 +13,16 @@ import sottovoce
 
 # A change here is a change of the public API: it belongs into CHANGELOG.md and docs/api.md.
 SIGNATURES = {
-    "train_target": "(corpus, *, task, out, preset='compact', split=None, seed=0, report=None)",
+    "train_target": "(corpus, *, task, out, preset='compact', split=None, seed=0, report=None, **settings)",
     "train": "(corpus, *, permit, target, out, method='codebook', preset='compact', seed=0, report=None, **settings)",
     "audit": "(system, *, corpus, out, attackers='standard', attack=(), permit=(), target=(), split=None, seed=0, "
     "workers=None, report=None, **settings)",
-    "open_corpus": "(spec, cache=None)",
+    "compare": "(*folders)",
+    "open_corpus": "(spec)",
     "load_target": "(place)",
-    "Target": "(task, classes, differentiable, logits, digest='', source=None, card=None)",
-    "Target.predict": "(self, spectra)",
+    "Target": "(task, classes, differentiable, logits, digest='', source=None, card=None, takes='spectrum', "
+    "sample_rate=16000)",
+    "Target.predict": "(self, spectra, sound=None)",
     "Filter.load": "(path, threads=1)",
     "Filter.filter": "(self, wav, sample_rate=16000, permit=None)",
     "Filter.stream": "(self, sample_rate=16000, output_rate=None)",
@@ -28,7 +30,7 @@ SIGNATURES = {
     "Filter.permitting": "(self, tasks)",
     "Filter.constant": "(self, blocks)",
     "Attacker.fit": "(self, train, labels, validation, validation_labels, classes)",
-    "Attacker.scores": "(self, heard)",
+    "Attacker.scores": "(self, observations)",
 }
 
 
@@ -46,7 +48,7 @@ def test_the_public_api_is_called_as_it_was(name):
 
 
 def test_the_public_names_are_these_and_the_stub_and_the_documentation_have_them_all():
-    names = {"Attacker", "Filter", "Target", "audit", "load_target", "open_corpus", "train", "train_target"}
+    names = {"Attacker", "Filter", "Target", "audit", "compare", "load_target", "open_corpus", "train", "train_target"}
     assert set(dir(sottovoce)) == set(sottovoce.__all__) == names | {"__version__"}
     stub = ast.parse(Path(sottovoce.__file__).with_suffix(".pyi").read_text())
     aliases = [(node.module, one) for node in stub.body if isinstance(node, ast.ImportFrom) for one in node.names]

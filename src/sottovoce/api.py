@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sottovoce.audit.compare import compared
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
@@ -28,16 +29,18 @@ def train_target(
     split: SplitRule | None = None,
     seed: int = 0,
     report: Report | None = None,
+    **settings: Any,
 ) -> dict[str, Any]:
     """Train a recogniser of the label `task` on a corpus, and write it as a folder.
 
     :param corpus: NAME:PATH, such as "ravdess:PATH" or "csv:clips.csv", or "voices"
     :param out: the folder to write; `load_target` reads it
     :param split: "utterance", "speaker" or "official"; by default as the corpus suggests
+    :param settings: settings in the place of those of the preset, such as steps=100
     :returns: the card of the target, with its accuracy on validation and test recordings
     :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
-    return make_target(corpus, task, Path(out), preset, split, seed, "", report or silent)
+    return make_target(corpus, task, Path(out), preset, split, seed, "", report or silent, settings)
 
 
 def train(
@@ -57,11 +60,11 @@ def train(
     :param permit: the permitted task, or several in a list (method "codebook" only)
     :param target: the recogniser of each permitted task, in the same order: a target folder, an ONNX file, an address
     :param out: the folder to write; `Filter.load` reads it
-    :param settings: other fields of `sottovoce.jobs.train.TrainConfig`, such as codes=16
+    :param settings: settings of the method in the place of those of the preset, such as codes=16
     :returns: the card of the filter: its method, settings, corpus, and the most bits that can leave in each block
     :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
-    config = TrainConfig(corpus, _several(permit), _several(target), Path(out), method, preset, seed=seed, **settings)
+    config = TrainConfig(corpus, _several(permit), _several(target), Path(out), method, preset, settings, seed)
     return make_filter(config, report or silent)
 
 
@@ -107,6 +110,16 @@ def audit(
         **settings,
     )
     return run_audit(config, report or silent)
+
+
+def compare(*folders: str | Path) -> dict[str, Any]:
+    """The headlines of several audits side by side.
+
+    :param folders: two or more folders that `audit` wrote
+    :returns: what was compared, and warnings where the audits are not alike
+    :raises SottovoceError: with a sentence that says what was wrong and how to correct it
+    """
+    return compared([Path(folder) for folder in folders])
 
 
 def _several(given: Any) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ def _read(path: Path) -> Manifest:
     return assemble(replace(CORPUS, split_rule=default_rule(clips)), path, clips, [*notes, *gaps(clips, labels)])
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="csv",
     title="clips listed in a CSV file",
     layout=LAYOUT,

@@ -36,7 +36,7 @@ def _describe(path: Path) -> Described:
     return {**labels, "sentence": sentence.lower()}, None
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="emodb",
     title="the Berlin Database of Emotional Speech (EmoDB)",
     homepage="http://emodb.bilderbar.info",

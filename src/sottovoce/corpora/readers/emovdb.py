@@ -46,7 +46,7 @@ def _describe(path: Path) -> Described:
     return {"speaker": speaker, "gender": GENDERS[speaker], "emotion": emotion, "sentence": sentence}, None
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="emovdb",
     title="the Emotional Voices Database (EmoV-DB)",
     homepage="https://www.openslr.org/115",

@@ -29,7 +29,7 @@ def _describe(path: Path) -> Described:
     return {"event": event.lower().replace(" ", "_"), "fold": fold}, part_of(int(fold))
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="esc10",
     title="ESC-10",
     homepage="https://github.com/karolpiczak/ESC-10",

@@ -112,7 +112,7 @@ def _parts(names: Iterable[str]) -> Mapping[str, str]:
     return parts if complete or len(parts) == len(folders) else {}
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="folder",
     title="a folder of sounds",
     homepage="",

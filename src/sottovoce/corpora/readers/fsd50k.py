@@ -76,7 +76,7 @@ def _rows(root: Path, table: Path | None) -> tuple[list[tuple[str, list[str], st
     return found, list(notes)
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="fsd50k",
     title="FSD50K (twelve classes)",
     homepage="https://zenodo.org/records/4060432",

@@ -22,7 +22,7 @@ def _describe(path: Path) -> Described:
     return {"digit": digit, "speaker": speaker.lower()}, "test" if int(index) < _TEST_INDICES else "train"
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="fsdd",
     title="the Free Spoken Digit Dataset",
     homepage="https://github.com/Jakobovski/free-spoken-digit-dataset",

@@ -131,7 +131,7 @@ def _path(table: Path, utterance: str, given: str, below: Below, folder: Path) -
     return None
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="kaldi",
     title="a folder in the layout of Kaldi",
     homepage="https://kaldi-asr.org/doc/data_prep.html",

@@ -107,7 +107,7 @@ def _transcripts(path: Path, notes: list[str]) -> dict[str, str]:
     return {utterance: words.strip() for utterance, _, words in (line.partition(" ") for line in text.splitlines())}
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="librispeech",
     title="LibriSpeech",
     homepage="https://www.openslr.org/12",

@@ -245,7 +245,7 @@ def _chosen(labels: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
     return {name: labels[name] for name in names}
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="mixtures",
     title="sound events with and without speech",
     homepage="",

@@ -47,7 +47,7 @@ def _describe(path: Path) -> Described:
     }, None
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="ravdess",
     title="RAVDESS (speech)",
     homepage="https://zenodo.org/records/1188976",

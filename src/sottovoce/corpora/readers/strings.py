@@ -113,7 +113,7 @@ def joined(planned: Plan, rng: np.random.Generator) -> Wave:
     return wav + np.float32(10.0 ** (NOISE_DB / 20.0)) * noise
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="strings",
     title="strings of the Free Spoken Digit Dataset's digits",
     homepage=fsdd.CORPUS.homepage,

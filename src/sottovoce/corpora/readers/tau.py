@@ -74,7 +74,7 @@ def _sound(path: Path) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     return np.asarray(wav, np.float32)
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="tau",
     title="TAU Sound Events and Speech Privacy Preservation",
     homepage="https://zenodo.org/records/10378145",

@@ -136,7 +136,7 @@ def _plan(seed: int) -> Iterator[tuple[tuple[str, ...], espeak.Utterance]]:
                     yield (file_name, voice.speaker, voice.gender, word, name), utterance
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="voices",
     title="built-in synthetic voices",
     homepage="https://github.com/espeak-ng/espeak-ng",

@@ -75,7 +75,7 @@ def _metadata(root: Path) -> tuple[dict[str, tuple[str, str]], list[str]]:
     return known, list(notes)
 
 
-CORPUS = Corpus(
+CORPUS: Corpus = Corpus(
     name="voxceleb2",
     title="VoxCeleb2",
     homepage="https://mm.kaist.ac.kr/datasets/voxceleb/",

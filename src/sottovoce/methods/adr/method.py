@@ -90,4 +90,4 @@ def _embedder(spoken: Spoken, settings: AdrSettings, run: Run) -> Embedder:
     return network
 
 
-METHOD = Method("adr", AdrSettings, PRESETS, train, estimate)
+METHOD: Method[AdrSettings] = Method("adr", AdrSettings, PRESETS, train, estimate)

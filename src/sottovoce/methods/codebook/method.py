@@ -46,4 +46,4 @@ def estimate(context: Context[CodebookSettings]) -> Estimate:
     return Estimate(taught + drawn, taught * _STUDENT_S + drawn * _DRAWING_S)
 
 
-METHOD = Method("codebook", CodebookSettings, PRESETS, train, estimate, several_tasks=True)
+METHOD: Method[CodebookSettings] = Method("codebook", CodebookSettings, PRESETS, train, estimate, several_tasks=True)

@@ -197,4 +197,4 @@ def _trained(
     return restore(architecture, {}, path.read_bytes()).requires_grad_(False)
 
 
-METHOD = Method("words", DigitSettings, PRESETS, train, estimate, check, makes_target=True)
+METHOD: Method[DigitSettings] = Method("words", DigitSettings, PRESETS, train, estimate, check, makes_target=True)

@@ -38,5 +38,7 @@ def estimate(context: Context[OptinSettings]) -> Estimate:
     return Estimate(settings.steps, (settings.steps + replaced / 3) * _SECONDS.get(settings.architecture, 1.0))
 
 
-METHOD = Method("optin", OptinSettings, PRESETS, train, estimate)
-RAW = replace(METHOD, name="raw", presets={name: replace(preset, raw=True) for name, preset in PRESETS.items()})
+METHOD: Method[OptinSettings] = Method("optin", OptinSettings, PRESETS, train, estimate)
+RAW: Method[OptinSettings] = replace(
+    METHOD, name="raw", presets={name: replace(preset, raw=True) for name, preset in PRESETS.items()}
+)

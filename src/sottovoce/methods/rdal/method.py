@@ -100,4 +100,4 @@ def pairs_of(manifest: Manifest, clips: NDArray[np.int64], twins: bool) -> NDArr
     return np.array(pairs)
 
 
-METHOD = Method("rdal", RdalSettings, PRESETS, train, estimate, check)
+METHOD: Method[RdalSettings] = Method("rdal", RdalSettings, PRESETS, train, estimate, check)
