@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy.linalg import eigh
+from sklearn.metrics import roc_curve
 from sklearn.metrics.pairwise import cosine_similarity
 
 from sottovoce.attack.linkage import Cosine, Discriminant, Linker, pairs
-from sottovoce.audit.verification import eer
 from sottovoce.errors import ConfigError
 
 DIMENSIONS, PERSONAL, NUISANCE = 120, 6, 20
@@ -25,6 +25,12 @@ def voices(speakers: int, recordings: int, seed: int, personal: float = 0.5) -> 
 def axes() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(99)
     return rng.standard_normal((PERSONAL, DIMENSIONS)), rng.standard_normal((NUISANCE, DIMENSIONS))
+
+
+def eer(same: np.ndarray, other: np.ndarray) -> float:
+    """Equal error rate of the scores of pairs of one speaker and of two."""
+    fpr, tpr, _ = roc_curve(np.arange(len(same) + len(other)) < len(same), np.concatenate([same, other]))
+    return float(np.interp(0.0, fpr + tpr - 1.0, fpr))
 
 
 def errors(linker: Linker, personal: float = 0.5) -> float:

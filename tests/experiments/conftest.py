@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from sottovoce.corpora.mixtures import Mixing
 
 from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
-from sottovoce.corpora import strings
+from sottovoce.corpora.readers import strings
+from sottovoce.corpora.readers.mixtures import Mixing
 from sottovoce.experiments.ablation import Variant
 from sottovoce.experiments.adr_games import Games
 from sottovoce.experiments.catalogue import EXPERIMENTS

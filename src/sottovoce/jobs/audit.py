@@ -42,6 +42,7 @@ from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import quantise
 
 _LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
+_ONLY = "the only attackers that were tried: "
 _OBSERVATIONS = ".observations"  # what attackers observe, while an audit runs
 
 
@@ -91,9 +92,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
         case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
     )
     names = _pseudonyms(config, case, system, attributes)
-    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes]
-    if config.only:
-        notes.append(f"no attackers were tried but {', '.join(config.only)}, as was asked")
+    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes, *_restricted(config)]
     shown = notes if config.names else names.sentences(notes)
     texts = [line(config.command), word(case.manifest.spec), word(system.description["method"])]
     command, spec, method = texts if config.names else map(names.known, texts)
@@ -147,7 +146,10 @@ def _check_same(config: AuditConfig, case: Case, system: System, attributes: Seq
             "system": all(filter_.get(key) == now[key] for key in ("digest", "constant_blocks")),
             "permitted tasks": sorted(filter_.get("permit", ())) == sorted(case.permit),
             "corpus": before.corpus.get("digest") == case.manifest.digest,
-            "attackers": before.attackers == config.attackers,
+            "split": before.corpus.get("split") == case.split.rule,
+            "targets": {target.digest for target in before.targets} == {target.digest for target in case.targets},
+            "attackers": before.attackers == config.attackers
+            and [note for note in before.notes if note.startswith(_ONLY)] == _restricted(config),
             "attributes": {*before.private} == {*attributes},
             "seed": before.seed == config.seed,
         }
@@ -157,6 +159,11 @@ def _check_same(config: AuditConfig, case: Case, system: System, attributes: Seq
             f"{config.out} holds the results of another audit (different: {', '.join(different)}); choose another "
             "--out, or add --replace."
         )
+
+
+def _restricted(config: AuditConfig) -> list[str]:
+    """The note that says which attackers were chosen, where not all of the effort were tried."""
+    return [f"{_ONLY}{', '.join(config.only)}, as requested"] if config.only else []
 
 
 def names_place(results: dict[str, Any]) -> Path:
