@@ -22,7 +22,7 @@ from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.gathering import observe_original
 from sottovoce.audit.plan import AttackRun
 from sottovoce.corpora.corpus import opened
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 
 SHARES = (0.25, 0.5, 1.0)
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.corpora.corpus import opened
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
-from sottovoce.models.target import Target, vote
-from sottovoce.models.target_folder import load_target
+from sottovoce.models.target import Target
+from sottovoce.models.target_loading import load_target
+from sottovoce.models.vote import vote
 from sottovoce.progress import Progress
 from sottovoce.runtime.filter import Filter
 

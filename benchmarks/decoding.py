@@ -135,7 +135,7 @@ def measure(corpora: Path, targets: dict[str, Path], folder: str | None) -> dict
 
 def understood(folder: str, targets: dict[str, Path]) -> dict[str, dict[str, float]]:
     """Of each task, the share of words for whose sound its target says the class of the code; the last words, twice."""
-    from sottovoce.models.target_folder import load_target
+    from sottovoce.models.target_loading import load_target
     from sottovoce.runtime import bundled
     from sottovoce.runtime.filter import Filter
 

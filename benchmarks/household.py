@@ -23,7 +23,7 @@ from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
 from sottovoce.corpora.corpus import describe, opened
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.methods.codebook import codewords
 from sottovoce.methods.codebook.similarity import of_recordings
 from sottovoce.methods.codebook.training import PRESETS, train_codebook

@@ -41,7 +41,7 @@ from sottovoce.audio import io, writer
 from sottovoce.audio.segment import cut
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.audit import metrics
-from sottovoce.models.target import vote
+from sottovoce.models.vote import vote
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.pcm import decode, encode
 

@@ -39,7 +39,8 @@ from sottovoce.audio.segment import LEVEL_RMS, cut, standardise
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, Wave, log_spectrum, magnitude
 from sottovoce.errors import ModelError
 from sottovoce.graphs import session
-from sottovoce.models.target import from_callable, vote
+from sottovoce.models.target import from_callable
+from sottovoce.models.vote import vote
 
 Array = NDArray[np.float32]
 

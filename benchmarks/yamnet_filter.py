@@ -21,11 +21,12 @@ from yamnet import CLASSES, TASK, load
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audit import metrics
 from sottovoce.corpora.corpus import opened
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.methods.codebook.training import PRESETS, train_codebook
 from sottovoce.methods.method import loudness
 from sottovoce.models.codewords import RECORDINGS
-from sottovoce.models.target import from_callable, vote
+from sottovoce.models.target import from_callable
+from sottovoce.models.vote import vote
 from sottovoce.progress import Progress
 from sottovoce.training.loop import Run
 

@@ -76,7 +76,7 @@ def test_every_part_has_its_place_and_is_found_by_this_test():
     assert {part_of(name) for name in MODULES if name != "sottovoce"} <= set(HEIGHT)
     assert "sottovoce.audio.spectrum" in imports(ROOT / "audio" / "segment.py")
     assert "sottovoce.runtime.files" in imports(ROOT / "demo.py"), "`from sottovoce.runtime import files` counts"
-    assert "sottovoce.jobs.train" in imports(ROOT / "cli" / "making.py"), "imports inside functions count"
+    assert "sottovoce.jobs.train" in imports(ROOT / "cli" / "train.py"), "imports inside functions count"
     assert "torch" in imports(ROOT / "models" / "layers.py")
 
 

@@ -12,7 +12,20 @@ from pathlib import Path
 import pytest
 import typer
 
-from sottovoce.cli import auditing, experiments, live, making, running, serving  # noqa: F401  # they make the verbs known
+from sottovoce.cli import (  # noqa: F401  # importing them adds their verbs
+    audit,
+    bench,
+    corpora,
+    demo,
+    doctor,
+    experiments,
+    export,
+    filters,
+    live,
+    protect,
+    serve,
+    train,
+)
 from sottovoce.cli.shared import app
 
 ROOT = Path(__file__).parents[1]

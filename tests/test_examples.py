@@ -24,7 +24,7 @@ import numpy as np
 from sottovoce.attack.families import ATTACKERS, outside
 from sottovoce.audit.observations import View
 from sottovoce.audit.plan import AttackRun
-from sottovoce.audit.work import run_jobs
+from sottovoce.audit.cached_jobs import run_jobs
 
 assert outside("informed") == outside("uninformed") == ("nearest-mean",)
 place, rng = Path(sys.argv[1]), np.random.default_rng(0)

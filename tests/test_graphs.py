@@ -18,7 +18,7 @@ from sottovoce import cli, graphs, onnx_file
 from sottovoce.audit.system import of_onnx
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import read_folder, write_folder
-from sottovoce.models.target_folder import load_target
+from sottovoce.models.target_loading import load_target
 from sottovoce.runtime.bundled import find
 from sottovoce.runtime.filter import Filter
 

@@ -82,7 +82,7 @@ def test_a_process_bound_to_one_core_has_one_core():
 def test_the_default_of_workers_is_the_cores_that_may_be_used():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
-        "import inspect; from sottovoce.cli.auditing import audit;"
+        "import inspect; from sottovoce.cli.audit import audit;"
         "print(inspect.signature(audit).parameters['workers'].default)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

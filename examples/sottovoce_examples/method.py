@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sottovoce.methods.method import Context, Method, Trained
 from torch.nn import functional
 
+from sottovoce.methods.method import Context, Method, Trained
 from sottovoce.models.compact import CompactAutoencoder
 from sottovoce.models.layers import parameter_count
 from sottovoce.runtime.export import save_filter

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sottovoce.corpora.corpus import opened
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target

@@ -12,9 +12,9 @@ import pytest
 
 from sottovoce.attack.attacker import Attacker, Observations
 from sottovoce.attack.families import ATTACKERS, outside
+from sottovoce.audit.cached_jobs import run_jobs
 from sottovoce.audit.observations import View
 from sottovoce.audit.plan import AttackRun
-from sottovoce.audit.work import run_jobs
 
 CODE = """
 import numpy as np

@@ -17,7 +17,7 @@ from sottovoce.audit.protocol import audit
 from sottovoce.audit.system import System
 from sottovoce.corpora import cache
 from sottovoce.corpora.catalogue import open_corpus
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 
 LITTLE = Effort(
     ("target", "nearest", "linear"), ("target", "linear"), (), {}, curves=("linear",), shares=(0.5,), restorer_steps=2

@@ -8,7 +8,7 @@ from scipy.stats import entropy as reference_entropy
 
 from sottovoce.audit import bound
 from sottovoce.audit.bound import counted, fano, table_attacker
-from sottovoce.audit.metrics import entropy
+from sottovoce.audit.mutual_information import entropy
 from sottovoce.audit.results import BoundFacts, PrivateFacts
 from sottovoce.audit.scores import Scores
 

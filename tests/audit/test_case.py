@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sottovoce.audit.case import Case
-from sottovoce.corpora.manifest import Manifest, split
+from sottovoce.corpora.manifest import Manifest
+from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError, CorpusError
 from sottovoce.models.target import Target
 

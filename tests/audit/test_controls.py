@@ -12,11 +12,11 @@ from sottovoce.attack.classical import LinearOnStatistics
 from sottovoce.audio.segment import full_band
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_SAMPLES, log_spectrum, magnitude
 from sottovoce.audit import controls, evidence, gathering, plan, planted
+from sottovoce.audit.cached_jobs import run_jobs
 from sottovoce.audit.observations import observe_features
 from sottovoce.audit.plan import Views
 from sottovoce.audit.planted import plant
 from sottovoce.audit.scores import Scores
-from sottovoce.audit.work import run_jobs
 
 NAMES = ["planted leak", "shuffled labels", "identity filter"]
 

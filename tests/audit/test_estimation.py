@@ -12,13 +12,13 @@ from sottovoce.attack.attacker import Observations
 from sottovoce.attack.regression import ESTIMATORS
 from sottovoce.audio.segment import front_end
 from sottovoce.audit import estimation
+from sottovoce.audit.cached_jobs import run_jobs
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.estimation import PITCH, SEMITONES, Estimation, by_answer
 from sottovoce.audit.observations import observe_features
 from sottovoce.audit.plan import Views
 from sottovoce.audit.results import ContinuousFacts
 from sottovoce.audit.scores import Scores
-from sottovoce.audit.work import run_jobs
 from sottovoce.models.target import from_callable
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sottovoce.audit.metrics import bits
+from sottovoce.audit.mutual_information import bits
 from sottovoce.audit.results import Interval
 from sottovoce.errors import ConfigError
 

@@ -11,12 +11,12 @@ import pytest
 from sottovoce.attack.attacker import Observations
 from sottovoce.audio.segment import front_end
 from sottovoce.audit import linkage, verification
+from sottovoce.audit.cached_jobs import JobResult, run_jobs
 from sottovoce.audit.case import PARTS
 from sottovoce.audit.linkage import Linking, possible, speakers_of
 from sottovoce.audit.observations import observe_features, observe_sound
 from sottovoce.audit.plan import Views
 from sottovoce.audit.scores import Scores
-from sottovoce.audit.work import JobResult, run_jobs
 
 
 def silent(run_jobs: int, total: int, note: str) -> None:

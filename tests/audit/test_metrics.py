@@ -8,6 +8,7 @@ from scipy.stats import binomtest, norm, t
 from sklearn.metrics import confusion_matrix, mean_absolute_error, r2_score
 
 from sottovoce.audit import metrics
+from sottovoce.audit.bootstrap import ratio
 from sottovoce.audit.metrics import accuracy, chance, confusion, difference, people, pooled, r_squared
 from sottovoce.audit.results import Interval
 from sottovoce.errors import ConfigError
@@ -140,7 +141,7 @@ def test_intervals_of_a_difference_hold_the_truth_as_often_as_they_say(simulated
 def test_few_clusters_widen_the_interval_as_students_t_does(speakers):
     """Of symmetric data that of the mean is known: mean +- t s / sqrt(n)."""
     values = norm.ppf((np.arange(speakers) + 0.5) / speakers)
-    found = metrics.ratio(values, np.ones(speakers), np.arange(speakers))
+    found = ratio(values, np.ones(speakers), np.arange(speakers))
     half = t.ppf(0.975, speakers - 1) * values.std(ddof=1) / np.sqrt(speakers)
     assert (found.low, found.high) == pytest.approx((-half, half), rel=0.12)
 

@@ -13,9 +13,10 @@ from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.observations import View, observe_changed, observe_features, observe_sound
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.errors import ModelError
-from sottovoce.models.target import from_callable, vote
+from sottovoce.models.target import from_callable
+from sottovoce.models.vote import vote
 
 SECOND = 16_000
 

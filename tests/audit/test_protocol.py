@@ -13,8 +13,8 @@ from sottovoce.audio.segment import front_end
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.case import Case
 from sottovoce.audit.results import Interval
-from sottovoce.audit.summary import TOLERANCE, verdict
-from sottovoce.corpora.manifest import split
+from sottovoce.audit.verdicts import TOLERANCE, verdict
+from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.target import from_callable
 

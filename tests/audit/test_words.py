@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sottovoce.audit.metrics import added_error_rate, entropy, word_error_rate, word_errors
+from sottovoce.audit.metrics import added_error_rate, word_error_rate, word_errors
+from sottovoce.audit.mutual_information import entropy
 from sottovoce.audit.results import Interval
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from sottovoce.audio.segment import front_end
+from sottovoce.audit.cached_jobs import JobResult, run_jobs
 from sottovoce.audit.observations import View, identity, observe_features
 from sottovoce.audit.plan import AttackRun
-from sottovoce.audit.work import JobResult, run_jobs
 from sottovoce.errors import CorpusError, ModelError
 
 NUMBERS = np.arange(3)

@@ -23,7 +23,7 @@ from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.corpora import cache, espeak
 from sottovoce.corpora.catalogue import open_corpus
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError
 from sottovoce.models.speaker_encoder import available
 

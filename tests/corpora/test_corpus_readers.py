@@ -9,7 +9,8 @@ import pytest
 
 from sottovoce.corpora import layout
 from sottovoce.corpora.catalogue import CORPORA
-from sottovoce.corpora.manifest import Clip, Manifest, split
+from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.corpora.splits import split
 from sottovoce.errors import CorpusError
 from sottovoce.files import file_sha256
 

@@ -7,8 +7,9 @@ from sottovoce.audio import segment
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.corpora.cache import Sounds, load
 from sottovoce.corpora.fragments import fragmented
-from sottovoce.corpora.manifest import Manifest, split
+from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.readers.folder import CORPUS as folder
+from sottovoce.corpora.splits import split
 from sottovoce.errors import CorpusError
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sottovoce.corpora.manifest import split
 from sottovoce.corpora.readers.kaldi import CORPUS as kaldi
+from sottovoce.corpora.splits import split
 from sottovoce.errors import CorpusError
 
 

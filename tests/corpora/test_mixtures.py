@@ -12,9 +12,10 @@ from sottovoce.audio import io
 from sottovoce.audio.level import rms
 from sottovoce.corpora import cache
 from sottovoce.corpora.catalogue import open_corpus
-from sottovoce.corpora.manifest import Manifest, split
+from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.readers import mixtures, tau
 from sottovoce.corpora.readers.mixtures import Mixing
+from sottovoce.corpora.splits import split
 from sottovoce.errors import CorpusError
 
 CLASSES = ("Dog bark", "Rain")

@@ -12,7 +12,8 @@ import pytest
 from sottovoce.corpora.cache import load
 from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.corpora.fragments import fragmented
-from sottovoce.corpora.manifest import Manifest, check_task, split
+from sottovoce.corpora.manifest import Manifest, check_task
+from sottovoce.corpora.splits import split
 
 RECORDINGS = Path(os.environ.get("SOTTOVOCE_RECORDINGS") or Path(__file__).resolve().parents[3] / "shared" / "corpora")
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sottovoce.corpora.manifest import Clip, Manifest, Split, SplitRule, split
+from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
+from sottovoce.corpora.splits import Split, split
 from sottovoce.errors import CorpusError
 
 

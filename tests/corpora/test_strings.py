@@ -7,9 +7,10 @@ import pytest
 
 from sottovoce.audio import io
 from sottovoce.corpora.catalogue import open_corpus
-from sottovoce.corpora.manifest import Manifest, split
+from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.readers import strings
 from sottovoce.corpora.readers.fsdd import CORPUS as fsdd
+from sottovoce.corpora.splits import split
 from sottovoce.errors import CorpusError
 
 SPEAKERS, DIGITS, INDICES = ("ada", "bob"), (3, 8), (0, 1, 5, 6, 10, 11, 12)

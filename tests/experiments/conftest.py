@@ -24,12 +24,12 @@ from sottovoce.experiments.paper_run import FirstSteps
 from sottovoce.experiments.rdal import sender_run
 from sottovoce.experiments.shipped import Shipped
 from sottovoce.experiments.table1 import GraphJob, Measurement
-from sottovoce.methods.adr import game as adr
+from sottovoce.methods.adr import training as adr
 from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.methods.digits.ctc import CtcSettings
-from sottovoce.methods.optin.game import OptinSettings
-from sottovoce.methods.rdal.game import RdalSettings
+from sottovoce.methods.optin.training import OptinSettings
 from sottovoce.methods.rdal.mask import MaskSettings
+from sottovoce.methods.rdal.training import RdalSettings
 
 RATE = 16000
 TABLE = Corpus("csv:clips.csv")

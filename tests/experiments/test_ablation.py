@@ -7,7 +7,7 @@ import pytest
 
 from sottovoce.experiments import ablation
 from sottovoce.experiments.experiment import Place
-from sottovoce.methods.optin import game as optin
+from sottovoce.methods.optin import training as optin
 
 
 def test_a_variant_is_played_as_it_says(miniature, corpora: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,13 +20,13 @@ from onnx import TensorProto, helper
 from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.errors import SottovoceError
 from sottovoce.jobs import audit
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.models.architectures import build
-from sottovoce.models.target_folder import load_target, save_target
+from sottovoce.models.target_loading import load_target, save_target
 from sottovoce.runtime.export import save_filter
 
 RATE = 16_000

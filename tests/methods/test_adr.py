@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.errors import CorpusError
 from sottovoce.methods.adr.embeddings import embeddings
-from sottovoce.methods.adr.game import AdrSettings, AttributeAdversary, bce, deceived, train_adr, train_recogniser
+from sottovoce.methods.adr.training import AdrSettings, AttributeAdversary, bce, deceived, train_adr, train_recogniser
 from sottovoce.methods.adr.xvector import Spoken, XVectorSettings, train_xvector
 from sottovoce.models.adr import CODE, AttributeReader
 from sottovoce.models.xvector import EMBEDDING, XVector

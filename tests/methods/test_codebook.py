@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from sottovoce.audio.segment import front_end
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook import blends, codewords
 from sottovoce.methods.codebook.codewords import CodewordSettings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sottovoce.cli import making
+from sottovoce.cli.train import PRESETS
 from sottovoce.errors import ConfigError
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.methods.method import Context, Estimate, Method, Trained
@@ -82,7 +82,7 @@ def test_a_method_of_one_task_refuses_two_and_names_who_does_not(config):
 
 
 def test_the_help_of_the_command_names_every_method_and_preset():
-    entries = dict(entry.split(": ") for entry in making.PRESETS.split("; "))
+    entries = dict(entry.split(": ") for entry in PRESETS.split("; "))
     listed = {name: presets for names, presets in entries.items() for name in names.split(" and ")}
     ours = METHODS.keys() - set(METHODS.outside())
     assert listed.keys() == ours

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError
-from sottovoce.methods.optin import game as optin
-from sottovoce.methods.optin.game import OptinSettings, train_optin
+from sottovoce.methods.optin import training as optin
+from sottovoce.methods.optin.training import OptinSettings, train_optin
 from sottovoce.models.target import Target, from_module
 from sottovoce.training import loop
 from sottovoce.training.loop import Run

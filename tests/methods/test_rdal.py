@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from sottovoce.methods.rdal import game as rdal
+from sottovoce.methods.rdal import training as rdal
 from sottovoce.methods.rdal.adversary import Discriminator, Kernel, Latents, Pool, verdict, verify
-from sottovoce.methods.rdal.game import PRESETS, PairedClips, RdalSettings, Training, reversal_strength, train_rdal
 from sottovoce.methods.rdal.mask import MaskSettings, train_mask
+from sottovoce.methods.rdal.training import PRESETS, PairedClips, RdalSettings, Training, reversal_strength, train_rdal
 from sottovoce.models.rdal import GradientReversal, LogMel, MaskUnet, Sender, SpeechClassifier
 from sottovoce.training.loop import Run
 

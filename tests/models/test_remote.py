@@ -19,7 +19,7 @@ import soundfile
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models import remote
 from sottovoce.models.remote import from_http
-from sottovoce.models.target_folder import QUERIES, load_target
+from sottovoce.models.target_loading import QUERIES, load_target
 
 CLASSES = ["angry", "calm", "sad"]
 DESCRIPTION: dict[str, Any] = {"task": "emotion", "classes": CLASSES}

@@ -24,13 +24,14 @@ from sottovoce.cli.shared import places
 from sottovoce.cli.targets import targets as named_targets
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.graphs import session
-from sottovoce.models import target_folder
+from sottovoce.models import target_loading
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import write_folder
-from sottovoce.models.target import Target, from_callable, from_classifier, from_module, vote
-from sottovoce.models.target_folder import load_target, save_target
+from sottovoce.models.target import Target, from_callable, from_classifier, from_module
+from sottovoce.models.target_loading import load_target, save_target
 from sottovoce.models.target_metadata import TargetMetadata, TargetName
 from sottovoce.models.target_onnx import from_onnx
+from sottovoce.models.vote import vote
 from sottovoce.onnx_file import with_metadata
 from sottovoce.plugins import Registry
 
@@ -425,7 +426,7 @@ def test_all_sources_of_sound_give_the_same_predictions(tmp_path, listener, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*sys.path])
     plugin = {"mine": lambda argument: from_module(listener, "emotion", CLASSES, "wave", int(argument))}
-    monkeypatch.setattr(target_folder, "TARGETS", Registry("targets", "target", plugin))
+    monkeypatch.setattr(target_loading, "TARGETS", Registry("targets", "target", plugin))
     file = wave_file(tmp_path / "t.onnx", listener, (2, RATE), {0: "batch", 1: "samples"}, {})
     texts = "my_own_recogniser:recognise", str(file)
     targets = [from_module(listener, "emotion", CLASSES, "wave", RATE), load_target(f"mine:{RATE}")]

@@ -14,7 +14,7 @@ from sottovoce.attack.attacker import Array, Attacker, Labels, Observations
 from sottovoce.attack.classical import BestOfCandidates, log_posterior, over_segments
 from sottovoce.attack.families import ATTACKERS
 from sottovoce.errors import ConfigError
-from sottovoce.models.target import vote
+from sottovoce.models.vote import vote
 
 _LEAST_LOG = -12.0
 _NO_ANSWERS = "this attacker reads the output of a target, and there is none; give the audit a target."

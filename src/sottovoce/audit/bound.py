@@ -18,6 +18,7 @@ from sottovoce.attack.attacker import Labels
 from sottovoce.audio.segment import cut
 from sottovoce.audit import metrics
 from sottovoce.audit.case import Case
+from sottovoce.audit.mutual_information import entropy
 from sottovoce.audit.results import Bound, BoundedAttribute, BoundFacts, PrivateFacts, Span, fields
 from sottovoce.audit.scores import Scores
 from sottovoce.audit.system import Channel
@@ -47,7 +48,7 @@ def summary(facts: BoundFacts, private: Mapping[str, PrivateFacts], scores: Scor
     return Bound(
         **fields(facts, BoundFacts),
         bits_per_block=bits,
-        entropy_bits_per_block=metrics.entropy(np.bincount(scores["codes/train"], minlength=count)),
+        entropy_bits_per_block=entropy(np.bincount(scores["codes/train"], minlength=count)),
         attributes={
             task: _attribute(task, len(known.class_names), count, sent_bits, scores) for task, known in private.items()
         },
@@ -63,7 +64,7 @@ def _attribute(task: str, classes: int, count: int, sent_bits: Mapping[str, floa
         by_count, by_fano = counted(sent, float(shares.max())), fano(sent, shares)
         spans.append(Span(span=name, bits=sent, counted=by_count, fano=by_fano, accuracy=min(by_count, by_fano)))
     block = metrics.accuracy(right, scores.cluster(task)[scores["codes/test/owner"]])
-    return BoundedAttribute(entropy_bits=metrics.entropy(shares), block=block, spans=spans)
+    return BoundedAttribute(entropy_bits=entropy(shares), block=block, spans=spans)
 
 
 def table_attacker(scores: Scores, train: Labels, test: Labels, count: int, classes: int) -> NDArray[np.bool_]:
@@ -90,12 +91,12 @@ def counted(bits: float, constant: float) -> float:
 def fano(bits: float, shares: NDArray[np.float64]) -> float:
     """The largest share of right guesses that Fano's inequality allows from `bits` bits about a label with `shares`."""
     classes = int((shares > 0).sum())
-    unknown = metrics.entropy(shares) - bits
+    unknown = entropy(shares) - bits
     if unknown <= 0.0 or classes < 2:
         return 1.0
     low, high = 0.0, 1.0 - 1.0 / classes  # of wrong guesses, over which the right side rises
     for _ in range(_STEPS):
         wrong = 0.5 * (low + high)
-        allowed = metrics.entropy(np.array([wrong, 1.0 - wrong])) + wrong * math.log2(classes - 1)
+        allowed = entropy(np.array([wrong, 1.0 - wrong])) + wrong * math.log2(classes - 1)
         low, high = (wrong, high) if allowed < unknown else (low, wrong)
     return 1.0 - low

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sottovoce.attack.attacker import Labels
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.labels import is_number, names_speakers, why_not
-from sottovoce.corpora.manifest import Manifest, Split
+from sottovoce.corpora.manifest import Manifest
+from sottovoce.corpora.splits import Split
 from sottovoce.errors import ConfigError, CorpusError
 from sottovoce.models.target import Target
 

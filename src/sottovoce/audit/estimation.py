@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from sottovoce.attack.attacker import Labels
 from sottovoce.attack.regression import ESTIMATORS, pitch
 from sottovoce.audit import metrics
+from sottovoce.audit.cached_jobs import JobResult
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.plan import Views
 from sottovoce.audit.results import Continuous, ContinuousFacts, Interval, fields
 from sottovoce.audit.scores import Scores
-from sottovoce.audit.work import JobResult
 
 PITCH, SEMITONES = "pitch", "semitones above 55 Hz"
 

@@ -9,14 +9,14 @@ import numpy as np
 from sottovoce.attack.attacker import Labels
 from sottovoce.attack.through_target import FromAnswer
 from sottovoce.audit import controls
+from sottovoce.audit.cached_jobs import JobResult
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.observations import View
 from sottovoce.audit.plan import AttackRun, Line, Views
 from sottovoce.audit.results import AttackerFacts, Curve, Failure, PrivateFacts
 from sottovoce.audit.scores import AttackScores, Scores
-from sottovoce.audit.work import JobResult
 from sottovoce.errors import ModelError
-from sottovoce.models.target import vote
+from sottovoce.models.vote import vote
 
 _AFTER = {"restored": "restore, then ", "inverted": "invert, then "}
 _NEEDS = {

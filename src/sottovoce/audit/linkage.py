@@ -15,12 +15,12 @@ from sottovoce.attack.classical import statistics
 from sottovoce.attack.linkage import Cosine, Discriminant, Linker, pairs
 from sottovoce.attack.speaker_encoder import embeddings
 from sottovoce.audit import results, verification
+from sottovoce.audit.cached_jobs import JobResult
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.plan import Views
 from sottovoce.audit.results import Failure, Linkage, LinkageFacts, LinkerFacts, fields
 from sottovoce.audit.scores import Scores
-from sottovoce.audit.work import JobResult
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,12 @@ import numpy as np
 from sottovoce.attack.attacker import Array, Attacker, Knowledge, Labels, Observations
 from sottovoce.attack.families import ATTACKERS
 from sottovoce.audit.budgets import Effort
+from sottovoce.audit.cached_jobs import JobResult
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.planted import plant
 from sottovoce.audit.results import Input
 from sottovoce.audit.scores import AttackScores
-from sottovoce.audit.work import JobResult
 from sottovoce.plugins import Plugin
 
 

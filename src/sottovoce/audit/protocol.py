@@ -11,12 +11,12 @@ from pathlib import Path
 from sottovoce.attack.through_target import joint_answer
 from sottovoce.audit import bound, controls, estimation, evidence, gathering, linkage
 from sottovoce.audit.budgets import effort
+from sottovoce.audit.cached_jobs import Job, JobResult, run_jobs
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.plan import Line, Views, lines
 from sottovoce.audit.results import Facts
 from sottovoce.audit.scores import Evidence
 from sottovoce.audit.system import System
-from sottovoce.audit.work import Job, JobResult, run_jobs
 from sottovoce.progress import Report
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit import bound, controls, estimation, linkage, metrics
+from sottovoce.audit import bound, controls, estimation, linkage, metrics, mutual_information
 from sottovoce.audit.results import (
     AttackerFacts,
     Facts,
@@ -18,13 +18,11 @@ from sottovoce.audit.results import (
     Private,
     PrivateFacts,
     Row,
-    Verdict,
     fields,
 )
 from sottovoce.audit.scores import AttackScores, Scores, accuracies
+from sottovoce.audit.verdicts import _PLAIN, TOLERANCE, verdict
 
-TOLERANCE = 0.02  # a leakage whose interval reaches down to this may be called hidden
-_PLAIN = 0.10  # a leakage above this is called a leak however wide its interval: too little evidence is no comfort
 _POOLED = (1, 5, 20)  # utterances of one person
 
 
@@ -99,13 +97,6 @@ def floor_correct(task: str, test: NDArray[np.int64], scores: Scores) -> tuple[N
     return correct, "the permitted answer alone"
 
 
-def verdict(leakage: Interval, floor: float, chance: float, ceiling: float) -> Verdict:
-    """ "leaks", "implied" (nothing beyond the permitted answer, which itself says much) or "hidden"."""
-    if leakage.low > TOLERANCE or leakage.score > _PLAIN:
-        return "leaks"
-    return "implied" if floor - chance > 0.5 * max(0.0, ceiling - chance) else "hidden"
-
-
 def _row(facts: AttackerFacts, attack: AttackScores, cluster: NDArray[np.int64]) -> Row:
     """One attacker, by the seed that did best on validation."""
     validation, test = attack.validation[attack.best], attack.test[attack.best]
@@ -114,7 +105,7 @@ def _row(facts: AttackerFacts, attack: AttackScores, cluster: NDArray[np.int64])
         **fields(facts, AttackerFacts),
         **fields(accuracy, Interval),
         validation=attack.rank[0],
-        bits=metrics.bits(test, attack.labels, validation, attack.validation_labels, cluster),
+        bits=mutual_information.bits(test, attack.labels, validation, attack.validation_labels, cluster),
         seeds=accuracies(attack.test, attack.labels).tolist(),
     )
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sottovoce import terminal
-from sottovoce.cli.running import chosen_filter
+from sottovoce.cli.filters import chosen_filter
 from sottovoce.cli.shared import FilterName, Permit, app
 from sottovoce.errors import AudioError, ConfigError
 

@@ -11,7 +11,8 @@ from sottovoce.corpora import cache, catalogue
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.fragments import PREFIX, fragmented
 from sottovoce.corpora.labels import is_number, why_not
-from sottovoce.corpora.manifest import Manifest, Split, split
+from sottovoce.corpora.manifest import Manifest
+from sottovoce.corpora.splits import Split, split
 from sottovoce.errors import CorpusError
 from sottovoce.progress import Report
 from sottovoce.redaction import word

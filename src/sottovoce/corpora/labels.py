@@ -9,7 +9,8 @@ from unicodedata import normalize
 
 import numpy as np
 
-from sottovoce.corpora.manifest import Clip, Manifest, Split, check_task
+from sottovoce.corpora.manifest import Clip, Manifest, check_task
+from sottovoce.corpora.splits import Split
 from sottovoce.corpora.table import named
 from sottovoce.errors import CorpusError
 

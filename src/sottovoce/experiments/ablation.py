@@ -25,11 +25,11 @@ from sottovoce.audit.case import Case
 from sottovoce.audit.evidence import answers
 from sottovoce.audit.observations import View, observe_features
 from sottovoce.corpora.corpus import opened
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.experiments.experiment import Experiment, Place, Result, RunSettings, Table, digest, grouped, percent
 from sottovoce.experiments.filter_runs import EMOTION_OF_RAVDESS, TargetJob
-from sottovoce.methods.optin.game import PRESETS, OptinSettings, train_optin
-from sottovoce.models.target_folder import load_target
+from sottovoce.methods.optin.training import PRESETS, OptinSettings, train_optin
+from sottovoce.models.target_loading import load_target
 from sottovoce.progress import silent
 from sottovoce.training.loop import Run
 

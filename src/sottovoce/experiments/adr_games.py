@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.corpora.corpus import opened
-from sottovoce.corpora.manifest import Split, split
+from sottovoce.corpora.splits import Split, split
 from sottovoce.experiments.experiment import Corpus, Experiment, Place, Result, RunSettings, Table, grouped, means
 from sottovoce.methods.adr.embeddings import Embedder, Vectors, embeddings
-from sottovoce.methods.adr.game import PRESETS, AdrSettings, Game, train_adr, train_recogniser
+from sottovoce.methods.adr.training import PRESETS, AdrSettings, Game, train_adr, train_recogniser
 from sottovoce.methods.adr.xvector import Spoken, train_xvector
 from sottovoce.models.speaker_encoder import available, pretrained
-from sottovoce.models.target import vote
+from sottovoce.models.vote import vote
 from sottovoce.progress import silent
 from sottovoce.training.loop import Run
 

@@ -15,10 +15,11 @@ from torch import nn
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit import metrics, summary
 from sottovoce.audit.case import PARTS, Case, Part
+from sottovoce.audit.mutual_information import entropy
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.system import of_function
 from sottovoce.corpora import corpus
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.experiments.experiment import (
     Corpus,
     Experiment,
@@ -120,7 +121,7 @@ def _measured(
     before: Streams = {part: digits.transcribe(target, waves[part]) for part in PARTS}
     true = [labels(text) for text in case.values("digits", "test")]
     result: dict[str, Any] = {
-        "entropy_bits_per_block": metrics.entropy(np.bincount(np.concatenate(codes["test"]))),
+        "entropy_bits_per_block": entropy(np.bincount(np.concatenate(codes["test"]))),
         "floor": _read(run, case, _outlines(before, words, "even")),
         "original": metrics.word_error_rate(before["test"], true).model_dump(),
         "codes": metrics.word_error_rate([digits_of(stream) for stream in codes["test"]], true).model_dump(),

@@ -21,9 +21,10 @@ from sottovoce.attack.attacker import Array, Labels, Observations
 from sottovoce.attack.families import ATTACKERS
 from sottovoce.attack.linkage import Cosine, Discriminant
 from sottovoce.audit import metrics
+from sottovoce.audit.bootstrap import ends
 from sottovoce.audit.results import Interval
 from sottovoce.methods.rdal.adversary import Latents, verify
-from sottovoce.methods.rdal.game import PairedClips
+from sottovoce.methods.rdal.training import PairedClips
 from sottovoce.models.rdal import Sender
 
 _DRAWS = 500
@@ -129,7 +130,7 @@ def auc(scores: NDArray[Any], labels: Labels, cluster: NDArray[np.int64], seed: 
         if len(np.unique(labels[chosen])) == 2:
             drawn.append(roc_auc_score(labels[chosen], scores[chosen]))
     score = float(roc_auc_score(labels, scores))
-    low, high = metrics.ends(np.array(drawn), len(rows))
+    low, high = ends(np.array(drawn), len(rows))
     return Interval(score=score, low=min(low, score), high=max(high, score))
 
 

@@ -21,14 +21,14 @@ from matplotlib.figure import Figure
 
 from sottovoce import terminal
 from sottovoce.corpora.corpus import opened
-from sottovoce.corpora.manifest import split
+from sottovoce.corpora.splits import split
 from sottovoce.experiments.experiment import Experiment, Place, Result, RunSettings, Table
 from sottovoce.experiments.figure_drawing import svg
 from sottovoce.experiments.filter_runs import EMOTION_OF_RAVDESS, TargetJob
 from sottovoce.files import write_file
-from sottovoce.methods.optin.game import PRESETS, OptinSettings, train_optin
+from sottovoce.methods.optin.training import PRESETS, OptinSettings, train_optin
 from sottovoce.models.layers import parameter_count
-from sottovoce.models.target_folder import load_target
+from sottovoce.models.target_loading import load_target
 from sottovoce.progress import silent
 from sottovoce.training.loop import Run, device, identity
 

@@ -34,8 +34,8 @@ from sottovoce.experiments.latents import LATENT_ATTACKERS, Clips, LatentAttacke
 from sottovoce.experiments.rdal_drawing import METHODS, plane, strongest, verification_curve
 from sottovoce.files import write_file
 from sottovoce.methods.rdal.adversary import verdict
-from sottovoce.methods.rdal.game import PRESETS, PairedClips, RdalSettings, TrainedSender, train_rdal
 from sottovoce.methods.rdal.mask import train_mask
+from sottovoce.methods.rdal.training import PRESETS, PairedClips, RdalSettings, TrainedSender, train_rdal
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import MaskUnet
 from sottovoce.progress import silent

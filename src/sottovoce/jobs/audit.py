@@ -18,22 +18,23 @@ from typing import Any
 from sottovoce import __version__, private
 from sottovoce.audit import record, summary
 from sottovoce.audit.budgets import effort
+from sottovoce.audit.cached_jobs import attacks_folder
 from sottovoce.audit.case import Case
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
 from sottovoce.audit.results import Results, TargetFacts
 from sottovoce.audit.system import System, opened
-from sottovoce.audit.work import attacks_folder
 from sottovoce.corpora import corpus
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.fragments import PREFIX
-from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
+from sottovoce.corpora.manifest import Manifest, SplitRule, check_task
+from sottovoce.corpora.splits import split
 from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import ConfigError
 from sottovoce.files import file_sha256
 from sottovoce.models.checkpoint import CARD
 from sottovoce.models.target import Target
-from sottovoce.models.target_folder import load_target
+from sottovoce.models.target_loading import load_target
 from sottovoce.progress import Report
 from sottovoce.redaction import line, word
 from sottovoce.report.pages import exhibits, write_report

@@ -18,15 +18,17 @@ from sottovoce.audio.segment import cut
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.corpus import describe, opened, split_of
-from sottovoce.corpora.manifest import Manifest, SplitRule, check_task, split
+from sottovoce.corpora.manifest import Manifest, SplitRule, check_task
+from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import write_file
 from sottovoce.methods.method import Context, Estimate, Method, TrainConfig
 from sottovoce.methods.registry import METHODS
 from sottovoce.models.checkpoint import CARD, check_place, read_folder
 from sottovoce.models.layers import parameter_count
-from sottovoce.models.target import Target, vote
-from sottovoce.models.target_folder import load_target, save_target
+from sottovoce.models.target import Target
+from sottovoce.models.target_loading import load_target, save_target
+from sottovoce.models.vote import vote
 from sottovoce.progress import Report, duration
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import target as target_training

@@ -15,7 +15,8 @@ from sottovoce.audio.level import normalise
 from sottovoce.audio.segment import LEVEL_RMS, cut
 from sottovoce.audio.spectrum import log_spectrum
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.manifest import Manifest, Split
+from sottovoce.corpora.manifest import Manifest
+from sottovoce.corpora.splits import Split
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run
 

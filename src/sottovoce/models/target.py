@@ -95,23 +95,6 @@ def at_file_level(waves: Wave) -> Wave:
     return level.limited(_GAIN * waves)
 
 
-def vote(logits: Array, owner: NDArray[np.int64]) -> Array:
-    """Scores [U, K] of utterances from the logits [S, K] of their segments; `owner` [S] says whose each is.
-
-    As in the paper each segment has one vote for its class; equal counts are decided by the mean posterior, which adds
-    less than one vote. The class of an utterance is the argmax.
-    """
-    posterior = np.exp(logits - logits.max(axis=1, keepdims=True))
-    posterior /= posterior.sum(axis=1, keepdims=True)
-    ballot = np.eye(logits.shape[1], dtype=np.float32)[logits.argmax(axis=1)]
-    utterances = int(owner.max()) + 1
-    scores = np.zeros((utterances, logits.shape[1]), np.float32)
-    mean = np.zeros_like(scores)
-    np.add.at(scores, owner, ballot)
-    np.add.at(mean, owner, posterior / np.bincount(owner)[owner, None])
-    return scores + 0.99 * mean
-
-
 def tried(target: Target) -> Target:
     """The same target, having answered one silent segment; ModelError where its answer does not fit its classes."""
     spectrum = target.takes == "spectrum"

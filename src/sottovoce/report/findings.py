@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sottovoce.audit.metrics import entropy
+from sottovoce.audit.mutual_information import entropy
 from sottovoce.report.wording import capitalised, interval, listed, number_with_interval, rounded_percent
 
 TOLERATED_LOSS = 0.02  # of the permitted accuracy: a greater loss is reported as prominently as a leak

@@ -29,8 +29,9 @@ from sottovoce.audio.spectrum import Wave
 from sottovoce.corpora.catalogue import CORPORA
 from sottovoce.corpora.generated import generated
 from sottovoce.corpora.layout import Corpus, assemble
-from sottovoce.corpora.manifest import Clip, Manifest, split
+from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.readers import esc10, fsd50k, librispeech
+from sottovoce.corpora.splits import split
 from sottovoce.errors import CorpusError
 
 VERSION = 1  # of everything below that shows in the sound

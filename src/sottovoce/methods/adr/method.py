@@ -12,7 +12,7 @@ from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.corpora.manifest import Manifest, check_task
 from sottovoce.errors import ConfigError
 from sottovoce.methods.adr.embeddings import Embedder, embeddings
-from sottovoce.methods.adr.game import PRESETS, AdrSettings, train_adr, train_recogniser
+from sottovoce.methods.adr.training import PRESETS, AdrSettings, train_adr, train_recogniser
 from sottovoce.methods.adr.xvector import Spoken, train_xvector
 from sottovoce.methods.method import Context, Estimate, Method, Trained
 from sottovoce.models.layers import parameter_count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sottovoce.methods.method import Context, Estimate, Method, Trained
-from sottovoce.methods.optin.game import PRESETS, OptinSettings, train_optin
+from sottovoce.methods.optin.training import PRESETS, OptinSettings, train_optin
 from sottovoce.models.layers import parameter_count
 from sottovoce.runtime.export import save_filter
 

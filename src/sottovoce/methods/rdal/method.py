@@ -14,8 +14,8 @@ from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.readers import mixtures
 from sottovoce.errors import ConfigError
 from sottovoce.methods.method import Context, Estimate, Method, TrainConfig, Trained
-from sottovoce.methods.rdal.game import PRESETS, PairedClips, RdalSettings, train_rdal
 from sottovoce.methods.rdal.mask import train_mask
+from sottovoce.methods.rdal.training import PRESETS, PairedClips, RdalSettings, train_rdal
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import LATENT
 from sottovoce.runtime.engine import FilterConfig

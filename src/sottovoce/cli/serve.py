@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sottovoce.cli.running import chosen_filter
+from sottovoce.cli.filters import chosen_filter
 from sottovoce.cli.shared import FilterName, Permit, app
 from sottovoce.errors import ConfigError
 

@@ -1,0 +1,20 @@
+"""The verb `bench`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from sottovoce.cli import shared
+from sottovoce.cli.shared import Json, app
+
+
+@app.command()
+def bench(json_: Json = False) -> None:
+    """Speeds on this machine, as ratios to the paper's obfuscator in eager torch; a minute or two."""
+    with shared.needs("audit"):
+        from sottovoce.experiments import table1
+
+        with tempfile.TemporaryDirectory() as scratch:
+            found = table1.everything(Path(scratch))
+    shared.show(found, json_, table1.ratios)
