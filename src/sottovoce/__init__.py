@@ -28,7 +28,7 @@ _HOMES = {
     "Target": "models.target",
     "audit": "api",
     "compare": "api",
-    "load_target": "models.target_folder",
+    "load_target": "models.target_loading",
     "open_corpus": "corpora.catalogue",
     "train": "api",
     "train_target": "api",
