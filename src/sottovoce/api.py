@@ -90,8 +90,8 @@ def audit(
     :param attackers: "quick" (minutes), "standard" or "thorough"
     :param attack: the labels to attack; all that are not permitted if none is named
     :param permit: the permitted tasks; for a filter, all that it can permit if none is named
-    :param target: recognisers that judge the permitted tasks; a filter folder holds its own
-    :param workers: attackers that run side by side; all usable cores by default
+    :param target: recognisers that measure the permitted tasks; a filter folder holds target folders and ONNX files
+    :param workers: attackers that run in parallel; all usable cores by default
     :param settings: other fields of `sottovoce.jobs.audit.AuditConfig`, such as constant=3 or names=True
     :returns: what results.json holds
     :raises SottovoceError: with a sentence that says what was wrong and how to correct it

@@ -673,7 +673,7 @@ def test_what_was_examined_is_not_among_what_was_not(large: tuple[dict[str, Any]
     assert "such as health, age or accent" in untested
     assert "Found at 1" in text and "The faintest planted tone that was found is 35 dB below the sound." in text
     assert text.count("duration and level, on sound") >= 3  # the timing channel has its numbers
-    assert "with 3 attributes, the chance that all of them hold is at least 85" in text
+    assert "the chance that all 3 intervals contain their true values is at least 85" in text
     assert "spk-0004" in text and "spk-0005" not in text and "spk-0250" in text
 
 

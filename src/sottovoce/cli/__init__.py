@@ -1,7 +1,8 @@
-"""The command line: one thin verb per capability.
+"""The command line: one file for each verb or group of verbs, with what they share in `shared` and `targets`.
 
-Exit status: 0 fine, 1 the finding is bad, 2 usage or bad input, 70 an error of the program itself; where a signal
-stopped it, 128 and the number of the signal. A traceback is shown only where `SOTTOVOCE_DEBUG` is set.
+Exit status: 0 success, 1 a check failed (a leak, an invalid audit, a difference), 2 wrong usage or input, 70 an
+internal error; where a signal stopped it, 128 and the number of the signal. A traceback is shown only where
+`SOTTOVOCE_DEBUG` is set.
 """
 
 from __future__ import annotations

@@ -22,37 +22,55 @@ def audit(
         str,
         typer.Argument(
             metavar="FILTER",
-            help="A filter's folder, a folder of protected sound, a file *.onnx, or 'command:PROGRAM {in} {out}'.",
+            help="What to audit: a filter folder, a bundled filter, a folder of protected recordings, "
+            "'command:PROGRAM {in} {out}', or an ONNX file.",
         ),
     ],
     corpus: Corpus,
     out: Out,
-    attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
+    attackers: Annotated[
+        str, typer.Option(help="How many attackers to try: quick, standard or thorough.")
+    ] = "standard",
     attack: Annotated[
-        str | None, typer.Option(help="Attributes to attack, with commas; default: all that can be.")
+        str | None, typer.Option(help="Attributes to attack, with commas; default: every label that is not permitted.")
     ] = None,
     permit: Annotated[
         str | None, typer.Option(help="Permitted tasks, with commas; default for a filter: all that it can permit.")
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(help=f"Targets that judge, with commas, each {targets.PLACES}; a filter may hold its own."),
+        typer.Option(
+            help=f"Targets that measure the permitted tasks, with commas, each {targets.PLACES}; a filter folder may "
+            "hold them."
+        ),
     ] = None,
     task: targets.Task = None,
     classes: targets.Classes = None,
     sample_rate: targets.SampleRate = None,
     split: Split = None,
     constant: Annotated[
-        int, typer.Option(help="Number of blocks that a codebook filter sends for every sound.", min=0)
+        int,
+        typer.Option(
+            help="Number of blocks that a codebook filter sends for every sound; 0 sends as many as the sound has.",
+            min=0,
+        ),
     ] = 0,
     int8: Annotated[
         bool, typer.Option("--int8", help="Audit the filter with 8-bit weights, and keep that filter.")
     ] = False,
     attacker: Annotated[
-        list[str] | None, typer.Option(help="Try this attacker only; repeat the option for several.")
+        list[str] | None,
+        typer.Option(
+            help="Use only the attacker of this name; repeat for several. Names: target, outline, nearest, linear, "
+            "svm, mlp, trees, encoder, fine-tuned, cnn, deepspeech2, and those of plug-ins."
+        ),
     ] = None,
     max_leakage: Annotated[
-        float | None, typer.Option(help="Exit with status 1 if a leakage is above this share.")
+        float | None,
+        typer.Option(
+            help="Exit with status 1 if a measured leakage (not the end of its interval) is above this; 0.05 is 5 "
+            "percentage points."
+        ),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the results of another audit in the output folder.")
@@ -131,7 +149,7 @@ def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `sottovoce audit` wrote.")],
     json_: Json = False,
 ) -> None:
-    """Recompute the digests and every number of an audit from its scores. Exit status 1 if anything is different."""
+    """Recompute the digests and every number of an audit from its scores. Exit with status 1 if anything differs."""
     with shared.needs("audit"):
         from sottovoce.audit.record import verify as check
 

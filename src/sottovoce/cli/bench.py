@@ -11,7 +11,10 @@ from sottovoce.cli.shared import Json, app
 
 @app.command()
 def bench(json_: Json = False) -> None:
-    """Speeds on this machine, as ratios to the paper's obfuscator in eager torch; a minute or two."""
+    """Measure how fast filters run on this machine, relative to the obfuscator of Wang et al. in plain PyTorch.
+
+    Takes a minute or two.
+    """
     with shared.needs("audit"):
         from sottovoce.experiments import table1
 

@@ -33,11 +33,16 @@ def corpora_list(json_: Json = False) -> None:
 
 @corpora.command("check")
 def corpora_check(
-    spec: Annotated[str, typer.Argument(help="NAME:PATH, such as folder:recordings or csv:clips.csv; or voices.")],
+    spec: Annotated[
+        str,
+        typer.Argument(
+            help="NAME:PATH, such as folder:recordings or csv:clips.csv; or voices, the built-in synthetic corpus."
+        ),
+    ],
     all_: Annotated[bool, typer.Option("--all", help="Print every note; --json always does.")] = False,
     json_: Json = False,
 ) -> None:
-    """Decode every file of a corpus and name its defects. Exit status 1 if a clip is unusable.
+    """Decode every file of a corpus and name its defects. Exit with status 1 if a clip is unusable.
 
     Your own recordings: folder:PATH takes LABEL/*.wav, or a metadata.csv with the column file_name; csv:PATH takes a
     table with the column path. Both may have the columns speaker, gender and any other label; start_s with duration_s
@@ -54,7 +59,9 @@ def corpora_check(
 
 @corpora.command("fetch")
 def corpora_fetch(
-    name: Annotated[str, typer.Argument(help="Such as ravdess, fsdd or librispeech; an unknown name lists all.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of the corpus, such as ravdess, fsdd or librispeech; an unknown name lists all.")
+    ],
     out: Out,
     mirror: Annotated[str | None, typer.Option(help="Address to fetch from, in place of the official one.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,

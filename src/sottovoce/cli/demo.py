@@ -10,7 +10,7 @@ from sottovoce.cli.shared import Json, Out, app
 
 @app.command()
 def demo(out: Out = Path("demo"), json_: Json = False) -> None:
-    """The main job from nothing: built-in corpus, target, filter, audit, protected sound, report."""
+    """Run a complete example on the built-in corpus: train a target and a filter, audit the filter, protect sounds."""
     with shared.needs("audit"):
         from sottovoce import demo as main_job
 

@@ -8,7 +8,7 @@ from sottovoce.cli.shared import Json, app
 
 @app.command()
 def doctor(json_: Json = False) -> None:
-    """What is installed, and what to do about what is not."""
+    """List what is installed, and how to add what is missing."""
     from sottovoce import doctor as installation
 
     found = installation.examine()

@@ -15,15 +15,19 @@ from sottovoce.cli.shared import Out, app
 @app.command()
 def experiment(
     name: Annotated[
-        str, typer.Argument(help="Such as codebook or figure3a; `list` shows all, what they answer and cost.")
+        str,
+        typer.Argument(
+            help="Name of the experiment, such as codebook or figure3a; `list` shows all, what they answer and cost."
+        ),
     ],
     corpora_at: Annotated[
         Path, typer.Option("--corpora", help="Folder with ravdess, emodb, fsdd, esc10, librispeech.")
     ] = Path(),
     out: Out = Path("results"),
-    workers: Annotated[int, typer.Option(help="Runs side by side, one thread each.", min=1)] = 2,
+    workers: Annotated[int, typer.Option(help="Number of runs in parallel, one thread each.", min=1)] = 2,
     preset: Annotated[
-        str, typer.Option(help="compact; or, for figures 3 and 4, paper: its sizes, on a GPU.")
+        str,
+        typer.Option(help="compact; or, for figures 3 and 4, paper (networks as large as the paper's; needs a GPU)."),
     ] = "compact",
 ) -> None:
     """Reproduce a published figure or table; prints the table, and resumes where it was stopped."""

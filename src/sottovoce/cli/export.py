@@ -15,22 +15,37 @@ from sottovoce.errors import ConfigError
 @app.command()
 def export(
     filter_: FilterName,
-    to: Annotated[str, typer.Option(help="onnx.")] = "onnx",
+    to: Annotated[str, typer.Option(help="Format of the export; onnx is the only one.")] = "onnx",
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="In 8 bits; with a corpus, all of it, else its weights.")
+        bool, typer.Option("--int8", help="Store 8-bit weights. With --corpus, the computation is in 8 bits as well.")
     ] = False,
-    corpus: Annotated[str | None, typer.Option(help="Audit the filter and what is made of it on NAME:PATH.")] = None,
-    attackers: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "quick",
-    target: Annotated[str | None, typer.Option(help="Targets that judge, if the filter's folder holds none.")] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="Audit both the filter and its export on this corpus (NAME:PATH).")
+    ] = None,
+    attackers: Annotated[str, typer.Option(help="How many attackers to try: quick, standard or thorough.")] = "quick",
+    target: Annotated[
+        str | None, typer.Option(help="Targets that measure the permitted tasks, if the filter folder holds none.")
+    ] = None,
     task: targets.Task = None,
     classes: targets.Classes = None,
     sample_rate: targets.SampleRate = None,
-    check: Annotated[bool, typer.Option("--check", help="Only make the golden vectors of an export again.")] = False,
-    workers: Annotated[int, typer.Option(help="Attackers side by side, one thread each.", min=1)] = 1,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Recompute the reference outputs of an exported folder (given as FILTER) on this machine, and "
+            "compare them. Writes nothing.",
+        ),
+    ] = False,
+    workers: Annotated[int, typer.Option(help="Number of attackers that run in parallel, one thread each.", min=1)] = 1,
     json_: Json = False,
 ) -> None:
-    """Write a filter as one folder to take elsewhere: its graphs and golden vectors. Exit status 1 where it is off."""
+    """Write a filter as a folder for other machines, with its graphs and golden vectors.
+
+    Golden vectors are a reference input and its outputs.
+    Exit with status 1 if the exported filter does not reproduce the reference outputs.
+    """
     from sottovoce.models.codewords import describe
     from sottovoce.runtime import bundled, golden
 

@@ -13,7 +13,9 @@ from sottovoce.cli.shared import FilterName, Json, app
 if TYPE_CHECKING:
     from sottovoce.runtime.filter import Filter
 
-filters = typer.Typer(no_args_is_help=True, help="The bundled filters, and all that can leave a filter.")
+filters = typer.Typer(
+    no_args_is_help=True, help="List the bundled filters, or show every sound that a filter can send."
+)
 app.add_typer(filters, name="filters")
 
 

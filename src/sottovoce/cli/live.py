@@ -49,7 +49,11 @@ def live(
         float, typer.Option(help="Time for the computation, added to the latency of the filter.", min=10.0)
     ] = 80.0,
     memory: Annotated[
-        float, typer.Option(help="How much a block counts in the next one: 0 not at all, 1 in full.")
+        float,
+        typer.Option(
+            help="Weight of the preceding blocks when a code is chosen: 0 uses the current block alone, 1 all blocks "
+            "equally."
+        ),
     ] = 0.5,
     headless: Annotated[bool, typer.Option("--headless", help="Read no keyboard and print one line a minute.")] = False,
     devices: Annotated[bool, typer.Option("--devices", help="List the sound cards and exit.")] = False,

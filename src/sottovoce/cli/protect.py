@@ -1,4 +1,4 @@
-"""The verbs that run a filter; they need nothing of the training parts."""
+"""The verb `protect`; it needs nothing of the training parts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,12 @@ def protect(
         str | None, typer.Option(help="Tasks to permit, separated by commas; default: all that the filter can permit.")
     ] = None,
     constant: Annotated[
-        int, typer.Option(help="Send this many blocks for every sound, so that its length is hidden.", min=0)
+        int,
+        typer.Option(
+            help="Send this many blocks for every sound, so that its length is hidden; 0 sends as many as the sound "
+            "has.",
+            min=0,
+        ),
     ] = 0,
     sample_rate: Annotated[
         int | None,
@@ -54,7 +59,7 @@ def protect(
     workers: Annotated[int, typer.Option(help="How many files of a folder to process at once.", min=1)] = 1,
     json_: Json = False,
 ) -> None:
-    """Pass sound files, a folder or raw PCM through a filter. Exit status 2 if a file could not be protected."""
+    """Pass sound files, a folder or raw PCM through a filter. Exit with status 2 if a file could not be protected."""
     from sottovoce.runtime import files
 
     if len(places) not in (2, 3):

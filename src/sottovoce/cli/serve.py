@@ -35,11 +35,17 @@ def serve(
     origin: Annotated[list[str] | None, typer.Option(help="Origin of a web page that may connect; repeatable.")] = None,
     permit: Permit = None,
     memory: Annotated[
-        float, typer.Option(help="How much a block counts in the next one: 0 not at all, 1 in full.")
+        float,
+        typer.Option(
+            help="Weight of the preceding blocks when a code is chosen: 0 uses the current block alone, 1 all blocks "
+            "equally."
+        ),
     ] = 1.0,
-    connections: Annotated[int, typer.Option(help="Most connections at once.", min=1)] = 50,
+    connections: Annotated[int, typer.Option(help="Highest number of simultaneous connections.", min=1)] = 50,
     message_bytes: Annotated[int, typer.Option(help="Largest message, in bytes.", min=1)] = 1 << 18,
-    queue_s: Annotated[float, typer.Option(help="Most sound of a client that waits, in seconds.", min=0.1)] = 2.0,
+    queue_s: Annotated[
+        float, typer.Option(help="Most unprocessed sound to keep for each client, in seconds.", min=0.1)
+    ] = 2.0,
     idle_s: Annotated[
         float, typer.Option(help="Close a connection after this long without a message or ping.", min=0.1)
     ] = 30.0,

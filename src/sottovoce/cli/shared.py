@@ -24,8 +24,8 @@ __all__ = ["Progress"]
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
-    help="Lets an audio application receive only what its user permitted. Exit status: 0 fine, 1 the finding is bad, "
-    "2 usage or bad input, 70 an error of the program itself.",
+    help="Lets an audio application receive only what its user permitted. Exit status: 0 success; 1 a check "
+    "failed (a leak, an invalid audit, a difference); 2 wrong usage or input; 70 an internal error.",
     pretty_exceptions_enable=False,
 )
 
@@ -50,7 +50,12 @@ def _options(
 _MISUSE: Any = typer.BadParameter.__mro__[2]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Corpus = Annotated[str, typer.Option(help="NAME:PATH, such as ravdess:PATH, folder:PATH, csv:FILE; or voices.")]
+Corpus = Annotated[
+    str,
+    typer.Option(
+        help="NAME:PATH, such as ravdess:PATH, folder:PATH, csv:FILE; or voices, the built-in synthetic corpus."
+    ),
+]
 FilterName = Annotated[str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of a bundled filter.")]
 Permit = Annotated[
     str | None, typer.Option(help="Tasks to permit, separated by commas; default: all that the filter can permit.")
@@ -59,7 +64,10 @@ Out = Annotated[Path, typer.Option(help="Folder to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness except the split.", min=0)]
 Split = Annotated[
     str | None,
-    typer.Option(help="utterance, speaker, official or fragment (no evidence); default: as the corpus suggests."),
+    typer.Option(
+        help="utterance, speaker, official, or fragment (pieces of one recording fall on both sides, so scores are "
+        "too high; for comparison with the paper only); default: as the corpus suggests."
+    ),
 ]
 
 

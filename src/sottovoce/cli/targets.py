@@ -14,13 +14,20 @@ from sottovoce.errors import ConfigError
 from sottovoce.files import LARGEST_JSON_BYTES, read_bytes
 
 PLACES = "a target folder, an ONNX file, MODULE:FUNCTION in Python, or an address http://"
-_EACH = "For several targets one each, in order, with"
-Task = Annotated[str | None, typer.Option(help=f"What a target recognises, if it does not state it. {_EACH} commas.")]
+_EACH = "For several targets, give one value each, in order, separated by"
+Task = Annotated[
+    str | None, typer.Option(help=f"Task of the target, where the target does not state it. {_EACH} commas.")
+]
 Classes = Annotated[
     str | None,
-    typer.Option(help=f"Its classes in the order of its scores: a,b,c or a file of one a line. {_EACH} semicolons."),
+    typer.Option(
+        help=f"Classes of the target in the order of its scores: a,b,c, or a file with one on each line. {_EACH} "
+        "semicolons."
+    ),
 ]
-SampleRate = Annotated[str | None, typer.Option(help=f"Rate of the sound that it takes, in Hz. {_EACH} commas.")]
+SampleRate = Annotated[
+    str | None, typer.Option(help=f"Sample rate that the target expects, in Hz; default 16000. {_EACH} commas.")
+]
 
 
 def targets(

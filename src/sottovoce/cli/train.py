@@ -20,7 +20,11 @@ PRESETS = (
 
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="A setting in the place of the preset's; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Override one setting of the preset, such as steps=500; may be repeated. An unknown name lists them all.",
+    ),
 ]
 
 
@@ -30,7 +34,10 @@ def target(
     task: Annotated[str, typer.Option(help="The label to recognise, such as emotion.")],
     out: Out,
     preset: Annotated[
-        str, typer.Option(help="compact (minutes on two cores), quick, or paper (its sizes).")
+        str,
+        typer.Option(
+            help="compact (minutes on two cores), quick, or paper (networks as large as the paper's; needs a GPU)."
+        ),
     ] = "compact",
     settings: Set = None,
     split: Split = None,
@@ -62,14 +69,23 @@ def train(
     classes: targets.Classes = None,
     sample_rate: targets.SampleRate = None,
     method: Annotated[
-        str, typer.Option(help="codebook; optin; raw (optin with its rejected loss); words (digits); rdal; or adr.")
+        str,
+        typer.Option(
+            help="codebook; optin; raw (optin with a loss that the paper tried and rejected); words (strings of "
+            "digits); rdal; or adr."
+        ),
     ] = "codebook",
-    preset: Annotated[str, typer.Option(help=f"Depends on the method. {PRESETS}.")] = "compact",
+    preset: Annotated[
+        str, typer.Option(help=f"Depends on the method; docs/methods.md explains them. {PRESETS}.")
+    ] = "compact",
     settings: Set = None,
     codes: Annotated[
-        int | None, typer.Option(help="Codes of each task, by default one for each class.", min=0, max=256)
+        int | None,
+        typer.Option(help="Number of codes of each task; 0, the default, has one code for each class.", min=0, max=256),
     ] = None,
-    block: Annotated[int | None, typer.Option(help="Segments of 1.28 s to a block: 1, 2, 4, 8 or 16.")] = None,
+    block: Annotated[
+        int | None, typer.Option(help="Length of a block, in segments of 1.28 s: 1, 2, 4, 8 or 16.")
+    ] = None,
     hide: Annotated[
         str | None, typer.Option(help="The attributes that adr hides, with commas; by default gender.")
     ] = None,

@@ -1,1 +1,1 @@
-"""The networks that play: targets, obfuscators, deobfuscators, and the folders they are kept in."""
+"""The networks of all methods: targets, obfuscators, deobfuscators, and the folders they are kept in."""

@@ -121,10 +121,11 @@ def linked(linkage: Row) -> str:
     """Whether recordings of one person can be linked."""
     strongest, ceiling = linkage["strongest"], linkage["ceiling"]
     return (
-        "The strongest attacker that decides whether two recordings are of one person, who was not in its training "
-        f"({strongest['attacker']}, {strongest['knowledge']}, {strongest['input']}), has an equal error rate of "
-        f"{rounded_percent(strongest['eer']['score'])} ({interval(strongest['eer'], 0)}), and without the filter "
-        f"{rounded_percent(ceiling['eer']['score'])}; 50\u202f% is chance, and 0\u202f% is always right."
+        "Attackers decided whether two recordings are of the same person, for people they were not trained on. The "
+        f"strongest ({strongest['attacker']}, {strongest['knowledge']}, {strongest['input']}) is wrong in "
+        f"{rounded_percent(strongest['eer']['score'])} ({interval(strongest['eer'], 0)}) of pairs when both kinds of "
+        "error are equally frequent (the equal error rate); without the filter, an attacker is wrong in "
+        f"{rounded_percent(ceiling['eer']['score'])}. 50\u202f% is chance, and 0\u202f% is always right."
     )
 
 

@@ -55,7 +55,8 @@ def multiplicity(results: Results) -> str:
         return ""
     tried, attributes = " to ".join(map(str, sorted({min(counts), max(counts)}))), counted(len(counts), "attribute")
     together = (
-        f"; with {attributes}, the chance that all of them hold is at least {max(0, 100 - 5 * len(counts))}\u202f%"
+        f"; the chance that all {len(counts)} intervals contain their true values is at least "
+        f"{max(0, 100 - 5 * len(counts))}\u202f%"
     )
     each, together = ("each of ", together) if len(counts) > 1 else ("", "")
     return (
@@ -108,7 +109,7 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
     yield "Other recordings", f"other languages, people, rooms and microphones than in {corpus} may leak more or less."
     yield "Other attackers", "an attacker with more recordings, more time or a better method may find more."
     if results["attackers"] in ("quick", "standard"):
-        yield f"Attackers left out at the effort “{results['attackers']}”", "“--attackers thorough” runs the most."
+        yield f"Attackers left out at the effort “{results['attackers']}”", "“--attackers thorough” runs all of them."
     tried = {row["input"] for attribute in attributes for row in attribute["attackers"]}
     for input, who in _INPUTS.items():
         if input not in tried:
@@ -122,16 +123,19 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
     if not any(attribute["pooled"] for attribute in attributes):
         yield (
             "Several recordings of one person",
-            "whether several recordings of one person, put together, tell more than one does.",
+            "it was not tested whether several recordings of one person, put together, tell more than one does.",
         )
     if not results["linkage"]:
-        yield "Linking", "whether recordings of a person unknown to the attackers are recognised as one person's."
+        yield (
+            "Linking",
+            "it was not tested whether recordings of a person unknown to the attackers are recognised as one person's.",
+        )
     if not sensitivity(results):
         yield "How faint a trace these attackers would notice", "no planted tone was tried at falling levels."
     yield (
         "Knowledge of time and place",
-        "who knows from a diary, a camera or a telephone bill when somebody spoke can put a name to a recording by its "
-        "time alone.",
+        "anybody who knows from a diary, a camera or a telephone bill when somebody spoke can name the speaker of a "
+        "recording by its time alone.",
     )
 
 
