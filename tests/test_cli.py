@@ -237,7 +237,7 @@ def test_what_is_unknown_is_refused_with_what_is_known(sottovoce, shaped, made, 
     refused(sottovoce(*train, "--permit", "word", "--set", "student.steps"), "NAME=VALUE")
     refused(sottovoce(*train, "--permit", "word", "--hide", "gender"), "no setting 'hide'")
     refused(sottovoce(*target, "--task", "word", "--set", "batch=0"), "batch is '0'", "at least 1")
-    refused(sottovoce(*train, "--permit", "speaker"), "'word'", "'speaker'")
+    refused(sottovoce(*train, "--permit", "speaker"), "states the task word", "got speaker")
     refused(sottovoce(*train, "--permit", "word,speaker"), "one each")
     two = ("train", *common, "--target", f"{made.target},{made.target}", "--permit", "word,speaker")
     refused(sottovoce(*two, "--method", "optin"), "one task")
@@ -388,7 +388,7 @@ def test_some_attackers_alone_can_be_tried(sottovoce, shaped, made, quick, tmp_p
     rows = said.json["private"]["gender"]["attackers"] + said.json["private"]["gender"]["originals"]
     assert {row["attacker"].rpartition("then ")[2] for row in rows} == {"nearest neighbour"}
     assert any("nearest" in note for note in said.json["notes"])
-    refused(sottovoce(*audit, "mind-reader"), "unknown attacker 'mind-reader'", "nearest, linear")
+    refused(sottovoce(*audit, "mind-reader"), "unknown attacker 'mind-reader'", "linear, nearest")
 
 
 def test_audits_are_compared(sottovoce, shaped, made, quick, tmp_path):
