@@ -16,7 +16,7 @@ SIGNATURES = {
     "train_target": "(corpus, *, task, out, preset='compact', split=None, seed=0, report=None, **settings)",
     "train": "(corpus, *, permit, target, out, method='codebook', preset='compact', seed=0, report=None, **settings)",
     "audit": "(system, *, corpus, out, attackers='standard', attack=(), permit=(), target=(), split=None, seed=0, "
-    "workers=None, report=None, **settings)",
+    "workers=None, replace=False, report=None, **settings)",
     "compare": "(*folders)",
     "open_corpus": "(spec)",
     "load_target": "(place)",

@@ -177,6 +177,22 @@ def test_the_version_of_a_value_is_that_of_its_code(installed: Installed, monkey
     assert version("def train(): return 1\n") != version("def train(): return 2\n")
 
 
+def test_the_version_changes_with_any_module_of_the_package(tmp_path, monkeypatch):
+    package = tmp_path / "kennel"
+    package.mkdir()
+    (package / "__init__.py").write_text("class Dog: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    dog = importlib.import_module("kennel").Dog
+
+    def version(core: str) -> str:
+        (package / "core.py").write_text(core)
+        known: Registry[type] = Registry("kennels", "kennel")
+        known.register("dog", dog)
+        return known.version("dog")
+
+    assert version("GUESS = 0\n") == version("GUESS = 0\n") != version("GUESS = 1\n")
+
+
 def test_without_a_source_no_other_process_has_the_same_version():
     code = (
         "from sottovoce.plugins import Registry\n"

@@ -80,6 +80,7 @@ def audit(
     split: SplitRule | None = None,
     seed: int = 0,
     workers: int | None = None,
+    replace: bool = False,
     report: Report | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -107,6 +108,7 @@ def audit(
         split,
         seed,
         workers or usable_cores(),
+        replace=replace,
         **settings,
     )
     return run_audit(config, report or silent)

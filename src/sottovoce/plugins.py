@@ -20,6 +20,7 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar, overload
 
 from sottovoce import __version__
@@ -152,14 +153,23 @@ class Registry(Mapping[str, T]):
     def _version(self, value: T, module: str, distributed: str) -> str:
         """The stated version, or else that of the distribution, and a digest of the source.
 
-        The source is that of the module that registers the value and of the one that defines its code. Where one has
-        none, such as an interactive session, the version is new in every process, so that nothing outdated is reused.
+        The source is that of the module that registers the value and of the one that defines its code, with all other
+        modules of the packages that these are in. Where one has none, such as an interactive session, the version is
+        new in every process, so that nothing outdated is reused.
         """
         stated = str(getattr(value, "version", "")) or distributed
-        digest = hashlib.sha256()
-        for name in sorted({module, getattr(self.code(value), "__module__", module)}):
-            try:
-                digest.update(inspect.getsource(sys.modules[name]).encode())
-            except (KeyError, OSError, TypeError):
-                digest.update(secrets.token_bytes())
-        return f"{stated}+{digest.hexdigest()[:12]}"
+        modules = {module, getattr(self.code(value), "__module__", module)}
+        source = b"".join(map(_source, sorted(name.partition(".")[0] for name in modules)))
+        return f"{stated}+{hashlib.sha256(source).hexdigest()[:12]}"
+
+
+def _source(top: str) -> bytes:
+    """The source of a module, or of all modules of a package; random bytes where there is none."""
+    module = sys.modules.get(top)
+    files = sorted(file for place in getattr(module, "__path__", ()) for file in Path(place).rglob("*.py"))
+    try:
+        if files:
+            return b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)
+        return inspect.getsource(module).encode()  # type: ignore[arg-type]  # None raises TypeError as well
+    except (OSError, TypeError):
+        return secrets.token_bytes()

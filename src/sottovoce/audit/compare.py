@@ -9,6 +9,7 @@ from typing import Any
 from sottovoce.audit.record import read_results
 from sottovoce.errors import ConfigError
 
+RESTRICTED = "the only attackers that were tried: "  # a note of an audit that begins so names them
 _WIDEST = 40  # letters of a column
 
 
@@ -55,6 +56,9 @@ def _warnings(names: Sequence[str], audits: Sequence[Mapping[str, Any]]) -> Iter
         if len(set(given)) > 1:
             listed = ", ".join(f"{name}: {' '.join(map(str, each))}" for name, each in zip(names, given, strict=True))
             yield f"the {what} differ ({listed}), so the numbers do not compare one to one"
+    chosen = [[note for note in audit["notes"] if note.startswith(RESTRICTED)] for audit in audits]
+    if any(notes != chosen[0] for notes in chosen):
+        yield "not all of the audits tried all attackers, so the numbers do not compare one to one"
     for name, audit in zip(names, audits, strict=True):
         if not audit["valid"]:
             yield f"{name} is invalid: a control of it failed"

@@ -193,7 +193,12 @@ class AttackRun:
         scores: dict[str, Array] = {}
         for i, view in enumerate(self.reads):
             for part in ("validation", "test"):
-                scores[f"{i}/{part}"] = attacker.scores(self._observed(view, part)).astype(np.float32)
+                observed = self._observed(view, part)
+                scored = np.asarray(attacker.scores(observed))
+                if scored.shape != (len(observed), self.classes):
+                    expected = (len(observed), self.classes)
+                    raise ValueError(f"its scores have the shape {scored.shape}; expected {expected}")
+                scores[f"{i}/{part}"] = scored.astype(np.float32)
         facts = {
             "attacker": attacker.name,
             "needs": attacker.needs,

@@ -93,8 +93,10 @@ def _explain(error: BaseException | None) -> int:
     if isinstance(error, SottovoceError):
         terminal.complain(f"sottovoce: {error}")
         return 1 if isinstance(error, ParityError) else 2
-    if isinstance(error, MemoryError):
-        terminal.complain("sottovoce: there is not enough memory; end other programs, or ask for fewer --workers.")
+    if isinstance(error, MemoryError) or "allocate memory" in str(error):  # torch raises a RuntimeError
+        terminal.complain(
+            "sottovoce: there is not enough memory; end other programs, choose smaller settings, or fewer --workers."
+        )
         return 2
     if isinstance(error, OSError):
         place = f" at {str(error.filename)!r}" if error.filename else ""

@@ -18,6 +18,7 @@ import typer
 from sottovoce import __version__, redaction, terminal
 from sottovoce.errors import ConfigError, MissingExtraError
 from sottovoce.progress import Progress
+from sottovoce.training.settings import LARGEST_SEED
 
 __all__ = ["Progress"]
 
@@ -61,7 +62,7 @@ Permit = Annotated[
     str | None, typer.Option(help="Tasks to permit, separated by commas; default: all that the filter can permit.")
 ]
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
-Seed = Annotated[int, typer.Option(help="Seed of all randomness except the split.", min=0)]
+Seed = Annotated[int, typer.Option(help="Seed of all randomness except the split.", min=0, max=LARGEST_SEED)]
 Split = Annotated[
     str | None,
     typer.Option(

@@ -127,10 +127,11 @@ def _trained(card: dict[str, Any], out: Path) -> str:
 
 
 def _validation(card: dict[str, Any]) -> list[str]:
-    """Before and after, for each task whose accuracy could be measured."""
+    """The accuracy of the target of each task, before and after the filter."""
     return [
         f"{task}: its target is right on {score['original']:.1%} of {score['recordings']} validation recordings, "
         f"and on {score['filtered']:.1%} of them after the filter"
-        for task, score in card["validation"].items()
         if score is not None
+        else f"{task}: not measured on validation recordings, whose labels the target does not all know"
+        for task, score in card["validation"].items()
     ]

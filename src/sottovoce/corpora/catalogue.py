@@ -45,7 +45,7 @@ def open_corpus(spec: str) -> Manifest:
 def _offer(place: str) -> str:
     """The name that a path given without one is to be opened by, where something is there."""
     path = _expanded(place)
-    if not os.path.exists(path):
+    if not place or not os.path.exists(path):
         return ""
     if path.is_file():
         return f"for a table of recordings give csv:{place}; " if path.suffix.lower() in (".csv", ".tsv") else ""

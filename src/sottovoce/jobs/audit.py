@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from sottovoce import __version__, private
+from sottovoce.attack.families import ATTACKERS
 from sottovoce.audit import record, summary
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.cached_jobs import attacks_folder
 from sottovoce.audit.case import Case
+from sottovoce.audit.compare import RESTRICTED
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
 from sottovoce.audit.results import Results, TargetFacts
@@ -41,9 +43,9 @@ from sottovoce.report.pages import exhibits, write_report
 from sottovoce.runtime.export import target_place
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import quantise
+from sottovoce.training.settings import check_seed
 
 _LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
-_ONLY = "the only attackers that were tried: "
 _OBSERVATIONS = ".observations"  # what attackers observe, while an audit runs
 
 
@@ -78,6 +80,7 @@ class AuditConfig:
 def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     """Attack a system; writes the record of the audit to its folder and returns what results.json holds."""
     began = time.monotonic()
+    check_seed(config.seed)
     effort(config.attackers, config.only)
     _check_place(config)
     attacks_folder()  # what is wrong with it shows before hours of work
@@ -117,7 +120,8 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
         notes=shown,
         scores=record.write_scores(config.out, evidence.scores),
         versions={name: importlib.metadata.version(name) for name in _LIBRARIES}
-        | {"python": platform.python_version()},
+        | {"python": platform.python_version()}
+        | {f"attacker {name}": ATTACKERS.version(name) for name in ATTACKERS.outside()},
     )
     written = record.write_results(config.out, results)
     shown_to = None if config.names else names
@@ -150,7 +154,7 @@ def _check_same(config: AuditConfig, case: Case, system: System, attributes: Seq
             "split": before.corpus.get("split") == case.split.rule,
             "targets": {target.digest for target in before.targets} == {target.digest for target in case.targets},
             "attackers": before.attackers == config.attackers
-            and [note for note in before.notes if note.startswith(_ONLY)] == _restricted(config),
+            and [note for note in before.notes if note.startswith(RESTRICTED)] == _restricted(config),
             "attributes": {*before.private} == {*attributes},
             "seed": before.seed == config.seed,
         }
@@ -164,7 +168,7 @@ def _check_same(config: AuditConfig, case: Case, system: System, attributes: Seq
 
 def _restricted(config: AuditConfig) -> list[str]:
     """The note that says which attackers were chosen, where not all of the effort were tried."""
-    return [f"{_ONLY}{', '.join(config.only)}, as requested"] if config.only else []
+    return [f"{RESTRICTED}{', '.join(config.only)}, as requested"] if config.only else []
 
 
 def names_place(results: dict[str, Any]) -> Path:

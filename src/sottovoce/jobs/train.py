@@ -33,7 +33,7 @@ from sottovoce.progress import Report, duration
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
-from sottovoce.training.settings import choose
+from sottovoce.training.settings import check_seed, choose
 
 __all__ = ["TrainConfig", "make_filter", "make_target"]
 
@@ -59,7 +59,10 @@ def make_target(
 
     `settings` override those of the preset. With `reuse`, a target that the same training has written there is kept.
     """
+    check_seed(seed)
     chosen = choose(target_training.PRESETS, preset, settings or {}, "the training of targets")
+    if "classes" in chosen.settings:
+        raise ConfigError("settings.classes cannot be chosen: the corpus says how many classes a target has.")
     check_place(out, "target")
     manifest, sounds = opened(spec, report)
     check_task(manifest, task)
@@ -102,6 +105,7 @@ def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
     The card has, under "validation", the accuracy of each target on validation recordings, original and filtered.
     """
     method = METHODS[config.method]
+    check_seed(config.seed)
     settings = choose(method.presets, config.preset, config.settings, f"the method '{config.method}'")
     method.check(config, settings)
     check_place(config.out, "filter")

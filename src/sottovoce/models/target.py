@@ -136,16 +136,19 @@ def from_callable(
     """
 
     def checked(scores: Any, count: int) -> Tensor:
-        given = np.asarray(scores, dtype=np.float32)
+        given = np.asarray(scores)
+        if given.dtype.kind not in "biuf" or not np.isfinite(given).all():
+            raise ModelError("the target returned scores that are not finite numbers; expected logits [B, K].")
+        given = given.astype(np.float32)
         if given.shape != (count, len(classes)):
             raise ModelError(f"the target returned scores of shape {given.shape}; expected {(count, len(classes))}.")
         return torch.from_numpy(given)
 
     def of_spectra(spectra: Tensor) -> Tensor:
-        return checked(function(spectra.detach().numpy()), len(spectra))
+        return checked(function(spectra.detach().numpy().copy()), len(spectra))
 
     def of_sound(waves: Tensor, rate: int) -> Tensor:
-        return checked(function(_resampled(waves.detach().numpy(), rate, sample_rate), sample_rate), len(waves))
+        return checked(function(_resampled(waves.detach().numpy().copy(), rate, sample_rate), sample_rate), len(waves))
 
     logits = of_sound if takes == "wave" else of_spectra
     return Target(task, tuple(classes), False, logits, takes=takes, sample_rate=sample_rate)

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from sottovoce.redaction import is_address
 QUERIES = 20_000  # that `load_target` may ask of a recogniser that is not on this machine
 TARGETS: Registry[Callable[[str], Target]] = Registry("targets", "target", {})  # each makes one of what follows NAME:
 
+_SIGNALS = 128  # exit statuses above this stand for a signal
 _FUNCTION = re.compile(r"([^\W\d][\w.]*):([^\W\d]\w*)")
 
 
@@ -77,8 +79,10 @@ def from_function(text: str, metadata: TargetMetadata) -> Target:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # last: what is installed keeps its names
     try:
-        function = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever a module does when it is imported
+        with redirect_stdout(sys.stderr):  # standard output is for results
+            function = getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:  # whatever a module does when it is imported
+        _pass_on_signal(error)
         raise ModelError(
             f"{text} cannot be imported ({type(error).__name__}: {error}); name a function of an installed module or "
             "of one in the working directory, as MODULE:FUNCTION."
@@ -86,8 +90,10 @@ def from_function(text: str, metadata: TargetMetadata) -> Target:
 
     def called(waves: Wave, rate: int) -> Array:
         try:
-            return np.asarray(function(waves, rate), np.float32)
-        except Exception as error:
+            with redirect_stdout(sys.stderr):
+                return np.asarray(function(waves, rate))
+        except (Exception, SystemExit) as error:
+            _pass_on_signal(error)
             raise ModelError(
                 f"{text} failed on sound {waves.shape} at {rate} Hz ({type(error).__name__}: {error}); expected scores "
                 f"({len(waves)}, {len(classes)}): correct it."
@@ -99,6 +105,12 @@ def from_function(text: str, metadata: TargetMetadata) -> Target:
     except (OSError, TypeError):
         source = ""
     return replace(target, digest=_known_by(target, text, source))
+
+
+def _pass_on_signal(error: BaseException) -> None:
+    """Raise again what ends this program because of a signal; what else a function raises is its own failure."""
+    if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > _SIGNALS:
+        raise error
 
 
 def _known_by(target: Target, *parts: str) -> str:

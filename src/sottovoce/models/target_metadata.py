@@ -54,8 +54,10 @@ class TargetName(str):
 def checked_names(task: Any, classes: Any) -> tuple[str, tuple[str, ...]]:
     """Task and classes as a file states them; ValueError where these are not a name and a list of two names or more."""
     names = [task, *classes] if isinstance(classes, list | tuple) else []
-    if len(names) < 3 or not all(isinstance(name, str) for name in names):
+    if len(names) < 3 or not all(isinstance(name, str) and name for name in names):
         raise ValueError("it names no task and classes")
+    if len(set(classes)) < len(classes):
+        raise ValueError("it names a class twice")
     return task, tuple(classes)
 
 

@@ -77,7 +77,7 @@ def _stated(graph: Session, path: Path) -> TargetMetadata:
     try:
         classes = json.loads(known["classes"][:LARGEST_JSON_BYTES]) if "classes" in known else None
         if classes is not None:
-            checked_names("", classes)
+            checked_names(known.get("task", "any task"), classes)
         rate = checked_rate(int(known["sample_rate"])) if "sample_rate" in known else None
     except (ValueError, RecursionError) as error:
         raise ModelError(

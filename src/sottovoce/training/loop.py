@@ -80,14 +80,19 @@ def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
 
 
 def update(optimiser: Optimizer, loss: Tensor, clip_norm: float = math.inf) -> float:
-    """One step of an optimiser along the gradient of `loss`, whose norm is at most `clip_norm`; returns the loss."""
+    """One step of an optimiser along the gradient of `loss`, whose norm is at most `clip_norm`; returns the loss.
+
+    ModelError where the loss is not finite.
+    """
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     if clip_norm < math.inf:
         parameters = [each for group in optimiser.param_groups for each in group["params"]]
         nn.utils.clip_grad_norm_(parameters, clip_norm)
     optimiser.step()
-    return loss.item()
+    if not math.isfinite(value := loss.item()):
+        raise ModelError(f"the training diverged: the loss is {value}; lower the learning rate, and train again.")
+    return value
 
 
 @contextmanager
@@ -109,7 +114,8 @@ def train(
     """Call `step(number, rng)` for each step and report its note; save `parts` now and then, and resume from there.
 
     All randomness of a step is seeded by its number, so that a resumed run ends exactly as an uninterrupted one.
-    `finished`, which may look at `parts` alone, ends it before the last step.
+    `finished`, which may look at `parts` alone, ends it before the last step. ModelError where a weight is not finite
+    at the end.
     """
     torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))  # torch does not look at control groups
     first = _restore(parts, run)
@@ -123,6 +129,9 @@ def train(
         if run.partial is not None and time.monotonic() - saved > _SAVE_EVERY_S:
             _save(parts, run.partial, {"step": str(number + 1), "identity": run.identity})
             saved = time.monotonic()
+    networks = [part for part in parts.values() if isinstance(part, nn.Module)]
+    if not all(value.isfinite().all() for network in networks for value in network.parameters()):
+        raise ModelError("the training diverged: a weight is not finite; lower the learning rate, and train again.")
     if run.partial is not None:  # kept until the caller has written what was trained
         _save(parts, run.partial, {"step": str(run.steps), "identity": run.identity})
 

@@ -10,7 +10,17 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 from sottovoce.errors import ConfigError
 
 Settings = TypeVar("Settings")
-Positive = Annotated[int, 1]  # the least value of a field that cannot be 0
+Positive = Annotated[int, 1]  # the least value of a field, and the greatest where there is one
+Share = Annotated[float, 0.0, 1.0]
+
+
+LARGEST_SEED = 2**32 - 1
+
+
+def check_seed(seed: object) -> None:
+    """ConfigError for a seed that not every source of randomness takes."""
+    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise ConfigError(f"the seed is {seed!r:.40}; expected a whole number from 0 to {LARGEST_SEED}.")
 
 
 def assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -72,9 +82,9 @@ def _changed(settings: Any, path: Sequence[str], value: object) -> Any:
 def _converted(kind: Any, value: Any) -> Any:
     """`value` as a field of a kind holds it; ValueError says what was expected."""
     if get_origin(kind) is Annotated:
-        base, least = get_args(kind)
-        if (number := _converted(base, value)) < least:
-            raise ValueError(f"at least {least}")
+        base, least, *greatest = get_args(kind)
+        if (number := _converted(base, value)) < least or any(number > most for most in greatest):
+            raise ValueError(f"{least} to {greatest[0]}" if greatest else f"at least {least}")
         return number
     if get_origin(kind) is Literal:
         if value not in get_args(kind):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,20 +17,20 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.models.architectures import build
 from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
-from sottovoce.training.settings import Positive
+from sottovoce.training.settings import Positive, Share
 
 
 @dataclass(frozen=True)
 class TargetSettings:
     """How a target is built and trained; `settings` are the sizes of its architecture."""
 
-    architecture: str = "compact-recogniser"
+    architecture: Literal["compact-recogniser", "deepspeech2"] = "compact-recogniser"
     settings: Mapping[str, int] = field(default_factory=dict)
     steps: Positive = 1300
     batch: Positive = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.05
-    label_smoothing: float = 0.05
+    label_smoothing: Share = 0.05
 
 
 PRESETS: Mapping[str, TargetSettings] = MappingProxyType(

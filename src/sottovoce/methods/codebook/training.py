@@ -15,7 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, to_8_b
 from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, draw_segments
-from sottovoce.training.settings import Positive
+from sottovoce.training.settings import Positive, Share
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class CodebookSettings:
     gradients: bool = True
     student: StudentSettings = field(default_factory=StudentSettings)
     drawing: CodewordSettings = field(default_factory=CodewordSettings)
-    codes: int = 0
-    memory: float = 1.0
+    codes: Annotated[int, 0, 256] = 0
+    memory: Share = 1.0
     block_segments: Positive = 1
 
 
