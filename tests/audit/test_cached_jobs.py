@@ -212,7 +212,7 @@ def test_a_worker_that_is_killed_is_one_sentence(log):
         run_jobs([Sum(0, log, lambda: os.kill(os.getpid(), signal.SIGKILL)), Sum(1, log)], 2, silent)
 
 
-def test_every_setting_of_a_bout_is_in_its_digest(case, tmp_path):
+def test_every_setting_of_an_attack_run_is_in_its_digest(case, tmp_path):
     labels = {part: case.labels("speaker", part) for part in ("train", "validation", "test")}
     heard, other = View("features", tmp_path, "one"), View("features", tmp_path, "other")
     attack_run = AttackRun("linear", "speaker", labels, 5, heard, (heard,))
@@ -230,5 +230,6 @@ def test_every_setting_of_a_bout_is_in_its_digest(case, tmp_path):
     }
     digests = {attack_run.digest, *(replace(attack_run, **{name: value}).digest for name, value in changes.items())}
     assert len(digests) == 1 + len(changes)
-    assert {f for f in attack_run.__dataclass_fields__} - {*changes} == {"task"}, "a name changes nothing"
+    unchanged = {f for f in attack_run.__dataclass_fields__} - {*changes}
+    assert unchanged == {"task", "attacker"}, "a name changes nothing, and the attacker follows from its family"
     assert replace(attack_run, task="who").digest == attack_run.digest
