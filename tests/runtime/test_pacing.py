@@ -209,7 +209,7 @@ def count(content: bytes, permit: Filter) -> int:
 @pytest.mark.parametrize("output", ["sound", "features"])
 def test_a_websocket_client_that_ends_every_10_ms(digit, output, reconnects):
     client = pytest.importorskip("websockets.asyncio.client", reason="needs the extra serve")
-    piece, seconds, blocks = encode(noise(0.01), "s16le"), 2.0, 0
+    piece, seconds, blocks = encode(noise(0.01), "s16le"), 4.0, 0
 
     async def talk():
         nonlocal blocks
@@ -251,7 +251,7 @@ def short_sound(way: str, number: int) -> list[Event]:
 
 
 async def ended_every_10_ms(permit: Filter, forwards: bool, way: str) -> None:
-    seconds, calls, heard = 1.5, 0, []
+    seconds, calls, heard = 5.0, 0, []
 
     async def keep(reader, writer):
         nonlocal calls
