@@ -91,7 +91,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     attributes = case.chosen(config.attributes)
     if not config.replace:
         _check_same(config, case, system, attributes)
-    place = config.out / _OBSERVATIONS
+    place = config.out.resolve() / _OBSERVATIONS  # workers may have another working directory
     evidence, views = audit(
         case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
     )
