@@ -12,20 +12,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from sottovoce.cli import (  # noqa: F401  # importing them adds their verbs
-    audit,
-    bench,
-    corpora,
-    demo,
-    doctor,
-    experiments,
-    export,
-    filters,
-    live,
-    protect,
-    serve,
-    train,
-)
+from sottovoce.cli import verbs  # noqa: F401  # importing it adds the verbs
 from sottovoce.cli.shared import app
 
 ROOT = Path(__file__).parents[1]

@@ -46,8 +46,10 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as text, in minutes where they are many."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    """Seconds as text, in minutes or hours where they are many."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def silent(done: int, total: int, note: str) -> None:

@@ -58,20 +58,7 @@ def _run() -> int:
     """Do what the arguments say; returns the exit status."""
     try:
         # Here, so that a signal meanwhile, and a broken installation, are answered like anything else.
-        from sottovoce.cli import (  # noqa: F401  # importing them adds their verbs
-            audit,
-            bench,
-            corpora,
-            demo,
-            doctor,
-            experiments,
-            export,
-            filters,
-            live,
-            protect,
-            serve,
-            train,
-        )
+        from sottovoce.cli import verbs  # noqa: F401
         from sottovoce.cli.shared import run
         from sottovoce.corpora.store import cache_folder
 

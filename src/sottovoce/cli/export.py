@@ -63,7 +63,7 @@ def export(
         from sottovoce.jobs import export as job
 
         judges = targets.targets(target, task, classes, sample_rate)
-        wanted = job.ExportConfig(folder, out, int8, corpus, attackers, judges, workers, shared.command())
-        card = job.export(wanted, shared.Progress())
+        config = job.ExportConfig(folder, out, int8, corpus, attackers, judges, workers, shared.command())
+        card = job.export(config, shared.Progress())
     text = f"{len(card['files'])} files, off by at most {max(card['parity'].values()):.2g}; wrote {out}"
     shared.show(card, json_, lambda _: f"{text}\n{describe(card)}".rstrip())

@@ -21,6 +21,7 @@ from sottovoce.corpora.download import releases
 from sottovoce.errors import ConfigError, CorpusError
 from sottovoce.experiments.experiment import Corpus, Experiment, Place, RunSettings, SharedJob, digest, grouped, parts
 from sottovoce.files import write_file
+from sottovoce.progress import duration
 
 
 def run(experiment: Experiment, corpora: Path, out: Path, workers: int, preset: str = "compact") -> str:
@@ -54,8 +55,8 @@ def run(experiment: Experiment, corpora: Path, out: Path, workers: int, preset: 
         if digest(each) not in known:
             known[digest(each)] = next(performed)
             left = (len(runs) - len(known)) * median(one["run_seconds"] for one in known.values()) / side_by_side
-            took = _duration(known[digest(each)]["run_seconds"])
-            line = f"{experiment.name}: {len(known)} of {len(runs)} runs done, {_duration(left)} left; {took} for {{}}"
+            took = duration(known[digest(each)]["run_seconds"])
+            line = f"{experiment.name}: {len(known)} of {len(runs)} runs done, {duration(left)} left; {took} for {{}}"
             terminal.note(terminal.printable(line.format(labels[number - 1])) + "\n")
         if number == len(runs) or runs[number].seed != each.seed:
             text = _written(experiment, preset, [known[digest(done)] for done in runs[:number]], root)
@@ -125,16 +126,6 @@ def _labels(runs: Sequence[RunSettings]) -> list[str]:
 def _flat(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in settings.items():
         yield from _flat(value) if isinstance(value, dict) else [(key, value)]
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
 
 
 def _written(experiment: Experiment, preset: str, results: list[dict[str, Any]], root: Path) -> str:
