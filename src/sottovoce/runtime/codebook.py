@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Self
@@ -23,6 +23,7 @@ from sottovoce.runtime.segments import GraphEngine
 _MOST_KEPT = 512  # codewords whose sounds are kept, 40 MiB; in a larger codebook each is made whenever it is drawn
 _MOST_EXPORTED = 2000  # codewords whose sounds one graph holds: 80 MB
 _MOST_BLOCKS = 1000
+REVOKED = -1  # in the place of the code of a task that is not permitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,9 @@ class CodebookEngine(GraphEngine):
         log_posteriors = self.graph.run(self.front_end(segments))
         codes, _, after = self.codebook.codes(log_posteriors, self.permit, self.initial_state())
         return self.codebook.whole_codes(self.permit, after) if self.constant_blocks else codes[:: self.block_segments]
+
+    def answers(self) -> AnswerEngine:
+        return AnswerEngine(**{each.name: getattr(self, each.name) for each in fields(self)})
 
     def code_sizes(self) -> Mapping[str, int]:
         sizes = zip(self.codebook.tasks, self.codebook.sizes, strict=True)
@@ -139,3 +143,26 @@ class CodebookEngine(GraphEngine):
     @property
     def _keeps_sounds(self) -> bool:
         return math.prod(self.codebook.templates.shape[:-2]) <= _MOST_KEPT
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerEngine(CodebookEngine):
+    """A codebook filter whose features are its codes, [S, T, 1], with `REVOKED` where a task is not permitted.
+
+    Of a constant number of blocks, one answer stands for all.
+    """
+
+    @property
+    def rows(self) -> int:
+        return len(self.codebook.tasks)
+
+    def step(self, inputs: Spectrum, state: State) -> tuple[Spectrum, State]:
+        codes, _, after = self.codebook.codes(self.graph.run(inputs), self.permit, state)
+        return self._permitted(codes), after
+
+    def recall(self, state: State) -> Spectrum:
+        return self._permitted(self.codebook.whole_codes(self.permit, state))
+
+    def _permitted(self, codes: NDArray[np.int64]) -> Spectrum:
+        permitted = np.array([task in self.permit for task in self.codebook.tasks])
+        return np.where(permitted, codes, REVOKED).astype(np.float32)[:, :, None]
