@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError, ModelError
+from sottovoce.models.codebook import SOUND_SAMPLES, Codebook
 from sottovoce.runtime.files import protect, protect_stream
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.labels import Label, code_names
@@ -90,11 +91,11 @@ def test_a_revoked_task_has_no_row(named):
     assert named.labels(wav, permit=[]) == named.permitting([]).constant(3).labels(wav) == []
 
 
-def test_a_permitted_code_0_is_no_class(named, monkeypatch):
-    engine = named.engine.answers()
-    monkeypatch.setattr(type(engine.codebook), "_nearest", lambda book, total, permit: [0] * len(book.tasks))
-    rows = named.labels(noise(SEGMENT_SAMPLES), permit=["word"])
-    assert rows == [(0.0, 1.28, "word", None)]
+def test_a_permitted_code_0_is_no_class(named):
+    wav = np.concatenate([noise(SEGMENT_SAMPLES), np.zeros(SEGMENT_SAMPLES, np.float32)])
+    rows = named.labels(wav, permit=["word"])
+    assert rows[0].answer in CLASSES["word"] and rows[1] == (1.28, 2.56, "word", None)
+    assert not named.filter(wav, permit=["word"])[SEGMENT_SAMPLES + 200 :].any()
 
 
 @settings(deadline=None, max_examples=20)
@@ -127,11 +128,9 @@ def test_consent_is_switched_as_in_other_streams(named):
 
 
 def test_codes_that_share_a_class_are_numbered(named):
-    book = named.engine.vocabulary()
     centres = np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], np.float32)
-    grouped = replace(
-        book, tasks=("mood",), centres=(centres,), templates=book.templates[:, :, :1].repeat(4, 1)[:, :4, 0]
-    )
+    sounds = np.full((1, 4, SOUND_SAMPLES), 128, np.uint8)
+    grouped = Codebook(("mood",), (centres,), (0.5,), sounds)
     assert code_names(grouped, named.card) == {"mood": ("calm 1", "cross", "calm 2")}
 
 
