@@ -218,12 +218,13 @@ def _check_place(config: AuditConfig) -> None:
 def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> Case:
     """What the system is audited against: for a filter its own targets, and the split that it was trained with."""
     switched = system.description["permit"]
-    targets, card = _filter_targets(config, system.path, switched) if system.path else _asked(config)
+    labelled = [task for task in switched if task in manifest.tasks]  # no target can be judged by others
+    targets, card = _filter_targets(config, system.path, labelled) if system.path else _asked(config)
     for target in targets:
         check_task(manifest, target.task)
     named = [] if system.path else config.permit  # a filter was switched to it
     permit = tuple(dict.fromkeys([*(target.task for target in targets), *named, *switched]))
-    for task in permit:
+    for task in labelled if system.path else permit:
         manifest.classes(task)
     parts = corpus.split_of(card, manifest) if config.rule is None else split(manifest, config.rule)
     case = Case(manifest, sounds, parts, targets, permit)

@@ -7,6 +7,8 @@ set it. 0 dB is a root mean square of 1, so the loudest sine has -3 dB.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -75,4 +77,5 @@ def level_target(place: str) -> Target:
     """The level meter as a target of sound; ConfigError where anything follows `level:`."""
     if place:
         raise ConfigError(f"the target level: takes nothing after the colon, got {place!r:.40}; leave it out.")
-    return from_module(LevelMeter(), TASK, CLASSES, "wave")
+    meter = LevelMeter()
+    return replace(from_module(meter, TASK, CLASSES, "wave"), differentiable=True, logits=meter)

@@ -97,14 +97,21 @@ def threshold(
 
     `none` gives the probability of none [S] of segments [S, 20480]; `something` [S, 20480] are validation segments.
     """
+    above = float(np.quantile(none(something), 1.0 - miss))
+    return above, rates(none, something, negatives, above, seed)
+
+
+def rates(
+    none: Callable[[Wave], NDArray[np.float32]], something: Wave, negatives: Negatives, above: float, seed: int
+) -> dict[str, Any]:
+    """Misses and false alarms of a threshold, and of all others as a curve, for a card; arguments as of `threshold`."""
     present = none(something)
     rng = np.random.default_rng([seed, 9])
     absent = {name: none(draw(rng, _MEASURED)) for name, draw in negatives.items()}
-    above = float(np.quantile(present, 1.0 - miss))
     every = np.concatenate([*absent.values()])
     points = np.unique(np.quantile(np.concatenate([present, every]), np.linspace(0.0, 1.0, _POINTS)))
     per_hour = _HOUR_S / SEGMENT_S
-    return above, {
+    return {
         "threshold": above,
         "miss_rate": float((present > above).mean()),
         "false_alarms_per_hour": {name: float((each <= above).mean() * per_hour) for name, each in absent.items()},

@@ -135,7 +135,7 @@ class Encoder(nn.Module):
 class Made(NamedTuple):
     """An encoder and a codebook, the positions of the recordings that are codewords, and the rates of none."""
 
-    encoder: Encoder
+    encoder: nn.Module
     book: Codebook
     sources: NDArray[np.int64]
     none: dict[str, Any]
