@@ -86,6 +86,6 @@ def test_a_codeword_for_speech_is_speech(shaped, tmp_path: Path):
 
 
 def test_a_filter_permits_one_of_them_alone(shaped, made, tmp_path):
-    with pytest.raises(ConfigError, match="level and word cannot share a filter"):
-        config = TrainConfig(shaped.spec, ("level", "word"), ("level:", made), tmp_path / "both")
+    with pytest.raises(ConfigError, match="word and level cannot share a filter"):
+        config = TrainConfig(shaped.spec, ("word", "level"), (made, "level:"), tmp_path / "both")
         make_filter(config, silent)

@@ -7,7 +7,7 @@ of many candidates that one which the network itself is surest of, as it leaves 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
@@ -57,11 +57,17 @@ def is_ready(target: Target) -> bool:
     return target.task in _CANDIDATES and hasattr(target.logits, "log_posteriors")
 
 
-def ready_codebook(material: Material, settings: CodebookSettings, run: Run) -> Made:
-    """An encoder and a codebook for the one target of `material`; ConfigError for several targets."""
-    if len(material.targets) > 1:
-        tasks = " and ".join(target.task for target in material.targets)
+def all_ready(targets: Sequence[Target]) -> bool:
+    """Whether the filter for these targets is ready-made; ConfigError where only one of several is, or several are."""
+    ready = any(map(is_ready, targets))
+    if ready and len(targets) > 1:
+        tasks = " and ".join(target.task for target in targets)
         raise ConfigError(f"{tasks} cannot share a filter; train one for each, since one of them is ready-made.")
+    return ready
+
+
+def ready_codebook(material: Material, settings: CodebookSettings, run: Run) -> Made:
+    """An encoder and a codebook for the one target of `material`."""
     target = material.targets[0]
     encoder = ReadyEncoder(target.logits).eval()
 
