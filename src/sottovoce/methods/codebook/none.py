@@ -27,7 +27,7 @@ from sottovoce.training.loop import Run, draw_segments, one_cycle, set_learning_
 from sottovoce.training.settings import Positive, Share
 
 Negatives = Mapping[str, Callable[[np.random.Generator, int], Wave]]  # by name: count segments [N, 20480] of a kind
-_MEASURED = 1024  # segments of each kind, for the rates: about 22 minutes
+_AT_ONCE = 32  # segments
 _POINTS = 41  # of the curve
 _HOUR_S = 3600.0
 
@@ -40,6 +40,7 @@ class NoneSettings:
     batch: Positive = 32
     learning_rate: float = 3e-3
     miss: Share = 0.01
+    measured: Positive = 1024  # segments of each kind, for the rates: about 22 minutes
 
 
 class Presence(nn.Module):
@@ -91,16 +92,28 @@ def train_presence(
 
 
 def threshold(
-    none: Callable[[Wave], NDArray[np.float32]], something: Wave, negatives: Negatives, miss: float, seed: int
+    presence: nn.Module,
+    sounds: Sounds,
+    clips: NDArray[np.int64],
+    negatives: Negatives,
+    settings: NoneSettings,
+    seed: int,
 ) -> tuple[float, dict[str, Any]]:
     """The probability of none above which a block is none, and its rates, for a card.
 
-    `none` gives the probability of none [S] of segments [S, 20480]; `something` [S, 20480] are validation segments.
+    They are measured on segments of `clips` and of `negatives`, of which nothing was learned.
     """
-    present = none(something)
     rng = np.random.default_rng([seed, 9])
-    absent = {name: none(draw(rng, _MEASURED)) for name, draw in negatives.items()}
-    above = float(np.quantile(present, 1.0 - miss))
+
+    def none(draw: Callable[[np.random.Generator, int], Wave]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            pieces = (draw(rng, _AT_ONCE) for _ in range(0, settings.measured, _AT_ONCE))
+            odds = torch.cat([presence(torch.from_numpy(front_end(piece))) for piece in pieces])
+        return np.asarray(torch.sigmoid(-odds).numpy())
+
+    present = none(of_recordings(sounds, clips))
+    absent = {name: none(draw) for name, draw in negatives.items()}
+    above = float(np.quantile(present, 1.0 - settings.miss))
     every = np.concatenate([*absent.values()])
     points = np.unique(np.quantile(np.concatenate([present, every]), np.linspace(0.0, 1.0, _POINTS)))
     per_hour = _HOUR_S / SEGMENT_S
