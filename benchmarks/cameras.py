@@ -2,9 +2,9 @@
 
     python benchmarks/cameras.py [--filter FILTER] [--cameras 8] [--seconds 60] [--json]
 
-Each camera is a file of noise, which ffmpeg reads in real time; each output is a WAV file. CPU time is that of the command
-itself and of its filter process, and apart from it that of the ffmpeg processes. The first ten seconds, in which programs
-start, do not count.
+Each camera is a file of noise, which ffmpeg reads in real time; each output is a WAV file. CPU time is that of the
+command itself and of its filter process, and apart from it that of the ffmpeg processes. The first ten seconds, in
+which programs start, do not count.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ class RtspServer:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self.described: dict[str, bytes] = {}  # the SDP of each path that somebody publishes to
+        self.publishers: dict[str, socket.socket] = {}
         self.stalled: set[str] = set()  # paths of which nothing is passed on
         self.readers: dict[str, list[Reader]] = {}
         threading.Thread(target=self._accept, daemon=True).start()
@@ -25,6 +26,11 @@ class RtspServer:
         for reader in self.readers.get(path, []):
             with suppress(OSError):
                 reader.connection.shutdown(socket.SHUT_RDWR)
+
+    def hang_up(self, path: str) -> None:
+        """Hang up on whoever publishes to a path."""
+        with suppress(OSError):
+            self.publishers[path].shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._listening.close()
@@ -81,7 +87,8 @@ class Reader:
         if method == "OPTIONS":
             lines.append("Public: ANNOUNCE, DESCRIBE, SETUP, PLAY, RECORD, TEARDOWN")
         elif method == "ANNOUNCE":
-            self.path, self.publishes, self.server.described[path] = path, True, body
+            self.path, self.publishes = path, True
+            self.server.publishers[path], self.server.described[path] = self.connection, body
         elif method == "DESCRIBE" and path in self.server.described:
             self.path, content = path, self.server.described[path]
             lines += ["Content-Type: application/sdp", f"Content-Base: {url}/"]

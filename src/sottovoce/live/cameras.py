@@ -62,13 +62,12 @@ class Camera:
 class Cameras:
     """Cameras that run, by name; made by `opened`."""
 
-    def __init__(self, cameras: dict[str, tuple[Live, Program, Player]], worker: Worker) -> None:
-        self._cameras, self._worker = cameras, worker
+    def __init__(self, cameras: dict[str, tuple[Live, Program, Player]]) -> None:
+        self._cameras = cameras
 
     def run(self, each: Callable[[], bool]) -> None:
         """Until `each`, often called, returns False; ModelError where the filter cannot be started."""
         while each():
-            self._worker.watch()
             for live, source, _ in self._cameras.values():
                 live.watch()
                 for _ in range(_READS):
@@ -106,7 +105,7 @@ def opened(
             source = stack.enter_context(closing(Program(camera.read_command(sample_rate), "ffmpeg", _MUTE_S)))
             live = Live(worker, sink, latency_samples, margin_s, slack_s=_SLACK_S, number=number)
             running[camera.name] = live, source, sink
-        yield Cameras(running, worker)
+        yield Cameras(running)
 
 
 def read_cameras(path: Path) -> list[Camera]:
