@@ -74,7 +74,7 @@ def publish(server, noise):
         process.wait()
 
 
-def wait(condition, seconds: float = 20.0) -> None:
+def wait(condition, seconds: float = 90.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -98,7 +98,7 @@ def play(listed: list[Camera], each: Callable[[dict], bool]) -> dict:
     folder = bundled.find(FILTER)
     opener = partial(open_filter, folder, RATE, ("digit",), 0.5)
     with opened(listed, opener, Filter.load(folder).stream(RATE).latency_samples, RATE) as running:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 180
 
         def going() -> bool:
             assert time.monotonic() < deadline, running.report()
@@ -262,7 +262,7 @@ def run_page(server, tmp_path):
 def record(url: str, out: Path, seconds: float) -> None:
     """As a recorder does: play a stream into a file."""
     command = ["ffmpeg", "-nostdin", "-v", "error", "-rtsp_transport", "tcp", "-i", url, "-t", str(seconds), str(out)]
-    subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=120)
 
 
 @needs_ffmpeg
