@@ -382,6 +382,32 @@ def test_an_audit_does_not_replace_another(sottovoce, shaped, made, quick, tmp_p
     refused(sottovoce(*audit), "another audit (different: form)")
 
 
+def test_an_audit_in_8_bits_leaves_the_filter_of_another_audit_alone(sottovoce, shaped, made, quick, tmp_path):
+    audit = audit_of(made, shaped, tmp_path / "a")
+    assert sottovoce(*audit).status == 0
+    refused(sottovoce(*audit, "--int8"), "another audit (different: system)", "--replace")
+    assert not (tmp_path / "a" / "filter-int8").exists()
+    assert sottovoce(*audit, "--int8", "--replace").status == 0
+    assert sottovoce(*audit, "--int8").status == 0, "the same audit is repeated"
+
+
+@pytest.mark.parametrize("kind", ["target", "train"])
+def test_a_training_does_not_replace_another(sottovoce, shaped, made, quick, tmp_path, kind):
+    train = (
+        optin_of(shaped, made)
+        if kind == "train"
+        else ("target", "--corpus", shaped.spec, "--task", "word", *overridden(TINY_TARGET))
+    )
+    train = (*train, "--out", tmp_path / "o")
+    assert sottovoce(*train).status == 0
+    assert sottovoce(*train).status == 0, "the same training"
+    before = (tmp_path / "o" / "card.json").read_bytes()
+    refused(sottovoce(*train, "--seed", 1), "of another training", "--replace")
+    assert (tmp_path / "o" / "card.json").read_bytes() == before
+    assert sottovoce(*train, "--seed", 1, "--replace").status == 0
+    refused(sottovoce(*train), "of another training")
+
+
 def test_some_attackers_alone_can_be_tried(sottovoce, shaped, made, quick, tmp_path):
     audit = (*audit_of(made, shaped, tmp_path / "a"), "--attacker")
     said = sottovoce(*audit, "nearest", "--json")

@@ -183,9 +183,7 @@ def test_the_target_is_never_changed(shaped_once, train_clips, target):
 
 
 def test_fewer_codes_than_classes_are_groups_of_answers(shaped_once, train_clips, target):
-    _, book, _ = trained(
-        shaped_once, train_clips, [target], replace(TINY, codes=2)
-    )
+    _, book, _ = trained(shaped_once, train_clips, [target], replace(TINY, codes=2))
     assert book.sizes == (2,)
     assert np.allclose(book.centres[0].sum(axis=1), 1.0, atol=1e-5)
 

@@ -28,6 +28,11 @@ Set = Annotated[
 ]
 
 
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace the result of another training in the output folder.")
+]
+
+
 @app.command()
 def target(
     corpus: Corpus,
@@ -41,6 +46,7 @@ def target(
     ] = "compact",
     settings: Set = None,
     split: Split = None,
+    replace: Replace = False,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
@@ -50,7 +56,8 @@ def target(
         from sottovoce.training.settings import assignments
 
         spec, rule, values = shared.cut(corpus, split), cast(Any, split), assignments(settings or ())
-        card = make_target(spec, task, out, preset, rule, seed, shared.command(), shared.Progress(), values)
+        command, report = shared.command(), shared.Progress()
+        card = make_target(spec, task, out, preset, rule, seed, command, report, values, replace=replace)
     score = card["accuracy"]
     text = (
         f"{task}: {score['test']:.1%} of {score['test_clips']} test recordings are right ({card['seconds']:.0f} s); "
@@ -93,6 +100,7 @@ def train(
         str | None,
         typer.Option(help="synthetic, nobody's voice (default); or recordings, in which people can be recognised."),
     ] = None,
+    replace: Replace = False,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
@@ -115,6 +123,7 @@ def train(
             values,
             seed,
             shared.command(),
+            replace=replace,
         )
         card = make_filter(config, shared.Progress())
     shared.show(card, json_, lambda _: "\n".join([_trained(card, out), *_validation(card), describe(card)]).rstrip())

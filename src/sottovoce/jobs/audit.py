@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sottovoce import __version__, private
@@ -34,7 +35,7 @@ from sottovoce.corpora.splits import split
 from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import ConfigError
 from sottovoce.files import file_sha256
-from sottovoce.models.checkpoint import CARD
+from sottovoce.models.checkpoint import CARD, folder_digest
 from sottovoce.models.target import Target
 from sottovoce.models.target_loading import load_target
 from sottovoce.progress import Report
@@ -160,10 +161,14 @@ def _check_same(config: AuditConfig, case: Case, system: System, attributes: Seq
         }
         different = [name for name, equal in same.items() if not equal]
     if different:
-        raise ConfigError(
-            f"{config.out} holds the results of another audit (different: {', '.join(different)}); choose another "
-            "--out, or add --replace."
-        )
+        raise _another(config, different)
+
+
+def _another(config: AuditConfig, different: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"{config.out} holds the results of another audit (different: {', '.join(different)}); choose another --out, "
+        "or add --replace."
+    )
 
 
 def _restricted(config: AuditConfig) -> list[str]:
@@ -200,8 +205,22 @@ def _named(config: AuditConfig) -> str:
     if not config.int8:
         return config.system
     small = config.out / "filter-int8"
+    if not config.replace and (config.out / record.RESULTS).exists():  # whose record stands beside its own filter
+        with TemporaryDirectory() as place:
+            card = quantise(Path(config.system), Path(place) / small.name)
+        _check_digest(config, folder_digest(card))
     quantise(Path(config.system), small)
     return str(small)
+
+
+def _check_digest(config: AuditConfig, digest: str) -> None:
+    """ConfigError where the folder holds the record of an audit of another system than that of this digest."""
+    try:
+        before = record.read_results(config.out).filter.get("digest")
+    except ConfigError:
+        raise _another(config, ["form"]) from None
+    if before != digest:
+        raise _another(config, ["system"])
 
 
 def _check_place(config: AuditConfig) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from safetensors.torch import save
 from torch import nn
 
+from sottovoce import arguments
 from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ModelError
@@ -46,7 +47,7 @@ def load_target(place: Path | str) -> Target:
     `QUERIES` segments are asked, NAME:ARGUMENT of a plug-in, or MODULE:FUNCTION in Python, which is imported: name only
     code that you trust. ModelError for what is no target, ConfigError for an address that is none.
     """
-    path, text = Path(place), str(place)
+    path, text = arguments.path(place, "target"), str(place)
     given = place.metadata if isinstance(place, TargetName) else TargetMetadata()
     # Where nothing of that name exists, a query or a user belongs to an address without a scheme.
     if is_address(text) or (re.search("[?@]", text) and not os.path.exists(path)):
