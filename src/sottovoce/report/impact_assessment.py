@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sottovoce.models.codewords import describe
+from sottovoce.report.transfer import untested
 from sottovoce.report.wording import counted, duration, listed
 
 Results = Mapping[str, Any]
@@ -120,6 +121,11 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
             f"What the permitted answer to {listed(unanswered)} gives away",
             "no recogniser was there to answer it, so the floor is the best constant guess.",
         )
+    if alone := [task for task in results["permitted"] if untested(task, results)]:
+        yield (
+            f"Other recognisers of {listed(alone)}",
+            "the accuracy is that of one recogniser, and another may understand nothing of what leaves.",
+        )
     if not any(attribute["pooled"] for attribute in attributes):
         yield (
             "Several recordings of one person",
@@ -162,6 +168,11 @@ def provenance(results: Results) -> list[tuple[str, str]]:
         ("Citation", corpus.get("citation") or "none"),
         ("Filter digest", filter_["digest"]),
         *((f"Target digest, {target['task']}", target["digest"]) for target in results["targets"]),
+        *(
+            (f"Digest of another recogniser, {task}", judge["digest"])
+            for task, target in results["permitted"].items()
+            for judge in target["judges"]
+        ),
         ("Scores digest", results["scores"]),
     ]
     return [(term, value) for term, value in stated if value]
