@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sottovoce.audit.mutual_information import entropy
-from sottovoce.report.transfer import loss, untested
+from sottovoce.report.transfer import loss, unmeasured
 from sottovoce.report.wording import capitalised, interval, listed, number_with_interval, rounded_percent
 
 INPUTS = {
@@ -47,7 +47,7 @@ def headline(results: Row) -> str:
     open_ = [name for name, entry in private.items() if doubt(entry, tolerance)]
     parts = [f"{listed(leaks, most=_MOST_NAMES)} {'leaks' if len(leaks) == 1 else 'leak'}"] if leaks else []
     parts += [f"{task} {loss(scores)}" for task, scores in results["permitted"].items() if loss(scores)]
-    alone = [(task, untested(task, results)) for task in results["permitted"]]
+    alone = [(task, unmeasured(task, results)) for task in results["permitted"]]
     for text in dict.fromkeys(text for _, text in alone if text):
         tasks = [task for task, each in alone if each == text]
         parts.append(f"{listed(tasks, most=_MOST_NAMES)} {'is' if len(tasks) == 1 else 'are'} {text}")

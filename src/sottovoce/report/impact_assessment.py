@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sottovoce.models.codewords import describe
-from sottovoce.report.transfer import untested
+from sottovoce.report.transfer import unmeasured
 from sottovoce.report.wording import counted, duration, listed
 
 Results = Mapping[str, Any]
@@ -121,7 +121,7 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
             f"What the permitted answer to {listed(unanswered)} gives away",
             "no recogniser was there to answer it, so the floor is the best constant guess.",
         )
-    if alone := [task for task in results["permitted"] if untested(task, results)]:
+    if alone := [task for task in results["permitted"] if unmeasured(task, results)]:
         yield (
             f"Other recognisers of {listed(alone)}",
             "the accuracy is that of one recogniser, and another may understand nothing of what leaves.",

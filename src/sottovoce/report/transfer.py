@@ -47,7 +47,7 @@ def as_sound(target: Row) -> Row | None:
     return target["sound"] if target["sound"] != target["obfuscated"] else None
 
 
-def untested(task: str, results: Row) -> str:
+def unmeasured(task: str, results: Row) -> str:
     """That no recogniser besides those of training measured a permitted task; empty where one did."""
     if any(judge["kind"] != "trained-with" for judge in results["permitted"][task]["judges"]):
         return ""
@@ -57,7 +57,7 @@ def untested(task: str, results: Row) -> str:
 
 def reservation(task: str, results: Row) -> str:
     """What stands against a permitted task: losses, and that other recognisers were not asked; empty for nothing."""
-    return "; ".join(filter(None, (loss(results["permitted"][task]), untested(task, results))))
+    return "; ".join(filter(None, (loss(results["permitted"][task]), unmeasured(task, results))))
 
 
 def recognisers(target: Row) -> list[tuple[str, str, str, Row, Row]]:
