@@ -99,7 +99,7 @@ def judge(before: float, after: float, kind: str = "seed", name: str = "a siblin
 def permitted(before: float, after: float, *judges: dict[str, Any], sound: float | None = None) -> dict[str, Any]:
     heard = None if sound is None else score(sound)
     accuracy = {"original": score(before), "obfuscated": score(after), "sound": heard}
-    return {**accuracy, "chance": 0.1333, "judges": list(judges)}
+    return {**accuracy, "trained_with": True, "chance": 0.1333, "judges": list(judges)}
 
 
 def linker(eer: float, **fit: Any) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def sample(**changes: Any) -> dict[str, Any]:
         "command": "sottovoce audit f --corpus ravdess:r --out a",
         "corpus": corpus,
         "filter": filter_,
-        "targets": [{"digest": "77de" * 16, "task": "emotion", "trained_with": True}],
+        "targets": [{"digest": "77de" * 16, "task": "emotion"}],
         "permitted": {"emotion": permitted(0.6876, 0.6712, judge(0.7012, 0.6934))},
         "private": {"speaker": attribute()},
         "scores": "c0de" * 16,
@@ -610,7 +610,7 @@ def test_what_was_measured_with_one_recogniser_alone_is_told_as_a_loss_is(
     tmp_path: Path, results: dict[str, Any], kinds: list[str], known: bool | None
 ) -> None:
     results["permitted"]["emotion"] = permitted(0.94, 0.94, *(judge(0.9, 0.9, kind) for kind in kinds))
-    results["targets"][0]["trained_with"] = known
+    results["permitted"]["emotion"]["trained_with"] = known
     found, alone = page(tmp_path, results), not {*kinds} - {"trained-with"}
     whom = "the recogniser that the filter was made with" if known else "one recogniser"
     words = f"measured only with {whom}: nothing is shown about others"

@@ -34,7 +34,7 @@ _LONGEST_TEXT = 120
 
 
 def trained_with(card: Mapping[str, Any]) -> frozenset[str]:
-    """The digests of the recognisers that the card of a filter names as its targets."""
+    """The digests of the recognisers that the card of a filter, or a system's description, names as its targets."""
     return frozenset(str(entry["digest"]) for entry in card.get("targets", ()) if entry.get("digest"))
 
 
@@ -130,7 +130,13 @@ def gather(case: Case, system: System, report: Report) -> tuple[dict[str, Permit
             answers[f"{place}/obfuscated"].append(_answer(case, judge.target, leaves(judge.target)))
         report(done, len(clips), "recognisers asked about what leaves")
     scores = Scores({name: np.array(classes, np.int64) for name, classes in answers.items()})
-    return {task: PermittedFacts(judges=known) for task, known in facts.items()}, scores
+    digests = trained_with(system.description)
+    return {
+        target.task: PermittedFacts(
+            trained_with=target.digest in digests if digests and target.digest else None, judges=facts[target.task]
+        )
+        for target in case.targets
+    }, scores
 
 
 def _what_leaves(system: System, clip: int, segments: Wave) -> Callable[[Target], Array]:

@@ -117,7 +117,6 @@ class TargetFacts(_Strict):
 
     digest: str = Field(description="SHA-256 of its files; empty for a function")
     task: str
-    trained_with: bool | None = Field(None, description="whether the filter was trained with it; null where unknown")
 
 
 class JudgeFacts(_Strict):
@@ -140,8 +139,9 @@ class Judge(JudgeFacts):
 
 
 class PermittedFacts(_Strict):
-    """Who measures a permitted task besides its target."""
+    """Who measures a permitted task."""
 
+    trained_with: bool | None = Field(None, description="whether the filter was trained with its target; null: unknown")
     judges: Sequence[JudgeFacts] = []
 
 

@@ -33,6 +33,7 @@ def findings(facts: Facts, scores: Scores) -> Findings:
     """Every number of results.json that scores decide."""
     checks = controls.judged(facts.control, scores)
     answered = [name.removesuffix("/answers/original") for name in scores if name.endswith("/answers/original")]
+    nobody = PermittedFacts(trained_with=None)
     return Findings(
         control=facts.control,
         levels_db=facts.levels_db,
@@ -41,7 +42,7 @@ def findings(facts: Facts, scores: Scores) -> Findings:
         sensitivity_db=controls.sensitivity_db(facts.levels_db, scores),
         tolerance=TOLERANCE,
         plain=_PLAIN,
-        permitted={task: permitted(task, facts.permitted.get(task, PermittedFacts()), scores) for task in answered},
+        permitted={task: permitted(task, facts.permitted.get(task, nobody), scores) for task in answered},
         private={task: private(task, known, scores) for task, known in facts.private.items()},
         continuous={task: estimation.summary(task, known, scores) for task, known in facts.continuous.items()},
         linkage=linkage.summary(facts.linkage, scores) if facts.linkage else None,
@@ -89,6 +90,7 @@ def permitted(task: str, facts: PermittedFacts, scores: Scores) -> Permitted:
         return metrics.accuracy(scores[f"{task}/{answers}"] == labels, cluster)
 
     return Permitted(
+        trained_with=facts.trained_with,
         original=accuracy("answers/original"),
         obfuscated=accuracy("answers/obfuscated"),
         sound=accuracy("answers/sound") if f"{task}/answers/sound" in scores else None,

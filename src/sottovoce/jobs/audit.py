@@ -118,7 +118,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
         names_shown=config.names,
         corpus={**corpus.describe(case.manifest, case.split), "spec": spec, "test_clips": len(case.split.test)},
         filter={**system.description, "method": method, "permit": list(case.permit)},
-        targets=[_target_facts(target, system) for target in case.targets],
+        targets=[TargetFacts(digest=target.digest, task=target.task) for target in case.targets],
         notes=shown,
         scores=record.write_scores(config.out, evidence.scores),
         versions={name: importlib.metadata.version(name) for name in _LIBRARIES}
@@ -220,14 +220,6 @@ def _check_place(config: AuditConfig) -> None:
         raise ConfigError(f"{config.system} is not a filter, and nothing else can be audited by fragment.")
 
 
-def _target_facts(target: Target, system: System) -> TargetFacts:
-    """What is recorded of a target, and whether the filter was trained with it."""
-    known = judges.trained_with(system.description)
-    return TargetFacts(
-        digest=target.digest, task=target.task, trained_with=target.digest in known if known and target.digest else None
-    )
-
-
 def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> tuple[Case, list[str]]:
     """What the system is audited against, and sentences on judges that are missing.
 
@@ -236,7 +228,7 @@ def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sound
     switched = system.description["permit"]
     targets, card = _filter_targets(config, system.path, switched) if system.path else _asked(config)
     held, missing = judges.of_filter(system.path, card, targets) if system.path else ([], [])
-    others = [*held, *judges.named(config.judges, targets, judges.trained_with(card if system.path else {}))]
+    others = [*held, *judges.named(config.judges, targets, judges.trained_with(system.description))]
     for target in targets:
         check_task(manifest, target.task)
     named = [] if system.path else config.permit  # a filter was switched to it

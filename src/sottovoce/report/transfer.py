@@ -49,10 +49,11 @@ def as_sound(target: Row) -> Row | None:
 
 def unmeasured(task: str, results: Row) -> str:
     """That no recogniser besides those of training measured a permitted task; empty where one did."""
-    if any(judge["kind"] != "trained-with" for judge in results["permitted"][task]["judges"]):
+    target = results["permitted"][task]
+    if any(judge["kind"] != "trained-with" for judge in target["judges"]):
         return ""
-    known = any(target["task"] == task and target["trained_with"] for target in results["targets"])
-    return f"measured only with {_MADE_WITH if known else 'one recogniser'}: nothing is shown about others"
+    whom = _MADE_WITH if target["trained_with"] else "one recogniser"
+    return f"measured only with {whom}: nothing is shown about others"
 
 
 def reservation(task: str, results: Row) -> str:
