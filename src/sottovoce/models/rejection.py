@@ -1,0 +1,48 @@
+"""Rejection: how often a filter takes something else for a class that it permits, and a class for something else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Rejection(NamedTuple):
+    """Of one task: the threshold at which a block is none of its classes, and what that costs.
+
+    `miss_rate` is the share of blocks with a class that are rejected; `curve` has (threshold, false-alarm rate, miss
+    rate), both as shares of blocks.
+    """
+
+    threshold: float
+    false_alarms_per_hour: float
+    miss_rate: float
+    curve: tuple[tuple[float, float, float], ...]
+
+    @property
+    def sentence(self) -> str:
+        """What it costs, in words."""
+        return (
+            f"at the threshold of {self.threshold:.3g} the filter takes other sounds for one of its classes "
+            f"{self.false_alarms_per_hour:.3g} times an hour, and misses {100 * self.miss_rate:.3g}\u202f% of the "
+            "blocks that contain one."
+        )
+
+
+def rejections(card: Mapping[str, Any]) -> dict[str, Rejection]:
+    """The rejection of each task of which the card of a filter records one; what is malformed is left out."""
+    listed = card.get("none")
+    tasks = listed.items() if isinstance(listed, Mapping) else ()
+    read = {str(task): _rejection(entry) for task, entry in tasks}
+    return {task: rejection for task, rejection in read.items() if rejection is not None}
+
+
+def _rejection(entry: Any) -> Rejection | None:
+    try:
+        curve = tuple((float(at), float(false), float(missed)) for at, false, missed in entry.get("curve", ()))
+        threshold, alarms, misses = (float(entry[name]) for name in Rejection._fields[:3])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+    shares = [misses, *(share for _, *both in curve for share in both)]
+    finite = all(map(math.isfinite, (threshold, alarms, *(at for at, *_ in curve))))
+    return Rejection(threshold, alarms, misses, curve) if finite and all(0 <= share <= 1 for share in shares) else None
