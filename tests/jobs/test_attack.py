@@ -514,8 +514,7 @@ def test_judges_measure_what_is_permitted_beside_the_target_and_their_answers_ar
     rows = [(row["attacker"], row["input"]) for row in table if row["attribute"] == "word"]
     target = [("target", given) for given in ("original", "obfuscated", "sound")]
     assert rows == [*target, *((who, side) for who in (name, "word", "word") for side in ("original", "sound"))]
-    ask = AuditConfig(str(path), shaped.spec, out, judges=named[:1], replace=False)
-    refused(replace(ask, judges=named[1:]), "another audit (different: judges)")
+    refused(AuditConfig(str(path), shaped.spec, out, replace=False), "another audit (different: judges)")
     _changed_answers_are_found(out)
 
 
