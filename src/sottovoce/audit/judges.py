@@ -22,14 +22,13 @@ from sottovoce.audit.scores import Scores
 from sottovoce.audit.system import System
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import read_json
-from sottovoce.models.checkpoint import path_part
 from sottovoce.models.target import Array, Target
 from sottovoce.models.target_loading import load_target
 from sottovoce.models.vote import vote
 from sottovoce.progress import Report
 from sottovoce.redaction import prose, word
+from sottovoce.runtime.export import JUDGES
 
-FOLDER = "judges"  # in a filter folder
 _LONGEST_TEXT = 120
 
 
@@ -44,11 +43,12 @@ def of_filter(folder: Path, card: Mapping[str, Any], targets: Sequence[Target]) 
     ModelError for a folder that is not the recogniser that the card speaks of.
     """
     judges, missing = [], []
+    held = {place.name: place for place in (folder / JUDGES).glob("*")}  # so that no name leads to another place
     for target in targets:
         for entry in card.get("transfer", {}).get(target.task, ()):
             text = prose(str(entry.get("judge", "a recogniser")))[:_LONGEST_TEXT]
-            place = folder / FOLDER / path_part(str(entry.get("name", "")))
-            if not entry.get("name") or not place.is_dir():
+            place = held.get(str(entry.get("name")))
+            if place is None:
                 missing.append(f"the card names a recogniser of {target.task} that the filter does not hold: {text}")
                 continue
             other = load_target(place)

@@ -10,22 +10,22 @@ from typing import Any, NamedTuple
 class Rejection(NamedTuple):
     """Of one task: the threshold at which a block is none of its classes, and what that costs.
 
-    `miss_rate` is the share of blocks with a class that are rejected; `curve` has (threshold, false-alarm rate, miss
-    rate), both as shares of blocks.
+    `false_alarms_per_hour` are those in each kind of sound that holds none of the classes. `miss_rate` is the share of
+    blocks with a class that are rejected; `curve` has (threshold, false-alarm rate, miss rate), as shares of blocks.
     """
 
     threshold: float
-    false_alarms_per_hour: float
+    false_alarms_per_hour: dict[str, float]
     miss_rate: float
     curve: tuple[tuple[float, float, float], ...]
 
     @property
     def sentence(self) -> str:
         """What it costs, in words."""
+        alarms = ", ".join(f"{count:.3g} in {kind}" for kind, count in self.false_alarms_per_hour.items())
         return (
-            f"at the threshold of {self.threshold:.3g} the filter takes other sounds for one of its classes "
-            f"{self.false_alarms_per_hour:.3g} times an hour, and misses {100 * self.miss_rate:.3g}\u202f% of the "
-            "blocks that contain one."
+            f"at the threshold of {self.threshold:.3g} the filter misses {100 * self.miss_rate:.3g}\u202f% of the "
+            f"blocks that contain one of its classes. So often in an hour it takes other sounds for one: {alarms}."
         )
 
 
@@ -40,9 +40,10 @@ def rejections(card: Mapping[str, Any]) -> dict[str, Rejection]:
 def _rejection(entry: Any) -> Rejection | None:
     try:
         curve = tuple((float(at), float(false), float(missed)) for at, false, missed in entry.get("curve", ()))
-        threshold, alarms, misses = (float(entry[name]) for name in Rejection._fields[:3])
+        threshold, misses = float(entry["threshold"]), float(entry["miss_rate"])
+        alarms = {str(kind): float(count) for kind, count in entry["false_alarms_per_hour"].items()}
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
     shares = [misses, *(share for _, *both in curve for share in both)]
-    finite = all(map(math.isfinite, (threshold, alarms, *(at for at, *_ in curve))))
+    finite = all(map(math.isfinite, (threshold, *alarms.values(), *(at for at, *_ in curve))))
     return Rejection(threshold, alarms, misses, curve) if finite and all(0 <= share <= 1 for share in shares) else None
