@@ -634,6 +634,31 @@ def test_the_judge_that_loses_most_stands_beside_the_target(tmp_path: Path, resu
     assert "Digest of another recogniser, emotion" in text
 
 
+@pytest.mark.parametrize("task", ["emotion", "digit"])
+def test_the_law_on_emotions_stands_where_emotion_is_permitted(
+    tmp_path: Path, results: dict[str, Any], task: str
+) -> None:
+    results["permitted"] = {task: results["permitted"]["emotion"]}
+    results["filter"]["permit"] = [task]
+    said = [page(tmp_path, results).text, card(tmp_path, results)]
+    assert ["Article 5(1)(f)" in text for text in said] == [task == "emotion"] * 2
+
+
+def test_what_a_filter_rejects_is_told_with_its_curve_where_its_card_has_it(
+    tmp_path: Path, results: dict[str, Any]
+) -> None:
+    words = "takes other sounds for one: 3 in music."
+    before = page(tmp_path, results)
+    curve = [[-1.0 + at / 4, 0.5**at, 0.1 * at] for at in range(8)]
+    known = {"threshold": 0.0, "false_alarms_per_hour": {"music": 3.0}, "miss_rate": 0.1, "curve": curve}
+    results["filter"]["none"] = {"emotion": known}
+    after = page(tmp_path, results)
+    assert words in after.text and words not in before.text and words in card(tmp_path, results)
+    assert len(after.pictures) == len(before.pictures) + 1
+    results["filter"]["none"] = {"emotion": "nonsense"}
+    assert page(tmp_path, results).text == before.text
+
+
 def test_no_sentence_stands_twice(large: tuple[dict[str, Any], Page, str], tmp_path: Path) -> None:
     results = sample(private={"a": attribute("hidden"), "b": attribute("hidden"), "c": attribute("leaks")})
     for found in (large[1], page(tmp_path, results)):
