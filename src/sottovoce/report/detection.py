@@ -17,7 +17,7 @@ from sottovoce.models.rejection import Rejection
 from sottovoce.report.pictures import INFORMED, INK, UNINFORMED, WHITE_BOX, style, svg
 from sottovoce.report.wording import short
 
-_TICKS = (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95)
+_TICKS = (0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95)
 _LEAST = 5e-5  # a rate of 0 or 1 has no normal deviate, and is drawn at the edge
 _LINES = ("-", "--", ":", "-.")
 _COLOURS = (INFORMED, UNINFORMED, WHITE_BOX)
