@@ -883,3 +883,31 @@ def test_a_target_behind_an_address(sottovoce, shaped, quick, tmp_path):
     assert said.status == 0, said.err
     assert said.json["classes"] == {"word": ["no", "stop", "yes"]}
     assert not (tmp_path / "f" / "targets").exists(), "nothing of it is ours to keep"
+
+
+def test_a_judge_is_named_on_the_command_line_and_a_loss_decides_the_exit_status(
+    sottovoce, shaped, made, quick, tmp_path
+):
+    """A judge of a task that is not permitted is refused; the last line says who loses what."""
+    audit = audit_of(made, shaped, tmp_path / "a")
+    judge = tmp_path / "judges.py"
+    judge.write_text(
+        "import numpy as np\n"
+        "def deaf(waves, rate):\n"
+        "    return np.eye(3)[np.zeros(len(waves), int)]\n"
+        "def other(waves, rate):\n"
+        "    return np.zeros((len(waves), 2))\n"
+    )
+    named = ("--judge", made.target, "--judge", "judges:deaf", "--task", ",word", "--classes", ";no,stop,yes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        said = sottovoce(*audit, *named, "--max-loss", 0, "--json")
+        wrong = ("--judge", "judges:other", "--task", "gender", "--classes", "female,male")
+        refused(sottovoce(*audit, *wrong), "recognises 'gender', which no target of this audit answers; expected word")
+    refused(sottovoce(*audit, "--max-loss", 2), "--max-loss is 2.0; expected a share from 0 to 1")
+    own, deaf = said.json["permitted"]["word"]["judges"]
+    assert (own["kind"], deaf["kind"], deaf["judge"]) == ("trained-with", "third-party", "judges:deaf")
+    assert own["original"] == said.json["permitted"]["word"]["original"] and deaf["original"] == deaf["obfuscated"]
+    lost = [one["original"]["score"] - one["obfuscated"]["score"] for one in (said.json["permitted"]["word"], own)]
+    last = said.err.strip().splitlines()[-1]
+    assert (said.status == 1) == (max(lost) > 0) == ("more than the 0.0 of --max-loss" in last), said.err

@@ -103,6 +103,7 @@ def audit(
     attack: Names = (),
     permit: Names = (),
     target: Places = (),
+    judge: Places = (),
     split: SplitRule | None = None,
     seed: int = 0,
     workers: int | None = None,
@@ -118,6 +119,7 @@ def audit(
     :param attack: the labels to attack; all that are not permitted if none is named
     :param permit: the permitted tasks; for a filter, all that it can permit if none is named
     :param target: recognisers that measure the permitted tasks; a filter folder holds target folders and ONNX files
+    :param judge: other recognisers of these tasks, to measure whether they understand what leaves
     :param workers: attackers that run in parallel; all usable cores by default
     :param settings: other fields of `sottovoce.jobs.audit.AuditConfig`, such as constant=3 or names=True
     :returns: what results.json holds
@@ -135,6 +137,7 @@ def audit(
         seed,
         workers or usable_cores(),
         replace=replace,
+        judges=_several(judge),
         **settings,
     )
     return run_audit(config, report or silent)
