@@ -805,6 +805,27 @@ def test_protecting_with_a_codebook(sottovoce, drawn, tmp_path):
     refused(sottovoce("protect", drawn), "FILTER IN OUT")
 
 
+def test_answers_are_written_as_data(sottovoce, drawn, made, tmp_path):
+    wav = (3000 * np.random.default_rng(0).standard_normal(30_000)).astype("<i2")
+    soundfile.write(tmp_path / "in.wav", wav, 16000)
+    ask = ("protect", drawn, tmp_path / "in.wav")
+    assert sottovoce(*ask, tmp_path / "out.csv", "--output", "labels").status == 0
+    lines = (tmp_path / "out.csv").read_text().splitlines()
+    assert lines[0] == "start_s,end_s,task,class"
+    assert [line.rpartition(",")[0] for line in lines[1:]] == ["0.0,1.28,word", "1.28,2.56,word"]
+    assert sottovoce(*ask, tmp_path / "out.jsonl", "--output", "labels").status == 0
+    lines = (tmp_path / "out.jsonl").read_text()
+    assert [json.loads(line)["end_s"] for line in lines.splitlines()] == [1.28, 2.56]
+    done = process("protect", drawn, "-", "-", "--output", "labels", stdin=wav.tobytes())
+    assert done.stdout.decode() == lines
+
+    refused(sottovoce(*ask, tmp_path / "o.csv", "--output", "text"), "expected sound or labels")
+    refused(sottovoce(*ask, tmp_path / "o.wav", "--output", "labels"), "give it the ending .csv")
+    refused(sottovoce(*ask, tmp_path / "o.csv", "--output", "labels", "--rate", 8000), "no sample rate")
+    refused(sottovoce("protect", drawn, "-", "-", "--output", "labels", "--format", "wav"), "expected csv or jsonl")
+    refused(sottovoce("protect", made.filter, *ask[2:], tmp_path / "o.csv", "--output", "labels"), "has no codes")
+
+
 def test_a_filter_is_exported_and_checked(sottovoce, drawn, tmp_path):
     said = sottovoce("export", drawn, "--int8", "--out", tmp_path / "out", "--json")
     assert said.status == 0, said.err

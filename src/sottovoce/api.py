@@ -137,7 +137,7 @@ def audit(
         seed,
         workers or usable_cores(),
         replace=replace,
-        judges=_several(judge),
+        judges=places(judge, "judge"),
         **settings,
     )
     return run_audit(config, report or silent)

@@ -23,6 +23,7 @@ from sottovoce.experiments.latents import LatentAttackers
 from sottovoce.experiments.paper_run import FirstSteps
 from sottovoce.experiments.rdal import sender_run
 from sottovoce.experiments.shipped import Shipped
+from sottovoce.experiments.speech import Detector
 from sottovoce.experiments.table1 import GraphJob, Measurement
 from sottovoce.methods.adr import training as adr
 from sottovoce.methods.adr.xvector import XVectorSettings
@@ -132,6 +133,7 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
             "emotion", FilterJob((EMOTION,), settings=(("drawing.steps", 2),)), ("gender",), "CC0", attackers="tiny"
         ),
     ),
+    "speech-detector": lambda: (Detector((TABLE,) * 4, steps=2, batch=4, pool=4, measured=8),),
     "table1": lambda: (
         Measurement(least_s=0.0),
         Measurement("compact", "eager", least_s=0.0),

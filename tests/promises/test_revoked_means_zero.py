@@ -62,7 +62,8 @@ def codebook(memory: float, block_segments: int) -> Codebook:
 
 def codebook_filter(deaf: tuple[str, ...] = (), memory: float = 1.0, block_segments: int = 1) -> Filter:
     config = FilterConfig(FRONT_END, "codebook", {}, 0.6, 0.8)
-    return Filter(CodebookEngine(config, TASKS, Hashing(deaf), codebook(memory, block_segments)))
+    card = {"classes": {task: [f"{task} {number}" for number in range(count)] for task, count in CLASSES.items()}}
+    return Filter(CodebookEngine(config, TASKS, Hashing(deaf), codebook(memory, block_segments)), card)
 
 
 def word_filter() -> Filter:
@@ -97,7 +98,7 @@ def left(stream, timeline: Timeline, pieces: list[np.ndarray], cut: int) -> byte
         stream.permitting(permit)
         out += [stream.feed(part) for part in np.array_split(piece, cut)]
     out.append(stream.flush())
-    return b"|".join(part.tobytes() for part in out)
+    return b"|".join(repr(part).encode() if isinstance(part, list) else part.tobytes() for part in out)
 
 
 LENGTHS = st.one_of(
@@ -114,15 +115,18 @@ RATES = st.sampled_from([8000, 16000, 44100, 48000])
     RATES,
     st.sampled_from([0.0, 0.5, 1.0]),
     st.sampled_from([1, 2]),
-    st.sampled_from(["sound", "features", "constant"]),
+    st.sampled_from(["sound", "features", "labels", "constant", "constant labels"]),
     st.sampled_from([None, "mood", "word"]),
     st.integers(0, 99),
 )
 def test_a_codebook_filter_never_tells_of_the_time_of_a_revocation(timeline, rate, memory, blocks, form, private, seed):
     other = tuple(task for task in TASKS if task != private) if private else ()
     filter_ = codebook_filter(other, memory, blocks)
-    filter_ = filter_.constant(2) if form == "constant" else filter_
-    stream = filter_.feature_stream(rate) if form == "features" else filter_.stream(rate)
+    filter_ = filter_.constant(2) if "constant" in form else filter_
+    if "labels" in form:
+        stream = filter_.label_stream(rate)
+    else:
+        stream = filter_.feature_stream(rate) if form == "features" else filter_.stream(rate)
     one, two = sounds(timeline, private, rate, seed)
     assert left(stream, timeline, one, 3) == left(stream, timeline, two, 3)
 
@@ -137,15 +141,16 @@ def test_a_filter_of_words_never_tells_of_the_time_of_a_revocation(timeline, rat
     assert left(stream, timeline, one, 3) == left(stream, timeline, two, 3)
 
 
+@pytest.mark.parametrize("form", ["stream", "label_stream"])
 @pytest.mark.parametrize("rate", [16000, 48000])
 @pytest.mark.parametrize("rest", [1, SEGMENT_SAMPLES])
-def test_the_hash_would_show_it(rate, rest):
+def test_the_hash_would_show_it(rate, rest, form):
     """A sound that differs by one sample while the task is permitted leaves something else: these tests can fail."""
     timeline = [(2 * SEGMENT_SAMPLES, ("mood",)), (rest, ("mood",))]
     one, _ = sounds(timeline, "mood", rate, 0)
     two = [one[0].copy(), one[1]]
     two[0][rate // 10] += 0.01
-    stream = codebook_filter().stream(rate)
+    stream = getattr(codebook_filter(), form)(rate)
     assert left(stream, timeline, one, 3) != left(stream, timeline, two, 3)
 
 

@@ -68,12 +68,18 @@ async def told(permit: Filter, hello: dict, parts: list[tuple[list[str] | None, 
 
 
 def content(said: list) -> str:
-    """A digest of all that is not text; how it was cut into messages is a matter of time."""
-    return hashlib.sha256(b"".join(message for message in said if isinstance(message, bytes))).hexdigest()
+    """A digest of sound, features and rows; how they were cut into messages is a matter of time."""
+    rows = [row for message in said if is_labels(message) for row in json.loads(message)["labels"]]
+    parts = [message for message in said if isinstance(message, bytes)]
+    return hashlib.sha256(b"".join([*parts, json.dumps(rows).encode()])).hexdigest()
 
 
 def texts(said: list) -> list[str]:
-    return [message for message in said if isinstance(message, str)]
+    return [message for message in said if isinstance(message, str) and not is_labels(message)]
+
+
+def is_labels(message: bytes | str) -> bool:
+    return isinstance(message, str) and message.startswith('{"labels"')
 
 
 async def law(permit: Filter, rate: int, encoding: str, output: str, lengths: list[float], piece: int) -> None:
@@ -97,6 +103,8 @@ async def law(permit: Filter, rate: int, encoding: str, output: str, lengths: li
         (48_000, "s16le", "sound", 0.0),
         (8_000, "mulaw", "features", 1.0),
         (44_100, "s16le", "sound", 1.0),
+        (16_000, "s16le", "labels", 1.0),
+        (44_100, "f32le", "labels", 0.0),
     ],
 )
 def test_nothing_of_a_time_without_consent_is_ever_told(digit, rate, encoding, output, memory):
@@ -133,11 +141,12 @@ def test_a_second_sound_of_the_connection_is_as_little_told(digit):
     asyncio.run(asyncio.wait_for(talk(), 60))
 
 
-def test_what_is_permitted_is_still_told(digit):
+@pytest.mark.parametrize("output", ["features", "labels"])
+def test_what_is_permitted_is_still_told(digit, output):
     """Else a service that sends nothing would keep the promise."""
 
     async def talk():
-        hello = {"encoding": "f32le", "output": "features", "pace": "wait"}
+        hello = {"encoding": "f32le", "output": output, "pace": "wait"}
         told_for = set()
         for seed in range(5):
             parts = [([TASK], sound(seed, 2 * 20_480, 16_000))]

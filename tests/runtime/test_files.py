@@ -407,7 +407,7 @@ def test_a_file_where_a_folder_must_be_is_said(tiny, tmp_path):
 def test_a_stream_of_pcm_is_filtered_like_the_sound_it_is(tiny, sample_rate):
     coded = (noise(90_001) * 2**15).astype("<i2")
     out = bytes_io.BytesIO()
-    assert protect_stream(tiny, bytes_io.BytesIO(coded.tobytes()), out, sample_rate) == 90_001 / sample_rate
+    protect_stream(tiny, bytes_io.BytesIO(coded.tobytes()), out, sample_rate)
     expected = tiny.filter(coded.astype(np.float32) / np.float32(2**15), sample_rate)
     assert np.abs(np.frombuffer(out.getvalue(), "<i2") / 2**15 - expected).max() <= 2.0**-15
 
@@ -459,7 +459,7 @@ def test_an_output_that_is_closed_is_said(tiny):
 
 def test_an_empty_stream_is_empty(tiny):
     out = bytes_io.BytesIO()
-    assert protect_stream(tiny, bytes_io.BytesIO(), out, RATE) == 0.0
+    protect_stream(tiny, bytes_io.BytesIO(), out, RATE)
     assert out.getvalue() == b""
 
 

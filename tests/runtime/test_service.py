@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -150,6 +151,36 @@ def test_features_are_those_of_the_filter(tiny):
             await socket.send(wav.astype("<f4").tobytes())
             features = np.frombuffer(await rest(socket), "<f4").reshape(-1, 161).T
             np.testing.assert_allclose(features, tiny.features(wav), atol=1e-5)
+
+    run(talk())
+
+
+@pytest.mark.parametrize("sample_rate", [16000, 48000])
+def test_labels_are_those_of_the_filter_in_texts(codebook, sample_rate):
+    named = dataclasses.replace(codebook, card={"classes": {"word": ["no", "yes"], "mood": ["calm", "cross"]}})
+    wav = (0.1 * np.random.default_rng(0).standard_normal(5 * sample_rate)).astype(np.float32)
+
+    async def talk():
+        hello = {"encoding": "f32le", "output": "labels", "pace": "wait", "sample_rate": sample_rate}
+        async with serving(named) as (_, place), talking(place, hello) as (socket, agreed):
+            assert agreed["ready"]["output"] == "labels" and agreed["ready"]["bits_per_block"] == 2.0
+            for start in range(0, len(wav), 9999):
+                await socket.send(wav[start : start + 9999].astype("<f4").tobytes())
+            await socket.send('{"end": true}')
+            rows = []
+            while (message := json.loads(await asyncio.wait_for(socket.recv(), 10))) != {"ended": True}:
+                rows += message["labels"]
+            expected = named.labels(wav, sample_rate)
+            assert [tuple(row.values()) for row in rows] == expected and len(rows) == 8
+            assert {*rows[0]} == {"start_s", "end_s", "task", "class"}
+
+    run(talk())
+
+
+def test_labels_of_a_filter_without_codes_are_refused(tiny):
+    async def talk():
+        async with serving(tiny) as (_, place), talking(place, {"output": "labels"}) as (_, said):
+            assert "no codes, so it has no labels" in said["error"]
 
     run(talk())
 

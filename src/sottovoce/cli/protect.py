@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from sottovoce.cli import shared
 from sottovoce.cli.filters import chosen_filter
 from sottovoce.cli.shared import Json, app
 from sottovoce.errors import ConfigError, SottovoceError
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command()
@@ -46,8 +43,16 @@ def protect(
             help="Sample rate of outputs (and of - as input), in Hz; default: that of the original.",
         ),
     ] = None,
+    output: Annotated[
+        str, typer.Option(help="What to write: sound, or labels: a row of time, task and class for each block.")
+    ] = "sound",
     format_: Annotated[
-        str | None, typer.Option("--format", help="Format of outputs: wav, flac or ogg; default: that of the original.")
+        str | None,
+        typer.Option(
+            "--format",
+            help="Format of outputs: wav, flac or ogg (default: that of the original); csv or jsonl for labels "
+            "(default: by the name OUT, or csv; jsonl for -).",
+        ),
     ] = None,
     rename: Annotated[
         Path | None,
@@ -64,21 +69,24 @@ def protect(
 
     if len(places) not in (2, 3):
         raise ConfigError(f"got {len(places)} places; expected FILTER IN OUT, or IN OUT with --permit.")
+    if output not in files.FORMATS:
+        raise ConfigError(f"--output is {output!r}; expected {' or '.join(files.FORMATS)}.")
     source, out = map(Path, places[-2:])
     loaded = chosen_filter(places[0] if len(places) == 3 else None, permit, constant)
     if str(source) == "-":
         if str(out) != "-":
             raise ConfigError(f"- as input needs - as output, got {str(out)!r}.")
-        if format_ or rename:
+        if (output == "sound" and format_) or rename:
             raise ConfigError("raw PCM has no format and no name; leave out --format and --rename.")
-        files.protect_stream(loaded, terminal.binary_input(), terminal.binary_output(), sample_rate or 16000)
+        into, rate = terminal.binary_input(), sample_rate or 16000
+        files.protect_stream(loaded, into, terminal.binary_output(), rate, _stream_format(output, format_))
         return
     progress, began = shared.Progress(), time.monotonic()
 
     def report(done: int, total: int) -> None:
         progress(done, total, "protecting")
 
-    outcome = files.protect(loaded, source, out, sample_rate, report, workers, format_, rename)
+    outcome = files.protect(loaded, source, out, sample_rate, report, workers, format_, rename, output)
     seconds = time.monotonic() - began
     if not source.is_dir() and outcome.failed:
         raise SottovoceError(*outcome.failed.values())
@@ -105,3 +113,14 @@ def protect(
         terminal.complain(f"sottovoce: {reason}")
     if outcome.failed:
         raise typer.Exit(2)
+
+
+def _stream_format(output: str, format_: str | None) -> str:
+    """In what format a stream leaves; ConfigError for one that labels do not have."""
+    from sottovoce.runtime import files
+
+    if output == "sound":
+        return "s16le"
+    if format_ not in (None, *files.FORMATS[output]):
+        raise ConfigError(f"--format is {format_!r}; expected {' or '.join(files.FORMATS[output])} for {output}.")
+    return format_ or "jsonl"

@@ -18,6 +18,7 @@ from sottovoce.experiments import (
     rdal,
     runner,
     shipped,
+    speech,
     table1,
 )
 from sottovoce.experiments.experiment import Corpus, Experiment, parts
@@ -38,6 +39,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             rdal.RDAL,
             rdal.MIXING,
             shipped.EXPERIMENT,
+            speech.EXPERIMENT,
             table1.EXPERIMENT,
         )
     }

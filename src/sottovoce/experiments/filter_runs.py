@@ -34,6 +34,11 @@ class TargetJob(SharedJob):
     split: SplitRule | None = None  # None: as the corpus suggests
     settings: tuple[tuple[str, object], ...] = ()  # by name, in the place of those of the preset
 
+    @property
+    def name(self) -> str:
+        """How commands name it."""
+        return f"target-{self.task}"
+
     def make(self, place: Place) -> Path:
         """The folder of the target, trained unless it is there."""
         folder = place.shared / f"target-{self.corpus.short}-{self.task}-{digest(self)}"
@@ -47,19 +52,40 @@ class TargetJob(SharedJob):
         return folder
 
 
+@dataclass(frozen=True)
+class ReadyTarget(SharedJob):
+    """A target that comes with the program, and the corpus on which a filter for it is measured."""
+
+    corpus: Corpus
+    task: str
+
+    @property
+    def name(self) -> str:
+        """How commands name it."""
+        return f"{self.task}:"
+
+    def make(self, place: Place) -> str:
+        """Its name: there is nothing to be done."""
+        return self.name
+
+
 Settings = tuple[tuple[str, object], ...]  # by name, hashable
 EMOTION_OF_RAVDESS = TargetJob(Corpus("ravdess:ravdess"), "emotion")
 
 
 @dataclass(frozen=True)
 class FilterJob(SharedJob):
-    """A filter that permits the tasks of its targets; `settings`, by name, take the place of those of the preset."""
+    """A filter that permits the tasks of its targets; `settings`, by name, take the place of those of the preset.
 
-    targets: tuple[TargetJob, ...]
+    `negatives` are corpora of what is none of the tasks.
+    """
+
+    targets: tuple[TargetJob | ReadyTarget, ...]
     method: str = "codebook"
     preset: str = "compact"
     seed: int = 0
     settings: Settings = ()
+    negatives: tuple[Corpus, ...] = ()
 
     @property
     def corpus(self) -> Corpus:
@@ -74,7 +100,7 @@ class FilterJob(SharedJob):
     @property
     def command(self) -> str:
         """The command that trains it."""
-        targets = ",".join(f"target-{task}" for task in self.permit)
+        targets = ",".join(target.name for target in self.targets)
         command = f"sottovoce train --corpus {self.corpus.short}:PATH --permit {','.join(self.permit)}"
         command += f" --target {targets} --method {self.method} --preset {self.preset} --seed {self.seed} --out filter"
         return command + _set(self.settings)
@@ -94,6 +120,7 @@ class FilterJob(SharedJob):
                 dict(self.settings),
                 self.seed,
                 self.command,
+                negatives=tuple(map(place.spec, self.negatives)),
             )
             make_filter(config, silent)
         return folder

@@ -245,14 +245,15 @@ def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sound
     Of a filter these are its own targets and judges, and the split that it was trained with.
     """
     switched = system.description["permit"]
-    targets, card = _filter_targets(config, system.path, switched) if system.path else _asked(config)
+    labelled = [task for task in switched if task in manifest.tasks]  # no target can be judged by others
+    targets, card = _filter_targets(config, system.path, labelled) if system.path else _asked(config)
     held, missing = judges.of_filter(system.path, card, targets) if system.path else ([], [])
     others = [*held, *judges.named(config.judges, targets, judges.trained_with(system.description))]
     for target in targets:
         check_task(manifest, target.task)
     named = [] if system.path else config.permit  # a filter was switched to it
     permit = tuple(dict.fromkeys([*(target.task for target in targets), *named, *switched]))
-    for task in permit:
+    for task in labelled if system.path else permit:
         manifest.classes(task)
     parts = corpus.split_of(card, manifest) if config.rule is None else split(manifest, config.rule)
     case = Case(manifest, sounds, parts, targets, permit, tuple(others))

@@ -27,6 +27,8 @@ from sottovoce.files import read_bytes, read_json
 from sottovoce.models import remote
 from sottovoce.models.architectures import MOST_BYTES, restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
+from sottovoce.models.level import level_target
+from sottovoce.models.speech import speech_target
 from sottovoce.models.target import Array, Target, from_callable, from_module, tried
 from sottovoce.models.target_metadata import TargetMetadata, TargetName, checked_names
 from sottovoce.models.target_onnx import from_onnx
@@ -34,7 +36,9 @@ from sottovoce.plugins import Registry
 from sottovoce.redaction import is_address
 
 QUERIES = 20_000  # that `load_target` may ask of a recogniser that is not on this machine
-TARGETS: Registry[Callable[[str], Target]] = Registry("targets", "target", {})  # each makes one of what follows NAME:
+TARGETS: Registry[Callable[[str], Target]] = Registry(
+    "targets", "target", {"level": level_target, "speech": speech_target}
+)  # each makes one of what follows NAME:
 
 _SIGNALS = 128  # exit statuses above this stand for a signal
 _FUNCTION = re.compile(r"([^\W\d][\w.]*):([^\W\d]\w*)")

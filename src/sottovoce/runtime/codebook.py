@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +18,7 @@ from sottovoce.runtime.engine import SCORES, SOUND, TAKES_SOUND, FilterConfig, G
 from sottovoce.runtime.segments import GraphEngine
 
 _MOST_BLOCKS = 1000
+REVOKED = -1  # in the place of the code of a task that is not permitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,9 @@ class CodebookEngine(GraphEngine):
         codes, _, after = self.codebook.codes(log_posteriors, self.permit, self.initial_state())
         return self.codebook.whole_codes(self.permit, after) if self.constant_blocks else codes[:: self.block_segments]
 
+    def answers(self) -> AnswerEngine:
+        return AnswerEngine(**{each.name: getattr(self, each.name) for each in fields(self)})
+
     def code_sizes(self) -> Mapping[str, int]:
         sizes = zip(self.codebook.tasks, self.codebook.sizes, strict=True)
         return {task: size + 1 if task in self.permit else 1 for task, size in sizes}
@@ -114,3 +118,26 @@ class CodebookEngine(GraphEngine):
         codes = self.codebook.codes(log_posteriors[None], self.codebook.tasks, self.initial_state())[0]
         first: NDArray[np.int64] = codes[0]
         return first
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerEngine(CodebookEngine):
+    """A codebook filter whose features are its codes, [S, T, 1], with `REVOKED` where a task is not permitted.
+
+    Of a constant number of blocks, one answer stands for all.
+    """
+
+    @property
+    def rows(self) -> int:
+        return len(self.codebook.tasks)
+
+    def step(self, inputs: NDArray[np.float32], state: State) -> tuple[Spectrum, State]:
+        codes, _, after = self.codebook.codes(self.graph.run(inputs), self.permit, state)
+        return self._permitted(codes), after
+
+    def recall(self, state: State) -> Spectrum:
+        return self._permitted(self.codebook.whole_codes(self.permit, state))
+
+    def _permitted(self, codes: NDArray[np.int64]) -> Spectrum:
+        permitted = np.array([task in self.permit for task in self.codebook.tasks])
+        return np.where(permitted, codes, REVOKED).astype(np.float32)[:, :, None]

@@ -252,6 +252,10 @@ class Engine(ABC):
         """The codes [B, T] of the blocks that leave for the segments [S, 20480] of one sound."""
         raise ConfigError("this filter has no codes; train one with --method codebook.")
 
+    def answers(self) -> Engine:
+        """The same engine, whose features are the codes that leave, [S, T, 1], and -1 for a task without consent."""
+        raise ConfigError("this filter has no codes, so it has no labels; train one with --method codebook.")
+
     def code_sizes(self) -> Mapping[str, int]:
         """How many codes each task has now: 1 where it is revoked. Empty for an engine without codes."""
         return {}

@@ -17,13 +17,15 @@ from sottovoce import __version__
 from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import AudioError, ConfigError, SottovoceError
+from sottovoce.files import write_file
+from sottovoce.runtime import labels
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.folders import SOUND_ENDINGS, Contents, contents
 from sottovoce.runtime.outputs import Receipts, digest, renamed
 from sottovoce.runtime.pacing import paced
 from sottovoce.runtime.pcm import decode, encode
 
-FORMATS = ("wav", "flac", "ogg")
+FORMATS = {"sound": ("wav", "flac", "ogg"), "labels": labels.FORMATS}  # by what is written
 _BLOCK_BYTES = 1 << 16
 _LONGEST_BEGINNING = 8
 _BEGINNINGS = (b"RIFF", b"RIFX", b"RF64", b"riff", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"\x1a\x45\xdf\xa3")
@@ -52,11 +54,14 @@ def protect(
     workers: int = 1,
     format_: str | None = None,
     rename: Path | None = None,
+    output: str = "sound",
 ) -> Outcome:
     """Write the obfuscated sound of the file `source`, or of all sound files in that folder, to `out`.
 
     Output has the rate of its file, or `sample_rate` Hz, and its format, or `format_` ("wav", "flac", "ogg"); what is
-    in another format becomes WAV. With a `rename` table, outputs have random names, and the table has their originals.
+    in another format becomes WAV. With the `output` "labels", it is the rows of `Filter.labels` instead, in the format
+    "csv" or "jsonl", by default that of the ending of `out`, or CSV. With a `rename` table, outputs have random names,
+    and the table has their originals.
 
     What is at an output's place is replaced, whole or not at all; but of a folder, outputs are left that were made of
     the same contents by the same filter and settings, so that a run that was stopped resumes. `workers` files are
@@ -64,8 +69,13 @@ def protect(
     the others are done. AudioError where there is nothing to do, or where an input would be replaced.
     """
     sample_rate = None if sample_rate is None else io.check_rate(sample_rate)
-    if format_ not in (None, *FORMATS):
-        raise ConfigError(f"the format is {format_!r}; expected {', '.join(FORMATS)}.")
+    if format_ not in (None, *FORMATS[output]):
+        raise ConfigError(f"the format is {format_!r}; expected {', '.join(FORMATS[output])} for {output}.")
+    if output == "labels":
+        if sample_rate is not None:
+            raise ConfigError("labels have no sample rate; leave out --rate.")
+        permit.label_stream()  # refuses a filter without codes before anything is written
+        format_ = format_ or ("jsonl" if out.suffix.lower() == ".jsonl" and not source.is_dir() else "csv")
     sources = _sources(source, out)
     jobs = _jobs(source, sources, out, format_, rename)
     outcome = Outcome(failed=dict(sources.failed), skipped=dict(sources.skipped))
@@ -73,7 +83,9 @@ def protect(
         writer.remove_abandoned(out)
     first = _first_of_each(jobs, out)
     receipts = Receipts(out) if source.is_dir() and permit.digest else None
-    settings = json.dumps([__version__, permit.digest, *permit.permit, permit.engine.constant_blocks, sample_rate])
+    settings = json.dumps(
+        [__version__, permit.digest, *permit.permit, permit.engine.constant_blocks, sample_rate, output]
+    )
 
     def one(sound: Path, target: Path) -> float | None:
         """Seconds of sound protected; None where that was done before."""
@@ -87,7 +99,10 @@ def protect(
         # Unlike that of Path, this is False for a name that is too long.
         if receipts and os.path.isfile(target) and receipts.has(original, target, settings):
             return None
-        seconds = _protect_file(permit, sound, target, sample_rate)
+        if output == "labels":
+            seconds = _label_file(permit, sound, target)
+        else:
+            seconds = _protect_file(permit, sound, target, sample_rate)
         if receipts:
             receipts.add(original, target, settings)
         return seconds
@@ -111,26 +126,36 @@ def protect(
     return outcome
 
 
-def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate: int) -> float:
-    """Raw 16-bit little-endian mono PCM at `sample_rate` Hz from `source` to `out`, to its end -> its seconds.
+def protect_stream(permit: Filter, source: BinaryIO, out: BinaryIO, sample_rate: int, format_: str = "s16le") -> None:
+    """Raw 16-bit little-endian mono PCM at `sample_rate` Hz from `source` to `out`, to its end.
 
-    It comes out as it becomes ready, as much as came in `Stream.latency_samples` before. AudioError where `out` takes
-    no more, where `source` is a sound file and not raw, and, once all is out, where it ends within a sample.
+    It comes out as it becomes ready, as much as came in `Stream.latency_samples` before; with the `format_` "csv" or
+    "jsonl", labels do. AudioError where `out` takes no more, where `source` is a sound file and not raw, and, once all
+    is out, where it ends within a sample.
     """
-    samples, rest = 0, bytearray()
-    block_s = permit.block_s * max(1, permit.engine.constant_blocks)
-    for piece in permit.pieces(paced(_pcm_blocks(source, rest), block_s, sample_rate), sample_rate):
-        if not len(piece):
+    rest = bytearray()
+    blocks = paced(_pcm_blocks(source, rest), permit.block_s * max(1, permit.engine.constant_blocks), sample_rate)
+    for content in _written(permit, blocks, sample_rate, format_):
+        if not content:
             continue
         try:
-            out.write(encode(piece, "s16le"))
+            out.write(content)
             out.flush()
         except OSError as error:
-            raise AudioError(f"the output takes no more sound ({error.strerror}); check what reads it.") from error
-        samples += len(piece)
+            raise AudioError(f"the output takes no more ({error.strerror}); check what reads it.") from error
     if rest:
         raise AudioError("the input ended within a sample of 16 bits; see that it is raw s16le PCM of one channel.")
-    return samples / sample_rate
+
+
+def _written(permit: Filter, blocks: Iterator[Wave], sample_rate: int, format_: str) -> Iterator[bytes]:
+    """What leaves for `blocks` as it becomes ready: raw PCM, or the lines of labels."""
+    if format_ == "s16le":
+        for piece in permit.pieces(blocks, sample_rate):
+            yield encode(piece, "s16le")
+    else:
+        yield labels.header(format_).encode()
+        for row in permit.answers(blocks, sample_rate):
+            yield labels.written([row], format_).encode()
 
 
 def _sources(source: Path, out: Path) -> Contents:
@@ -175,7 +200,7 @@ def _ending(original: Path, format_: str | None) -> str:
     """The ending of the output of a file with this name."""
     if format_ is not None:
         return f".{format_}"
-    return original.suffix if original.suffix.lower().removeprefix(".") in FORMATS else ".wav"
+    return original.suffix if original.suffix.lower().removeprefix(".") in FORMATS["sound"] else ".wav"
 
 
 def _output_name(original: Path, format_: str | None) -> Path:
@@ -233,6 +258,13 @@ def _protect_file(permit: Filter, source: Path, target: Path, sample_rate: int |
         for piece in permit.pieces(io.blocks(source, rate), rate, to_rate):
             file.write(piece)
     return file.samples / to_rate
+
+
+def _label_file(permit: Filter, source: Path, target: Path) -> float:
+    about = io.info(source)
+    blocks = io.blocks(source, about.sample_rate)
+    write_file(target, b"".join(_written(permit, blocks, about.sample_rate, target.suffix.lower()[1:])))
+    return about.duration_s
 
 
 def _pcm_blocks(source: BinaryIO, rest: bytearray) -> Iterator[Wave]:

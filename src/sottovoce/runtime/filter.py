@@ -24,6 +24,7 @@ from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.runtime import bundled
 from sottovoce.runtime.codebook import CodebookEngine
 from sottovoce.runtime.engine import CODEBOOK, LATENT, WORDS, Engine, FilterConfig, Rate
+from sottovoce.runtime.labels import Label, LabelStream, code_names
 from sottovoce.runtime.latent import LatentEngine
 from sottovoce.runtime.segments import ObfuscatorEngine, Segments
 from sottovoce.runtime.stream import FeatureStream, Stream
@@ -143,6 +144,20 @@ class Filter:
         chosen = self if permit is None else self.permitting(permit)
         return np.concatenate([np.zeros(0, np.float32), *chosen.pieces([wav], sample_rate)])
 
+    def labels(self, wav: Wave, sample_rate: int = SAMPLE_RATE, permit: Sequence[str] | None = None) -> list[Label]:
+        """What leaves for the sound `wav` [T] at `sample_rate` Hz as data: rows (start_s, end_s, task, answer).
+
+        There is one for each block and permitted task, in order; `answer` is a class, or None where the block holds
+        nothing of what is permitted. Rows hold what the codewords hold, so the bound is the same. Of constant blocks,
+        one row for each task answers for the whole sound. ConfigError for a filter without codes.
+        """
+        return list((self if permit is None else self.permitting(permit)).answers([wav], sample_rate))
+
+    def answers(self, blocks: Iterable[Wave], sample_rate: int = SAMPLE_RATE) -> Iterator[Label]:
+        """What `labels` returns for the joined `blocks` [T], row by row as they become ready, however they are cut."""
+        for rows in _fed(self.label_stream(sample_rate), blocks):
+            yield from rows
+
     def pieces(
         self, blocks: Iterable[Wave], sample_rate: int = SAMPLE_RATE, output_rate: int | None = None
     ) -> Iterator[Wave]:
@@ -150,11 +165,7 @@ class Filter:
 
         In at `sample_rate`, out at `output_rate` Hz (if None, the same). Some pieces may be empty.
         """
-        stream = self.stream(sample_rate, output_rate)
-        for block in map(checked, blocks):
-            for start in range(0, len(block), _MOST_SAMPLES):
-                yield stream.feed(block[start : start + _MOST_SAMPLES])
-        yield stream.flush()
+        yield from _fed(self.stream(sample_rate, output_rate), blocks)
 
     def stream(self, sample_rate: int = SAMPLE_RATE, output_rate: int | None = None) -> Stream:
         """A sound on its way through this filter: in at `sample_rate`, out at `output_rate` Hz (if None, the same).
@@ -166,3 +177,16 @@ class Filter:
     def feature_stream(self, sample_rate: int = SAMPLE_RATE) -> FeatureStream:
         """A sound at `sample_rate` Hz on its way to the features of this filter."""
         return FeatureStream(self.engine, sample_rate)
+
+    def label_stream(self, sample_rate: int = SAMPLE_RATE) -> LabelStream:
+        """A sound at `sample_rate` Hz on its way to the labels of this filter; ConfigError for one without codes."""
+        engine = self.engine.answers()
+        return LabelStream(engine, code_names(engine.vocabulary(), self.card), sample_rate)
+
+
+def _fed(stream: Any, blocks: Iterable[Wave]) -> Iterator[Any]:
+    """What a stream gives for the joined `blocks`, in bounded memory."""
+    for block in map(checked, blocks):
+        for start in range(0, len(block), _MOST_SAMPLES):
+            yield stream.feed(block[start : start + _MOST_SAMPLES])
+    yield stream.flush()

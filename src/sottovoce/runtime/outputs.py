@@ -33,7 +33,7 @@ except ImportError:  # Windows: two runs that share a table must not be started 
 
 _MOST_BYTES = 1 << 26  # a million receipts; then they are begun anew
 _HEADER = ["original", "output"]
-_NAME = re.compile(r"[0-9a-f]{16}\.(wav|flac|ogg)")
+_NAME = re.compile(r"[0-9a-f]{16}\.(wav|flac|ogg|csv|jsonl)")
 
 
 class Receipts:

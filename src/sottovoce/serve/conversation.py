@@ -19,7 +19,7 @@ from sottovoce.runtime.pacing import Pace
 from sottovoce.runtime.pcm import decode, encode
 from sottovoce.serve.access import Limits
 from sottovoce.serve.metrics import Metrics
-from sottovoce.serve.wire import Hello, encode_features, parse_object, parse_tasks
+from sottovoce.serve.wire import Hello, encode_features, encode_labels, parse_object, parse_tasks
 
 _MOST_ITEMS = 1000  # that wait, however short they are
 
@@ -129,9 +129,11 @@ class _Session:
         self._most, self._hello, self.sample_rate = most.permit, hello, hello.sample_rate
         self._permit = permit = most if hello.permit is None else most.permitting(self._some(hello.permit))
         self._stream: Any
-        self._write: Callable[[Any], bytes]
+        self._write: Callable[[Any], bytes | str]
         if hello.output == "features":
             self._stream, self._write = permit.feature_stream(hello.sample_rate), encode_features
+        elif hello.output == "labels":
+            self._stream, self._write = permit.label_stream(hello.sample_rate), encode_labels
         else:
             self._stream = permit.stream(hello.sample_rate)
             self._write = lambda wav: encode(wav, hello.encoding)
@@ -150,11 +152,11 @@ class _Session:
             "filter": self._permit.digest,
         }
 
-    def feed(self, samples: Wave) -> bytes:
+    def feed(self, samples: Wave) -> bytes | str:
         """What is ready after these samples."""
         return self._passed(lambda: self._stream.feed(samples))
 
-    def end(self) -> bytes:
+    def end(self) -> bytes | str:
         """What is left of the sound."""
         return self._passed(self._stream.flush)
 
@@ -164,7 +166,7 @@ class _Session:
         self._stream.permitting(chosen)
         return sorted(chosen)
 
-    def _passed(self, work: Callable[[], Any]) -> bytes:
+    def _passed(self, work: Callable[[], Any]) -> bytes | str:
         try:
             return self._write(work())
         except SottovoceError:

@@ -1,4 +1,4 @@
-"""A filter for whoever connects: sound in by WebSocket, obfuscated sound or features out.
+"""A filter for whoever connects: sound in by WebSocket, obfuscated sound, features or labels out.
 
 A connection begins with a hello, JSON as in `wire.Hello`, that is answered with what was agreed. Then each binary
 message is raw sound, and what it makes ready comes back as one. {"permit": [...]} changes consent from the next block

@@ -1,7 +1,9 @@
-"""The messages of a connection: the hello, control messages in JSON, and how features are written."""
+"""The messages of a connection: the hello, control messages in JSON, and how features and labels are written."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,9 +13,10 @@ from sottovoce.audio.io import check_rate
 from sottovoce.audio.spectrum import Spectrum
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import read_json
+from sottovoce.runtime.labels import Label, tables
 from sottovoce.runtime.pcm import BYTES, Encoding
 
-OUTPUTS = ("sound", "features")
+OUTPUTS = ("sound", "features", "labels")
 PACES = ("live", "wait")
 
 _LONGEST_TEXT = 4096
@@ -25,12 +28,18 @@ def encode_features(features: Spectrum) -> bytes:
     return np.ascontiguousarray(features.T).astype("<f4").tobytes()
 
 
+def encode_labels(rows: Sequence[Label]) -> str:
+    """Rows as one text of JSON; empty where there are none."""
+    return json.dumps({"labels": tables(rows)}) if rows else ""
+
+
 @dataclass(frozen=True)
 class Hello:
     """The first message of a client: rate and encoding of its sound, and what is to come back, and how.
 
     `permit` None is all that the filter can. At pace "live" sound that cannot be worked on in time is lost; at "wait"
-    the client has to wait instead. `output` "features" are frames of 161 float32 numbers.
+    the client has to wait instead. `output` "features" are frames of 161 float32 numbers, "labels" rows of time,
+    task and class in texts of JSON.
     """
 
     sample_rate: int = 16000

@@ -47,7 +47,7 @@ class CodewordSettings:
 SHARPNESS = (0.4, 0.6, 0.8, 1.0)  # of the codewords of the first, second, ... block of a sound: a later one knows more
 _MOST_CERTAIN = 0.95
 _SHORT_LIST = 8  # candidates for each goal, of which the best as sound is taken
-_SHIFTS = (0, 6400, 12800)  # samples from which on the repeated codeword is judged
+SHIFTS = (0, 6400, 12800)  # samples from which on the repeated codeword is judged
 _RENDERED_EVERY = 10  # steps
 _FIRST = 0.05  # deviation of the first guess of what is added
 _NOISE = 0.15  # on a template, in deviations of its spectrum
@@ -139,7 +139,7 @@ def best(pool: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Te
     short = np.argsort(far, axis=1)[:, :_SHORT_LIST]
     which = np.unique(short)
     leaving = repeated(SAMPLES[to_8_bits(pool[which])])
-    forms = [leaving[:, shift : shift + SEGMENT_SAMPLES] for shift in _SHIFTS]
+    forms = [leaving[:, shift : shift + SEGMENT_SAMPLES] for shift in SHIFTS]
     again = sum(disagreement(np.ascontiguousarray(form), recognisers, goals) for form in forms)
     order = np.full(far.shape, np.inf)
     order[:, which] = again
@@ -149,7 +149,7 @@ def best(pool: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Te
 
 def understood(sounds: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Tensor]) -> NDArray[np.bool_]:
     """Which of W codewords [W, 20640] every recogniser takes for the class of its goal, where that is one class."""
-    segments = repeated(SAMPLES[to_8_bits(sounds)])[:, _SHIFTS[1] : _SHIFTS[1] + SEGMENT_SAMPLES]
+    segments = repeated(SAMPLES[to_8_bits(sounds)])[:, SHIFTS[1] : SHIFTS[1] + SEGMENT_SAMPLES]
     clear = np.ones(len(sounds), bool)
     for able, goal in zip(recognisers, goals, strict=True):
         highest, meant = goal.max(dim=1)

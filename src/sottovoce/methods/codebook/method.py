@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sottovoce.corpora.splits import Split
 from sottovoce.methods.codebook.none import BUILT_IN, of_recordings
+from sottovoce.methods.codebook.ready import all_ready, ready_codebook
 from sottovoce.methods.codebook.recognisers import judges, voters
 from sottovoce.methods.codebook.similarity import described, speakers
 from sottovoce.methods.codebook.training import PRESETS, CodebookSettings, Material, train_codebook
@@ -23,7 +24,7 @@ _JUDGE_STEPS = 1300
 
 def train(context: Context[CodebookSettings]) -> Trained:
     """An encoder and a codebook for all targets, and judges of what other recognisers understand."""
-    settings, clips = context.settings, context.split.train
+    settings, clips, ready = context.settings, context.split.train, all_ready(context.targets)
     material = Material(
         context.sounds,
         clips,
@@ -35,7 +36,9 @@ def train(context: Context[CodebookSettings]) -> Trained:
         {**BUILT_IN, **{name: of_recordings(each, _unseen(part)) for name, (each, part) in context.negatives.items()}},
         context.loudness,
     )
-    encoder, book, sources, none = train_codebook(material, settings, context.run)
+    make = ready_codebook if ready else train_codebook
+    encoder, book, sources, none = make(material, settings, context.run)
+    takes_sound = ready and context.targets[0].takes == "wave"
     others = [judge for target in context.targets if settings.judges for judge in judges(context, target)]
     card = {
         "codewords": described(book, sources, context.manifest, context.sounds, clips, context.run),
@@ -54,7 +57,9 @@ def train(context: Context[CodebookSettings]) -> Trained:
     files = {name: content for judge in others for name, content in judge.files.items()}
     return Trained(
         card,
-        lambda folder, card, targets: save_codebook(folder, encoder, book, *context.loudness, card, targets, files),
+        lambda folder, card, targets: save_codebook(
+            folder, encoder, book, *context.loudness, card, targets, files, takes_sound
+        ),
     )
 
 

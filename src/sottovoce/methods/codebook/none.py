@@ -26,7 +26,8 @@ from sottovoce.models.compact import SpecAugment
 from sottovoce.training.loop import Run, draw_segments, one_cycle, set_learning_rate, train, update
 from sottovoce.training.settings import Positive, Share
 
-Negatives = Mapping[str, Callable[[np.random.Generator, int], Wave]]  # by name: count segments [N, 20480] of a kind
+Draw = Callable[[np.random.Generator, int], Wave]  # so many segments [N, 20480] of a kind
+Negatives = Mapping[str, Draw]  # by name
 _AT_ONCE = 32  # segments
 _POINTS = 41  # of the curve
 _HOUR_S = 3600.0
@@ -91,33 +92,32 @@ def train_presence(
     return network.eval()
 
 
-def threshold(
-    presence: nn.Module,
-    sounds: Sounds,
-    clips: NDArray[np.int64],
+def rates(
+    none: Callable[[Wave], NDArray[np.float32]],
+    something: Draw,
     negatives: Negatives,
     settings: NoneSettings,
     seed: int,
-) -> tuple[float, dict[str, Any]]:
-    """The probability of none above which a block is none, and its rates, for a card.
+    above: float | None = None,
+) -> dict[str, Any]:
+    """Misses and false alarms of a threshold, and of all others as a curve, for a card.
 
-    They are measured on segments of `clips` and of `negatives`, of which nothing was learned.
+    `none` gives the probability of none [S] of segments [S, 20480], above which a block is none. If None, `above` is
+    what `something` exceeds as often as `settings` allow. Nothing may have been learned from what is drawn here.
     """
     rng = np.random.default_rng([seed, 9])
 
-    def none(draw: Callable[[np.random.Generator, int], Wave]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            pieces = (draw(rng, _AT_ONCE) for _ in range(0, settings.measured, _AT_ONCE))
-            odds = torch.cat([presence(torch.from_numpy(front_end(piece))) for piece in pieces])
-        return np.asarray(torch.sigmoid(-odds).numpy())
+    def probabilities(draw: Draw) -> NDArray[np.float32]:
+        pieces = (draw(rng, min(_AT_ONCE, settings.measured)) for _ in range(0, settings.measured, _AT_ONCE))
+        return np.concatenate([*map(none, pieces)])
 
-    present = none(of_recordings(sounds, clips))
-    absent = {name: none(draw) for name, draw in negatives.items()}
-    above = float(np.quantile(present, 1.0 - settings.miss))
+    present = probabilities(something)
+    absent = {name: probabilities(draw) for name, draw in negatives.items()}
+    above = float(np.quantile(present, 1.0 - settings.miss)) if above is None else above
     every = np.concatenate([*absent.values()])
     points = np.unique(np.quantile(np.concatenate([present, every]), np.linspace(0.0, 1.0, _POINTS)))
     per_hour = _HOUR_S / SEGMENT_S
-    return above, {
+    return {
         "threshold": above,
         "miss_rate": float((present > above).mean()),
         "false_alarms_per_hour": {name: float((each <= above).mean() * per_hour) for name, each in absent.items()},
@@ -126,7 +126,7 @@ def threshold(
     }
 
 
-def of_recordings(sounds: Sounds, clips: NDArray[np.int64]) -> Callable[[np.random.Generator, int], Wave]:
+def of_recordings(sounds: Sounds, clips: NDArray[np.int64]) -> Draw:
     """What draws segments of recordings."""
     return lambda rng, count: draw_segments(sounds, clips, count, rng)[0]
 

@@ -94,7 +94,8 @@ def described(
 
     The spectra of the sounds that leave are compared with every recording of training, and with the sources.
     """
-    places = np.array(list(np.ndindex(book.sounds.shape[:-1])))
+    every = np.array(list(np.ndindex(book.sounds.shape[:-1])))
+    places = every[every[:, 1:].any(axis=1)]  # without silence, which recordings that end with it are like
     shown = book.draw(places[:, 1:], places[:, 0])
     people = speakers(manifest, clips)
     compared = np.union1d(clips, sources)

@@ -26,13 +26,14 @@ from sklearn.cluster import KMeans
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import Wave
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook import blends, codewords
 from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings, distil
-from sottovoce.methods.codebook.none import Negatives, NoneSettings, threshold, train_presence
+from sottovoce.methods.codebook.none import Negatives, NoneSettings, of_recordings, rates, train_presence
 from sottovoce.methods.codebook.spoken import spoken
 from sottovoce.models.codebook import BLOCKS, MOST_CODEWORDS, Array, Codebook, nothing, to_8_bits
 from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
@@ -144,7 +145,7 @@ class Encoder(nn.Module):
 class Made(NamedTuple):
     """An encoder and a codebook, the positions of the recordings that are codewords, and the rates of none."""
 
-    encoder: Encoder
+    encoder: nn.Module
     book: Codebook
     sources: NDArray[np.int64]
     none: dict[str, Any]
@@ -175,15 +176,22 @@ def train_codebook(material: Material, settings: CodebookSettings, run: Run) -> 
             for own, able in zip(recognisers, material.voters, strict=True)
         ]
     encoder = Encoder(recognisers, presence).eval()
-    measured_on = material.sounds, material.others, material.unseen_negatives
-    above, rates = threshold(presence, *measured_on, settings.none, run.seed)
+
+    def none(segments: Wave) -> NDArray[np.float32]:
+        with torch.no_grad():
+            return np.asarray(torch.sigmoid(-presence(torch.from_numpy(front_end(segments)))).numpy())
+
+    something = of_recordings(material.sounds, material.others)
+    measured = rates(none, something, material.unseen_negatives, settings.none, run.seed)
     goals = codewords.goals(centres, settings.positions)
     sounds, sources = _codewords(material, recognisers, goals, settings, run)
     table = to_8_bits(sounds).reshape(*shape, -1)
     table[nothing(len(centres))] = to_8_bits(np.zeros(1, np.float32))  # silence
     tasks = tuple(target.task for target in targets)
-    book = Codebook(tasks, tuple(centres), (above,) * len(tasks), table, settings.memory, settings.block_segments)
-    return Made(encoder, book, sources, rates)
+    book = Codebook(
+        tasks, tuple(centres), (measured["threshold"],) * len(tasks), table, settings.memory, settings.block_segments
+    )
+    return Made(encoder, book, sources, measured)
 
 
 def _codewords(
