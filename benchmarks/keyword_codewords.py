@@ -19,12 +19,11 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from sottovoce.audio.segment import standardise
-from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES, Wave
+from sottovoce.audio.griffin_lim import MARGIN_SAMPLES
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.corpora import espeak
-from sottovoce.methods.codebook.codewords import CodewordSettings, drawn
-from sottovoce.models.codebook import interpolation
-from sottovoce.models.target import Target, at_file_level, decoded
+from sottovoce.methods.codebook.codewords import CodewordSettings, drawn, sounded
+from sottovoce.models.target import Target
 from sottovoce.progress import Progress
 from sottovoce.training.loop import Run
 
@@ -142,8 +141,5 @@ def by_gradients(target: Target) -> Wave:
     """Sounds [K, 20480] of templates that are optimised for one frozen network."""
     classes = len(target.classes)
     goal = torch.from_numpy((0.95 * np.eye(classes) + 0.05 / classes).astype(np.float32))
-    settings = CodewordSettings()
-    coarse = drawn([target], [goal], settings, TYPICAL_SOUND, Run(0, 0, Progress()))
-    rows, columns = (interpolation(*size) for size in zip(settings.grid, (BINS, SEGMENT_FRAMES), strict=True))
-    templates = standardise(rows @ coarse @ columns.T)
-    return at_file_level(decoded(templates, TYPICAL_SOUND))
+    templates = drawn([[target]], [goal], CodewordSettings(), TYPICAL_SOUND, Run(0, 0, Progress()))
+    return np.ascontiguousarray(sounded(templates, TYPICAL_SOUND)[:, MARGIN_SAMPLES:-MARGIN_SAMPLES])
