@@ -6,7 +6,8 @@
 Ten of the thirty speakers of the Arabic Speech Commands are for testing, four for validation. Targets: the compact
 network with two seeds, a small DeepSpeech2, and the word encoder by five examples of each word. `--part` names what is
 measured: `originals`; `own`, five words by five examples each of training speakers, with false alarms on read speech of
-LibriSpeech and speechocean762, which must lie in PATH; or `codewords`, see benchmarks/keyword_codewords.py.
+LibriSpeech and speechocean762, which must lie in PATH; `codewords`, see benchmarks/keyword_codewords.py; or `filter`,
+the accuracy of all of them through a filter whose codewords are recordings of validation speakers.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from sottovoce.audio.segment import cut
 from sottovoce.audio.spectrum import SEGMENT_S, Wave
 from sottovoce.audit.bootstrap import ratio
 from sottovoce.corpora.corpus import opened
-from sottovoce.jobs.train import make_target
+from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.jobs.word_examples import make_from_examples
 from sottovoce.models import word_encoder
 from sottovoce.models.target import Target
 from sottovoce.models.target_loading import load_target
 from sottovoce.models.word_examples import restored
 from sottovoce.progress import Progress
+from sottovoce.runtime.filter import Filter
 
 TEST_SPEAKERS, VALIDATION_SPEAKERS = 10, 4
 NETWORKS: Mapping[str, tuple[str, int, Mapping[str, object]]] = {  # preset, seed and settings
@@ -45,7 +47,10 @@ EXAMPLES = 5  # of each word, by as many speakers
 DRAWS, WORDS = 6, 5  # of own keywords
 READ = {"librispeech": "librispeech:{}/librispeech", "speechocean762": "kaldi:{}/speechocean762"}
 MOST_READ = 2000  # segments of each, 0.71 h
-PARTS = ("originals", "own", "codewords")
+NEGATIVES = "librispeech:{}/librispeech/train-clean-100"  # what is none of the keywords, for a filter
+FILTER = {"codewords": "recordings", "voters": 1, "voter_steps": 300, "judges": False}
+FEWER = {"none.steps": 200, "drawing.candidates": 960}
+PARTS = ("originals", "own", "codewords", "filter")
 
 Ints = NDArray[np.int64]
 
@@ -177,6 +182,29 @@ def own(clips: Clips, corpora: Path, out: Path) -> dict[str, Any]:
     }
 
 
+def filtered(clips: Clips, targets: Mapping[str, Target], corpora: Path, out: Path) -> dict[str, Any]:
+    """Accuracy of each target on what a filter that was made with `own-0` lets through, beside the originals."""
+    place, spec, negatives = out / "filter-recordings", f"csv:{out / 'arabic' / 'clips.csv'}", NEGATIVES.format(corpora)
+    if not place.is_dir():
+        settings = {**FILTER, **FEWER}
+        make_filter(
+            TrainConfig(spec, ("keyword",), (out / "own-0",), place, settings=settings, negatives=(negatives,)),
+            Progress(),
+        )
+    filter_ = Filter.load(place)
+    test = clips.part == "test"
+    waves = np.stack([filter_.filter(segment) for segment in clips.segments[test]])
+    judged = originals(clips._replace(segments=clips.segments[test], **_only(clips, test)), targets)
+    after = originals(clips._replace(segments=waves, **_only(clips, test)), targets)
+    silent = float(np.mean([not wave.any() for wave in waves]))
+    card = {name: filter_.card[name] for name in ("none", "bits_per_block", "parameters", "seconds")}
+    return {"originals": judged, "filtered": after, "silent": silent, "card": card}
+
+
+def _only(clips: Clips, which: NDArray[np.bool_]) -> dict[str, Any]:
+    return {name: getattr(clips, name)[which] for name in ("word", "speaker", "part")}
+
+
 def _read_speech(spec: str) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
     """Embeddings of segments of read speech, and who reads."""
     manifest, sounds = opened(spec, Progress())
@@ -214,12 +242,13 @@ def main() -> None:
     table = copied(given.corpora, given.out)
     clips = read(table)
     parts = given.part or PARTS
-    targets = judges(table, clips, given.out) if {"originals", "codewords"} & {*parts} else {}
+    targets = judges(table, clips, given.out) if {*parts} - {"own"} else {}
     for part in parts:
         found = {
             "originals": lambda: originals(clips, targets),
             "own": lambda: own(clips, given.corpora, given.out),
             "codewords": lambda: compared(clips, targets, given.out),
+            "filter": lambda: filtered(clips, targets, given.corpora, given.out),
         }[part]()
         (given.out / f"keywords-{part}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         print(json.dumps({part: found}, indent=1))
