@@ -8,7 +8,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from sottovoce.cli import shared, targets
-from sottovoce.cli.shared import Corpus, Json, Out, Seed, Split, app
+from sottovoce.cli.shared import CORPUS_HELP, Corpus, Json, Out, Seed, Split, app
+from sottovoce.errors import ConfigError
 
 # Of each method; a test compares them with the methods themselves, which cannot be imported before a verb needs torch.
 PRESETS = (
@@ -35,9 +36,22 @@ Replace = Annotated[
 
 @app.command()
 def target(
-    corpus: Corpus,
-    task: Annotated[str, typer.Option(help="The label to recognise, such as emotion.")],
     out: Out,
+    corpus: Annotated[str | None, typer.Option(help=f"{CORPUS_HELP} Not needed with --examples.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="The label to recognise, such as emotion; with --examples the name of the task.")
+    ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            help="Make a recogniser of your own keywords, without training, from a folder WORD/*.wav with a few "
+            "recordings of each; a folder _other_ holds what is none of them."
+        ),
+    ] = None,
+    negatives: Annotated[
+        str | None,
+        typer.Option(help="With --examples: corpora without the keywords, NAME:PATH with commas, to reject by."),
+    ] = None,
     preset: Annotated[
         str,
         typer.Option(
@@ -50,7 +64,14 @@ def target(
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
-    """Train a target: the recogniser whose task will be permitted."""
+    """Make a target: the recogniser whose task will be permitted."""
+    if examples is not None:
+        if corpus or split or settings:
+            raise ConfigError("--examples takes no --corpus, --split or --set: nothing is trained; leave them out.")
+        _from_examples(examples, out, task, negatives, json_)
+        return
+    if corpus is None or task is None:
+        raise ConfigError("no recordings are named; give --corpus and --task, or --examples with a folder of words.")
     with shared.needs("train"):
         from sottovoce.jobs.train import make_target
         from sottovoce.training.settings import assignments
@@ -62,6 +83,21 @@ def target(
     text = (
         f"{task}: {score['test']:.1%} of {score['test_clips']} test recordings are right ({card['seconds']:.0f} s); "
         f"wrote {out}"
+    )
+    shared.show(card, json_, lambda _: text)
+
+
+def _from_examples(examples: Path, out: Path, task: str | None, negatives: str | None, json_: bool) -> None:
+    with shared.needs("train"):
+        from sottovoce.jobs.word_examples import make_from_examples
+
+        names = shared.names(negatives)
+        card = make_from_examples(examples, out, shared.Progress(), task or "keyword", names, shared.command())
+    score = card["leave_one_out"]
+    text = (
+        f"{card['task']}: {score['accuracy']:.1%} of {score['recordings']} examples are right by the others, and "
+        f"{score['miss_rate']:.1%} are missed; {card['false_alarms_per_hour']:.1f} false alarms per hour of "
+        f"{', '.join(card['negatives'])}; wrote {out}"
     )
     shared.show(card, json_, lambda _: text)
 

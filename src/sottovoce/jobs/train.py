@@ -155,10 +155,10 @@ def _context(config: TrainConfig, method: Method[Any], settings: Any, report: Re
     """Targets and corpus of a filter, opened; ConfigError where they do not belong together."""
     targets = () if method.makes_target else _targets(config, method)
     manifest, sounds = opened(config.corpus, report)
-    parts = split_of(targets[0].card if targets else None, manifest)
-    for target in targets[1:]:
-        if target.card and target.card["corpus"] != (targets[0].card or {}).get("corpus"):
-            raise ConfigError("the targets were trained on different corpora or splits; train them on one.")
+    trained = [target.card for target in targets if target.card and target.card.get("corpus")]
+    parts = split_of(trained[0] if trained else None, manifest)
+    if any(card["corpus"] != trained[0]["corpus"] for card in trained):
+        raise ConfigError("the targets were trained on different corpora or splits; train them on one.")
     name = identity(
         method=[config.method, METHODS.version(config.method)],
         settings=asdict(settings),

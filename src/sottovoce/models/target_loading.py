@@ -24,7 +24,7 @@ from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ModelError
 from sottovoce.files import read_bytes, read_json
-from sottovoce.models import remote
+from sottovoce.models import remote, word_examples
 from sottovoce.models.architectures import MOST_BYTES, restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
 from sottovoce.models.level import level_target
@@ -130,11 +130,14 @@ def _from_folder(path: Path) -> Target:
     try:
         config = read_json(path / "config.json")
         task, classes = checked_names(config["task"], config["classes"])
+        weights = read_bytes(path / "weights.safetensors", MOST_BYTES)
+        if config["architecture"] == word_examples.ARCHITECTURE:
+            target = tried(word_examples.restored(config["settings"], weights).target(task, classes))
+            return replace(target, digest=folder_digest(card), source=path, card=card)
         if (trained := config.get("front_end", 1)) != FRONT_END:
             raise ModelError(
                 f"{path} was trained with front end {trained!r}, this version has {FRONT_END}; train the target again."
             )
-        weights = read_bytes(path / "weights.safetensors", MOST_BYTES)
         network = restore(config["architecture"], config["settings"], weights)
     except (KeyError, ValueError) as error:
         raise ModelError(f"{path} has no usable config.json and weights ({error}); train the target again.") from error
