@@ -1,4 +1,4 @@
-"""YAMNet is read from its checkpoint, gives what a slow reference gives, and whatever a file says ends in a sentence."""
+"""YAMNet is read from its checkpoint and gives what a slow reference gives; altered files end in a sentence."""
 
 import math
 import os
@@ -36,7 +36,7 @@ def block(entries: list[tuple[bytes, bytes]]) -> bytes:
     """A block of LevelDB's table, in which each key shares what it can with the one before."""
     content, before = b"", b""
     for key, value in entries:
-        shared = len(os.path.commonprefix([before, key]))
+        shared = next(n for n in range(len(before), -1, -1) if key.startswith(before[:n]))
         content += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
         before = key
     return content + bytes(4) + (1).to_bytes(4, "little")

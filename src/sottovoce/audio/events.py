@@ -1,8 +1,8 @@
 """Synthesised sounds of events at home: a dog, rain, an alarm; computed, nobody's recording (numpy only).
 
-Each sound lasts 1.28 s and is circular: what goes on past its end goes on at its beginning, so it can be repeated end to
-end, from any sample on. It is a sum of layers: tones with harmonics that glide, bands of noise, and clicks, which start
-at given times. The same name and seed give the same sound.
+Each sound lasts 1.28 s and is circular: what goes on past its end goes on at its beginning, so it can be repeated end
+to end, from any sample on. It is a sum of layers: tones with harmonics that glide, bands of noise, and clicks, which
+start at given times. The same name gives the same sound.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES
 
 Array = NDArray[np.float64]
 
@@ -40,7 +40,8 @@ class Envelope:
         time = np.arange(max(2, min(SEGMENT_SAMPLES, round(self.length * SAMPLE_RATE)))) / SAMPLE_RATE
         rise = np.minimum(1.0, time / max(self.attack, 1e-4))
         fall = np.minimum(1.0, (time[-1] - time) / max(self.attack, 1e-3))
-        return rise * fall * np.exp(-self.decay * time)
+        found: Array = rise * fall * np.exp(-self.decay * time)
+        return found
 
     def placed(self, sounds: list[Array]) -> Array:
         """Sounds, one for each onset, on the circle [20480], with the modulation."""
