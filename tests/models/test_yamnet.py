@@ -17,7 +17,7 @@ from sottovoce.models.log_mel import LogMel
 from sottovoce.models.target_loading import load_target
 from sottovoce.models.target_metadata import TargetMetadata, TargetName
 from sottovoce.models.tensorflow_checkpoint import read_checkpoint
-from sottovoce.models.yamnet import groups, load_yamnet, model_folder
+from sottovoce.models.yamnet import class_groups, load_yamnet, model_folder
 
 STRIDES = (2, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 WIDTHS = (32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
@@ -210,9 +210,9 @@ def test_what_cannot_be_is_refused_in_a_sentence(folder, place, classes, error, 
 
 def test_a_name_before_a_comma_is_enough_where_it_is_the_only_one():
     names = ("Fire alarm", "Smoke detector, smoke alarm", "Fire engine, fire truck", "Fire engine, siren")
-    assert groups(["smoke detector"], names)[:, 0].tolist() == [0, 1, 0, 0]
+    assert class_groups(["smoke detector"], names)[:, 0].tolist() == [0, 1, 0, 0]
     with pytest.raises(ConfigError):
-        groups(["fire engine"], names)
+        class_groups(["fire engine"], names)
 
 
 @settings(max_examples=300, deadline=None)

@@ -7,17 +7,19 @@ start at given times. The same name gives the same sound.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 
 Array = NDArray[np.float64]
 
 _HZ = np.fft.rfftfreq(SEGMENT_SAMPLES, 1.0 / SAMPLE_RATE)
 _HIGHEST_HZ = 7600.0  # of a partial
+_PEAK = 0.6
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,15 @@ class Envelope:
         found: Array = rise * fall * np.exp(-self.decay * time)
         return found
 
-    def placed(self, sounds: list[Array]) -> Array:
+    def placed(self, sounds: Sequence[Array]) -> Array:
         """Sounds, one for each onset, on the circle [20480], with the modulation."""
         whole = np.zeros(SEGMENT_SAMPLES)
         for onset, sound in zip(self.onsets, sounds, strict=True):
-            at = (round(onset * SAMPLE_RATE) + np.arange(len(sound))) % SEGMENT_SAMPLES
-            whole[at] += sound
+            _add(whole, sound, onset)
+        return self.modulated(whole)
+
+    def modulated(self, whole: Array) -> Array:
+        """What lies on the circle [20480], at its gain and with the modulation."""
         phase = 2.0 * np.pi * round(self.rate) * np.arange(SEGMENT_SAMPLES) / SEGMENT_SAMPLES
         level = np.sqrt(np.mean(np.square(whole))) or 1.0
         return self.gain * whole / level * (1.0 - self.depth * 0.5 * (1.0 - np.cos(phase)))
@@ -127,13 +132,24 @@ class Clicks(Envelope):
                 hertz = np.exp(rng.uniform(np.log(self.low), np.log(self.high)))
                 late = rng.uniform() ** (1.0 + self.decay) * self.length
                 click = np.sin(2.0 * np.pi * hertz * time + rng.uniform(0.0, 6.28)) * np.exp(-time / self.ring)
-                at = (round((onset + late) * SAMPLE_RATE) + np.arange(len(time))) % SEGMENT_SAMPLES
-                whole[at] += np.exp(self.spread * rng.standard_normal() - self.decay * late) * click
-        return self.placed_whole(whole)
+                _add(whole, np.exp(self.spread * rng.standard_normal() - self.decay * late) * click, onset + late)
+        return self.modulated(whole)
 
-    def placed_whole(self, whole: Array) -> Array:
-        """Clicks that lie on the circle already, with the modulation."""
-        return Envelope(self.gain, (0.0,), rate=self.rate, depth=self.depth).placed([whole])
+
+Layer = Tone | Noise | Clicks
+
+
+def synthesise(layers: Sequence[Layer]) -> Wave:
+    """The sound [20480] of layers, whose highest peak is 0.6 of full scale."""
+    sound = np.sum([layer.sound(np.random.default_rng([0, number])) for number, layer in enumerate(layers)], axis=0)
+    found: Wave = (_PEAK / np.abs(sound).max() * sound).astype(np.float32)
+    return found
+
+
+def _add(whole: Array, sound: Array, onset: float) -> None:
+    """Add a sound at `onset` (s) to what lies on the circle; it may go around."""
+    at = (round(onset * SAMPLE_RATE) + np.arange(len(sound))) % SEGMENT_SAMPLES
+    whole[at] += sound
 
 
 def _formants(hertz: Array, formants: tuple[float, ...]) -> Array:

@@ -142,12 +142,12 @@ def yamnet_target(place: str) -> Target:
         raise ConfigError(f"yamnet:{place} names the list {list_!r}; expected {' or '.join(LISTS)}, or only a folder.")
     classes = LISTS[list_] if list_ else given.classes or LISTS["home"]
     network, names = load_yamnet(model_folder(folder))
-    chosen = ChosenClasses(network, groups(classes, names))
+    chosen = ChosenClasses(network, class_groups(classes, names))
     target = from_module(chosen, given.task or "event", classes, "wave")
     return replace(target, differentiable=True, logits=chosen.forward)
 
 
-def groups(classes: Sequence[str], names: Sequence[str]) -> Tensor:
+def class_groups(classes: Sequence[str], names: Sequence[str]) -> Tensor:
     """Which of the AudioSet classes `names` [N] are part of each of `classes` [K] -> [N, K], of 0 and 1.
 
     A class is one of `home_sounds`, or AudioSet's name for it, or several of these with | between them. Of a name such
