@@ -42,7 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, text in SCRIPTS.items():
         (folder / name).write_text(text.replace(PORT, port))
     settings = CodebookSettings(
-        student=StudentSettings(steps=60, queries=960, batch=16), drawing=CodewordSettings(steps=20, candidates=96)
+        student=StudentSettings(steps=150, queries=1600, batch=16), drawing=CodewordSettings(steps=20, candidates=96)
     )
     effort = Effort(("target", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
     voices = open_corpus("voices")

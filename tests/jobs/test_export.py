@@ -6,10 +6,11 @@ import torch
 
 from sottovoce.errors import ConfigError, ModelError, ParityError
 from sottovoce.jobs import export as job
+from sottovoce.methods.codebook.none import Presence
 from sottovoce.methods.codebook.training import Encoder
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import read_folder
-from sottovoce.models.codebook import Codebook
+from sottovoce.models.codebook import SOUND_SAMPLES, Codebook, nothing
 from sottovoce.runtime import golden
 from sottovoce.runtime.export import save_codebook
 from sottovoce.runtime.filter import Filter
@@ -22,9 +23,10 @@ def silent(done: int, total: int, note: str) -> None:
 @pytest.fixture
 def folder(tmp_path):
     torch.manual_seed(0)
-    encoder = Encoder([build("compact-recogniser", {"classes": 3})])
-    words = np.random.default_rng(0).integers(0, 256, (2, 4, 8, 4), dtype=np.uint8)
-    book = Codebook(("word",), (np.eye(3, dtype=np.float32),), words, -1.0, 3.0)
+    encoder = Encoder([build("compact-recogniser", {"classes": 3})], Presence())
+    sounds = np.random.default_rng(0).integers(0, 256, (2, 4, SOUND_SAMPLES), dtype=np.uint8)
+    sounds[nothing(1)] = 128
+    book = Codebook(("word",), (np.eye(3, dtype=np.float32),), (0.9,), sounds)
     save_codebook(tmp_path / "filter", encoder, book, 0.6, 0.8, {"permit": ["word"], "audit": {"valid": True}}, {})
     return tmp_path / "filter"
 

@@ -4,6 +4,7 @@ The encoders here answer with a hash of all that they are given, so that a singl
 """
 
 import hashlib
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sottovoce.audio.segment import FRONT_END, SEGMENT_SAMPLES, front_end
-from sottovoce.models.codebook import Codebook
+from sottovoce.models.codebook import SOUND_SAMPLES, Codebook, nothing
 from sottovoce.models.digit_codes import BLANK, CODES
 from sottovoce.models.whole import CodewordDecoder
 from sottovoce.models.word_table import WordTable
@@ -23,7 +24,6 @@ from sottovoce.runtime.word_filter import WordEngine
 
 CLASSES = {"mood": 4, "word": 3}
 TASKS = tuple(CLASSES)
-SOUNDS: dict[bytes, np.ndarray] = {}  # of codewords, which are the same in all of these filters
 
 
 def hashed(content: bytes, count: int) -> np.ndarray:
@@ -42,17 +42,27 @@ class Hashing:
             parts = {task: hashed(spectrum.tobytes() + task.encode(), count) for task, count in CLASSES.items()}
             for task in self.deaf:
                 parts[task] = np.arange(CLASSES[task], dtype=np.float32)
-            rows.append(np.concatenate([np.log(part / part.sum() + 1e-9) for part in parts.values()]))
+            none = {task: hashed(spectrum.tobytes() + f"none of {task}".encode(), 2)[0] / 65536 for task in CLASSES}
+            for task in self.deaf:
+                none[task] = np.float32(0.1)
+            both = [[*np.log(part / part.sum() + 1e-9), np.log(none[task] + 1e-9)] for task, part in parts.items()]
+            rows.append(np.concatenate(both))
         return np.stack(rows).astype(np.float32)
 
 
-def codebook_filter(deaf: tuple[str, ...] = (), memory: float = 1.0, block_segments: int = 1) -> Filter:
+@cache
+def codebook(memory: float, block_segments: int) -> Codebook:
+    """Made once, since the spectra of its codewords are."""
     rng = np.random.default_rng(0)
-    words = rng.integers(0, 256, (3, *(count + 1 for count in CLASSES.values()), 8, 4), dtype=np.uint8)
+    sounds = rng.integers(0, 256, (3, *(count + 1 for count in CLASSES.values()), SOUND_SAMPLES), dtype=np.uint8)
+    sounds[nothing(len(TASKS))] = 128
     centres = tuple(np.eye(count, dtype=np.float32) for count in CLASSES.values())
-    book = Codebook(TASKS, centres, words, -1.0, 3.0, memory, block_segments)
+    return Codebook(TASKS, centres, (0.8, 0.8), sounds, memory, block_segments)
+
+
+def codebook_filter(deaf: tuple[str, ...] = (), memory: float = 1.0, block_segments: int = 1) -> Filter:
     config = FilterConfig(FRONT_END, "codebook", {}, 0.6, 0.8)
-    return Filter(CodebookEngine(config, TASKS, Hashing(deaf), book, SOUNDS))
+    return Filter(CodebookEngine(config, TASKS, Hashing(deaf), codebook(memory, block_segments)))
 
 
 def word_filter() -> Filter:
@@ -185,12 +195,12 @@ def test_an_engine_that_is_given_its_state_back_forgets_what_is_revoked():
 
 def test_an_exported_graph_forgets_what_is_revoked():
     book = codebook_filter().engine.codebook
-    graph = CodewordDecoder(book, np.zeros((book.templates[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
+    graph = CodewordDecoder(book)
     state = graph.initial_state()
     rng = np.random.default_rng(3)
-    rows = [torch.from_numpy(rng.standard_normal((1, 7)).astype(np.float32)) for _ in range(2)]
+    rows = [torch.from_numpy(rng.standard_normal((1, 9)).astype(np.float32)) for _ in range(2)]
     for row in rows:
-        row[:, 4:] = 0.0  # what the permitted task makes of it is the same
+        row[:, 5:] = 0.0  # what the permitted task makes of it is the same
     permit = torch.tensor([0.0, 1.0])
     after = [graph(row, permit, state["heard_so_far"], state["blocks"], state["tail"]) for row in rows]
     assert all(torch.equal(one, two) for one, two in zip(*after, strict=True))
@@ -202,10 +212,10 @@ def test_what_was_permitted_before_may_still_count():
     """Forgetting is not broken into forgetting everything: a task that stays permitted keeps its memory."""
     filter_ = codebook_filter()
     rng = np.random.default_rng(4)
-    spectra = front_end(rng.standard_normal((2, SEGMENT_SAMPLES)).astype(np.float32))
+    spectra = front_end(rng.standard_normal((8, SEGMENT_SAMPLES)).astype(np.float32))
     engine = filter_.permitting(["word"]).engine
-    _, state = engine.step(spectra[:1], engine.initial_state())
-    assert state["posteriors"][4:].sum() > 0.5 and state["posteriors"][:4].sum() == 0.0
+    _, state = engine.step(spectra, engine.initial_state())
+    assert state["posteriors"][5:].sum() > 0.5 and state["posteriors"][:5].sum() == 0.0
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000, 16001])
@@ -226,8 +236,8 @@ def test_a_change_of_consent_makes_no_block_more(rate, cuts):
 @pytest.mark.parametrize("partly", [0.001, 0.5, 0.999, -1.0, float("nan")])
 def test_an_exported_graph_revokes_what_is_permitted_only_in_part(partly):
     book = codebook_filter().engine.codebook
-    graph = CodewordDecoder(book, np.zeros((book.templates[..., 0, 0].size, SEGMENT_SAMPLES + 160), np.float32))
-    state, row = graph.initial_state(), torch.zeros(1, 7)
+    graph = CodewordDecoder(book)
+    state, row = graph.initial_state(), torch.zeros(1, 9)
     after = [
         graph(row, torch.tensor([permit, 1.0]), state["heard_so_far"], state["blocks"], state["tail"])
         for permit in (partly, 0.0)

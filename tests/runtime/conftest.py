@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sottovoce.methods.codebook.training import Encoder
 from sottovoce.models.architectures import build
-from sottovoce.models.codebook import Codebook
+from sottovoce.models.codebook import SOUND_SAMPLES, Codebook, nothing
 from sottovoce.runtime.export import save_codebook, save_filter
 from sottovoce.runtime.filter import Filter
 
@@ -46,13 +47,22 @@ class Tones(torch.nn.Module):
         return 4.0 * spectra[:, self.bins].mean(dim=2)
 
 
+class Loud(nn.Module):
+    """Something is there unless it is silent."""
+
+    def forward(self, spectra: torch.Tensor) -> torch.Tensor:
+        return 20.0 * spectra.square().mean(dim=(1, 2)) - 10.0
+
+
 @pytest.fixture(scope="session")
 def codebook_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     centres = (np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32))
-    book = Codebook(("word", "mood"), centres, rng.integers(0, 256, (3, 3, 3, 20, 8), dtype=np.uint8), -1.0, 3.0)
+    sounds = rng.integers(0, 256, (3, 3, 3, SOUND_SAMPLES), dtype=np.uint8)
+    sounds[nothing(2)] = 128
+    book = Codebook(("word", "mood"), centres, (0.9, 0.9), sounds)
     place = tmp_path_factory.mktemp("codebook") / "filter"
-    encoder = Encoder([Tones(list(BINS.values())), Tones([60, 120])])
+    encoder = Encoder([Tones(list(BINS.values())), Tones([60, 120])], Loud())
     save_codebook(place, encoder, book, 0.6, 0.8, {"method": "codebook", "permit": ["word", "mood"]}, {})
     return place
 

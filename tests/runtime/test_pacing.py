@@ -192,7 +192,7 @@ def test_short_sounds_are_not_more_over_many_connections():
 @pytest.fixture(scope="module")
 def digit() -> Filter:
     filter_ = Filter.load(bundled.find("digit"))
-    filter_.engine.make_codewords(for_any_consent=True)  # as `serve` does before it listens
+    filter_.engine.make_codewords()  # as `serve` does before it listens
     return filter_
 
 

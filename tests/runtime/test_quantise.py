@@ -6,10 +6,11 @@ import torch
 
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError, ModelError
+from sottovoce.methods.codebook.none import Presence
 from sottovoce.methods.codebook.training import Encoder
 from sottovoce.models.architectures import build
 from sottovoce.models.checkpoint import read_folder
-from sottovoce.models.codebook import Codebook
+from sottovoce.models.codebook import SOUND_SAMPLES, Codebook
 from sottovoce.models.onnx_graph import packed
 from sottovoce.runtime.engine import SCORES, Graph
 from sottovoce.runtime.export import encoder_to_onnx, save_codebook
@@ -43,21 +44,21 @@ def test_what_is_in_8_bits_or_no_filter_is_refused(filter_folder, tmp_path):
 
 def test_packed_weights_find_the_same_codes():
     torch.manual_seed(0)
-    encoder = Encoder([build("compact-recogniser", {"classes": 4})]).eval()
-    graph = encoder_to_onnx(encoder, 4)
+    encoder = Encoder([build("compact-recogniser", {"classes": 4})], Presence()).eval()
+    graph = encoder_to_onnx(encoder, 5)
     small = packed(graph)
     assert len(small) < len(graph) / 3
     spectra = np.random.default_rng(0).standard_normal((20, 161, 128), dtype=np.float32)
-    before, after = (Graph(content, SCORES, (4,)).run(spectra) for content in (graph, small))
+    before, after = (Graph(content, SCORES, (5,)).run(spectra) for content in (graph, small))
     assert 0 < np.abs(np.exp(before) - np.exp(after)).max() < 0.03
     assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.9
 
 
 def test_a_codebook_filter_in_8_bits(tmp_path):
     torch.manual_seed(0)
-    encoder = Encoder([build("compact-recogniser", {"classes": 2})])
-    words = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 4), dtype=np.uint8)
-    book = Codebook(("word",), (np.eye(2, dtype=np.float32),), words, -1.0, 3.0)
+    encoder = Encoder([build("compact-recogniser", {"classes": 2})], Presence())
+    sounds = np.full((2, 3, SOUND_SAMPLES), 128, np.uint8)
+    book = Codebook(("word",), (np.eye(2, dtype=np.float32),), (0.5,), sounds)
     save_codebook(tmp_path / "filter", encoder, book, 0.6, 0.8, {"permit": ["word"]}, {})
     assert quantise(tmp_path / "filter", tmp_path / "small")["deviation"] < 0.5
     wav = np.random.default_rng(0).standard_normal(50_000).astype(np.float32)

@@ -203,7 +203,7 @@ def test_no_codeword_is_made_while_sound_passes(codebook):
     assert made == 3 * 2, "three positions, two codes of the task that is permitted"
     run(stream, [noise(9 * SEGMENT_SAMPLES)])
     assert len(filter_.engine.sounds) == made
-    filter_.engine.make_codewords(for_any_consent=True)
+    filter_.engine.make_codewords()
     assert len(filter_.engine.sounds) == 3 * 3 * 3
     stream.permitting([])
     stream.feed(noise(3 * SEGMENT_SAMPLES))

@@ -143,8 +143,7 @@ def _channel(engine: Engine) -> Channel | None:
         return None
 
     def joint(segments: Wave) -> NDArray[np.int64]:
-        codes = np.maximum(engine.codes(segments) - 1, 0)  # what is revoked has the code 0 alone
-        return np.asarray(np.ravel_multi_index(tuple(codes.T), tuple(sizes.values())))
+        return np.asarray(np.ravel_multi_index(tuple(engine.codes(segments).T), tuple(sizes.values())))
 
     return Channel(sizes, engine.block_s, engine.constant_blocks, joint)
 

@@ -68,7 +68,7 @@ def serve(
     limits = Limits(connections, message_bytes, queue_s, idle_s, total_s, drain_s=drain_s, answer_s=answer_s)
     tls, token, metrics_token = tls_context(tls_cert, tls_key), read_token(token_file), read_token(metrics_token_file)
     loaded = chosen_filter(filter_, permit, 0).forgetting(memory)
-    loaded.engine.make_codewords(for_any_consent=True)  # now, so that no client learns what others have made it draw
+    loaded.engine.make_codewords()  # now, so that no client learns what others have made it draw
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # its tracebacks could quote what a client sent
     if protocol == "websocket":

@@ -30,6 +30,7 @@ from sottovoce.models.target import Target
 from sottovoce.models.target_loading import load_target, save_target
 from sottovoce.models.vote import vote
 from sottovoce.progress import Report, duration
+from sottovoce.runtime.export import JUDGES
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
@@ -136,6 +137,10 @@ def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
     for partial in _partial(config.out).parent.glob(f"{_partial(config.out).name}*"):
         partial.unlink()
     written["validation"] = {target.task: _validation(context, target) for target in context.targets}
+    written["transfer"] = {
+        task: [{**judge, **_judged(context, config.out / JUDGES / judge["name"])} for judge in judges]
+        for task, judges in written.pop("judges", {}).items()
+    }
     write_file(config.out / CARD, json.dumps(written, indent=1).encode())  # of the folder's files no digest changes
     return written
 
@@ -155,9 +160,14 @@ def _context(config: TrainConfig, method: Method[Any], settings: Any, report: Re
         split=[parts.rule, parts.seed],
         targets=[target.digest for target in targets],
         seed=config.seed,
+        negatives=list(config.negatives),
     )
     run = Run(0, config.seed, report, _partial(config.out), name)
-    return Context(config, settings, targets, manifest, sounds, parts, run)
+    negatives = {}
+    for spec in config.negatives:
+        other, other_sounds = opened(spec, report)
+        negatives[other.name] = other_sounds, split(other)
+    return Context(config, settings, targets, manifest, sounds, parts, run, negatives)
 
 
 def _targets(config: TrainConfig, method: Method[Any]) -> tuple[Target, ...]:
@@ -213,10 +223,17 @@ def _kept(folder: Path, kind: str, name: str) -> dict[str, Any] | None:
     return card if card.get("training") == _digest(name) else None
 
 
+def _judged(context: Context[Any], place: Path) -> dict[str, Any]:
+    """What a recogniser that training never asked makes of validation recordings, original and filtered."""
+    judge = load_target(place)
+    return {"digest": judge.digest, **(_validation(context, judge) or {})}
+
+
 def _validation(context: Context[Any], target: Target) -> dict[str, Any] | None:
     """Accuracy of a target on validation recordings, original and filtered; None where that cannot be measured.
 
-    The recordings need labels that the target knows, and a target that is queried over a network enough queries left.
+    It gets the sound that an application gets. The recordings need labels that the target knows, and a target that is
+    queried over a network enough queries left.
     """
     manifest, task = context.manifest, target.task
     clips = context.split.validation[:: -(-len(context.split.validation) // _SCORED) or 1]
@@ -224,11 +241,10 @@ def _validation(context: Context[Any], target: Target) -> dict[str, Any] | None:
         return None
     filter_ = Filter.load(context.config.out)
 
-    def filtered(segments: Wave) -> NDArray[np.float32]:
-        output = filter_.obfuscate(segments)
+    def filtered(wav: Wave) -> NDArray[np.float32]:
         if not filter_.engine.playable:
-            return filter_.engine.read(output)[task]
-        return target.predict(output, lambda: np.stack([*map(filter_.sound, output)]))
+            return filter_.engine.read(filter_.obfuscate(cut(wav)))[task]
+        return target.predict_sound(cut(filter_.filter(wav)))
 
     try:
         return {
@@ -247,12 +263,12 @@ def _accuracy(
     clips: NDArray[np.int64],
     logits: Callable[[Wave], NDArray[np.float32]] | None = None,
 ) -> float:
-    """Share of clips whose class the target's vote gets right, or that of the `logits` of a clip's segments."""
-    segments = [cut(sounds.wave(i)) for i in clips]
+    """Share of clips whose class the target's vote gets right, or that of the `logits` of the segments of a clip."""
     if logits is None:
+        segments = [cut(sounds.wave(i)) for i in clips]
         answers, counts = target.predict_sound(np.concatenate(segments)), [len(part) for part in segments]
     else:
-        each = [logits(part) for part in segments]
+        each = [logits(sounds.wave(i)) for i in clips]
         answers, counts = np.concatenate(each), [len(part) for part in each]
     classes = vote(answers, np.repeat(np.arange(len(clips)), counts)).argmax(axis=1)
     truth = [target.classes.index(manifest.clips[i].labels[target.task]) for i in clips]

@@ -64,7 +64,7 @@ def open_filter(folder: Path, sample_rate: int, permit: Sequence[str], memory: f
     from sottovoce.runtime.filter import Filter
 
     filter_ = Filter.load(folder).permitting(permit).forgetting(memory)
-    filter_.engine.make_codewords(for_any_consent=True)  # now, since a change of consent must not make the sound late
+    filter_.engine.make_codewords()  # now, since a change of consent must not make the sound late
     return filter_.stream(sample_rate)
 
 

@@ -43,6 +43,7 @@ class TrainConfig:
     seed: int = 0
     command: str = ""
     reuse: bool = False
+    negatives: tuple[str, ...] = ()  # corpora of what is none of the tasks
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Context(Generic[Settings]):
     sounds: Sounds
     split: Split
     run: Run
+    negatives: Mapping[str, tuple[Sounds, Split]] = field(default_factory=dict)  # by corpus, what is none of the tasks
 
     @cached_property
     def loudness(self) -> tuple[float, float]:

@@ -16,8 +16,8 @@ from sottovoce.audio.griffin_lim import MARGIN_SAMPLES
 from sottovoce.audio.highpass import CELLS, KNOT_SAMPLES, spline
 from sottovoce.audio.level import KNEE, MAX_GAIN
 from sottovoce.audio.segment import LEVEL_RMS, SILENT
-from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SEGMENT_FRAMES, WINDOW_SAMPLES, Wave
-from sottovoce.models.codebook import Codebook
+from sottovoce.audio.spectrum import BINS, HOP_SAMPLES, SEGMENT_FRAMES, WINDOW_SAMPLES
+from sottovoce.models.codebook import SAMPLES, SOUND_SAMPLES, Codebook
 
 STATE = ("heard_so_far", "blocks", "tail")  # names of ports in exported graphs
 
@@ -69,18 +69,19 @@ class FrontEnd(nn.Module):
 class CodewordDecoder(nn.Module):
     """Log posteriors [B, C] of one block of segments to its sound [20480 B], `MARGIN_SAMPLES` late; state in and out.
 
-    `sounds` [W, 20480 + 2 margins] are those of all codewords, in the order of the templates; they are kept in 16 bits.
-    `permit` [T] is 1 for each task that is permitted, 0 for others.
+    What `Codebook` does: the sounds of all codewords are kept in 8 bits. `permit` [T] is 1 for each task that is
+    permitted, 0 for others.
     """
 
     sounds: Tensor
+    samples: Tensor
     fade: Tensor
 
-    def __init__(self, codebook: Codebook, sounds: Wave) -> None:
+    def __init__(self, codebook: Codebook) -> None:
         super().__init__()
         self.book = codebook
-        self.step = float(np.abs(sounds).max()) / (2**15 - 1) or 1.0
-        self.register_buffer("sounds", torch.from_numpy(np.rint(sounds / self.step).astype(np.int16)))
+        self.register_buffer("sounds", torch.from_numpy(codebook.sounds.reshape(-1, SOUND_SAMPLES)))
+        self.register_buffer("samples", torch.from_numpy(SAMPLES))
         turn = (torch.arange(2 * MARGIN_SAMPLES) + 0.5) * (math.pi / 2 / (2 * MARGIN_SAMPLES))
         self.register_buffer("fade", torch.stack([turn.cos(), turn.sin()]))
         for number, centres in enumerate(codebook.centres):
@@ -98,24 +99,27 @@ class CodewordDecoder(nn.Module):
         self, log_posteriors: Tensor, permit: Tensor, total: Tensor, blocks: Tensor, tail: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The sound [20480 B] and the state after it; what was kept of a task that is not permitted is forgotten."""
+        book, nothing = self.book, torch.zeros(())
         on = permit >= 1.0  # whatever is less is revoked, everywhere
-        permitted = torch.cat([on[t : t + 1].expand(c.shape[1]) for t, c in enumerate(self.book.centres)])
-        total = torch.where(permitted, total, torch.zeros(()))
-        for row in range(self.book.block_segments):
-            total = self.book.memory * total + torch.where(permitted, log_posteriors[row].exp(), torch.zeros(()))
-        index = blocks.clamp(max=len(self.book.templates) - 1)
-        first = 0
-        for number, size in enumerate(self.book.sizes):
+        posteriors = log_posteriors.exp()
+        weights = book.memory ** torch.arange(book.block_segments - 1, -1, -1)[:, None]
+        block = (weights * posteriors).sum(dim=0)
+        index = blocks.clamp(max=book.positions - 1)
+        totals: list[Tensor] = []
+        for number, part in enumerate(book.columns()):
             centres: Tensor = getattr(self, f"centres{number}")
-            part = total[first : first + centres.shape[1]]
-            first += centres.shape[1]
-            distance = (centres - part / part.sum().clamp(min=1e-12)).square().sum(dim=1)
-            code = (1 + distance.argmin(dim=0, keepdim=True)) * on[number : number + 1].to(torch.int64)
-            index = index * (size + 1) + code
+            some = posteriors[:, part.stop].mean() <= book.none_above[number]
+            added = torch.where(on[number] & some, block[part], nothing)
+            own = book.memory**book.block_segments * torch.where(on[number], total[part], nothing) + added
+            known = own.sum()
+            distance = (centres - own / known.clamp(min=1e-12)).square().sum(dim=1)
+            code = 1 + distance.argmin(dim=0, keepdim=True)
+            index = index * (len(centres) + 1) + code * (on[number] & some & (known > 0.0)).to(torch.int64)
+            totals += [own, torch.zeros(1)]
         margin = 2 * MARGIN_SAMPLES
         parts: list[Tensor] = []
-        for _ in range(self.book.block_segments):
-            sound = self.sounds.index_select(0, index)[0].to(torch.float32) * self.step
+        for _ in range(book.block_segments):
+            sound = self.samples[self.sounds.index_select(0, index)[0].to(torch.int64)]
             met = tail * self.fade[0] + sound[:margin] * self.fade[1]
             late = torch.cat([torch.zeros(MARGIN_SAMPLES), sound[MARGIN_SAMPLES:margin]])
             parts += [met if parts else torch.where(blocks > 0, met, late), sound[margin:-margin]]
@@ -123,4 +127,4 @@ class CodewordDecoder(nn.Module):
         wav = torch.cat(parts)
         over = (wav.abs() - float(KNEE)).clamp(min=0.0)
         bent = torch.where(over > 0, wav.sign() * float(KNEE) * (1.0 + (over / float(KNEE)).tanh()), wav)
-        return bent, total, blocks + 1, tail
+        return bent, torch.cat(totals), blocks + 1, tail

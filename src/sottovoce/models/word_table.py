@@ -18,13 +18,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sottovoce.arrays import read_arrays
 from sottovoce.audio.griffin_lim import to_sound
 from sottovoce.audio.level import LEVEL_RMS
 from sottovoce.audio.spectrum import BINS, Spectrum, Wave, magnitude
 from sottovoce.errors import ModelError
-from sottovoce.models.codebook import to_8_bits
 from sottovoce.models.digit_codes import BLANK, BLOCK_FRAMES, BLOCK_SAMPLES
 
 Pace = Literal["even", "steady", "live", "now"]
@@ -53,7 +53,7 @@ class WordTable:
 
     def to_bytes(self) -> bytes:
         """As the content of a file, in 8 bits."""
-        steps, low, high = to_8_bits(self.spectra)
+        steps, low, high = _to_8_bits(self.spectra)
         buffer = io.BytesIO()
         np.savez_compressed(buffer, spectra=steps, range=np.array([low, high]))
         return buffer.getvalue()
@@ -124,3 +124,10 @@ def place(codes: Sequence[int], word_blocks: int, pace: Pace) -> list[tuple[int,
 def _begin(codes: Sequence[int]) -> int:
     """How many blocks there were when the first code of a digit was known; all where there was none."""
     return next((block for block, code in enumerate(codes, start=1) if code != BLANK), len(codes))
+
+
+def _to_8_bits(values: Spectrum) -> tuple[NDArray[np.uint8], float, float]:
+    """Spectra in 8 bits, and the values that 0 and 255 stand for."""
+    low, high = float(values.min()), float(values.max())
+    high = high if high > low else low + 1.0
+    return np.rint((values - low) * (255.0 / (high - low))).astype(np.uint8), low, high

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from sottovoce.audio.griffin_lim import to_sound
-from sottovoce.audio.spectrum import SEGMENT_S, Spectrum, magnitude
-from sottovoce.errors import ConfigError
+from sottovoce.audio.griffin_lim import MARGIN_SAMPLES
+from sottovoce.audio.level import LEVEL_RMS
+from sottovoce.audio.spectrum import SEGMENT_S, log_spectrum
 from sottovoce.files import write_file
 from sottovoce.models import codewords
 from sottovoce.models.codebook import Codebook
@@ -21,20 +21,16 @@ from sottovoce.report.wording import listed
 from sottovoce.runtime.engine import CODEBOOK
 from sottovoce.runtime.filter import Filter
 
-_MOST_CODEWORDS = 512  # on a page
-_VOLUME = np.float32(0.1)
 _RECOGNISED = {"emotion": "you say something {}", "digit": "you say the digit {}", "word": "you say the word “{}”"}
 
 
 def write_codewords_page(filter_: Filter, out: Path) -> int:
     """Write the page `out` with every codeword of a codebook filter to see and to play; returns how many there are.
 
-    ConfigError for a filter that has no codewords, or more than a page can show.
+    ConfigError for a filter that has no codewords.
     """
     book = filter_.engine.vocabulary()
-    count = int(np.prod(book.templates.shape[:-2]))
-    if count > _MOST_CODEWORDS:
-        raise ConfigError(f"this filter has {count} codewords; expected at most {_MOST_CODEWORDS} to show on one page.")
+    count = book.count
     sections = list(_sections(filter_, book))
     example = sections[0]["tiles"][0].pop(0)  # the first class of the first task, while only that task is permitted
     spectrum, name = example["spectrum"], example["title"]
@@ -59,7 +55,7 @@ def _sections(filter_: Filter, book: Codebook) -> Iterator[dict[str, Any]]:
             "title": f"While {only}{listed(names) or 'nothing'} {'are' if len(permit) > 1 else 'is'} permitted",
             "tiles": [
                 [_tile(filter_, book, codes, position) for codes in product(*choices)]
-                for position in range(len(book.templates))
+                for position in range(book.positions)
             ],
         }
 
@@ -72,11 +68,13 @@ def _tile(filter_: Filter, book: Codebook, codes: tuple[int, ...], position: int
         names = classes.get(task, ())
         if code:
             meanings.append(names[code - 1] if len(names) == size else f"code {code}")
-    spectrum: Spectrum = book.draw(np.array([codes]), np.array([position]))[0]
-    spectrum = np.maximum(spectrum * filter_.config.sound_std + filter_.config.sound_mean, 0).astype(np.float32)
+    wave = book.waves()[np.ravel_multi_index((position, *codes), book.sounds.shape[:-1])][
+        MARGIN_SAMPLES:-MARGIN_SAMPLES
+    ]
+    spectrum = log_spectrum(wave / np.float32(LEVEL_RMS))
     return {
-        "title": ", ".join(meanings) or "any sound",
+        "title": ", ".join(meanings) or "nothing",
         "spectrum": spectrum,
         "picture": pictures.thumbnail(spectrum),
-        "sound": data_uri(_VOLUME * to_sound(magnitude(spectrum))),
+        "sound": data_uri(wave),
     }

@@ -2,47 +2,47 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import product
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audio.griffin_lim import MARGIN_SAMPLES, Crossfade, griffin_lim
-from sottovoce.audio.spectrum import Spectrum, Wave
+from sottovoce.audio.griffin_lim import MARGIN_SAMPLES, Crossfade
+from sottovoce.audio.spectrum import SEGMENT_SAMPLES, Spectrum, Wave
 from sottovoce.errors import ConfigError
 from sottovoce.models.codebook import Codebook
-from sottovoce.runtime.engine import SCORES, FilterConfig, Graph, Rate, State
+from sottovoce.runtime.engine import SCORES, SOUND, TAKES_SOUND, FilterConfig, Graph, Rate, State
 from sottovoce.runtime.segments import GraphEngine
 
-_MOST_KEPT = 512  # codewords whose sounds are kept, 40 MiB; in a larger codebook each is made whenever it is drawn
-_MOST_EXPORTED = 2000  # codewords whose sounds one graph holds: 80 MB
 _MOST_BLOCKS = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class CodebookEngine(GraphEngine):
-    """Draws the spectra of the codes of a sound; tasks that are not permitted have a constant code.
+    """Draws the codewords of the codes of a sound; tasks that are not permitted have a constant code.
 
-    `graph` is the encoder: the log posteriors of all tasks of the codebook side by side, [S, C]. `sounds` are those of
-    codewords that were made already.
+    `graph` is the encoder: the log posteriors [S, C] of the codebook, of standardised spectra or, with `takes_sound`,
+    of sound [S, 20480].
     """
 
     codebook: Codebook
-    sounds: dict[bytes, Wave] = field(default_factory=dict, repr=False)
+    takes_sound: bool = False
     whole_segments = True
     joiner_lag_samples = MARGIN_SAMPLES
 
     @classmethod
     def load(cls, folder: Path, config: FilterConfig, permit: Sequence[str], threads: int) -> Self:
         codebook = Codebook.from_bytes((folder / "codebook.npz").read_bytes())
-        encoder = Graph(folder / "filter.onnx", SCORES, (codebook.classes,), threads)
-        return cls(config, codebook.tasks, encoder, codebook)
+        takes_sound = bool(config.settings.get(TAKES_SOUND))
+        form = (SOUND, (SEGMENT_SAMPLES,)) if takes_sound else ()
+        encoder = Graph(folder / "filter.onnx", SCORES, (codebook.classes,), threads, *form)
+        return cls(config, codebook.tasks, encoder, codebook, takes_sound)
+
+    def front_end(self, segments: Wave) -> NDArray[np.float32]:
+        return segments if self.takes_sound else super().front_end(segments)
 
     @property
     def rate(self) -> Rate:
@@ -55,8 +55,8 @@ class CodebookEngine(GraphEngine):
     def initial_state(self) -> State:
         return self.codebook.initial_state()
 
-    def step(self, inputs: Spectrum, state: State) -> tuple[Spectrum, State]:
-        """Spectra [S, 161, 128] drawn from the codes of standardised log spectra [S, 161, 128] of a sound, in order."""
+    def step(self, inputs: NDArray[np.float32], state: State) -> tuple[Spectrum, State]:
+        """The spectra [S, 161, 128] of the codewords for what `front_end` makes of S segments of a sound, in order."""
         codes, positions, after = self.codebook.codes(self.graph.run(inputs), self.permit, state)
         return self.codebook.draw(codes, positions), after
 
@@ -81,50 +81,29 @@ class CodebookEngine(GraphEngine):
 
     def code_sizes(self) -> Mapping[str, int]:
         sizes = zip(self.codebook.tasks, self.codebook.sizes, strict=True)
-        return {task: size if task in self.permit else 1 for task, size in sizes}
+        return {task: size + 1 if task in self.permit else 1 for task, size in sizes}
 
     def recall(self, state: State) -> Spectrum:
         codes = self.codebook.whole_codes(self.permit, state)
         segments = np.arange(self.constant_blocks * self.block_segments)
-        positions = np.minimum(segments // self.block_segments, len(self.codebook.templates) - 1)
+        positions = np.minimum(segments // self.block_segments, self.codebook.positions - 1)
         return self.codebook.draw(np.repeat(codes, len(segments), axis=0), positions)
 
     def joiner(self) -> Crossfade:
-        """What makes one sound of codewords, whose sounds are made now, so that none takes longer when it is new."""
-        self.make_codewords()
         return Crossfade()
 
-    def make_codewords(self, for_any_consent: bool = False) -> None:
-        if self._keeps_sounds:
-            least = 0 if for_any_consent else 1
-            tasks = zip(self.codebook.tasks, self.codebook.sizes, strict=True)
-            codes = [range(least, size + 1) if task in self.permit else (0,) for task, size in tasks]
-            list(map(self.prepare, self._drawn(list(product(range(len(self.codebook.templates)), *codes)))))
-
-    def _drawn(self, places: Sequence[tuple[int, ...]]) -> Spectrum:
-        """The spectra at some places of the table of templates."""
-        positions, *codes = np.transpose(places)
-        return self.codebook.draw(np.transpose(codes), positions)
+    def make_codewords(self) -> None:
+        self.codebook.make()
 
     def prepare(self, features: Spectrum) -> Wave:
-        """The sound of drawn features [161, N], with margins for `Crossfade`; it is made once."""
-        if not self._keeps_sounds:
-            return griffin_lim(self.config.magnitude(features))
-        key = hashlib.blake2b(features.tobytes(), digest_size=16).digest()
-        if key not in self.sounds:
-            self.sounds[key] = griffin_lim(self.config.magnitude(features))
-        return self.sounds[key]
+        """The sound, with margins for `Crossfade`, of the codeword whose features [161, 128] these are."""
+        return self.codebook.sound(features)
 
     def vocabulary(self) -> Codebook:
         return self.codebook
 
-    def decoder(self) -> tuple[Codebook, Wave]:
-        places = list(np.ndindex(self.codebook.templates.shape[:-2]))
-        if len(places) > _MOST_EXPORTED:
-            raise ConfigError(
-                f"the filter has {len(places)} codewords; expected at most {_MOST_EXPORTED} for one graph with sounds."
-            )
-        return self.codebook, np.stack([*map(self.prepare, self._drawn(places))])
+    def decoder(self) -> Codebook:
+        return self.codebook
 
     def differences(self, outputs: NDArray[np.float32], expected: NDArray[np.float32]) -> dict[str, float]:
         """How many of the codes of log posteriors [S, C] are those of `expected`, each segment by itself."""
@@ -135,7 +114,3 @@ class CodebookEngine(GraphEngine):
         codes = self.codebook.codes(log_posteriors[None], self.codebook.tasks, self.initial_state())[0]
         first: NDArray[np.int64] = codes[0]
         return first
-
-    @property
-    def _keeps_sounds(self) -> bool:
-        return math.prod(self.codebook.templates.shape[:-2]) <= _MOST_KEPT

@@ -22,8 +22,10 @@ from sottovoce.graphs import session
 from sottovoce.models.codebook import Codebook
 
 INPUT = "spectrum"
+SOUND = "sound"  # the input of an encoder that takes sound at its true level
 OUTPUT = "obfuscated"
 SCORES = "log_posteriors"
+TAKES_SOUND = "takes_sound"  # a setting of a codebook filter: whether its encoder takes sound, and not spectra
 State = Mapping[str, NDArray[Any]]
 BATCH = 16  # segments at once: enough to keep a core busy, 20 MiB for every 16 channels of a layer
 
@@ -262,18 +264,15 @@ class Engine(ABC):
         """The codebook that holds all that can leave."""
         raise ConfigError("this filter has no codewords: what it lets through is not limited to a list; see its audit.")
 
-    def make_codewords(self, for_any_consent: bool = False) -> None:  # noqa: B027  (nothing to make is an answer)
+    def make_codewords(self) -> None:  # noqa: B027  (nothing to make is an answer)
         """Make the sounds that can leave now, or with other consent, so that none takes longer at its first use."""
 
     def read(self, latents: Spectrum) -> dict[str, NDArray[np.float32]]:
         """What the application makes of latents [S, D, 1]: log posteriors [S, K] of each permitted task."""
         raise ConfigError("this filter sends spectra, which its targets read; only latents have a reader.")
 
-    def decoder(self) -> tuple[Codebook, Wave] | None:
-        """What decodes the output of the engine's graph, for export as one graph; None where it is what leaves.
-
-        A codebook, and the sounds of its codewords with margins, [W, 160 N + 2 margins], in the order of the templates.
-        """
+    def decoder(self) -> Codebook | None:
+        """What decodes the output of the engine's graph, for export as one graph; None where it is what leaves."""
         raise ConfigError("a filter of this kind cannot be one graph; expected a codebook or an obfuscator of spectra.")
 
     def network(self) -> Graph:

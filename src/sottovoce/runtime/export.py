@@ -27,10 +27,11 @@ from sottovoce.models.onnx_graph import traced
 from sottovoce.models.whole import STATE, CodewordDecoder, FrontEnd
 from sottovoce.models.word_table import WordTable
 from sottovoce.runtime import latent
-from sottovoce.runtime.engine import CODEBOOK, INPUT, OUTPUT, SCORES, WORDS, FilterConfig, Graph
+from sottovoce.runtime.engine import CODEBOOK, INPUT, OUTPUT, SCORES, SOUND, TAKES_SOUND, WORDS, FilterConfig, Graph
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.word_filter import AFTER, BEFORE, BLOCK_CODES, BLOCK_INPUT
 
+JUDGES = "judges"  # the folder, in that of a filter, of recognisers that its training never asked
 TOLERANCE = 1e-3  # of spectra of unit deviation; rounding alone makes 1e-5
 
 _STEPS = 500  # of a graph with a state, compared
@@ -66,12 +67,18 @@ def to_onnx(network: nn.Module) -> bytes:
     return _checked(Dithered(_frozen(network)).eval(), OUTPUT, (BINS, SEGMENT_FRAMES))
 
 
-def encoder_to_onnx(encoder: nn.Module, classes: int) -> bytes:
+def encoder_to_onnx(encoder: nn.Module, classes: int, takes_sound: bool = False) -> bytes:
     """An ONNX graph, batch axis free, of an encoder [B, 161, 128] -> log posteriors [B, C], C = `classes`.
 
-    ModelError if it does not give what the encoder gives.
+    With `takes_sound` it is one of sound [B, 20480]. ModelError if it does not give what the encoder gives.
     """
-    return _checked(_frozen(encoder), SCORES, (classes,))
+    if not takes_sound:
+        return _checked(_frozen(encoder), SCORES, (classes,))
+    shipped, shape = _frozen(encoder), (SEGMENT_SAMPLES,)
+    graph = _exported(shipped, SCORES, SOUND, shape)
+    given = 0.1 * torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
+    _compare(shipped, Graph(graph, SCORES, (classes,), 1, SOUND, shape), [given, given[:1], torch.zeros_like(given)])
+    return graph
 
 
 def _frozen(network: nn.Module) -> nn.Module:
@@ -150,7 +157,7 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
     """
     from onnx import compose, load_from_string
 
-    decoding = loaded.engine.decoder()
+    book = loaded.engine.decoder()
     front = load_from_string(
         traced(FrontEnd(), (torch.zeros(2, SEGMENT_SAMPLES),), ["sound"], ["spectrum/whole"], True)
     )
@@ -160,9 +167,8 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
     front = compose.add_prefix(front, "front/", rename_inputs=False, rename_outputs=False)
     own.ir_version = front.ir_version = max(own.ir_version, front.ir_version)
     joined = compose.merge_models(front, own, io_map=[("spectrum/whole", INPUT)])
-    if decoding is not None:
-        book, sounds = decoding
-        decoder = CodewordDecoder(book, sounds)
+    if book is not None:
+        decoder = CodewordDecoder(book)
         state = decoder.initial_state()
         inputs = (torch.zeros(book.block_segments, book.classes), torch.ones(len(book.tasks)), *state.values())
         names = ["log_posteriors/whole", "permit", *STATE]
@@ -208,11 +214,16 @@ def save_codebook(
     sound_std: float,
     card: Mapping[str, Any],
     targets: Mapping[str, Path],
+    others: Mapping[str, bytes] = MappingProxyType({}),
+    takes_sound: bool = False,
 ) -> dict[str, Any]:
-    """Write a codebook filter as a folder, all or nothing; returns its card as written. See `save_filter`."""
-    config = FilterConfig(FRONT_END, CODEBOOK, {}, sound_mean, sound_std)
-    graph = encoder_to_onnx(encoder, codebook.classes)
-    return _saved(folder, config, card, targets, graph, {"codebook.npz": codebook.to_bytes()})
+    """Write a codebook filter as a folder, all or nothing; returns its card as written. See `save_filter`.
+
+    `others` are further files of the folder. With `takes_sound` the encoder takes sound [B, 20480], and not spectra.
+    """
+    config = FilterConfig(FRONT_END, CODEBOOK, {TAKES_SOUND: int(takes_sound)}, sound_mean, sound_std)
+    graph = encoder_to_onnx(encoder, codebook.classes, takes_sound)
+    return _saved(folder, config, card, targets, graph, {"codebook.npz": codebook.to_bytes(), **others})
 
 
 def save_words(folder: Path, encoder: DigitEncoder, table: WordTable, card: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ _MARGIN = 0.02  # of similarity, for what 8 bits and the way through sound chang
 _FORBIDDEN = 1e6  # what similarity above the limit counts for, beside divergences
 
 
-class Material(NamedTuple):
+class Speech(NamedTuple):
     """Recordings `clips`, `people`, whose each of them is, and the mean and deviation of a filter's log spectra."""
 
     sounds: Sounds
@@ -65,7 +65,7 @@ class _Asked:
 
 
 def synthetic(
-    material: Material,
+    speech: Speech,
     targets: Sequence[Target],
     students: Sequence[nn.Module],
     goals: Sequence[Tensor],
@@ -77,10 +77,10 @@ def synthetic(
     None is more similar to any recording than two people's recordings are to each other, unless all that was tried for
     its goal are; then it is the least similar.
     """
-    sounds, clips, people, sound = material
+    sounds, clips, people, sound = speech
     rng, asked = np.random.default_rng([run.seed, 4]), _Asked(targets, sound)
     limit = between_people(sounds, clips, people, run.seed) - _MARGIN
-    rounds = [_blends(material, asked, goals, settings, rng)]
+    rounds = [_blends(speech, asked, goals, settings, rng)]
     gentle = replace(settings, steps=max(1, settings.steps // 5), rate=0.4 * settings.rate)
     count = min(_ROUNDS, settings.candidates // (_QUERIES * len(rounds[0])))
     for number in range(count):
@@ -95,18 +95,18 @@ def synthetic(
         similar = highest(rounds[-1], sounds, clips).max(axis=1) > limit
         less = _LESS if number < count - 1 else 0.0
         base = rounds[-1] * np.where(similar, less, 1.0).astype(np.float32)[:, None, None]
-        rounds.append(drawn(stand_ins, goals, gentle, sound, run._replace(seed=seed), base))
+        rounds.append(drawn([[each] for each in stand_ins], goals, gentle, sound, run._replace(seed=seed), base))
         asked(*_forms(rounds[-1], sound, rng))
     if len(rounds) == 1:  # too many codewords to ask about any once more
         return rounds[0]
-    return _best(np.stack(rounds), limit, material, asked, goals, run.seed)
+    return _best(np.stack(rounds), limit, speech, asked, goals, run.seed)
 
 
 def _blends(
-    material: Material, asked: _Asked, goals: Sequence[Tensor], settings: CodewordSettings, rng: np.random.Generator
+    speech: Speech, asked: _Asked, goals: Sequence[Tensor], settings: CodewordSettings, rng: np.random.Generator
 ) -> Array:
     """For each goal the average [161, 128] of some people's segments that the targets put nearest to it."""
-    sounds, clips, people, _ = material
+    sounds, clips, people, _ = speech
     waves, owners = segments(sounds, clips, settings, rng)
     pool = torch.from_numpy(front_end(waves))
     by = people[np.searchsorted(clips, owners)]
@@ -143,15 +143,15 @@ def _forms(templates: Array, sound: tuple[float, float], rng: np.random.Generato
     return spectra, lambda: at_file_level(np.concatenate([parts[0](), *played, parts[1]()]))
 
 
-def _best(rounds: Array, limit: float, material: Material, asked: _Asked, goals: Sequence[Tensor], seed: int) -> Array:
+def _best(rounds: Array, limit: float, speech: Speech, asked: _Asked, goals: Sequence[Tensor], seed: int) -> Array:
     """Of [R, W, 161, 128] for each goal the one nearest to it, as template and as sound, that is similar to nobody."""
     count = len(rounds)
     tried = rounds.swapaxes(0, 1).reshape(-1, *rounds.shape[2:])
-    waves = decoded(tried, material.sound, SEGMENT_FRAMES // 3, seed)
+    waves = decoded(tried, speech.sound, SEGMENT_FRAMES // 3, seed)
     played = front_end(waves)
     answered = asked(torch.from_numpy(tried)), asked(torch.from_numpy(played), lambda: at_file_level(waves))
     far = torch.stack([_own(each, goals, count) for each in answered]).sum(dim=0)
-    similar = np.maximum(*(highest(form, material.sounds, material.clips).max(axis=1) for form in (tried, played)))
+    similar = np.maximum(*(highest(form, speech.sounds, speech.clips).max(axis=1) for form in (tried, played)))
     excess = torch.from_numpy(np.maximum(0.0, similar - limit).reshape(far.shape))
     best = (far + _FORBIDDEN * excess).argmin(dim=1).numpy()
     return np.asarray(rounds[best, np.arange(rounds.shape[1])])

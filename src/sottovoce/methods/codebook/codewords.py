@@ -1,6 +1,8 @@
-"""The templates of codewords: spectra for which frozen targets give what the codes stand for.
+"""Codewords: sounds that several unlike recognisers take for what the codes stand for.
 
-A target of sound is asked about the sound that leaves for a template.
+A codeword that was made for one network alone is a private language: even a network of another seed does not understand
+it. So candidates, recordings or templates that were optimised, are chosen by how well all recognisers of a task agree,
+as the sound that leaves and from any point on.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,10 +20,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sottovoce.audio.griffin_lim import MARGIN_SAMPLES, Crossfade, to_sound
+from sottovoce.audio.level import limited, normalise
 from sottovoce.audio.segment import front_end
-from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, Spectrum, Wave
+from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_SAMPLES, Spectrum, Wave, magnitude
 from sottovoce.corpora.cache import Sounds
-from sottovoce.models.codebook import SHARPNESS, Array, interpolation
+from sottovoce.models.codebook import SAMPLES, SOUND_SAMPLES, Array, to_8_bits
 from sottovoce.models.layers import standardised
 from sottovoce.models.target import Target, at_file_level, decoded
 from sottovoce.training.loop import Run, draw_segments, set_learning_rate, train, update
@@ -38,20 +43,23 @@ class CodewordSettings:
     candidates: Positive = 2048  # segments about which a target that can only be queried is asked, and as many blends
 
 
+SHARPNESS = (0.4, 0.6, 0.8, 1.0)  # of the codewords of the first, second, ... block of a sound: a later one knows more
 _MOST_CERTAIN = 0.95
+_SHORT_LIST = 8  # candidates for each goal, of which the best as sound is taken
+_SHIFTS = (0, 6400, 12800)  # samples from which on the repeated codeword is judged
 _RENDERED_EVERY = 10  # steps
 _NOISE = 0.1  # on a template, in deviations of its spectrum
 _SLOPE = 1.0  # of a first guess: like speech, less at higher frequencies
 
 
-def goals(centres: Sequence[Array]) -> list[Tensor]:
-    """For each task the posteriors [W, C] that its target shall give for each of W codewords.
+def goals(centres: Sequence[Array], positions: int) -> list[Tensor]:
+    """For each task the posteriors [W, C] that recognisers shall give for each of W codewords.
 
-    They are less sharp in the first blocks of a sound, so that a vote over blocks that contradict each other goes to
-    the later one, which knows more. For a task that is not permitted they are uniform.
+    They are less sharp in the first of several positions, so that a vote over blocks that contradict each other goes to
+    the later one, which knows more. For a task that has the code 0 they are uniform.
     """
     rows: list[list[Array]] = [[] for _ in centres]
-    for sharpness, *codes in product(SHARPNESS, *(range(len(table) + 1) for table in centres)):
+    for sharpness, *codes in product(SHARPNESS[-positions:], *(range(len(table) + 1) for table in centres)):
         for row, table, code in zip(rows, centres, codes, strict=True):
             nothing = np.full(table.shape[1], 1.0 / table.shape[1])
             share = _MOST_CERTAIN * sharpness if code else 0.0
@@ -60,17 +68,17 @@ def goals(centres: Sequence[Array]) -> list[Tensor]:
 
 
 def drawn(
-    targets: Sequence[Target],
+    recognisers: Sequence[Sequence[Target]],
     goals: Sequence[Tensor],
     settings: CodewordSettings,
     sound: tuple[float, float],
     run: Run,
     base: Array | None = None,
 ) -> Array:
-    """Templates [W, H, W'] by gradients through the targets, in seconds: a run that was killed begins them anew.
+    """Templates [W, 161, 128] by gradients through the recognisers of each task: a killed run begins them anew.
 
-    `sound` are the mean and deviation that the filter gives to its log spectra on the way back to sound. With spectra
-    `base` [W, 161, 128], what is optimised is added to these, and the sums [W, 161, 128] are returned.
+    `sound` are the mean and deviation of log spectra on the way back to sound. What is optimised is added to spectra
+    `base` [W, 161, 128], where they are given.
 
     Every other step takes the templates as their sound has them: no sound has exactly the magnitudes of a template, so
     the difference is measured now and then, and added.
@@ -104,15 +112,15 @@ def drawn(
         else:
             seen = spectra + _NOISE * torch.randn_like(spectra)
         losses = [
-            functional.kl_div(target.logits(seen).log_softmax(dim=1), goal[part], reduction="batchmean")
-            for target, goal in zip(targets, goals, strict=True)
+            functional.kl_div(each.logits(seen).log_softmax(dim=1), goal[part], reduction="batchmean") / len(able)
+            for able, goal in zip(recognisers, goals, strict=True)
+            for each in able
         ]
         loss = torch.stack(losses).sum()
         return f"codewords: divergence {update(optimiser, loss):.3f}"
 
     train(step, {"templates": held, "optimiser": optimiser}, run._replace(steps=steps, partial=None))
-    result = held["templates"].detach()
-    return np.asarray((result if base is None else standardised(under + rows @ result @ columns.T)).numpy())
+    return np.asarray(standardised(under + rows @ held["templates"].detach() @ columns.T).numpy())
 
 
 def rendered(spectra: Spectrum, shift: int, sound: tuple[float, float], seed: int) -> Spectrum:
@@ -120,25 +128,71 @@ def rendered(spectra: Spectrum, shift: int, sound: tuple[float, float], seed: in
     return front_end(decoded(spectra, sound, shift, seed))
 
 
-def recordings(
-    sounds: Sounds,
-    clips: NDArray[np.int64],
-    targets: Sequence[Target],
-    goals: Sequence[Tensor],
-    settings: CodewordSettings,
-    sound: tuple[float, float],
-    seed: int,
-) -> tuple[Array, NDArray[np.int64]]:
-    """Templates [W, 161, 128] that are training segments, or mixtures of two, whose answers are nearest to the goals.
+def sounded(templates: Spectrum, sound: tuple[float, float]) -> Wave:
+    """The sounds with margins [W, 20640] of templates [W, 161, 128], at the level of a sound file, to be repeated."""
+    mean, deviation = map(np.float32, sound)
+    repeated = (to_sound(magnitude(np.tile(template, 3) * deviation + mean)) for template in templates)
+    first = SEGMENT_SAMPLES - MARGIN_SAMPLES
+    return at_file_level(np.stack([wave[first : first + SOUND_SAMPLES] for wave in repeated]))
 
-    Also the positions of the recordings that these segments are of, each once.
+
+def best(pool: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Tensor]) -> NDArray[np.int64]:
+    """For each goal which of the candidates [N, 20640] the recognisers of all tasks together put nearest to it, [W].
+
+    They are asked about all of these, and then about the nearest as they leave: in 8 bits, and from some points on.
     """
-    waves, owners = segments(sounds, clips, settings, np.random.default_rng([seed, 4]))
-    spectra = torch.from_numpy(front_end(waves))
-    candidates = torch.cat([spectra, standardised(spectra[::2] + spectra[1::2])])
-    of = np.concatenate([np.stack([owners, owners], axis=1), owners.reshape(-1, 2)])
-    best = divergence(answers(targets, candidates, sound), goals).argmin(dim=1).numpy()
-    return candidates[best].numpy(), np.unique(of[best])
+    far = _disagreement(pool[:, MARGIN_SAMPLES:-MARGIN_SAMPLES], recognisers, goals)
+    short = np.argsort(far, axis=1)[:, :_SHORT_LIST]
+    which = np.unique(short)
+    leaving = repeated(SAMPLES[to_8_bits(pool[which])])
+    forms = [leaving[:, shift : shift + SEGMENT_SAMPLES] for shift in _SHIFTS]
+    again = sum(_disagreement(np.ascontiguousarray(form), recognisers, goals) for form in forms)
+    order = np.full(far.shape, np.inf)
+    order[:, which] = again
+    chosen = np.take_along_axis(order, short, axis=1).argmin(axis=1)
+    return np.take_along_axis(short, chosen[:, None], axis=1)[:, 0]
+
+
+def understood(sounds: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Tensor]) -> NDArray[np.bool_]:
+    """Which of W codewords [W, 20640] every recogniser takes for the class of its goal, where that is one class."""
+    segments = repeated(SAMPLES[to_8_bits(sounds)])[:, _SHIFTS[1] : _SHIFTS[1] + SEGMENT_SAMPLES]
+    clear = np.ones(len(sounds), bool)
+    for able, goal in zip(recognisers, goals, strict=True):
+        highest, meant = goal.max(dim=1)
+        for each in able:
+            answered = each.predict_sound(np.ascontiguousarray(segments)).argmax(axis=1)
+            clear &= (answered == meant.numpy()) | (highest == goal.amin(dim=1)).numpy()
+    return clear
+
+
+def repeated(sounds: Wave) -> Wave:
+    """Codewords with margins [W, 20640] as they leave for two blocks in a row, [W, 40960]."""
+    both = []
+    for wave in sounds:
+        joiner = Crossfade()
+        both.append(limited(np.concatenate([joiner.feed(wave), joiner.feed(wave), joiner.flush()])))
+    return np.stack(both)
+
+
+def _disagreement(segments: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Tensor]) -> NDArray[Any]:
+    """How far the answers of recognisers to segments [N, 20480] are from the goals on average: [W, N]."""
+    far: NDArray[Any] = np.zeros(())
+    for able, goal in zip(recognisers, goals, strict=True):
+        for each in able:
+            answered = torch.from_numpy(each.predict_sound(segments)).log_softmax(dim=1)
+            far = far + divergence([answered], [goal]).numpy() / len(able)
+    return far
+
+
+def candidates(
+    sounds: Sounds, clips: NDArray[np.int64], settings: CodewordSettings, seed: int
+) -> tuple[Wave, NDArray[np.int64]]:
+    """Pieces of recordings [N, 20640] at the level of a sound file, and the positions of these recordings [N]."""
+    rng = np.random.default_rng([seed, 4])
+    owners = rng.choice(clips, settings.candidates)
+    spare = np.array([max(0, sounds.samples(int(i)) - SOUND_SAMPLES) for i in owners])
+    pieces = sounds.segments(owners, rng.integers(0, spare + 1), SOUND_SAMPLES)
+    return limited(normalise(pieces)), owners
 
 
 def segments(
@@ -168,3 +222,13 @@ def divergence(answered: Sequence[Tensor], goals: Sequence[Tensor]) -> Tensor:
         for answer, goal in zip(answered, goals, strict=True)
     ]
     return torch.stack(each).sum(dim=0)
+
+
+def interpolation(points: int, onto: int) -> Array:
+    """The matrix [onto, points] of linear interpolation from `points` cells to `onto` that cover the same range."""
+    at = np.clip((np.arange(onto) + 0.5) * points / onto - 0.5, 0, points - 1)
+    below = np.minimum(at.astype(np.int64), max(0, points - 2))
+    matrix = np.zeros((onto, points))
+    matrix[np.arange(onto), below] = 1.0 - (at - below)
+    matrix[np.arange(onto), np.minimum(below + 1, points - 1)] += at - below
+    return matrix.astype(np.float32)

@@ -4,36 +4,63 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce.corpora.splits import Split
+from sottovoce.methods.codebook.none import BUILT_IN, of_recordings
+from sottovoce.methods.codebook.recognisers import judges, voters
 from sottovoce.methods.codebook.similarity import described, speakers
-from sottovoce.methods.codebook.training import PRESETS, CodebookSettings, train_codebook
+from sottovoce.methods.codebook.training import PRESETS, CodebookSettings, Material, train_codebook
 from sottovoce.methods.method import Context, Estimate, Method, Trained
-from sottovoce.models.codebook import SHARPNESS
 from sottovoce.models.codewords import RECORDINGS
 from sottovoce.models.layers import parameter_count
 from sottovoce.runtime.export import save_codebook
 
-_STUDENT_S, _DRAWING_S = 0.08, 0.5  # of a step of a student, and of a step of a batch of codewords
+_STUDENT_S, _RECOGNISER_S, _DRAWING_S = 0.08, 0.12, 0.5  # of a step, and of one of a batch of codewords
+_JUDGE_STEPS = 1300
 
 
 def train(context: Context[CodebookSettings]) -> Trained:
-    """An encoder and a codebook for all targets."""
-    settings, run, clips = context.settings, context.run, context.split.train
-    encoder, book, sources = train_codebook(
-        context.sounds, clips, context.targets, settings, context.loudness, run, speakers(context.manifest, clips)
+    """An encoder and a codebook for all targets, and judges of what other recognisers understand."""
+    settings, clips = context.settings, context.split.train
+    material = Material(
+        context.sounds,
+        clips,
+        speakers(context.manifest, clips),
+        context.split.validation if len(context.split.validation) else clips,
+        context.targets,
+        [voters(context, target, settings.voters, settings.voter_steps) for target in context.targets],
+        {**BUILT_IN, **{name: of_recordings(each, part.train) for name, (each, part) in context.negatives.items()}},
+        {**BUILT_IN, **{name: of_recordings(each, _unseen(part)) for name, (each, part) in context.negatives.items()}},
+        context.loudness,
     )
-    made_of = context.manifest, context.sounds, clips, context.loudness, run.seed, run.report
+    encoder, book, sources, none = train_codebook(material, settings, context.run)
+    others = [judge for target in context.targets if settings.judges for judge in judges(context, target)]
     card = {
-        "codewords": described(book, sources, *made_of),
+        "codewords": described(book, sources, context.manifest, context.sounds, clips, context.run),
         "parameters": parameter_count(encoder),
         "codes": dict(zip(book.tasks, book.sizes, strict=True)),
         "classes": {target.task: list(target.classes) for target in context.targets},
         "block_s": book.block_s,
         "bits_per_block": book.bits_per_block(book.tasks),
+        "none": {task: none for task in book.tasks},
+        "voters": {target.task: len(able) for target, able in zip(context.targets, material.voters, strict=True)},
+        "judges": {
+            target.task: [{"name": each.name, "judge": each.judge} for each in others if each.task == target.task]
+            for target in context.targets
+        },
     }
+    files = {name: content for judge in others for name, content in judge.files.items()}
     return Trained(
         card,
-        lambda folder, card, targets: save_codebook(folder, encoder, book, *context.loudness, card, targets),
+        lambda folder, card, targets: save_codebook(folder, encoder, book, *context.loudness, card, targets, files),
     )
+
+
+def _unseen(parts: Split) -> NDArray[np.int64]:
+    """The recordings that nothing is trained on."""
+    return np.concatenate([parts.validation, parts.test])
 
 
 def estimate(context: Context[CodebookSettings]) -> Estimate:
@@ -41,9 +68,13 @@ def estimate(context: Context[CodebookSettings]) -> Estimate:
     settings, targets = context.settings, context.targets
     students = [target for target in targets if settings.encoder == "student" or not target.differentiable]
     taught = len(students) * settings.student.steps
-    words = len(SHARPNESS) * math.prod((settings.codes or len(target.classes)) + 1 for target in targets)
+    words = settings.positions * math.prod((settings.codes or len(target.classes)) + 1 for target in targets)
     drawn = settings.drawing.steps * -(-words // settings.drawing.batch) if settings.codewords != RECORDINGS else 0
-    return Estimate(taught + drawn, taught * _STUDENT_S + drawn * _DRAWING_S)
+    voting = sum(settings.voters * settings.voter_steps for _ in targets)
+    judged = sum(_JUDGE_STEPS for _ in targets if settings.judges)
+    steps = taught + drawn + voting + judged + settings.none.steps
+    own = (taught + settings.none.steps) * _STUDENT_S + (voting + judged) * _RECOGNISER_S
+    return Estimate(steps, own + drawn * _DRAWING_S * (1 + settings.voters))
 
 
 METHOD: Method[CodebookSettings] = Method("codebook", CodebookSettings, PRESETS, train, estimate, several_tasks=True)

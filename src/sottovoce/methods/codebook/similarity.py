@@ -20,11 +20,10 @@ from sottovoce.audio.segment import LEVEL_RMS, standardise
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES, Spectrum, log_spectrum
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
-from sottovoce.methods.codebook.codewords import rendered
 from sottovoce.models.codebook import Codebook
 from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
 from sottovoce.progress import Report
-from sottovoce.training.loop import draw
+from sottovoce.training.loop import Run, draw
 
 _SMOOTHING = 4  # bins and frames
 _SEGMENTS = 64  # that stand for what two people have in common
@@ -89,25 +88,23 @@ def described(
     manifest: Manifest,
     sounds: Sounds,
     clips: NDArray[np.int64],
-    sound: tuple[float, float],
-    seed: int,
-    report: Report,
+    run: Run,
 ) -> dict[str, Any]:
     """The card's entry on codewords that were made of the recordings `sources`, or of none; `clips` are of training.
 
-    Templates and the sounds that are played of them are both compared with every recording.
+    The spectra of the sounds that leave are compared with every recording of training, and with the sources.
     """
-    places = np.array(list(np.ndindex(book.templates.shape[:-2])))
-    templates = book.draw(places[:, 1:], places[:, 0])
-    shown = np.concatenate([templates, rendered(templates, 0, sound, seed)])
+    places = np.array(list(np.ndindex(book.sounds.shape[:-1])))
+    shown = book.draw(places[:, 1:], places[:, 0])
     people = speakers(manifest, clips)
+    compared = np.union1d(clips, sources)
     measured = {
-        "highest_similarity": float(highest(shown, sounds, clips).max()),
-        "between_people": None if people is None else between_people(sounds, clips, people, seed),
+        "highest_similarity": float(highest(shown, sounds, compared).max()),
+        "between_people": None if people is None else between_people(sounds, clips, people, run.seed),
     }
     if not len(sources):
         return {"source": SYNTHETIC, **measured}
-    return {**of_recordings(manifest, sources, report), **measured}
+    return {**of_recordings(manifest, sources, run.report), **measured}
 
 
 def speakers(manifest: Manifest, clips: NDArray[np.int64]) -> NDArray[np.str_] | None:

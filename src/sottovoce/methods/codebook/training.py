@@ -1,10 +1,13 @@
-"""Training a codebook filter by distillation alone: no adversary, no label, private or other.
+"""Training a codebook filter by distillation: no adversary, and no private label.
 
 1. An encoder learns what the target answers to training sounds and mixtures of them; a small target is its own encoder.
+   A second, small network learns when there is none of what is permitted.
 2. Each code gets a centre in the space of the target's posteriors.
-3. The codewords are made: templates to which the target answers what their codes stand for, also after a way through
-   sound. They are optimised by gradients through the target, or, where it can only be queried or takes sound, by
-   gradients through students of it, starting from blends of several people's segments. They can be recordings instead.
+3. For each code a codeword is chosen by the agreement of the target and of voters, other recognisers of the task, among
+   recordings of people that none of them was trained on, or among sounds of synthetic voices. What these cannot say so
+   that each of the recognisers understands it is a template instead, optimised by gradients through all of them, or,
+   where the target can only be queried, through students of it, from blends of several people's segments. Such a
+   template is understood by few networks that did not take part.
 
 Who speaks is used for one purpose: that a blend is of different people.
 """
@@ -15,25 +18,32 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
+from torch.nn import functional
 
+from sottovoce.audio.segment import front_end
+from sottovoce.audio.spectrum import Wave
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
-from sottovoce.methods.codebook import codewords
-from sottovoce.methods.codebook.blends import Material, synthetic
+from sottovoce.methods.codebook import blends, codewords
 from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings, distil
-from sottovoce.models.codebook import BLOCKS, SHARPNESS, Array, Codebook, to_8_bits
+from sottovoce.methods.codebook.none import Negatives, NoneSettings, threshold, train_presence
+from sottovoce.methods.codebook.spoken import spoken
+from sottovoce.models.codebook import BLOCKS, MOST_CODEWORDS, Array, Codebook, nothing, to_8_bits
 from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, draw_segments
 from sottovoce.training.settings import Positive, Share
+
+_MEASURED = 1024  # segments with something permitted, for the threshold of none
+_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -42,16 +52,24 @@ class CodebookSettings:
 
     `encoder`: "target" is a copy of the target, which has to be a network of spectra; "student" a network that was
     taught its answers, which is always used for other targets. `codes` of each task, 0 for one per class.
-    `codewords`: "synthetic" ones are computed; "recordings" are chosen among training recordings. `gradients`: whether
+    `codewords`: "synthetic" ones are nobody's voice; "recordings" are chosen among recordings. `gradients`: whether
     those of the targets are used for synthetic codewords, where they have any; otherwise the targets are only queried.
+    `voters` of each task, trained for `voter_steps`, choose the codewords with the target; `judges`: whether a
+    recogniser that never takes part is trained for each task, to measure what others understand. The first blocks of a
+    sound have codewords of their own, less sharp ones, for `positions` more than one.
     """
 
     encoder: Literal["target", "student"] = "target"
     codewords: Literal["synthetic", "recordings"] = SYNTHETIC
     gradients: bool = True
+    voters: Annotated[int, 0, 8] = 2
+    voter_steps: Positive = 600
+    judges: bool = True
     student: StudentSettings = field(default_factory=StudentSettings)
     drawing: CodewordSettings = field(default_factory=CodewordSettings)
+    none: NoneSettings = field(default_factory=NoneSettings)
     codes: Annotated[int, 0, 256] = 0
+    positions: Annotated[int, 1, 4] = 1
     memory: Share = 1.0
     block_segments: Positive = 1
 
@@ -66,66 +84,129 @@ PRESETS: Mapping[str, CodebookSettings] = MappingProxyType(
             _COMPACT,
             student=StudentSettings(queries=3200, steps=300),
             drawing=CodewordSettings(steps=60, candidates=384),
+            none=NoneSettings(steps=150),
+            voters=1,
+            voter_steps=200,
+            judges=False,
         ),
     }
 )
-_MOST_CODEWORDS = 4096
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a codebook is made from: recordings, their targets, and what chooses the codewords.
+
+    Training recordings `clips` of `people`, whose each of them is, and `others`, recordings of people that nothing was
+    trained on, from which codewords may be chosen. `sound` are mean and deviation of log spectra on the way back to
+    sound. `voters` of each task; `negatives` are what is none of the tasks, `unseen_negatives` what its rates are
+    measured on.
+    """
+
+    sounds: Sounds
+    clips: NDArray[np.int64]
+    people: NDArray[np.str_] | None
+    others: NDArray[np.int64]
+    targets: Sequence[Target]
+    voters: Sequence[Sequence[Target]]
+    negatives: Negatives
+    unseen_negatives: Negatives
+    sound: tuple[float, float]
 
 
 class Encoder(nn.Module):
-    """Log posteriors [B, C] of several recognisers side by side, of standardised log spectra [B, 161, 128]."""
+    """Log posteriors [B, C] of several recognisers of spectra side by side, each followed by that of none.
 
-    def __init__(self, recognisers: Sequence[nn.Module]) -> None:
+    `presence` gives the log odds [B] that there is something for any of them.
+    """
+
+    def __init__(self, recognisers: Sequence[nn.Module], presence: nn.Module) -> None:
         super().__init__()
         self.recognisers = nn.ModuleList(recognisers)
+        self.presence = presence
 
     def forward(self, spectra: Tensor) -> Tensor:
         """[B, 161, 128] -> [B, C]."""
-        return torch.cat([recogniser(spectra).log_softmax(dim=1) for recogniser in self.recognisers], dim=1)
+        none = functional.logsigmoid(-self.presence(spectra))[:, None]
+        parts = [part for each in self.recognisers for part in (each(spectra).log_softmax(dim=1), none)]
+        return torch.cat(parts, dim=1)
 
 
-def train_codebook(
-    sounds: Sounds,
-    clips: NDArray[np.int64],
-    targets: Sequence[Target],
-    settings: CodebookSettings,
-    sound: tuple[float, float],
-    run: Run,
-    people: NDArray[np.str_] | None = None,
-) -> tuple[Encoder, Codebook, NDArray[np.int64]]:
-    """An encoder and a codebook for the tasks of `targets`, from the sound of `clips`; no label is learned from.
+class Made(NamedTuple):
+    """An encoder and a codebook, the positions of the recordings that are codewords, and the rates of none."""
 
-    Also the positions of the recordings that are codewords: none where these are synthetic. `sound` are the mean and
-    deviation that the filter gives to its log spectra on the way back to sound. `people` says whose each of `clips` is,
-    so that no codeword is one person's; without it, each is taken for another's. ConfigError for codewords of an
-    unknown kind, and for more combinations of codes than can be drawn.
+    encoder: Encoder
+    book: Codebook
+    sources: NDArray[np.int64]
+    none: dict[str, Any]
+
+
+def train_codebook(material: Material, settings: CodebookSettings, run: Run) -> Made:
+    """An encoder and a codebook for the tasks of the targets of `material`.
+
+    ConfigError for codewords of an unknown kind, and for more combinations of codes than there may be.
     """
+    targets = material.targets
     if settings.codewords not in SOURCES:
         raise ConfigError(f"the codewords are '{settings.codewords}'; expected {' or '.join(SOURCES)}.")
     if settings.block_segments not in BLOCKS:
         raise ConfigError(f"a block is {settings.block_segments} segments; expected one of {BLOCKS}.")
-    centres = [_centres(sounds, clips, target, settings, run.seed) for target in targets]
-    shape = (len(SHARPNESS), *(len(table) + 1 for table in centres))
-    if math.prod(shape) > _MOST_CODEWORDS:
+    centres = [_centres(material.sounds, material.clips, target, settings, run.seed) for target in targets]
+    shape = (settings.positions, *(len(table) + 1 for table in centres))
+    if math.prod(shape) > MOST_CODEWORDS:
         raise ConfigError(
-            f"{math.prod(shape)} combinations of codes are too many to draw, expected at most {_MOST_CODEWORDS}; "
-            "permit fewer tasks in one filter."
+            f"{math.prod(shape)} combinations of codes are too many, expected at most {MOST_CODEWORDS}; "
+            "permit fewer tasks in one filter, or have fewer positions."
         )
-    encoder = Encoder([_encoder(sounds, clips, target, settings, run) for target in targets]).eval()
-    goals = codewords.goals(centres)
-    sources = np.zeros(0, np.int64)
-    if settings.codewords == RECORDINGS:
-        templates, sources = codewords.recordings(sounds, clips, targets, goals, settings.drawing, sound, run.seed)
-    elif settings.gradients and all(isinstance(target.logits, nn.Module) for target in targets):
-        templates = codewords.drawn(targets, goals, settings.drawing, sound, run)
-    else:
-        people = clips.astype(np.str_) if people is None else people
-        material = Material(sounds, clips, people, sound)
-        templates = synthetic(material, targets, list(encoder.recognisers), goals, settings.drawing, run)
-    drawn, low, high = to_8_bits(templates.reshape(*shape, *templates.shape[1:]))
+    recognisers = [_encoder(material.sounds, material.clips, target, settings, run) for target in targets]
+    presence = train_presence(material.sounds, material.clips, material.negatives, settings.none, run)
+    encoder = Encoder(recognisers, presence).eval()
+    above, rates = _none(material, encoder, settings, run.seed)
+    goals = codewords.goals(centres, settings.positions)
+    sounds, sources = _codewords(material, recognisers, goals, settings, run)
+    table = to_8_bits(sounds).reshape(*shape, -1)
+    table[nothing(len(centres))] = to_8_bits(np.zeros(1, np.float32))  # silence
     tasks = tuple(target.task for target in targets)
-    book = Codebook(tasks, tuple(centres), drawn, low, high, settings.memory, settings.block_segments)
-    return encoder, book, sources
+    book = Codebook(tasks, tuple(centres), (above,) * len(tasks), table, settings.memory, settings.block_segments)
+    return Made(encoder, book, sources, rates)
+
+
+def _codewords(
+    material: Material, students: list[nn.Module], goals: Sequence[Tensor], settings: CodebookSettings, run: Run
+) -> tuple[Wave, NDArray[np.int64]]:
+    """The sounds of all codewords [W, 20640], and the positions of the recordings that they are of."""
+    targets, drawing = material.targets, settings.drawing
+    able = [[target, *others] for target, others in zip(targets, material.voters, strict=True)]
+    if settings.codewords == RECORDINGS:
+        pool, owners = codewords.candidates(material.sounds, material.others, drawing, run.seed)
+        chosen = codewords.best(pool, able, goals)
+        return pool[chosen], np.unique(owners[chosen])
+    if settings.gradients and all(isinstance(target.logits, nn.Module) for target in targets):
+        templates = codewords.drawn(able, goals, drawing, material.sound, run)
+    else:
+        people = material.clips.astype(np.str_) if material.people is None else material.people
+        speech = blends.Speech(material.sounds, material.clips, people, material.sound)
+        templates = blends.synthetic(speech, targets, students, goals, drawing, run)
+    made = codewords.sounded(templates, material.sound)
+    voices = spoken([name for target in targets for name in target.classes], run.seed)
+    if not len(voices):
+        return made, np.zeros(0, np.int64)
+    said = voices[codewords.best(voices, able, goals)]
+    clear = codewords.understood(said, able, goals)
+    return np.where(clear[:, None], said, made), np.zeros(0, np.int64)
+
+
+def _none(material: Material, encoder: Encoder, settings: CodebookSettings, seed: int) -> tuple[float, dict[str, Any]]:
+    """The threshold of none and its rates, on people that nothing was trained on where there are such."""
+    something = draw_segments(material.sounds, material.others, _MEASURED, np.random.default_rng([seed, 7]))[0]
+
+    def none(segments: Wave) -> NDArray[np.float32]:
+        with torch.no_grad():
+            parts = np.array_split(front_end(segments), -(-len(segments) // _BATCH))
+            odds = torch.cat([encoder.presence(torch.from_numpy(part)) for part in parts])
+        return np.asarray(torch.sigmoid(-odds).numpy())
+
+    return threshold(none, something, material.unseen_negatives, settings.none.miss, seed)
 
 
 def _encoder(
