@@ -32,13 +32,15 @@ from sottovoce.models.speech import speech_target
 from sottovoce.models.target import Array, Target, from_callable, from_module, tried
 from sottovoce.models.target_metadata import TargetMetadata, TargetName, checked_names
 from sottovoce.models.target_onnx import from_onnx
+from sottovoce.models.yamnet import yamnet_target
 from sottovoce.plugins import Registry
 from sottovoce.redaction import is_address
 
 QUERIES = 20_000  # that `load_target` may ask of a recogniser that is not on this machine
+# Each makes a target of what follows NAME:, a `TargetName`.
 TARGETS: Registry[Callable[[str], Target]] = Registry(
-    "targets", "target", {"level": level_target, "speech": speech_target}
-)  # each makes one of what follows NAME:
+    "targets", "target", {"level": level_target, "speech": speech_target, "yamnet": yamnet_target}
+)
 
 _SIGNALS = 128  # exit statuses above this stand for a signal
 _FUNCTION = re.compile(r"([^\W\d][\w.]*):([^\W\d]\w*)")
@@ -61,7 +63,7 @@ def load_target(place: Path | str) -> Target:
     elif os.path.exists(path):
         target = _from_folder(path)
     elif (name := text.partition(":")[0]) != text and name in TARGETS:
-        target = tried(TARGETS[name](text.removeprefix(f"{name}:")))
+        target = tried(TARGETS[name](TargetName.of(text.removeprefix(f"{name}:"), given)))
         target = replace(target, source=None, digest=target.digest or _known_by(target, text, TARGETS.version(name)))
     elif _FUNCTION.fullmatch(text):
         return from_function(text, given)

@@ -134,8 +134,10 @@ def train_optin(
 
     The obfuscator minimises  w_t L_t - w_p L_p. Raises ConfigError for a target through which no gradient flows.
     """
-    if not target.differentiable:
-        raise ConfigError(f"opt-in training needs gradients through the target of '{target.task}', which gives none.")
+    if not target.differentiable or target.takes != "spectrum":
+        raise ConfigError(
+            f"opt-in training needs a target of spectra that gives gradients; that of '{target.task}' is none."
+        )
     torch.manual_seed(run.seed)
     obfuscator = build(settings.architecture, settings.obfuscator).to(device())
     deobfuscator = build(settings.architecture, settings.deobfuscator).to(device())
