@@ -24,7 +24,7 @@ from sottovoce.training.settings import Positive, Share
 class TargetSettings:
     """How a target is built and trained; `settings` are the sizes of its architecture."""
 
-    architecture: Literal["compact-recogniser", "deepspeech2"] = "compact-recogniser"
+    architecture: Literal["compact-recogniser", "deepspeech2", "x-vector"] = "compact-recogniser"
     settings: Mapping[str, int] = field(default_factory=dict)
     steps: Positive = 1300
     batch: Positive = 32
@@ -38,6 +38,7 @@ PRESETS: Mapping[str, TargetSettings] = MappingProxyType(
         "compact": TargetSettings(),
         "quick": TargetSettings(steps=500),
         "paper": TargetSettings("deepspeech2", {"maps": 16, "hidden": 64}),
+        "x-vector": TargetSettings("x-vector", {"width": 128, "pooled": 384}),
     }
 )
 
