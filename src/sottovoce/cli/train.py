@@ -19,6 +19,9 @@ PRESETS = (
 )
 
 
+_LOSS = 0.02  # of accuracy, above which it is told
+
+
 Set = Annotated[
     list[str] | None,
     typer.Option(
@@ -134,7 +137,17 @@ def train(
     ] = None,
     codewords: Annotated[
         str | None,
-        typer.Option(help="synthetic, nobody's voice (default); or recordings, in which people can be recognised."),
+        typer.Option(
+            help="synthetic, nobody's voice (default); or recordings, which other recognisers understand best, and in "
+            "which people can be recognised."
+        ),
+    ] = None,
+    negatives: Annotated[
+        str | None,
+        typer.Option(
+            help="Corpora that hold none of the permitted classes, NAME:PATH with commas; the filter learns to be "
+            "silent for them, as it is for noise, music and silence."
+        ),
     ] = None,
     replace: Replace = False,
     seed: Seed = 0,
@@ -160,9 +173,14 @@ def train(
             seed,
             shared.command(),
             replace=replace,
+            negatives=shared.names(negatives or ""),
         )
         card = make_filter(config, shared.Progress())
-    shared.show(card, json_, lambda _: "\n".join([_trained(card, out), *_validation(card), describe(card)]).rstrip())
+    shared.show(
+        card,
+        json_,
+        lambda _: "\n".join([_trained(card, out), *_validation(card), *_others(card), describe(card)]).rstrip(),
+    )
 
 
 def _trained(card: dict[str, Any], out: Path) -> str:
@@ -180,3 +198,23 @@ def _validation(card: dict[str, Any]) -> list[str]:
         else f"{task}: not measured on validation recordings, whose labels the target does not all know"
         for task, score in card["validation"].items()
     ]
+
+
+def _others(card: dict[str, Any]) -> list[str]:
+    """What recognisers that training never asked make of the same recordings, for each task."""
+    if card["method"] != "codebook":
+        return []
+    lines = []
+    for task, judges in card["transfer"].items():
+        for judge in judges:
+            before, after = judge.get("original"), judge.get("filtered")
+            if before is None or after is None:
+                continue
+            lines.append(
+                f"{task}: a recogniser of {judge['judge']}, is right on {before:.1%} of them, and on {after:.1%}"
+            )
+            if before - after > _LOSS:
+                lines[-1] += "; it does not understand this filter as the target does: try --codewords recordings"
+        if not judges:
+            lines.append(f"{task}: no other recogniser was asked, so nothing is known of what others understand")
+    return lines
