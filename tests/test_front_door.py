@@ -13,8 +13,10 @@ import sottovoce
 
 # A change here is a change of the public API: it belongs into CHANGELOG.md and docs/api.md.
 SIGNATURES = {
-    "train_target": "(corpus, *, task, out, preset='compact', split=None, seed=0, report=None, **settings)",
-    "train": "(corpus, *, permit, target, out, method='codebook', preset='compact', seed=0, report=None, **settings)",
+    "train_target": "(corpus, *, task, out, preset='compact', split=None, seed=0, replace=False, report=None, "
+    "**settings)",
+    "train": "(corpus, *, permit, target, out, method='codebook', preset='compact', seed=0, replace=False, "
+    "report=None, **settings)",
     "audit": "(system, *, corpus, out, attackers='standard', attack=(), permit=(), target=(), split=None, seed=0, "
     "workers=None, replace=False, report=None, **settings)",
     "compare": "(*folders)",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sottovoce.arguments import path, places, text, texts
 from sottovoce.audit.compare import compared
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.jobs.audit import AuditConfig, run_audit
@@ -28,6 +29,7 @@ def train_target(
     preset: str = "compact",
     split: SplitRule | None = None,
     seed: int = 0,
+    replace: bool = False,
     report: Report | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -36,11 +38,23 @@ def train_target(
     :param corpus: NAME:PATH, such as "ravdess:PATH" or "csv:clips.csv", or "voices"
     :param out: the folder to write; `load_target` reads it
     :param split: "utterance", "speaker" or "official"; by default as the corpus suggests
+    :param replace: replace a target that another training has written to `out`
     :param settings: settings in the place of those of the preset, such as steps=100
     :returns: the card of the target, with its accuracy on validation and test recordings
     :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
-    return make_target(corpus, task, Path(out), preset, split, seed, "", report or silent, settings)
+    return make_target(
+        text(corpus, "corpus"),
+        text(task, "task"),
+        path(out, "out"),
+        text(preset, "preset"),
+        split,
+        seed,
+        "",
+        report or silent,
+        settings,
+        replace=replace,
+    )
 
 
 def train(
@@ -52,6 +66,7 @@ def train(
     method: str = "codebook",
     preset: str = "compact",
     seed: int = 0,
+    replace: bool = False,
     report: Report | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
@@ -60,11 +75,22 @@ def train(
     :param permit: the permitted task, or several in a list (method "codebook" only)
     :param target: the recogniser of each permitted task, in the same order: a target folder, an ONNX file, an address
     :param out: the folder to write; `Filter.load` reads it
+    :param replace: replace a filter that another training has written to `out`
     :param settings: settings of the method in the place of those of the preset, such as codes=16
     :returns: the card of the filter: its method, settings, corpus, and the most bits that can leave in each block
     :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
-    config = TrainConfig(corpus, _several(permit), _several(target), Path(out), method, preset, settings, seed)
+    config = TrainConfig(
+        text(corpus, "corpus"),
+        texts(permit, "permit"),
+        places(target, "target"),
+        path(out, "out"),
+        text(method, "method"),
+        text(preset, "preset"),
+        settings,
+        seed,
+        replace=replace,
+    )
     return make_filter(config, report or silent)
 
 
@@ -77,6 +103,7 @@ def audit(
     attack: Names = (),
     permit: Names = (),
     target: Places = (),
+    judge: Places = (),
     split: SplitRule | None = None,
     seed: int = 0,
     workers: int | None = None,
@@ -92,23 +119,25 @@ def audit(
     :param attack: the labels to attack; all that are not permitted if none is named
     :param permit: the permitted tasks; for a filter, all that it can permit if none is named
     :param target: recognisers that measure the permitted tasks; a filter folder holds target folders and ONNX files
+    :param judge: other recognisers of these tasks, to measure whether they understand what leaves
     :param workers: attackers that run in parallel; all usable cores by default
     :param settings: other fields of `sottovoce.jobs.audit.AuditConfig`, such as constant=3 or names=True
     :returns: what results.json holds
     :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
     config = AuditConfig(
-        str(system),
-        corpus,
-        Path(out),
-        attackers,
-        _several(attack),
-        _several(permit),
-        _several(target),
+        str(path(system, "system")) if not isinstance(system, str) else system,
+        text(corpus, "corpus"),
+        path(out, "out"),
+        text(attackers, "attackers"),
+        texts(attack, "attack"),
+        texts(permit, "permit"),
+        places(target, "target"),
         split,
         seed,
         workers or usable_cores(),
         replace=replace,
+        judges=places(judge, "judge"),
         **settings,
     )
     return run_audit(config, report or silent)
@@ -121,9 +150,4 @@ def compare(*folders: str | Path) -> dict[str, Any]:
     :returns: what was compared, and warnings where the audits are not alike
     :raises SottovoceError: with a sentence that says what was wrong and how to correct it
     """
-    return compared([Path(folder) for folder in folders])
-
-
-def _several(given: Any) -> tuple[Any, ...]:
-    """One name or path, or several, as a tuple."""
-    return (given,) if isinstance(given, str | Path) else tuple(given)
+    return compared([path(folder, "a folder") for folder in folders])

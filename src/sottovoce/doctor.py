@@ -22,9 +22,13 @@ PARTS = {
     "live": ("sounddevice",),
     "serve": ("websockets",),
     "encoder": ("Resemblyzer",),
+    "words": ("EfficientWord-Net",),
 }
 _OBSERVED = "import sottovoce.graphs; from sottovoce.runtime.filter import Filter; Filter.load({place!r})"
-_INSTALL = {"encoder": "pip install --no-deps Resemblyzer==0.1.4"}  # its weights are used, nothing else of it
+_INSTALL = {  # of packages whose weights are used, and nothing else
+    "encoder": "pip install --no-deps Resemblyzer==0.1.4",
+    "words": "pip install --no-deps EfficientWord-Net==1.0.5",
+}
 
 
 def examine() -> dict[str, Any]:

@@ -266,10 +266,10 @@ def test_garbage_is_refused(folder, name, content):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("value", [0, 1, 4, "3", "2", None, [3]])
+@pytest.mark.parametrize("value", [0, 1, 5, "3", "2", None, [3]])
 def test_another_version_is_refused(folder, value):
     forge(folder, lambda found: found.update(schema=value))
-    with pytest.raises(ConfigError, match=r"has schema .*this version reads 3: audit again") as refused:
+    with pytest.raises(ConfigError, match=r"has schema .*this version reads 2 to 4: audit again") as refused:
         verify(folder)
     assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
 
@@ -283,7 +283,7 @@ def test_a_record_of_the_former_schema_gets_a_sentence(folder):
             del found[name]
 
     forge(folder, former)
-    with pytest.raises(ConfigError, match=r"has schema 1, which an earlier version of sottovoce wrote; .*reads 3"):
+    with pytest.raises(ConfigError, match=r"has schema 1, which an earlier version of sottovoce wrote; .*reads 2 to 4"):
         verify(folder)
 
 

@@ -16,6 +16,7 @@ from sottovoce.files import file_sha256
 
 emodb, emovdb, folder, fsd50k, fsdd = (CORPORA[name] for name in ("emodb", "emovdb", "folder", "fsd50k", "fsdd"))
 librispeech, ravdess, tau, voxceleb2 = (CORPORA[name] for name in ("librispeech", "ravdess", "tau", "voxceleb2"))
+arabic_commands, speech_commands = CORPORA["arabic-commands"], CORPORA["speech-commands"]
 
 
 def clip(manifest: Manifest, clip_id: str) -> Clip:
@@ -98,6 +99,46 @@ def test_fsdd_reads_its_labels_and_its_official_test_part(record, tmp_path: Path
     assert [clip.part for clip in manifest.clips] == ["test"] * 5 + ["train"] * 3
     assert manifest.split_rule == "official"
     assert list(split(manifest).test) == [0, 1, 2, 3, 4]
+
+
+@pytest.fixture
+def commands_root(record, tmp_path: Path) -> Path:
+    for speaker in ("004ae714", "0a2b400e", "0c40e715"):
+        for word in ("yes", "no"):
+            record(f"{word}/{speaker}_nohash_0.wav")
+    record("_background_noise_/pink_noise.wav")
+    (tmp_path / "validation_list.txt").write_text("yes/0a2b400e_nohash_0.wav\nno/0a2b400e_nohash_0.wav\n")
+    (tmp_path / "testing_list.txt").write_text("no/0c40e715_nohash_0.wav\r\nyes/0c40e715_nohash_0.wav\r\n")
+    return tmp_path
+
+
+def test_speech_commands_has_the_parts_of_its_lists(commands_root: Path) -> None:
+    manifest = speech_commands.read(commands_root)
+    assert clip(manifest, "yes/004ae714_nohash_0.wav").labels == {"keyword": "yes", "speaker": "004ae714"}
+    parts = {c.labels["speaker"]: c.part for c in manifest.clips}
+    assert parts == {"004ae714": "train", "0a2b400e": "validation", "0c40e715": "test"}
+    assert any("it is noise, and no keyword: '_background_noise_/pink_noise.wav'" in note for note in manifest.notes)
+    dealt = split(manifest)
+    assert [len(part) for part in (dealt.train, dealt.validation, dealt.test)] == [2, 2, 2]
+
+
+def test_speech_commands_without_a_list_is_split_by_speaker_and_says_so(commands_root: Path) -> None:
+    (commands_root / "testing_list.txt").unlink()
+    manifest = speech_commands.read(commands_root)
+    assert {c.part for c in manifest.clips} == {None}
+    assert any("no official split, since testing_list.txt" in note for note in manifest.notes)
+    dealt = split(manifest)
+    assert dealt.rule == "speaker" and len({manifest.clips[i].labels["speaker"] for i in dealt.test}) == 1
+
+
+def test_arabic_commands_reads_word_and_speaker(record, tmp_path: Path) -> None:
+    record("zoom in/00000012_NO_03.ogg")
+    record("zoom in/notes.wav")
+    (tmp_path / "clips.csv").write_text("path,word,speaker\n")
+    manifest = arabic_commands.read(tmp_path)
+    assert [c.labels for c in manifest.clips] == [{"keyword": "zoom in", "speaker": "00000012"}]
+    assert not any("clips.csv" in note for note in manifest.notes)
+    assert any("WORD/SPEAKER_NO_TAKE: 'zoom in/notes.wav'" in note for note in manifest.notes)
 
 
 @pytest.fixture
@@ -237,7 +278,9 @@ def test_folder_takes_its_labels_from_metadata(record, tmp_path: Path) -> None:
     assert any("'unlisted.wav'" in note for note in manifest.notes)
 
 
-@pytest.mark.parametrize("reader", [ravdess, emodb, emovdb, fsdd, librispeech, voxceleb2, folder])
+@pytest.mark.parametrize(
+    "reader", [ravdess, emodb, emovdb, fsdd, librispeech, voxceleb2, folder, arabic_commands, speech_commands]
+)
 def test_a_folder_without_a_known_recording_is_refused_with_the_layout(reader, record, tmp_path: Path) -> None:
     record("music.wav")
     with pytest.raises(CorpusError) as error:
@@ -246,7 +289,9 @@ def test_a_folder_without_a_known_recording_is_refused_with_the_layout(reader, r
     assert "'music.wav'" in str(error.value)
 
 
-@pytest.mark.parametrize("reader", [ravdess, emodb, emovdb, fsdd, librispeech, voxceleb2])
+@pytest.mark.parametrize(
+    "reader", [ravdess, emodb, emovdb, fsdd, librispeech, voxceleb2, arabic_commands, speech_commands]
+)
 def test_one_changed_byte_changes_the_digest(reader, record, tmp_path: Path) -> None:
     name = {
         ravdess: "Actor_01/03-01-06-01-02-01-01.wav",
@@ -255,6 +300,8 @@ def test_one_changed_byte_changes_the_digest(reader, record, tmp_path: Path) -> 
         librispeech: "test-other/14/208/14-208-0000.wav",
         emovdb: "bea_Amused/amused_1-15_0001.wav",
         voxceleb2: "dev/aac/id00012/21Uxsk56VDQ/00001.wav",
+        arabic_commands: "yes/00000001_NO_01.wav",
+        speech_commands: "yes/004ae714_nohash_0.wav",
     }[reader]
     path = record(name)
     before = reader.read(tmp_path).digest

@@ -17,7 +17,7 @@ import soundfile
 import torch
 from onnx import TensorProto, helper
 
-from sottovoce.audit import budgets
+from sottovoce.audit import budgets, record
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.corpora.splits import split
@@ -26,6 +26,7 @@ from sottovoce.jobs import audit
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
 from sottovoce.models.architectures import build
+from sottovoce.models.checkpoint import copy_files, write_folder
 from sottovoce.models.target_loading import load_target, save_target
 from sottovoce.runtime.export import save_filter
 
@@ -467,3 +468,120 @@ def test_observations_are_for_the_owner_alone(shaped, tmp_path, monkeypatch):
     victim.chmod(0o666)
     with pytest.raises(SottovoceError, match="may be written by others"):
         run_audit(ask, silent)
+
+
+# Recognisers that training never saw
+
+
+def with_judges(shaped: Any, folder: Path, **changes: Any) -> tuple[Path, dict[str, Path]]:
+    """A filter of words and genders that holds judges of both, as training keeps them back, and their folders."""
+    torch.manual_seed(0)
+    targets = words_and_genders(folder / "targets")
+    torch.manual_seed(1)
+    others = words_and_genders(folder / "others")
+    made = two_task_filter(shaped, folder / "made", targets)
+    files = {path.relative_to(made).as_posix(): path.read_bytes() for path in made.rglob("*") if path.is_file()}
+    card = json.loads(files.pop("card.json"))
+    digests = {task: load_target(place).digest for task, place in others.items()}
+    card["targets"] = [{"task": task, "digest": load_target(place).digest} for task, place in targets.items()]
+    card["transfer"] = {
+        task: [{"judge": f"the same architecture, another seed, of {task}", "name": f"{task}-1", "digest": digest}]
+        for task, digest in digests.items()
+    } | changes
+    for task, place in others.items():
+        files |= copy_files(place, f"judges/{task}-1")
+    kept = {key: value for key, value in card.items() if key not in ("files", "schema", "kind", "sottovoce")}
+    write_folder(folder / "f", "filter", files, kept)
+    return folder / "f", others
+
+
+def test_judges_measure_what_is_permitted_beside_the_target_and_their_answers_are_verified(audited, shaped, tmp_path):
+    """Those of the filter folder, and those that are named; the target's own folder scores what the target does."""
+    path, others = with_judges(shaped, tmp_path / "w")
+    named = (others["word"], tmp_path / "w" / "targets" / "word")
+    found = audited(path, judges=named)["permitted"]
+    held, sibling, own = found["word"]["judges"]
+    name = "the same architecture, another seed, of word"
+    assert [held["judge"], sibling["judge"], own["judge"]] == [name, "word", "word"]
+    assert [held["kind"], sibling["kind"], own["kind"]] == ["seed", "seed", "trained-with"]
+    assert held["digest"] == load_target(others["word"]).digest and held["obfuscated"] == sibling["obfuscated"]
+    assert own["original"] == found["word"]["original"] and own["obfuscated"] == found["word"]["sound"]
+    assert len(found["gender"]["judges"]) == 1 and found["word"]["trained_with"] is True
+    out = tmp_path / "out"
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert "another seed, of word" in text and "nothing is shown about others" not in text
+    table = list(csv.DictReader((out / "results.csv").open(encoding="utf-8", newline="")))
+    rows = [(row["attacker"], row["input"]) for row in table if row["attribute"] == "word"]
+    target = [("target", given) for given in ("original", "obfuscated", "sound")]
+    assert rows == [*target, *((who, side) for who in (name, "word", "word") for side in ("original", "sound"))]
+    refused(AuditConfig(str(path), shaped.spec, out, replace=False), "another audit (different: judges)")
+    _changed_answers_are_found(out)
+
+
+def _changed_answers_are_found(out: Path) -> None:
+    with np.load(out / "scores.npz") as kept:
+        arrays = {name: kept[name] for name in kept.files}
+    stored = json.loads((out / "results.json").read_text(encoding="utf-8"))
+
+    def wrong(scores: dict[str, Any]) -> list[str]:
+        results = {**stored, "scores": record.write_scores(out, scores)}
+        (out / "results.json").write_text(json.dumps(results), encoding="utf-8")
+        (out / "results.csv").write_text(record.csv_table(record.read_results(out)), encoding="utf-8")
+        record.write_digests(out)
+        return verify(out)
+
+    assert wrong(arrays) == []
+    right = arrays["word/labels/test"]
+    for name in ("word/judges/0/obfuscated", "word/judges/2/original", "word/answers/sound"):
+        changed = np.where(arrays[name] == right, (right + 1) % 3, right)
+        assert any("permitted.word" in sentence for sentence in wrong({**arrays, name: changed}))
+    judges = stored["permitted"]["word"]["judges"]
+    judges[0]["obfuscated"]["score"] += 0.01
+    assert any("permitted.word.judges[0].obfuscated.score" in sentence for sentence in wrong(arrays))
+    judges[0]["obfuscated"]["score"] -= 0.01
+    del judges[2]
+    assert wrong(arrays) == ["scores.npz has the scores of word/judges/2, results.json says nothing of it"]
+
+
+def test_where_nobody_else_was_asked_the_results_say_so(audited, shaped, tmp_path):
+    """Also where the card names a recogniser that is not there; nothing outside the filter's judges is opened."""
+    missing = [{"judge": "somebody else", "name": "../targets/word"}]
+    path, _ = with_judges(shaped, tmp_path / "w", word=missing, gender=[])
+    found = audited(path)
+    assert [entry["judges"] for entry in found["permitted"].values()] == [[], []]
+    assert "the card names a recogniser of word that the filter does not hold: somebody else" in found["notes"]
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    words = "measured only with the recogniser that the filter was made with: nothing is shown about others"
+    assert text.count(words) == 3, "in the headline, and with each of two tasks"
+
+
+def test_judges_that_cannot_be_what_they_are_called_are_refused(shaped, tmp_path):
+    path, _ = with_judges(shaped, tmp_path / "v", word=[{"judge": "forged", "name": "word-1", "digest": "0" * 64}])
+    ask = AuditConfig(str(path), shaped.spec, tmp_path / "o")
+    refused(ask, "word-1 is not the recogniser that the card of the filter names")
+    sizes = {"maps": 2, "hidden": 8, "layers": 1, "classes": 5}
+    names = tuple(shaped.manifest.classes("speaker"))
+    save_target(tmp_path / "s", build("deepspeech2", sizes), "deepspeech2", sizes, "speaker", names, {"corpus": None})
+    path, _ = with_judges(shaped, tmp_path / "u")
+    refused(
+        AuditConfig(str(path), shaped.spec, tmp_path / "o", judges=(tmp_path / "s",)),
+        "recognises 'speaker', which no target of this audit answers; expected word or gender",
+    )
+
+
+def test_judges_of_names_are_disguised_as_the_names_are(audited, shaped, tmp_path):
+    """Classes that may be names are numbered at random, in the answers of judges as in the labels."""
+    torch.manual_seed(0)
+    sizes = {"maps": 2, "hidden": 8, "layers": 1, "classes": 5}
+    names = tuple(shaped.manifest.classes("speaker"))
+    for place, seed in (("t", 0), (f"{names[0]}-recogniser", 1)):
+        torch.manual_seed(seed)
+        network = build("deepspeech2", sizes)
+        save_target(tmp_path / place, network, "deepspeech2", sizes, "speaker", names, {"corpus": None})
+    copies = protected(shaped, tmp_path / "copies", lambda wav, number: wav)
+    ask = {"targets": (tmp_path / "t",), "judges": (tmp_path / f"{names[0]}-recogniser",), "attributes": ("gender",)}
+    hidden = audited(copies, **ask)["permitted"]["speaker"]
+    shown = audited(copies, names=True, **ask)["permitted"]["speaker"]
+    assert shown["judges"][0]["judge"] == f"{names[0]}-recogniser" and names[0] not in hidden["judges"][0]["judge"]
+    for side in ("original", "obfuscated"):
+        assert hidden["judges"][0][side]["score"] == shown["judges"][0][side]["score"]

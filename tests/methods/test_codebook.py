@@ -24,7 +24,7 @@ WORDS = ("no", "stop", "yes")
 TINY = CodebookSettings(
     student=StudentSettings(steps=20, queries=200, batch=16),
     drawing=CodewordSettings(steps=30, candidates=128),
-    none=NoneSettings(steps=20),
+    none=NoneSettings(steps=20, measured=32),
 )
 
 
@@ -183,9 +183,7 @@ def test_the_target_is_never_changed(shaped_once, train_clips, target):
 
 
 def test_fewer_codes_than_classes_are_groups_of_answers(shaped_once, train_clips, target):
-    _, book, _ = trained(
-        shaped_once, train_clips, [target], CodebookSettings(codes=2, drawing=CodewordSettings(steps=2))
-    )
+    _, book, _ = trained(shaped_once, train_clips, [target], replace(TINY, codes=2))
     assert book.sizes == (2,)
     assert np.allclose(book.centres[0].sum(axis=1), 1.0, atol=1e-5)
 

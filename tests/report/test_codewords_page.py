@@ -1,15 +1,19 @@
 """The page of all codewords: it opens with an example, holds every codeword once, and folds the similar ones."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES
 from sottovoce.errors import ConfigError
 from sottovoce.models.codebook import SOUND_SAMPLES, Codebook, nothing
+from sottovoce.models.rejection import Rejection, rejections
 from sottovoce.report.codewords_page import write_codewords_page
+from sottovoce.report.detection import det
 from sottovoce.runtime.codebook import CodebookEngine
 from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
@@ -29,12 +33,10 @@ def codewords(*shape: int) -> np.ndarray:
     return sounds
 
 
-def filter_of(words: np.ndarray, classes=("<happy>", "sad")) -> Filter:
-    book = Codebook(("mood",), (np.eye(2, dtype=np.float32),), (0.5,), words)
+def filter_of(words: np.ndarray, classes=("<happy>", "sad"), task="mood") -> Filter:
+    book = Codebook((task,), (np.eye(2, dtype=np.float32),), (0.5,), words)
     config = FilterConfig(FRONT_END, "codebook", {}, 0.6, 0.8)
-    return Filter(
-        CodebookEngine(config, ("mood",), Indifferent(), book), {"classes": {"mood": list(classes)}}, "abc123"
-    )
+    return Filter(CodebookEngine(config, (task,), Indifferent(), book), {"classes": {task: list(classes)}}, "abc123")
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +107,53 @@ def test_a_filter_without_codewords_is_refused(words, tmp_path):
 def test_a_codeword_is_a_whole_segment(words):
     drawn = filter_of(words).engine.codebook.draw(np.array([[1]]), np.array([0]))
     assert drawn.shape == (1, BINS, SEGMENT_FRAMES)
+
+
+CURVE = [[-4.0 + at, 0.5**at, 0.01 * at] for at in range(12)]
+NONE = {"threshold": 2.0, "false_alarms_per_hour": {"silence": 0.0, "music": 0.75}, "miss_rate": 0.062, "curve": CURVE}
+
+
+def test_what_is_rejected_is_told_with_its_curve_where_the_card_has_it(words, tmp_path):
+    plain = filter_of(words)
+    assert 'id="none"' not in page_of(plain, tmp_path)
+    known = replace(plain, card={**plain.card, "none": {"mood": NONE}})
+    page = page_of(known, tmp_path).replace("\u202f", " ")
+    assert "Mood: at the threshold of 2 the filter misses 6.2 % of the blocks that contain one of its classes." in page
+    assert (
+        "takes other sounds for one: 0 in silence, 0.75 in music." in page and "false alarms, % of other blocks" in page
+    )
+    without = replace(plain, card={**plain.card, "none": {"mood": {**NONE, "curve": []}}})
+    page = page_of(without, tmp_path)
+    assert "0.75 in music" in page and "false alarms, % of other blocks" not in page
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        None, 7, [], "text", {}, {**NONE, "miss_rate": 2.0}, {**NONE, "threshold": "high"}, {**NONE, "curve": [[1, 2]]},
+        {**NONE, "curve": [[0.0, 0.5, float("nan")]]}, {**NONE, "false_alarms_per_hour": {"music": float("inf")}},
+        {**NONE, "false_alarms_per_hour": 1.0},
+        {**NONE, "curve": 7},
+    ],
+)  # fmt: skip
+def test_a_malformed_rejection_is_not_shown(entry):
+    assert rejections({"none": {"mood": entry}}) == rejections({"none": entry}) == rejections({}) == {}
+
+
+def test_a_curve_of_two_normal_distributions_is_a_straight_line():
+    """Misses and false alarms of two normal distributions, read off the picture."""
+    thresholds = np.linspace(-1.5, 3.0, 21)
+    alarms, misses = norm.sf(thresholds), norm.cdf(thresholds - 2.0)
+    curve = tuple(zip(thresholds, alarms, misses, strict=True))
+    drawn = str(det("d", {"mood": Rejection(0.0, {}, 0.1, curve)}))
+    paths = re.findall(r'<path d="(M [^"]*)" clip-path[^>]*stroke: var\(--informed\)', drawn)
+    points = np.array(re.findall(r"[ML] ([\d.]+) ([\d.]+)", paths[0]), float)
+    assert len(points) > 1
+    straight = np.polyfit(points[:, 0], points[:, 1], 1)
+    assert np.abs(np.polyval(straight, points[:, 0]) - points[:, 1]).max() < 0.5
+
+
+@pytest.mark.parametrize("task", ["emotion", "place"])
+def test_the_page_of_a_filter_of_emotions_says_what_the_law_prohibits(words, tmp_path, task):
+    page = page_of(filter_of(words, task=task), tmp_path)
+    assert ("Article 5(1)(f)" in page and "--attack emotion" in page) == (task == "emotion")

@@ -22,7 +22,7 @@ import pytest
 from sottovoce.audio.spectrum import log_spectrum
 from sottovoce.audit.results import Results
 from sottovoce.errors import ModelError
-from sottovoce.report import findings, impact_assessment, wording
+from sottovoce.report import findings, impact_assessment, transfer, wording
 from sottovoce.report.pages import Exhibit, Panel, write_report
 from sottovoce.report.table import table
 
@@ -90,6 +90,18 @@ def attribute(verdict: str = "leaks", strongest: float = 0.7862, classes: int = 
     }
 
 
+def judge(before: float, after: float, kind: str = "seed", name: str = "a sibling") -> dict[str, Any]:
+    """Another recogniser, asked about the sound that leaves."""
+    known = {"judge": name, "kind": kind, "digest": "5eed" * 16, "input": "sound"}
+    return {**known, "original": score(before), "obfuscated": score(after)}
+
+
+def permitted(before: float, after: float, *judges: dict[str, Any], sound: float | None = None) -> dict[str, Any]:
+    heard = None if sound is None else score(sound)
+    accuracy = {"original": score(before), "obfuscated": score(after), "sound": heard}
+    return {**accuracy, "trained_with": True, "chance": 0.1333, "judges": list(judges)}
+
+
 def linker(eer: float, **fit: Any) -> dict[str, Any]:
     compared = {"knowledge": "informed", "input": "filtered with filtered", **fit}
     return {"attacker": "voice encoder", **compared, "eer": score(eer), "d_sys": 0.4567, "tpr": score(0.2345)}
@@ -140,7 +152,7 @@ def sample(**changes: Any) -> dict[str, Any]:
         "parameters": 759012,
     }
     results = {
-        "schema": 3,
+        "schema": 4,
         "sottovoce": "0.1.0",
         "date": "2026-11-25T17:40:00Z",
         "names_shown": False,
@@ -154,7 +166,7 @@ def sample(**changes: Any) -> dict[str, Any]:
         "corpus": corpus,
         "filter": filter_,
         "targets": [{"digest": "77de" * 16, "task": "emotion"}],
-        "permitted": {"emotion": {"original": score(0.6876), "obfuscated": score(0.6712), "chance": 0.1333}},
+        "permitted": {"emotion": permitted(0.6876, 0.6712, judge(0.7012, 0.6934))},
         "private": {"speaker": attribute()},
         "scores": "c0de" * 16,
         "versions": {"numpy": "2.1.3"},
@@ -325,6 +337,7 @@ def shown(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Every accuracy with its interval that the page has to give."""
     for target in results["permitted"].values():
         yield from (target["original"], target["obfuscated"])
+        yield from (one[side] for one in target["judges"] for side in ("original", "obfuscated"))
     for private in results["private"].values():
         yield from (private["floor"], private["strongest"], private["ceiling"], *private["pooled"])
         yield from (*private["attackers"], *private["originals"], *findings.exposed(private["people"]))
@@ -571,12 +584,16 @@ def test_a_verdict_that_shows_nothing_has_no_colour(tmp_path: Path, results: dic
 
 
 @pytest.mark.parametrize("lost", [-0.1, 0.019, 0.021, 0.3])
+@pytest.mark.parametrize("whose", ["the target", "as sound", "another recogniser"])
 def test_a_loss_of_the_permitted_task_is_reported_as_a_leak_is(
-    tmp_path: Path, results: dict[str, Any], lost: float
+    tmp_path: Path, results: dict[str, Any], lost: float, whose: str
 ) -> None:
-    results["permitted"]["emotion"] = {"original": score(0.94), "obfuscated": score(0.94 - lost), "chance": 0.1}
-    found, loud = page(tmp_path, results), lost > findings.TOLERATED_LOSS
+    after = {name: 0.94 - lost * (name == whose) for name in ("the target", "as sound", "another recogniser")}
+    others = judge(0.94, 0.945), judge(0.94, after["another recogniser"], name="a stranger")
+    results["permitted"]["emotion"] = permitted(0.94, after["the target"], *others, sound=after["as sound"])
+    found, loud = page(tmp_path, results), lost > transfer.TOLERATED_LOSS
     words = f"loses {100 * lost:.3g} points of accuracy"
+    words += {"as sound": " as sound", "another recogniser": " for another recogniser, a stranger"}.get(whose, "")
     headline = findings.headline(results)
     assert headline in found.blocks
     assert (words in headline) == (words in table(results)) == (words in card(tmp_path, results)) == loud
@@ -585,6 +602,61 @@ def test_a_loss_of_the_permitted_task_is_reported_as_a_leak_is(
     )
     kinds = [attributes.get("class") for name, attributes in found.elements if name in ("li", "span")]
     assert (kinds.count("leaks"), kinds.count("verdict leaks")) == ((2, 4) if loud else (1, 2)), "as one leak has"
+
+
+@pytest.mark.parametrize("kinds", [[], ["trained-with"], ["seed"], ["trained-with", "third-party"]])
+@pytest.mark.parametrize("known", [True, None])
+def test_what_was_measured_with_one_recogniser_alone_is_told_as_a_loss_is(
+    tmp_path: Path, results: dict[str, Any], kinds: list[str], known: bool | None
+) -> None:
+    results["permitted"]["emotion"] = permitted(0.94, 0.94, *(judge(0.9, 0.9, kind) for kind in kinds))
+    results["permitted"]["emotion"]["trained_with"] = known
+    found, alone = page(tmp_path, results), not {*kinds} - {"trained-with"}
+    whom = "the recogniser that the filter was made with" if known else "one recogniser"
+    words = f"measured only with {whom}: nothing is shown about others"
+    said = [findings.headline(results), table(results).lower(), card(tmp_path, results), found.text]
+    assert [words in text for text in said] == [alone] * 4
+    assert [words in said for said in found.verdicts if "permitted" in said] == [alone, alone]
+    kinds = [attributes.get("class") for name, attributes in found.elements if name in ("li", "span")]
+    assert (kinds.count("leaks"), kinds.count("verdict leaks")) == ((2, 4) if alone else (1, 2)), "as one leak has"
+
+
+def test_the_judge_that_loses_most_stands_beside_the_target(tmp_path: Path, results: dict[str, Any]) -> None:
+    others = judge(0.9, 0.6, name="a deaf one"), judge(0.5, 0.45, name="a poor one"), judge(0.9, 0.9)
+    results["permitted"]["emotion"] = permitted(0.9, 0.9, *others)
+    text = page(tmp_path, results).text.replace("\u202f", " ")
+    assert (
+        "The application recognises emotion in 90 % of recordings, and without the filter in 90 %. Of 3 other "
+        "recognisers the one that loses most (a deaf one) recognises it in 60 %, and without the filter in 90 %."
+    ) in text
+    assert findings.headline(results).endswith("for another recogniser, a deaf one (90\u202f% to 60\u202f%)")
+    assert {row["judge"] for row in others} <= {block for block in page(tmp_path, results).blocks}
+    assert "Digest of another recogniser, emotion" in text
+
+
+@pytest.mark.parametrize("task", ["emotion", "digit"])
+def test_the_law_on_emotions_stands_where_emotion_is_permitted(
+    tmp_path: Path, results: dict[str, Any], task: str
+) -> None:
+    results["permitted"] = {task: results["permitted"]["emotion"]}
+    results["filter"]["permit"] = [task]
+    said = [page(tmp_path, results).text, card(tmp_path, results)]
+    assert ["Article 5(1)(f)" in text for text in said] == [task == "emotion"] * 2
+
+
+def test_what_a_filter_rejects_is_told_with_its_curve_where_its_card_has_it(
+    tmp_path: Path, results: dict[str, Any]
+) -> None:
+    words = "takes other sounds for one: 3 in music."
+    before = page(tmp_path, results)
+    curve = [[-1.0 + at / 4, 0.5**at, 0.1 * at] for at in range(8)]
+    known = {"threshold": 0.0, "false_alarms_per_hour": {"music": 3.0}, "miss_rate": 0.1, "curve": curve}
+    results["filter"]["none"] = {"emotion": known}
+    after = page(tmp_path, results)
+    assert words in after.text and words not in before.text and words in card(tmp_path, results)
+    assert len(after.pictures) == len(before.pictures) + 1
+    results["filter"]["none"] = {"emotion": "nonsense"}
+    assert page(tmp_path, results).text == before.text
 
 
 def test_no_sentence_stands_twice(large: tuple[dict[str, Any], Page, str], tmp_path: Path) -> None:

@@ -66,14 +66,15 @@ def sink():
 @pytest.fixture
 def by_hand(sink):
     """A live sound without a worker process: the test is the worker, and the clock."""
-    worker = SimpleNamespace(link=Link(RATE, ("word", "mood")), restarts=0, watch=lambda: None)
+    link = Link(RATE, ("word", "mood"))
+    worker = SimpleNamespace(links=[link], restarts=0, watch=lambda: None)
     clock = Clock()
-    return Live(worker, sink, 100, margin_s=0.01, clock=clock), worker.link, clock
+    return Live(worker, sink, 100, margin_s=0.01, clock=clock), link, clock
 
 
 @pytest.fixture
 def worker(counting):
-    made = Worker(counting, RATE, ("word", "mood"))
+    made = Worker(counting, [Link(RATE, ("word", "mood"))])
     yield made
     made.close()
 
@@ -161,7 +162,7 @@ def test_a_clock_that_jumps_and_a_computer_that_slept_change_nothing(by_hand, si
 
 
 def test_an_output_that_takes_no_more_loses_sound_and_nothing_waits(counting):
-    worker = SimpleNamespace(link=Link(RATE, ()), restarts=0, watch=lambda: None)
+    worker = SimpleNamespace(links=[Link(RATE, ())], restarts=0, watch=lambda: None)
     clock = Clock()
     live = Live(worker, Observations(room=40), 100, clock=clock)
     hear(live, clock, 5)
@@ -285,7 +286,7 @@ def test_a_worker_that_crashes_or_stalls_is_replaced(worker, sink, tmp_path, fau
 
 def test_a_worker_that_cannot_start_is_said(counting, tmp_path):
     (tmp_path / "unable").touch()
-    worker = Worker(counting, RATE)
+    worker = Worker(counting, [Link(RATE, ())])
     with pytest.raises(ModelError, match="does not start"):
         for _ in range(1000):
             worker.watch()

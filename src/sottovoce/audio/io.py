@@ -211,7 +211,8 @@ def check_rate(sample_rate: Any) -> int:
         number = float("nan")
     if not number.is_integer() or not LOWEST_RATE <= number <= HIGHEST_RATE:
         vast = isinstance(sample_rate, int) and abs(sample_rate) > 10**30  # Python refuses to write all of its digits
-        got = "vast" if vast else (repr if isinstance(sample_rate, (str, bytes)) else str)(sample_rate)[:40]
+        shown = "vast" if vast else (repr if isinstance(sample_rate, (str, bytes)) else str)(sample_rate)[:40]
+        got = " ".join(shown.split())
         raise ConfigError(f"sample_rate is {got} Hz; give a whole number, {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
     return int(number)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
+from sottovoce.errors import AudioError
 
 LEVEL_RMS = 0.1  # -20 dB of full scale: speech at this level does not clip
 MAX_GAIN = 1000.0  # 60 dB: what is fainter than that is noise, and stays faint
@@ -35,6 +38,23 @@ def limited(wav: Wave) -> Wave:
     """`wav`, bent above half of full scale so that it never exceeds it: a fixed curve, whatever the level."""
     over = np.maximum(np.abs(wav) - KNEE, np.float32(0.0))
     return np.where(over > 0.0, np.copysign(KNEE + KNEE * np.tanh(over / KNEE), wav), wav)
+
+
+def checked(samples: Any) -> Wave:
+    """Sound in memory as float32 [T]; AudioError for what is not one channel of floating-point samples."""
+    try:
+        wav = np.asarray(samples)
+    except (ValueError, TypeError, RuntimeError):  # a ragged list, a tensor that needs its gradient
+        wav = np.array(None)
+    if wav.dtype.kind != "f":
+        got = f"samples of {wav.dtype}" if wav.dtype.kind in "iu" else f"{type(samples).__name__} for a sound"
+        raise AudioError(
+            f"got {got}; expected floating-point samples from -1 to 1, shape [T]: divide those of 16 bits by 32768."
+        )
+    if wav.ndim != 1:
+        raise AudioError(f"got samples of shape {wav.shape}; expected one channel, shape [T].")
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is silence
+        return wav.astype(np.float32, copy=False)
 
 
 def audible(wav: Wave) -> Wave:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.attack.attacker import Labels
+from sottovoce.audit.results import Kind
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.labels import is_number, names_speakers, why_not
 from sottovoce.corpora.manifest import Manifest
@@ -25,11 +26,20 @@ _FEWEST_SPEAKERS = 10  # to be resampled
 
 
 @dataclass(frozen=True)
+class Judge:
+    """A recogniser besides the target that measures a permitted task; `text` says in words what it is."""
+
+    text: str
+    kind: Kind
+    target: Target
+
+
+@dataclass(frozen=True)
 class Case:
     """What is audited against.
 
     `targets` answer permitted tasks, one target each; `permit` names all that is permitted, whether or not there is a
-    target to answer it.
+    target to answer it. `judges` measure tasks of targets as well, with the same classes.
     """
 
     manifest: Manifest
@@ -37,6 +47,7 @@ class Case:
     split: Split
     targets: tuple[Target, ...] = ()
     permit: tuple[str, ...] = ()
+    judges: tuple[Judge, ...] = ()
 
     @property
     def digest(self) -> str:

@@ -88,6 +88,14 @@ def _share(score: Mapping[str, float]) -> str:
     return f"{score['score']:.1%} ({score['low']:.1%} to {score['high']:.1%})"
 
 
+def _worst(judges: Sequence[Mapping[str, Any]]) -> str:
+    """The judge that loses most: its accuracy, that on originals, and what it is."""
+    if not judges:
+        return "not measured"
+    judge = max(judges, key=lambda each: each["original"]["score"] - each["obfuscated"]["score"])
+    return f"{judge['obfuscated']['score']:.1%} (originals {judge['original']['score']:.1%}), {judge['judge']}"
+
+
 def _points(leakage: Mapping[str, float]) -> str:
     score, low, high = (100 * leakage[key] for key in ("score", "low", "high"))
     return f"{score:+.1f} points ({low:+.1f} to {high:+.1f})"
@@ -101,6 +109,8 @@ _ROWS: dict[str, dict[str, Callable[[Any], str]]] = {  # the name of a line, the
     "permitted": {
         "": lambda entry: f"permitted, {_share(entry['obfuscated'])}",
         "  on originals": lambda entry: _share(entry["original"]),
+        "  as sound": lambda entry: _share(entry["sound"]) if entry["sound"] else "-",
+        "  worst other recogniser": lambda entry: _worst(entry["judges"]),
     },
     "private": {
         "": lambda entry: f"private, {entry['verdict'].upper()}",

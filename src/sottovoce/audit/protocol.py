@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sottovoce.attack.through_target import joint_answer
-from sottovoce.audit import bound, controls, estimation, evidence, gathering, linkage
+from sottovoce.audit import bound, controls, estimation, evidence, gathering, judges, linkage
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.cached_jobs import Job, JobResult, run_jobs
 from sottovoce.audit.case import PARTS, Case
@@ -36,6 +36,7 @@ def audit(
     Of the attackers of the effort all are tried, or those of `only`.
     """
     tried = effort(effort_name, only)
+    permitted, recognised = judges.gather(case, system, report)
     views = gathering.gather(case, system, tried, seed, place, workers, report)
     planned = {task: lines(case, task, views, tried, seed) for task in attributes}
     control = controls.attribute(case, attributes)
@@ -52,6 +53,7 @@ def audit(
     results = _run(shares, results, workers, report)
 
     scores = evidence.common(case, views)
+    scores |= recognised
     evidence.add_controls(case, control, checks, results, seed, scores)
     answers = {part: joint_answer(views.original.part(part)) for part in PARTS} if case.targets else None
     private = {task: evidence.add_private(case, task, each, results, views, scores) for task, each in planned.items()}
@@ -62,6 +64,7 @@ def audit(
     facts = Facts(
         control=control,
         levels_db=list(tried.sensitivity_db),
+        permitted=permitted,
         private=private,
         continuous={task: known for task, known in continuous.items() if known},
         linkage=linkage.gather(linkers, results, scores) if linkers else None,

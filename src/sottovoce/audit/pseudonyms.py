@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit.results import LinkageFacts, PrivateFacts
+from sottovoce.audit.results import LinkageFacts, PermittedFacts, PrivateFacts
 from sottovoce.audit.scores import Evidence, Scores
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.redaction import prose, visible
@@ -42,8 +42,8 @@ _FILE = re.compile(
 )
 _LABELS_DIFFER = re.compile(r"(labels differ) \(.*\)")
 _SCORED = re.compile(
-    r"(?P<task>.+)/(?P<kind>labels|answers|floor|values|attackers/\d+|originals/\d+|obfuscated/\d+)/"
-    r"(?P<part>train|validation|test|original|obfuscated)",
+    r"(?P<task>.+)/(?P<kind>labels|answers|judges/\d+|floor|values|attackers/\d+|originals/\d+|obfuscated/\d+)/"
+    r"(?P<part>train|validation|test|original|obfuscated|sound)",
     re.DOTALL,
 )
 _LINKED = re.compile(r"(linkage/(?:linkers|originals)/\d+)/(similarity|same|first|second)")
@@ -160,11 +160,17 @@ class _Disguise:
     def evidence(self) -> Evidence:
         facts = self._facts.model_copy(
             update={
+                "permitted": {task: self._permitted(entry) for task, entry in self._facts.permitted.items()},
                 "private": {task: self._private(task, entry) for task, entry in self._facts.private.items()},
                 "linkage": self._facts.linkage and self._without_reasons(self._facts.linkage),
             }
         )
         return Evidence(facts, Scores({name: self._array(name, array) for name, array in self._scores.items()}))
+
+    def _permitted(self, entry: PermittedFacts) -> PermittedFacts:
+        """The same without the names of people in what judges are called."""
+        shown = [each.model_copy(update={"judge": self._names.known(each.judge)}) for each in entry.judges]
+        return entry.model_copy(update={"judges": shown})
 
     def _private(self, task: str, entry: PrivateFacts) -> PrivateFacts:
         order = self._classes.get(task, np.arange(len(entry.class_names)))
@@ -195,7 +201,7 @@ class _Disguise:
         part = match["part"] if match["part"] in ("train", "validation") else "test"
         moved = self._rows(array, part, axis=1 if array.ndim == 3 else 0)
         task = match["task"]
-        if match["kind"] in ("labels", "answers"):
+        if match["kind"].partition("/")[0] in ("labels", "answers", "judges"):
             return self._labels(task, moved)
         # Estimates of numbers have no classes.
         return moved[..., self._classes[task]] if array.ndim > 1 and task in self._classes else moved

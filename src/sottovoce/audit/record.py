@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from sottovoce.arrays import read_arrays
 from sottovoce.audit import summary
-from sottovoce.audit.results import SCHEMA, Findings, Results
+from sottovoce.audit.results import READ, SCHEMA, Findings, Interval, Results
 from sottovoce.audit.scores import Scores
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.files import file_sha256, read_bytes, read_json, write_file
@@ -30,7 +30,7 @@ _LARGEST_RESULTS_BYTES = 1 << 26
 _LARGEST_BYTES = 1 << 30
 _SHOWN = 20
 _SIDES = ("attackers", "originals", "linkers")
-_SCORED = re.compile(r"((.+/(?:attackers|originals|obfuscated|linkers))/(\d+))/[a-z]+", re.DOTALL)
+_SCORED = re.compile(r"((.+/(?:attackers|originals|obfuscated|linkers|judges))/(\d+))/[a-z]+", re.DOTALL)
 
 
 def write_scores(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -61,10 +61,11 @@ def _visible(value: Any) -> Any:
 
 
 def _rows(results: Results) -> Iterator[dict[str, Any]]:
-    """A row for each attacker of each private attribute; accuracies are shares from 0 to 1.
+    """A row for each attacker of each private attribute, then for each recogniser of each permitted task.
 
-    `leakage` is what the attacker scores above the floor, and empty where it was scored on originals. `verdict` is that
-    of the attribute, which follows from the row that is the `strongest`.
+    Accuracies are shares from 0 to 1. `leakage` is what the attacker scores above the floor, and empty where it was
+    scored on originals. `verdict` is that of the attribute, which follows from the row that is the `strongest`, and
+    "permitted" in the rows of recognisers. Results of schema 3 had no rows of these.
     """
     for attribute, entry in results.private.items():
         for row in (*entry.attackers, *entry.originals):
@@ -81,6 +82,20 @@ def _rows(results: Results) -> Iterator[dict[str, Any]]:
                 **row.model_dump(include={"validation", "converged"}),
                 "seeds": len(row.seeds),
             }
+    for task, permitted in results.permitted.items() if results.schema_ > 3 else ():
+        known: list[tuple[str, str, Interval | None]] = [
+            ("target", "original", permitted.original),
+            ("target", "obfuscated", permitted.obfuscated),
+            ("target", "sound", permitted.sound),
+        ]
+        for judge in permitted.judges:
+            known += [(judge.judge, "original", judge.original), (judge.judge, judge.input, judge.obfuscated)]
+        for recogniser, given, accuracy in known:
+            if accuracy is not None:
+                yield {
+                    **{"attribute": task, "attacker": recogniser, "input": given, "verdict": "permitted"},
+                    **{"chance": permitted.chance, **accuracy.model_dump()},
+                }
 
 
 def csv_table(results: Results) -> str:
@@ -103,13 +118,15 @@ def read_results(folder: Path) -> Results:
     schema = data.get("schema")
     if schema == 1:
         raise ConfigError(
-            f"{place} has schema 1, which an earlier version of sottovoce wrote; this version reads {SCHEMA}: "
-            "audit again, or verify it with the version that wrote it."
+            f"{place} has schema 1, which an earlier version of sottovoce wrote; this version reads {READ[0]} to "
+            f"{SCHEMA}: audit again, or verify it with the version that wrote it."
         )
     if schema == 2:
-        data = {**_from_schema_2(data), "schema": SCHEMA}
-    elif schema != SCHEMA:
-        raise ConfigError(f"{place} has schema {str(schema)[:80]!r}, this version reads {SCHEMA}: audit again.")
+        data = {**_from_schema_2(data), "schema": 3}
+    elif schema not in READ:
+        raise ConfigError(
+            f"{place} has schema {str(schema)[:80]!r}, this version reads {READ[0]} to {SCHEMA}: audit again."
+        )
     try:
         return Results.model_validate(data)
     except ValidationError as error:
@@ -181,6 +198,7 @@ def _digests(folder: Path) -> dict[str, Any]:
 def _left_out(stored: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> list[str]:
     """Attackers and tasks that there are scores of, but that the results do not mention."""
     counts = {f"{task}/{side}": len(entry[side]) for task, entry in stored["private"].items() for side in _SIDES[:2]}
+    counts |= {f"{task}/judges": len(entry["judges"]) for task, entry in stored["permitted"].items()}
     counts |= {f"linkage/{side}": len((stored["linkage"] or {}).get(side, ())) for side in _SIDES}
     for task, number in stored["continuous"].items():
         counts |= {f"{task}/obfuscated": len(number["estimators"]), f"{task}/originals": len(arrays)}

@@ -8,11 +8,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 3
+SCHEMA = 4
+READ = (2, 3, SCHEMA)  # which schemas this version reads
 _DATE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 Verdict = Literal["hidden", "implied", "leaks"]
 Knowledge = Literal["uninformed", "informed", "white-box"]
 Input = Literal["features", "sound", "restored", "inverted", "original"]
+Kind = Literal["trained-with", "seed", "architecture", "third-party"]
 
 
 class _Strict(BaseModel):
@@ -117,12 +119,40 @@ class TargetFacts(_Strict):
     task: str
 
 
-class Permitted(_Strict):
-    """The accuracy of the target on original and obfuscated sound."""
+class JudgeFacts(_Strict):
+    """A recogniser besides the target that measures a permitted task, apart from its answers."""
+
+    judge: str = Field(description="what it is, in words")
+    kind: Kind = Field(
+        description="against the target: a recogniser that the filter was trained with, the same architecture from "
+        "another seed, another architecture, or a recogniser that sottovoce did not train"
+    )
+    digest: str = Field(description="SHA-256 of its files; empty for a function")
+    input: Input = Field(description="what it is asked about: sound, or features where no sound leaves")
+
+
+class Judge(JudgeFacts):
+    """The accuracy of a judge on original and obfuscated recordings."""
 
     original: Interval
     obfuscated: Interval
+
+
+class PermittedFacts(_Strict):
+    """Who measures a permitted task."""
+
+    trained_with: bool | None = Field(None, description="whether the filter was trained with its target; null: unknown")
+    judges: Sequence[JudgeFacts] = []
+
+
+class Permitted(PermittedFacts):
+    """The accuracy of the target, and of judges, on original and obfuscated recordings."""
+
+    original: Interval
+    obfuscated: Interval = Field(description="on features where these leave, otherwise on sound")
+    sound: Interval | None = Field(None, description="on the sound that leaves; null where none does")
     chance: float
+    judges: list[Judge] = []
 
 
 class ContinuousFacts(_Strict):
@@ -226,6 +256,7 @@ class Facts(_Strict):
 
     control: str = Field("", description="the attribute that the controls use")
     levels_db: list[float] = Field([], description="levels of the planted tones that were tried")
+    permitted: Mapping[str, PermittedFacts] = {}
     private: Mapping[str, PrivateFacts]
     continuous: Mapping[str, ContinuousFacts] = {}
     linkage: LinkageFacts | None = None

@@ -12,7 +12,10 @@ from sottovoce.audit.results import (
     Findings,
     Floor,
     Interval,
+    Judge,
+    JudgeFacts,
     Permitted,
+    PermittedFacts,
     Person,
     Pooled,
     Private,
@@ -30,6 +33,7 @@ def findings(facts: Facts, scores: Scores) -> Findings:
     """Every number of results.json that scores decide."""
     checks = controls.judged(facts.control, scores)
     answered = [name.removesuffix("/answers/original") for name in scores if name.endswith("/answers/original")]
+    nobody = PermittedFacts(trained_with=None)
     return Findings(
         control=facts.control,
         levels_db=facts.levels_db,
@@ -38,7 +42,7 @@ def findings(facts: Facts, scores: Scores) -> Findings:
         sensitivity_db=controls.sensitivity_db(facts.levels_db, scores),
         tolerance=TOLERANCE,
         plain=_PLAIN,
-        permitted={task: permitted(task, scores) for task in answered},
+        permitted={task: permitted(task, facts.permitted.get(task, nobody), scores) for task in answered},
         private={task: private(task, known, scores) for task, known in facts.private.items()},
         continuous={task: estimation.summary(task, known, scores) for task, known in facts.continuous.items()},
         linkage=linkage.summary(facts.linkage, scores) if facts.linkage else None,
@@ -78,13 +82,28 @@ def private(task: str, facts: PrivateFacts, scores: Scores) -> Private:
     )
 
 
-def permitted(task: str, scores: Scores) -> Permitted:
-    """The target's accuracy before and after."""
+def permitted(task: str, facts: PermittedFacts, scores: Scores) -> Permitted:
+    """The accuracy of the target, and of every judge, before and after."""
     labels, cluster = scores.labels(task), scores.cluster(task)
-    before, after = (
-        metrics.accuracy(scores[f"{task}/answers/{side}"] == labels, cluster) for side in ("original", "obfuscated")
+
+    def accuracy(answers: str) -> Interval:
+        return metrics.accuracy(scores[f"{task}/{answers}"] == labels, cluster)
+
+    return Permitted(
+        trained_with=facts.trained_with,
+        original=accuracy("answers/original"),
+        obfuscated=accuracy("answers/obfuscated"),
+        sound=accuracy("answers/sound") if f"{task}/answers/sound" in scores else None,
+        chance=metrics.chance(labels),
+        judges=[
+            Judge(
+                **fields(known, JudgeFacts),
+                original=accuracy(f"judges/{number}/original"),
+                obfuscated=accuracy(f"judges/{number}/obfuscated"),
+            )
+            for number, known in enumerate(facts.judges)
+        ],
     )
-    return Permitted(original=before, obfuscated=after, chance=metrics.chance(labels))
 
 
 def floor_correct(task: str, test: NDArray[np.int64], scores: Scores) -> tuple[NDArray[np.bool_], str]:

@@ -115,8 +115,7 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
     filter_ = filter_.constant(constant) if constant else filter_
     known = _description("", "")
     description = known | {key: value for key, value in filter_.card.items() if key in known}
-    if "codewords" in filter_.card:
-        description["codewords"] = filter_.card["codewords"]
+    description |= {name: filter_.card[name] for name in ("codewords", "none", "targets") if name in filter_.card}
     description |= {
         "digest": filter_.digest,
         "permit": list(filter_.permit),

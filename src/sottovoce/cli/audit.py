@@ -44,6 +44,13 @@ def audit(
             "hold them."
         ),
     ] = None,
+    judge: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Another recogniser of a permitted task, {targets.PLACES}, to measure whether it understands what "
+            "leaves; repeat for several. --task, --classes and --sample-rate name those of judges after targets."
+        ),
+    ] = None,
     task: targets.Task = None,
     classes: targets.Classes = None,
     sample_rate: targets.SampleRate = None,
@@ -70,6 +77,13 @@ def audit(
         typer.Option(
             help="Exit with status 1 if a measured leakage (not the end of its interval) is above this; 0.05 is 5 "
             "percentage points."
+        ),
+    ] = None,
+    max_loss: Annotated[
+        float | None,
+        typer.Option(
+            help="Exit with status 1 if a permitted task loses more accuracy than this, with its target or with a "
+            "judge; 0.02 is 2 percentage points."
         ),
     ] = None,
     replace: Annotated[
@@ -102,8 +116,11 @@ def audit(
         from sottovoce.jobs.audit import AuditConfig, names_place, notes_with_names, run_audit
         from sottovoce.report.table import table
 
-        if max_leakage is not None and not 0.0 <= max_leakage <= 1.0:
-            raise ConfigError(f"--max-leakage is {max_leakage}; expected a share from 0 to 1.")
+        for option, most in (("--max-leakage", max_leakage), ("--max-loss", max_loss)):
+            if most is not None and not 0.0 <= most <= 1.0:
+                raise ConfigError(f"{option} is {most}; expected a share from 0 to 1.")
+        recognisers = targets.targets(target, task, classes, sample_rate, judges=judge or ())
+        count = len(shared.names(target))
         config = AuditConfig(
             system,
             shared.cut(corpus, split),
@@ -111,7 +128,7 @@ def audit(
             attackers,
             shared.names(attack),
             shared.names(permit),
-            targets.targets(target, task, classes, sample_rate),
+            recognisers[:count],
             cast(Any, split),
             seed,
             workers,
@@ -122,6 +139,7 @@ def audit(
             with_originals,
             tuple(attacker or ()),
             replace,
+            recognisers[count:],
         )
         results = run_audit(config, shared.Progress())
         for note in notes_with_names(results):
@@ -129,19 +147,25 @@ def audit(
         if not names_:
             typer.echo(f"the names of people and files are kept in {names_place(results)}, for you alone", err=True)
     shared.show(results, json_, table)
-    if wrong := list(_bad(results, max_leakage)):
+    if wrong := list(_bad(results, max_leakage, max_loss)):
         terminal.complain(f"sottovoce: {'; '.join(wrong)}")
         raise typer.Exit(1)
 
 
-def _bad(results: dict[str, Any], max_leakage: float | None) -> Iterator[str]:
+def _bad(results: dict[str, Any], max_leakage: float | None, max_loss: float | None) -> Iterator[str]:
     """Why the finding is bad, in words and figures."""
+    from sottovoce.report.transfer import losses
+    from sottovoce.report.wording import listed
+
     if failed := [name for name, control in results["controls"].items() if not control["passed"]]:
         yield f"the audit is invalid, since a control failed: {', '.join(failed)}"
     for name, entry in results["private"].items():
         leakage = entry["leakage"]["score"]
         if max_leakage is not None and leakage > max_leakage:
             yield f"{name} leaks {100 * leakage:.1f} points, more than the {100 * max_leakage:.1f} of --max-leakage"
+    for task, target in results["permitted"].items():
+        if max_loss is not None and (lost := listed(losses(target, max_loss))):
+            yield f"{task} {lost}, more than the {100 * max_loss:.1f} of --max-loss"
 
 
 @app.command()

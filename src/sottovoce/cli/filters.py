@@ -39,10 +39,14 @@ def filters_show(
 ) -> None:
     """Write a page with every codeword that can ever leave a codebook filter, as a picture and as sound."""
     with shared.needs("audit"):
+        from sottovoce.models.rejection import rejections
         from sottovoce.report.codewords_page import write_codewords_page
 
-        count = write_codewords_page(chosen_filter(filter_, None, 0), out)
-    shared.show({"codewords": count, "page": str(out)}, json_, lambda _: f"{count} codewords; open {out}")
+        loaded = chosen_filter(filter_, None, 0)
+        count, none = write_codewords_page(loaded, out), rejections(loaded.card)
+    lines = [f"{count} codewords; open {out}", *(f"{task}: {known.sentence}" for task, known in none.items())]
+    shown = {"none": {task: known._asdict() for task, known in none.items()}} if none else {}
+    shared.show({"codewords": count, "page": str(out), **shown}, json_, lambda _: "\n".join(lines))
 
 
 def chosen_filter(name: str | None, permit: str | None, constant: int) -> Filter:

@@ -70,7 +70,7 @@ def live(
     """
     from sottovoce.live import devices as cards
     from sottovoce.live.live import Live, run
-    from sottovoce.live.worker import Worker, open_filter
+    from sottovoce.live.worker import Link, Worker, open_filter
     from sottovoce.machine import forbid_core_dumps
 
     forbid_core_dumps()
@@ -90,9 +90,8 @@ def live(
         microphone = _microphone(device, simulate, virtual_mic)
         sink = _sink(stack, virtual_mic, out_device, out, sample_rate)
         source, bypassed = _source(stack, microphone, device, simulate, sample_rate)
-        worker = Worker(
-            partial(open_filter, folder, sample_rate, tasks, memory), sample_rate, tasks if switchable else ()
-        )
+        link = Link(sample_rate, tasks if switchable else ())
+        worker = Worker(partial(open_filter, folder, sample_rate, tasks, memory), [link])
         stack.callback(worker.close)
         while not worker.ready:
             worker.watch()

@@ -51,12 +51,8 @@ def _options(
 _MISUSE: Any = typer.BadParameter.__mro__[2]
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Corpus = Annotated[
-    str,
-    typer.Option(
-        help="NAME:PATH, such as ravdess:PATH, folder:PATH, csv:FILE; or voices, the built-in synthetic corpus."
-    ),
-]
+CORPUS_HELP = "NAME:PATH, such as ravdess:PATH, folder:PATH, csv:FILE; or voices, the built-in synthetic corpus."
+Corpus = Annotated[str, typer.Option(help=CORPUS_HELP)]
 FilterName = Annotated[str, typer.Argument(metavar="FILTER", help="Filter folder, or the name of a bundled filter.")]
 Permit = Annotated[
     str | None, typer.Option(help="Tasks to permit, separated by commas; default: all that the filter can permit.")

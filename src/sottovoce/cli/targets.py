@@ -31,19 +31,25 @@ SampleRate = Annotated[
 
 
 def targets(
-    text: str | None, task: str | None, classes: str | None, sample_rate: str | None, tasks: Sequence[str] = ()
+    text: str | None,
+    task: str | None,
+    classes: str | None,
+    sample_rate: str | None,
+    tasks: Sequence[str] = (),
+    judges: Sequence[str] = (),
 ) -> tuple[Path | str, ...]:
-    """The targets that were named, each with the metadata that were given for it.
+    """The targets that were named, then the judges, each with the metadata that were given for it.
 
     `tasks` are what targets have to recognise where no task is given. ConfigError for metadata that fit no target.
     """
-    places = shared.places(text)
+    texts = [text, *judges]
+    places = tuple(place for each in texts for place in shared.places(each))
     if len(tasks) not in (0, len(places)) or not (task or classes or sample_rate or tasks):
         return places  # where the numbers differ, training says so
     from sottovoce.models.target_metadata import TargetMetadata, TargetName, checked_rate
 
     rows = zip(
-        shared.names(text),
+        [name for each in texts for name in shared.names(each)],
         _each("--task", task or ",".join(tasks), ",", len(places)),
         _each("--classes", classes, ";", len(places)),
         _each("--sample-rate", sample_rate, ",", len(places)),

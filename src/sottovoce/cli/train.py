@@ -8,7 +8,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from sottovoce.cli import shared, targets
-from sottovoce.cli.shared import Corpus, Json, Out, Seed, Split, app
+from sottovoce.cli.shared import CORPUS_HELP, Corpus, Json, Out, Seed, Split, app
+from sottovoce.errors import ConfigError
 
 # Of each method; a test compares them with the methods themselves, which cannot be imported before a verb needs torch.
 PRESETS = (
@@ -16,6 +17,9 @@ PRESETS = (
     "rdal: compact, masked, learnable, pool, codes, no-privacy, reversal, paper, paper-masked; "
     "adr: compact, quick, text, pretrained, paper"
 )
+
+
+_LOSS = 0.02  # of accuracy, above which it is told
 
 
 Set = Annotated[
@@ -28,11 +32,29 @@ Set = Annotated[
 ]
 
 
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Replace the result of another training in the output folder.")
+]
+
+
 @app.command()
 def target(
-    corpus: Corpus,
-    task: Annotated[str, typer.Option(help="The label to recognise, such as emotion.")],
     out: Out,
+    corpus: Annotated[str | None, typer.Option(help=f"{CORPUS_HELP} Not needed with --examples.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="The label to recognise, such as emotion; with --examples the name of the task.")
+    ] = None,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            help="Make a recogniser of your own keywords, without training, from a folder WORD/*.wav with a few "
+            "recordings of each; a folder _other_ holds what is none of them."
+        ),
+    ] = None,
+    negatives: Annotated[
+        str | None,
+        typer.Option(help="With --examples: corpora without the keywords, NAME:PATH with commas, to reject by."),
+    ] = None,
     preset: Annotated[
         str,
         typer.Option(
@@ -41,20 +63,44 @@ def target(
     ] = "compact",
     settings: Set = None,
     split: Split = None,
+    replace: Replace = False,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
-    """Train a target: the recogniser whose task will be permitted."""
+    """Make a target: the recogniser whose task will be permitted."""
+    if examples is not None:
+        if corpus or split or settings:
+            raise ConfigError("--examples takes no --corpus, --split or --set: nothing is trained; leave them out.")
+        _from_examples(examples, out, task, negatives, json_)
+        return
+    if corpus is None or task is None:
+        raise ConfigError("no recordings are named; give --corpus and --task, or --examples with a folder of words.")
     with shared.needs("train"):
         from sottovoce.jobs.train import make_target
         from sottovoce.training.settings import assignments
 
         spec, rule, values = shared.cut(corpus, split), cast(Any, split), assignments(settings or ())
-        card = make_target(spec, task, out, preset, rule, seed, shared.command(), shared.Progress(), values)
+        command, report = shared.command(), shared.Progress()
+        card = make_target(spec, task, out, preset, rule, seed, command, report, values, replace=replace)
     score = card["accuracy"]
     text = (
         f"{task}: {score['test']:.1%} of {score['test_clips']} test recordings are right ({card['seconds']:.0f} s); "
         f"wrote {out}"
+    )
+    shared.show(card, json_, lambda _: text)
+
+
+def _from_examples(examples: Path, out: Path, task: str | None, negatives: str | None, json_: bool) -> None:
+    with shared.needs("train"):
+        from sottovoce.jobs.word_examples import make_from_examples
+
+        names = shared.names(negatives)
+        card = make_from_examples(examples, out, shared.Progress(), task or "keyword", names, shared.command())
+    score = card["leave_one_out"]
+    text = (
+        f"{card['task']}: {score['accuracy']:.1%} of {score['recordings']} examples are right by the others, and "
+        f"{score['miss_rate']:.1%} are missed; {card['false_alarms_per_hour']:.1f} false alarms per hour of "
+        f"{', '.join(card['negatives'])}; wrote {out}"
     )
     shared.show(card, json_, lambda _: text)
 
@@ -91,8 +137,19 @@ def train(
     ] = None,
     codewords: Annotated[
         str | None,
-        typer.Option(help="synthetic, nobody's voice (default); or recordings, in which people can be recognised."),
+        typer.Option(
+            help="synthetic, nobody's voice (default); or recordings, which other recognisers understand best, and in "
+            "which people can be recognised."
+        ),
     ] = None,
+    negatives: Annotated[
+        str | None,
+        typer.Option(
+            help="Corpora that hold none of the permitted classes, NAME:PATH with commas; the filter learns to be "
+            "silent for them, as it is for noise, music and silence."
+        ),
+    ] = None,
+    replace: Replace = False,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
@@ -115,9 +172,15 @@ def train(
             values,
             seed,
             shared.command(),
+            replace=replace,
+            negatives=shared.names(negatives or ""),
         )
         card = make_filter(config, shared.Progress())
-    shared.show(card, json_, lambda _: "\n".join([_trained(card, out), *_validation(card), describe(card)]).rstrip())
+    shared.show(
+        card,
+        json_,
+        lambda _: "\n".join([_trained(card, out), *_validation(card), *_others(card), describe(card)]).rstrip(),
+    )
 
 
 def _trained(card: dict[str, Any], out: Path) -> str:
@@ -135,3 +198,23 @@ def _validation(card: dict[str, Any]) -> list[str]:
         else f"{task}: not measured on validation recordings, whose labels the target does not all know"
         for task, score in card["validation"].items()
     ]
+
+
+def _others(card: dict[str, Any]) -> list[str]:
+    """What recognisers that training never asked make of the same recordings, for each task."""
+    if card["method"] != "codebook":
+        return []
+    lines = []
+    for task, judges in card["transfer"].items():
+        for judge in judges:
+            before, after = judge.get("original"), judge.get("filtered")
+            if before is None or after is None:
+                continue
+            lines.append(
+                f"{task}: a recogniser of {judge['judge']}, is right on {before:.1%} of them, and on {after:.1%}"
+            )
+            if before - after > _LOSS:
+                lines[-1] += "; it does not understand this filter as the target does: try --codewords recordings"
+        if not judges:
+            lines.append(f"{task}: no other recogniser was asked, so nothing is known of what others understand")
+    return lines

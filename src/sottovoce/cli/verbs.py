@@ -2,6 +2,7 @@
 
 import sottovoce.cli.audit
 import sottovoce.cli.bench
+import sottovoce.cli.cameras
 import sottovoce.cli.corpora
 import sottovoce.cli.demo
 import sottovoce.cli.doctor

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from sottovoce.arguments import text
 from sottovoce.corpora.layout import Corpus
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import CorpusError
@@ -25,7 +26,7 @@ def open_corpus(spec: str) -> Manifest:
 
     Raises CorpusError for an unknown name, a path that is not there, or one that holds nothing of that corpus.
     """
-    name, colon, place = spec.partition(":")
+    name, colon, place = text(spec, "corpus").partition(":")
     if name not in CORPORA:
         known = ", ".join(f"{name}:PATH" if corpus.needs_path else name for name, corpus in CORPORA.items())
         raise CorpusError(f"unknown corpus {name!r}; {_offer(spec)}known: {known}.")

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from sottovoce import __version__, private
 from sottovoce.attack.families import ATTACKERS
-from sottovoce.audit import record, summary
+from sottovoce.audit import judges, record, summary
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.cached_jobs import attacks_folder
 from sottovoce.audit.case import Case
@@ -34,7 +35,7 @@ from sottovoce.corpora.splits import split
 from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import ConfigError
 from sottovoce.files import file_sha256
-from sottovoce.models.checkpoint import CARD
+from sottovoce.models.checkpoint import CARD, folder_digest
 from sottovoce.models.target import Target
 from sottovoce.models.target_loading import load_target
 from sottovoce.progress import Report
@@ -55,7 +56,8 @@ class AuditConfig:
 
     For a filter `permit` says which of the tasks that it can permit are permitted in this audit, all if none is named;
     what is not is attacked. For other systems it says what is permitted besides the tasks of the targets. `targets` are
-    paths of targets that judge, one for a task; a filter has its own.
+    paths of targets, one for a task; a filter has its own. `judges` are paths of further recognisers of these tasks,
+    besides those that a filter holds.
     """
 
     system: str
@@ -75,6 +77,7 @@ class AuditConfig:
     with_originals: bool = False  # put some recordings into the page, to see and to hear
     only: tuple[str, ...] = ()  # attackers by name, where not all of the effort are to be tried
     replace: bool = True  # the record of another audit that is in `out`
+    judges: tuple[Path | str, ...] = ()
 
 
 def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
@@ -87,7 +90,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     manifest, sounds = corpus.opened(config.corpus, report)
     permit = tuple(dict.fromkeys(config.permit))
     system = opened(_named(config), manifest, sounds, config.workers, report, permit, config.constant)
-    case = _case(config, system, manifest, sounds)
+    case, missing = _case(config, system, manifest, sounds)
     attributes = case.chosen(config.attributes)
     if not config.replace:
         _check_same(config, case, system, attributes)
@@ -96,7 +99,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
         case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
     )
     names = _pseudonyms(config, case, system, attributes)
-    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes, *_restricted(config)]
+    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes, *missing, *_restricted(config)]
     shown = notes if config.names else names.sentences(notes)
     texts = [line(config.command), word(case.manifest.spec), word(system.description["method"])]
     command, spec, method = texts if config.names else map(names.known, texts)
@@ -153,6 +156,8 @@ def _check_same(config: AuditConfig, case: Case, system: System, attributes: Seq
             "corpus": before.corpus.get("digest") == case.manifest.digest,
             "split": before.corpus.get("split") == case.split.rule,
             "targets": {target.digest for target in before.targets} == {target.digest for target in case.targets},
+            "judges": {judge.digest for each in before.permitted.values() for judge in each.judges}
+            == {judge.target.digest for judge in case.judges},
             "attackers": before.attackers == config.attackers
             and [note for note in before.notes if note.startswith(RESTRICTED)] == _restricted(config),
             "attributes": {*before.private} == {*attributes},
@@ -160,10 +165,14 @@ def _check_same(config: AuditConfig, case: Case, system: System, attributes: Seq
         }
         different = [name for name, equal in same.items() if not equal]
     if different:
-        raise ConfigError(
-            f"{config.out} holds the results of another audit (different: {', '.join(different)}); choose another "
-            "--out, or add --replace."
-        )
+        raise _another(config, different)
+
+
+def _another(config: AuditConfig, different: Sequence[str]) -> ConfigError:
+    return ConfigError(
+        f"{config.out} holds the results of another audit (different: {', '.join(different)}); choose another --out, "
+        "or add --replace."
+    )
 
 
 def _restricted(config: AuditConfig) -> list[str]:
@@ -191,6 +200,7 @@ def _pseudonyms(config: AuditConfig, case: Case, system: System, attributes: Seq
     contents = [(clip.id, clip.sha256 or file_sha256(clip.path)) for clip in case.manifest.clips]
     described = [system.description[key] for key in ("digest", "permit", "constant_blocks")]
     parts = ["pseudonyms", sorted(contents), described, config.attackers, config.seed, list(attributes), *config.only]
+    parts += [judge.target.digest for judge in case.judges]
     key = hashlib.sha256(json.dumps(parts).encode()).digest()
     return Pseudonyms(case.manifest, key, [*case.sounds.failed])
 
@@ -200,8 +210,22 @@ def _named(config: AuditConfig) -> str:
     if not config.int8:
         return config.system
     small = config.out / "filter-int8"
+    if not config.replace and (config.out / record.RESULTS).exists():  # whose record stands beside its own filter
+        with TemporaryDirectory() as place:
+            card = quantise(Path(config.system), Path(place) / small.name)
+        _check_digest(config, folder_digest(card))
     quantise(Path(config.system), small)
     return str(small)
+
+
+def _check_digest(config: AuditConfig, digest: str) -> None:
+    """ConfigError where the folder holds the record of an audit of another system than that of this digest."""
+    try:
+        before = record.read_results(config.out).filter.get("digest")
+    except ConfigError:
+        raise _another(config, ["form"]) from None
+    if before != digest:
+        raise _another(config, ["system"])
 
 
 def _check_place(config: AuditConfig) -> None:
@@ -215,11 +239,16 @@ def _check_place(config: AuditConfig) -> None:
         raise ConfigError(f"{config.system} is not a filter, and nothing else can be audited by fragment.")
 
 
-def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> Case:
-    """What the system is audited against: for a filter its own targets, and the split that it was trained with."""
+def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> tuple[Case, list[str]]:
+    """What the system is audited against, and sentences on judges that are missing.
+
+    Of a filter these are its own targets and judges, and the split that it was trained with.
+    """
     switched = system.description["permit"]
     labelled = [task for task in switched if task in manifest.tasks]  # no target can be judged by others
     targets, card = _filter_targets(config, system.path, labelled) if system.path else _asked(config)
+    held, missing = judges.of_filter(system.path, card, targets) if system.path else ([], [])
+    others = [*held, *judges.named(config.judges, targets, judges.trained_with(system.description))]
     for target in targets:
         check_task(manifest, target.task)
     named = [] if system.path else config.permit  # a filter was switched to it
@@ -227,10 +256,10 @@ def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sound
     for task in labelled if system.path else permit:
         manifest.classes(task)
     parts = corpus.split_of(card, manifest) if config.rule is None else split(manifest, config.rule)
-    case = Case(manifest, sounds, parts, targets, permit)
+    case = Case(manifest, sounds, parts, targets, permit, tuple(others))
     for target in targets:
         case.labels(target.task, "test")  # a class that it does not know shows before hours of work
-    return case
+    return case, missing
 
 
 def _asked(config: AuditConfig) -> tuple[tuple[Target, ...], Any]:

@@ -21,7 +21,7 @@ from sottovoce.corpora.corpus import describe, opened, split_of
 from sottovoce.corpora.manifest import Manifest, SplitRule, check_task
 from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError, ModelError
-from sottovoce.files import write_file
+from sottovoce.files import read_json, write_file
 from sottovoce.methods.method import Context, Estimate, Method, TrainConfig
 from sottovoce.methods.registry import METHODS
 from sottovoce.models.checkpoint import CARD, check_place, read_folder
@@ -55,10 +55,12 @@ def make_target(
     report: Report,
     settings: Mapping[str, object] | None = None,
     reuse: bool = False,
+    replace: bool = True,
 ) -> dict[str, Any]:
     """Train a recogniser of `task` and write it to `out`; returns its card.
 
-    `settings` override those of the preset. With `reuse`, a target that the same training has written there is kept.
+    `settings` override those of the preset. With `reuse`, a target that the same training has written there is kept;
+    without `replace`, one that another training has written there is refused.
     """
     check_seed(seed)
     chosen = choose(target_training.PRESETS, preset, settings or {}, "the training of targets")
@@ -72,6 +74,8 @@ def make_target(
     name = identity(target=trained, corpus=manifest.digest, split=parts.rule, seed=seed)
     if reuse and (kept := _kept(out, "target", name)):
         return kept
+    if not replace:
+        _check_same(out, "target", name)
     estimate = Estimate(chosen.steps, chosen.steps * _TARGET_STEP_S.get(chosen.architecture, 0.5))
     _announce(f"a target of {task}, preset {preset}", estimate, sounds, parts.train, report)
     began = time.monotonic()
@@ -113,6 +117,8 @@ def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
     context = _context(config, method, settings, report)
     if config.reuse and (kept := _kept(config.out, "filter", context.run.identity)):
         return kept
+    if not config.replace:
+        _check_same(config.out, "filter", context.run.identity)
     estimate = method.estimate(context) if method.estimate else None
     what = f"a filter by the method {config.method}, preset {config.preset}"
     _announce(what, estimate, context.sounds, context.split.train, report)
@@ -149,10 +155,10 @@ def _context(config: TrainConfig, method: Method[Any], settings: Any, report: Re
     """Targets and corpus of a filter, opened; ConfigError where they do not belong together."""
     targets = () if method.makes_target else _targets(config, method)
     manifest, sounds = opened(config.corpus, report)
-    parts = split_of(targets[0].card if targets else None, manifest)
-    for target in targets[1:]:
-        if target.card and target.card["corpus"] != (targets[0].card or {}).get("corpus"):
-            raise ConfigError("the targets were trained on different corpora or splits; train them on one.")
+    trained = [target.card for target in targets if target.card and target.card.get("corpus")]
+    parts = split_of(trained[0] if trained else None, manifest)
+    if any(card["corpus"] != trained[0]["corpus"] for card in trained):
+        raise ConfigError("the targets were trained on different corpora or splits; train them on one.")
     name = identity(
         method=[config.method, METHODS.version(config.method)],
         settings=asdict(settings),
@@ -227,6 +233,18 @@ def _judged(context: Context[Any], place: Path) -> dict[str, Any]:
     """What a recogniser that training never asked makes of validation recordings, original and filtered."""
     judge = load_target(place)
     return {"digest": judge.digest, **(_validation(context, judge) or {})}
+
+
+def _check_same(folder: Path, kind: str, name: str) -> None:
+    """ConfigError where `folder` holds what another training than that of this identity has written."""
+    if not (folder / CARD).exists():
+        return
+    try:
+        same = read_json(folder / CARD).get("training") == _digest(name)
+    except ModelError:
+        same = False
+    if not same:
+        raise ConfigError(f"{folder} holds a {kind} of another training; choose another --out, or add --replace.")
 
 
 def _validation(context: Context[Any], target: Target) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ import queue
 import select
 import subprocess
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,6 +22,8 @@ from sottovoce.runtime.pcm import decode, encode
 
 BLOCK_S = 0.01
 _MUTE_S = 3.0  # a recording program that gives nothing for so long waits for a server that does not answer
+_AGAIN_S = 1.0  # between attempts to start a program that ended
+_READ_BYTES = 1 << 12
 _HELD_BLOCKS = 50  # of a sound card that was not read: half a second, then it is dropped
 
 
@@ -45,18 +49,18 @@ class File:
         return block
 
 
-class Recorder:
-    """A microphone of PulseAudio or PipeWire, read by its own program `parec`; `source` None is the default one.
+class Program:
+    """Raw 16-bit PCM of one channel that a program writes to its standard output.
 
-    Where it is unplugged, nothing comes until it is there again. The program is started again where it ends, and where
-    it gives nothing for a while, as it does when the sound server restarts at the wrong moment.
+    The program is started again, after a second or more, where it ends, and where it gives nothing for `mute_s`; until
+    then nothing comes. AudioError where it cannot be started; `package` is what to install then.
     """
 
-    def __init__(self, source: str | None, sample_rate: int) -> None:
-        self._command = ["parec", "--raw", "--format=s16le", "--channels=1", f"--rate={sample_rate}"]
-        self._command += ["--latency-msec=10", "--client-name=sottovoce", *([f"--device={source}"] if source else [])]
+    def __init__(self, command: Sequence[str], package: str, mute_s: float) -> None:
+        self._command, self._package, self._mute_s = command, package, mute_s
         self._left = b""
         self._last = 0.0  # when it was started, or gave something
+        self.starts = 0
         self._start()
 
     @property
@@ -67,12 +71,12 @@ class Recorder:
     def read(self, timeout_s: float) -> Wave | None:
         assert self._process.stdout is not None
         ready, _, _ = select.select([self._process.stdout], [], [], timeout_s)
-        content = os.read(self._process.stdout.fileno(), 1 << 16) if ready else b""
+        content = os.read(self._process.stdout.fileno(), _READ_BYTES) if ready else b""
         now = time.monotonic()
         if not content:
-            if ready:  # the program ended: unplugged, or the sound server is gone
+            if ready:  # the program ended: a device is unplugged, a server is gone
                 time.sleep(timeout_s)
-            if now - self._last > (1.0 if ready else _MUTE_S):
+            if now - self._last > (_AGAIN_S if ready else self._mute_s):
                 self.close()
                 self._start()
             return None
@@ -85,17 +89,26 @@ class Recorder:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def _start(self) -> None:
         self._last, self._left = time.monotonic(), b""
-        try:
-            self._process = subprocess.Popen(
-                self._command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT}
-            )
-        except OSError as error:
-            raise AudioError(
-                "there is no program `parec`, which records from PulseAudio and PipeWire; install pulseaudio-utils."
-            ) from error
+        self._process = _process(self._command, self._package, stdout=subprocess.PIPE)
+        self.starts += 1
+
+
+class Recorder(Program):
+    """A microphone of PulseAudio or PipeWire, read by its own program `parec`; `source` None is the default one.
+
+    Where it is unplugged, nothing comes until it is there again. `parec` gives nothing more where the sound server
+    restarts at the wrong moment.
+    """
+
+    def __init__(self, source: str | None, sample_rate: int) -> None:
+        command = ["parec", "--raw", "--format=s16le", "--channels=1", f"--rate={sample_rate}"]
+        command += ["--latency-msec=10", "--client-name=sottovoce", *([f"--device={source}"] if source else [])]
+        super().__init__(command, "pulseaudio-utils", _MUTE_S)
 
 
 class SoundCard:
@@ -166,6 +179,52 @@ class Pipe:
         return len(samples)
 
 
+class Player:
+    """Raw 16-bit PCM to the standard input of a program, which is not waited for.
+
+    The program is started again, after a second or more, where it ends, and where it takes nothing for `mute_s`; until
+    then sound is lost. AudioError where it cannot be started; `package` is what to install then.
+    """
+
+    def __init__(self, command: Sequence[str], package: str, mute_s: float) -> None:
+        self._command, self._package, self._mute_s = command, package, mute_s
+        self.starts = 0
+        self._process: subprocess.Popen[bytes]
+        self._pipe: Pipe
+        self._last = 0.0  # when it was started, or took something
+        self._start()
+
+    def write(self, samples: Wave) -> int:
+        """As many as the program has room for."""
+        ended = self._process.poll() is not None
+        if time.monotonic() - self._last > (_AGAIN_S if ended else self._mute_s):
+            self.close(0.0)
+            self._start()
+        try:
+            taken = self._pipe.write(samples)
+        except AudioError:  # it ended just now
+            return 0
+        if taken:
+            self._last = time.monotonic()
+        return taken
+
+    def close(self, patience_s: float = 5.0) -> None:
+        """Let the program write what it has, and end it after `patience_s`."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience_s)
+        self._process.kill()
+        self._process.wait()
+
+    def _start(self) -> None:
+        self._last = time.monotonic()
+        self._process = _process(self._command, self._package, stdin=subprocess.PIPE)
+        assert self._process.stdin is not None
+        self._pipe = Pipe(self._process.stdin.fileno())
+        self.starts += 1
+
+
 class Recording:
     """A sound file."""
 
@@ -180,6 +239,21 @@ class Recording:
 def names() -> list[str]:
     """The sound cards that there are, one line each."""
     return str(_sounddevice().query_devices()).splitlines()
+
+
+def _process(
+    command: Sequence[str], package: str, stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """A program whose messages are not shown, as they may name an address with its password."""
+    environment = {**os.environ, **ENVIRONMENT}
+    try:
+        return subprocess.Popen(
+            command, bufsize=0, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, env=environment
+        )
+    except OSError as error:
+        raise AudioError(
+            f"the program `{command[0]}` cannot be started ({error.strerror}); install {package}."
+        ) from error
 
 
 def _opened(kind: Any, device: str | None, sample_rate: int, callback: Any) -> Any:

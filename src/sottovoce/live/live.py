@@ -25,7 +25,7 @@ from sottovoce.live.worker import Worker
 State = Literal["clear", "obfuscated", "stopped", "unknown"]
 
 MARGIN_S = 0.08  # for the worker to do its work in
-_SLACK_S = 0.1  # by which the microphone may be ahead of the clock or behind it
+SLACK_S = 0.1  # by which the microphone may be ahead of the clock or behind it
 _EVERY_S = 2.0  # between looks at who listens
 _JUMP_S = 1.0  # more than that is not a slow microphone but a clock that jumped, or a computer that slept
 
@@ -61,7 +61,7 @@ class Counters:
 
 
 class Live:
-    """A microphone's sound through a worker to `sink`.
+    """A microphone's sound, the one of this `number` of a worker's, to `sink`.
 
     `bypassed` says whether a program listens to the microphone itself, None where that is not known;
     `latency_samples` is that of the worker's stream. Nothing leaves while `running` is False.
@@ -75,13 +75,17 @@ class Live:
         margin_s: float = MARGIN_S,
         clock: Callable[[], float] = time.monotonic,
         bypassed: Callable[[], bool | None] = lambda: False,
+        slack_s: float = SLACK_S,
+        number: int = 0,
     ) -> None:
         self.counters = Counters()
         self.running = True
         self.level_in = self.level_out = 0.0  # RMS of the last block
-        self.sample_rate = worker.link.sample_rate
+        self._worker, self._link = worker, worker.links[number]
+        self.sample_rate = self._link.sample_rate
         self.delay = latency_samples + round(margin_s * self.sample_rate)
-        self._worker, self._sink, self._clock, self._bypassed = worker, sink, clock, bypassed
+        self._sink, self._clock, self._bypassed = sink, clock, bypassed
+        self._slack = slack_s * self.sample_rate
         self._began, self._given = clock(), 0
         self._whole = False  # whether the last block was all there
 
@@ -105,9 +109,9 @@ class Live:
             self.counters.clock_jumps += 1
             self._began, self._given, ahead = self._clock(), 0, 0.0
         if block is None:
-            if ahead < -_SLACK_S * self.sample_rate:
+            if ahead < -self._slack:
                 self._give(np.zeros(0, np.float32), round(-ahead))
-        elif ahead > _SLACK_S * self.sample_rate:
+        elif ahead > self._slack:
             self.counters.dropped_burst += len(block)
         else:
             self._pass(block)
@@ -116,20 +120,19 @@ class Live:
         """To be called at least every 50 ms: the worker's health; ModelError where none can be started."""
         self._worker.watch()
         self.counters.restarts = self._worker.restarts
-        self.counters.dropped_slow = self._worker.link.dropped.value
+        self.counters.dropped_slow = self._link.dropped.value
 
     def permit(self, tasks: Sequence[str]) -> None:
         """Consent for these tasks alone, from the worker's next block on; ConfigError for one that it does not have."""
-        known = self._worker.link.tasks
+        known = self._link.tasks
         if strange := [task for task in tasks if task not in known]:
             raise ConfigError(f"cannot permit {', '.join(strange)}; expected some of {', '.join(known) or 'no tasks'}.")
-        self._worker.link.permit.value = sum(1 << bit for bit, task in enumerate(known) if task in tasks)
+        self._link.permit.value = sum(1 << bit for bit, task in enumerate(known) if task in tasks)
 
     @property
     def permitted(self) -> tuple[str, ...]:
         """The tasks that are permitted now."""
-        link = self._worker.link
-        return tuple(task for bit, task in enumerate(link.tasks) if link.permit.value >> bit & 1)
+        return tuple(task for bit, task in enumerate(self._link.tasks) if self._link.permit.value >> bit & 1)
 
     def report(self) -> dict[str, object]:
         """State, latency in ms, levels and counters, as plain values."""
@@ -141,7 +144,7 @@ class Live:
         """Samples to the worker, and what is due of its to the sink."""
         self.counters.samples_in += len(block)
         self.level_in = float(rms(block))
-        link = self._worker.link
+        link = self._link
         link.put(block if self.running else np.zeros_like(block))
         drawn = link.drawn.read(link.recorded.end - len(block) - self.delay, len(block))
         self._give(drawn if self.running else drawn[:0], len(block))

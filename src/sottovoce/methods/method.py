@@ -30,7 +30,8 @@ class TrainConfig:
     """A filter to train: the tasks that it permits, where the target of each is, and how.
 
     `settings` are values by the names of the method's settings, which take the place of those of the preset. With
-    `reuse`, a filter that the same training has already written to `out` is kept.
+    `reuse`, a filter that the same training has already written to `out` is kept; without `replace`, a filter that
+    another training has written there is refused.
     """
 
     corpus: str
@@ -43,6 +44,7 @@ class TrainConfig:
     seed: int = 0
     command: str = ""
     reuse: bool = False
+    replace: bool = True
     negatives: tuple[str, ...] = ()  # corpora of what is none of the tasks
 
 

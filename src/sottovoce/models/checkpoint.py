@@ -154,6 +154,10 @@ def _is_corpus(value: Any) -> bool:
     )
 
 
+def _are_tables(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
 def _is_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
@@ -179,4 +183,6 @@ _FORMS: dict[str, Callable[[Any], bool]] = {  # of what is used of a card, where
     "permit": _is_texts,
     "classes": lambda value: _is_texts(value) or (isinstance(value, dict) and all(map(_is_texts, value.values()))),
     "corpus": _is_corpus,
+    "targets": _are_tables,
+    "transfer": lambda value: isinstance(value, dict) and all(map(_are_tables, value.values())),
 }

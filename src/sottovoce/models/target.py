@@ -45,7 +45,7 @@ class Target:
 
     `logits` maps standardised log spectra [B, 161, 128], or sound [B, T] and its sample rate in Hz, as `takes` says.
     `sample_rate` is what the recogniser itself works at: `logits` resamples. `differentiable` says whether gradients
-    flow through `logits` to spectra; `source` is where it was loaded from.
+    flow through `logits` to what it takes; `source` is where it was loaded from.
     """
 
     task: str

@@ -19,11 +19,12 @@ import numpy as np
 from safetensors.torch import save
 from torch import nn
 
+from sottovoce import arguments
 from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ModelError
 from sottovoce.files import read_bytes, read_json
-from sottovoce.models import remote
+from sottovoce.models import remote, word_examples
 from sottovoce.models.architectures import MOST_BYTES, restore
 from sottovoce.models.checkpoint import folder_digest, read_folder, write_folder
 from sottovoce.models.level import level_target
@@ -31,13 +32,15 @@ from sottovoce.models.speech import speech_target
 from sottovoce.models.target import Array, Target, from_callable, from_module, tried
 from sottovoce.models.target_metadata import TargetMetadata, TargetName, checked_names
 from sottovoce.models.target_onnx import from_onnx
+from sottovoce.models.yamnet import yamnet_target
 from sottovoce.plugins import Registry
 from sottovoce.redaction import is_address
 
 QUERIES = 20_000  # that `load_target` may ask of a recogniser that is not on this machine
+# Each makes a target of what follows NAME:, a `TargetName`.
 TARGETS: Registry[Callable[[str], Target]] = Registry(
-    "targets", "target", {"level": level_target, "speech": speech_target}
-)  # each makes one of what follows NAME:
+    "targets", "target", {"level": level_target, "speech": speech_target, "yamnet": yamnet_target}
+)
 
 _SIGNALS = 128  # exit statuses above this stand for a signal
 _FUNCTION = re.compile(r"([^\W\d][\w.]*):([^\W\d]\w*)")
@@ -50,7 +53,7 @@ def load_target(place: Path | str) -> Target:
     `QUERIES` segments are asked, NAME:ARGUMENT of a plug-in, or MODULE:FUNCTION in Python, which is imported: name only
     code that you trust. ModelError for what is no target, ConfigError for an address that is none.
     """
-    path, text = Path(place), str(place)
+    path, text = arguments.path(place, "target"), str(place)
     given = place.metadata if isinstance(place, TargetName) else TargetMetadata()
     # Where nothing of that name exists, a query or a user belongs to an address without a scheme.
     if is_address(text) or (re.search("[?@]", text) and not os.path.exists(path)):
@@ -60,7 +63,7 @@ def load_target(place: Path | str) -> Target:
     elif os.path.exists(path):
         target = _from_folder(path)
     elif (name := text.partition(":")[0]) != text and name in TARGETS:
-        target = tried(TARGETS[name](text.removeprefix(f"{name}:")))
+        target = tried(TARGETS[name](TargetName.of(text.removeprefix(f"{name}:"), given)))
         target = replace(target, source=None, digest=target.digest or _known_by(target, text, TARGETS.version(name)))
     elif _FUNCTION.fullmatch(text):
         return from_function(text, given)
@@ -129,11 +132,14 @@ def _from_folder(path: Path) -> Target:
     try:
         config = read_json(path / "config.json")
         task, classes = checked_names(config["task"], config["classes"])
+        weights = read_bytes(path / "weights.safetensors", MOST_BYTES)
+        if config["architecture"] == word_examples.ARCHITECTURE:
+            target = tried(word_examples.restored(config["settings"], weights).target(task, classes))
+            return replace(target, digest=folder_digest(card), source=path, card=card)
         if (trained := config.get("front_end", 1)) != FRONT_END:
             raise ModelError(
                 f"{path} was trained with front end {trained!r}, this version has {FRONT_END}; train the target again."
             )
-        weights = read_bytes(path / "weights.safetensors", MOST_BYTES)
         network = restore(config["architecture"], config["settings"], weights)
     except (KeyError, ValueError) as error:
         raise ModelError(f"{path} has no usable config.json and weights ({error}); train the target again.") from error

@@ -15,6 +15,7 @@ from sottovoce.audio.spectrum import SEGMENT_S, log_spectrum
 from sottovoce.files import write_file
 from sottovoce.models import codewords
 from sottovoce.models.codebook import Codebook
+from sottovoce.models.rejection import rejections
 from sottovoce.report import pictures
 from sottovoce.report.pages import data_uri, html
 from sottovoce.report.wording import listed
@@ -39,6 +40,7 @@ def write_codewords_page(filter_: Filter, out: Path) -> int:
     )
     example["event"] = _RECOGNISED.get(book.tasks[0], f"the filter recognises {book.tasks[0]} “{{}}”").format(name)
     facts = {"count": count, "codeword_s": SEGMENT_S, "tasks": book.tasks, "rate": filter_.rate}
+    facts |= {"rejections": rejections(filter_.card)}
     facts |= {"digest": filter_.digest, "codewords": codewords.describe({"method": CODEBOOK, **filter_.card})}
     write_file(out, html("codewords.html.j2", True, sections=sections, example=example, **facts).encode())
     return count

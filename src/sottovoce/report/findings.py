@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from sottovoce.audit.mutual_information import entropy
+from sottovoce.report.transfer import loss, unmeasured
 from sottovoce.report.wording import capitalised, interval, listed, number_with_interval, rounded_percent
 
-TOLERATED_LOSS = 0.02  # of the permitted accuracy: a greater loss is reported as prominently as a leak
 INPUTS = {
     "features": "the spectrum that leaves the filter",
     "sound": "the sound that leaves it",
@@ -39,7 +39,7 @@ def full_label(row: Row) -> str:
 
 
 def headline(results: Row) -> str:
-    """The audit in one sentence: leaks, losses of the permitted tasks, and what cannot be ruled out."""
+    """The audit in one sentence: leaks, losses of the permitted tasks, what was not measured or cannot be ruled out."""
     if not results["valid"]:
         return "This audit is invalid, because it failed its own controls"
     private, tolerance = results["private"], results["tolerance"]
@@ -47,20 +47,16 @@ def headline(results: Row) -> str:
     open_ = [name for name, entry in private.items() if doubt(entry, tolerance)]
     parts = [f"{listed(leaks, most=_MOST_NAMES)} {'leaks' if len(leaks) == 1 else 'leak'}"] if leaks else []
     parts += [f"{task} {loss(scores)}" for task, scores in results["permitted"].items() if loss(scores)]
+    alone = [(task, unmeasured(task, results)) for task in results["permitted"]]
+    for text in dict.fromkeys(text for _, text in alone if text):
+        tasks = [task for task, each in alone if each == text]
+        parts.append(f"{listed(tasks, most=_MOST_NAMES)} {'is' if len(tasks) == 1 else 'are'} {text}")
     if open_:
         widest = max((private[name] for name in open_), key=lambda entry: float(entry["leakage"]["high"]))
         parts.append(f"for {listed(open_, most=_MOST_NAMES)}, {doubt(widest, tolerance)}")
     if not leaks and not open_:
         parts.append("no leak was found" if private else "no private attribute was attacked")
     return capitalised("; ".join(parts))
-
-
-def loss(target: Row) -> str:
-    """How much accuracy the filter costs a permitted task, where that is above `TOLERATED_LOSS`; otherwise empty."""
-    before, after = target["original"]["score"], target["obfuscated"]["score"]
-    if before - after <= TOLERATED_LOSS:
-        return ""
-    return f"loses {_points(before - after)} points of accuracy ({rounded_percent(before)} to {rounded_percent(after)})"
 
 
 def doubt(attribute: Row, tolerance: float) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sottovoce.models.codewords import describe
+from sottovoce.models.rejection import rejections as rejections
+from sottovoce.report.transfer import unmeasured
 from sottovoce.report.wording import counted, duration, listed
 
 Results = Mapping[str, Any]
@@ -15,6 +17,13 @@ _INPUTS = {
     "restored": "Attackers that restore the original first",
     "inverted": "Attackers that invert the filter by its weights",
 }
+_EMOTION = "emotion"
+_PROHIBITION = (
+    "Since 2 February 2025 the AI Act of the European Union (Regulation (EU) 2024/1689, Article 5(1)(f)) prohibits AI "
+    "systems that infer the emotions of people at work or in education, except for medical or safety reasons; a filter "
+    "that permits emotion does not change that. The opposite use is evidence that emotion does not leave: permit "
+    "another task, and audit with emotion as a private attribute (sottovoce audit FILTER --attack emotion)."
+)
 _NAMES_SHOWN = "People and files have their own names here."
 _NAMES_HIDDEN = (
     "People, and other classes that may be names, are numbered at random, and files are known by keyed hashes. "
@@ -25,6 +34,11 @@ _NAMES_HIDDEN = (
 def permitted(results: Results) -> list[str]:
     """What the user permitted, whether or not there was a target to measure it with."""
     return list(dict.fromkeys([*results["permitted"], *results["filter"].get("permit", [])]))
+
+
+def prohibition(tasks: Collection[str]) -> str:
+    """What the law prohibits of these permitted tasks; empty where it names none of them."""
+    return _PROHIBITION if _EMOTION in tasks else ""
 
 
 def rate(results: Results) -> str:
@@ -120,6 +134,11 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
             f"What the permitted answer to {listed(unanswered)} gives away",
             "no recogniser was there to answer it, so the floor is the best constant guess.",
         )
+    if alone := [task for task in results["permitted"] if unmeasured(task, results)]:
+        yield (
+            f"Other recognisers of {listed(alone)}",
+            "the accuracy is that of one recogniser, and another may understand nothing of what leaves.",
+        )
     if not any(attribute["pooled"] for attribute in attributes):
         yield (
             "Several recordings of one person",
@@ -162,6 +181,11 @@ def provenance(results: Results) -> list[tuple[str, str]]:
         ("Citation", corpus.get("citation") or "none"),
         ("Filter digest", filter_["digest"]),
         *((f"Target digest, {target['task']}", target["digest"]) for target in results["targets"]),
+        *(
+            (f"Digest of another recogniser, {task}", judge["digest"])
+            for task, target in results["permitted"].items()
+            for judge in target["judges"]
+        ),
         ("Scores digest", results["scores"]),
     ]
     return [(term, value) for term, value in stated if value]

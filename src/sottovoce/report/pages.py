@@ -26,7 +26,7 @@ from sottovoce.audit.pseudonyms import Pseudonyms
 from sottovoce.audit.system import System
 from sottovoce.files import write_file
 from sottovoce.redaction import visible
-from sottovoce.report import findings, impact_assessment, pictures, wording
+from sottovoce.report import detection, findings, impact_assessment, pictures, transfer, wording
 from sottovoce.runtime.filter import Filter
 
 PAGE, CARD = "report.html", "report.md"
@@ -99,7 +99,8 @@ def environment(**escaping: Any) -> jinja2.Environment:
         "listed", "counted",
     ):  # fmt: skip
         environment.filters[name] = getattr(wording, name)
-    environment.globals |= {"impact_assessment": impact_assessment, "findings": findings, "pictures": pictures}
+    for module in (detection, findings, impact_assessment, pictures, transfer):
+        environment.globals[module.__name__.rpartition(".")[2]] = module
     return environment
 
 

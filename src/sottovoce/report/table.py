@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sottovoce.report import impact_assessment
-from sottovoce.report.findings import doubt, estimated, full_label, headline, linked, loss
+from sottovoce.report.findings import doubt, estimated, full_label, headline, linked
+from sottovoce.report.transfer import recognisers, reservation
 
 
 def table(results: Mapping[str, Any]) -> str:
@@ -17,9 +18,14 @@ def table(results: Mapping[str, Any]) -> str:
 def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"{headline(results)}."
     for task, scores in results["permitted"].items():
-        before, after = scores["original"], scores["obfuscated"]
-        lost = f": {loss(scores).upper()}" if loss(scores) else ""
-        yield f"permitted: {task} is recognised in {_interval(after)} (without the filter {_interval(before)}){lost}"
+        for recogniser, kind, given, before, after in recognisers(scores):
+            who = f"{recogniser} ({kind})" if kind else recogniser
+            yield (
+                f"permitted: {task} is recognised in {_interval(after)} by {who}, from {given} "
+                f"(without the filter {_interval(before)})"
+            )
+        if against := reservation(task, results):
+            yield f"permitted, BUT {task} {against.upper()}"
     yield f"{'private':12} {'chance':>7} {'floor':>7} {'ceiling':>8}   strongest attacker"
     for name, entry in results["private"].items():
         strongest, open_ = entry["strongest"], doubt(entry, results["tolerance"])

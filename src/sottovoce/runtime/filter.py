@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from sottovoce import arguments
+from sottovoce.audio.level import checked
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
-from sottovoce.errors import ModelError
+from sottovoce.errors import AudioError, ConfigError, ModelError
 from sottovoce.models.checkpoint import folder_digest, read_folder
 from sottovoce.runtime import bundled
 from sottovoce.runtime.codebook import CodebookEngine
@@ -29,6 +31,7 @@ from sottovoce.runtime.stream import FeatureStream, Stream
 from sottovoce.runtime.word_filter import WordEngine
 
 _ENGINES = {CODEBOOK: CodebookEngine, WORDS: WordEngine, **dict.fromkeys(LATENT, LatentEngine)}
+_MOST_THREADS = 256
 _MOST_SAMPLES = 1 << 20  # of a recording in memory, fed at once
 
 
@@ -47,7 +50,8 @@ class Filter:
 
         ModelError says what is wrong with it, ConfigError where the name stands for two filters: see `bundled.find`.
         """
-        folder = bundled.find(path) if isinstance(path, str) else path
+        folder = bundled.find(path) if isinstance(path, str) else arguments.path(path, "path")
+        threads = arguments.whole(threads, "threads", 1, _MOST_THREADS)
         card = read_folder(folder, "filter")
         try:
             config = FilterConfig.parse((folder / "config.json").read_text(encoding="utf-8"))
@@ -84,14 +88,14 @@ class Filter:
 
         ConfigError for a task that it was not made for, and for a filter that cannot be switched.
         """
-        return self._with(self.engine.permitting(tasks))
+        return self._with(self.engine.permitting(arguments.texts(tasks, "tasks")))
 
     def constant(self, blocks: int) -> Filter:
         """The same filter, but every sound becomes `blocks` blocks that tell one answer: its length does not pass.
 
         ConfigError for a filter without codes, and for a number out of range; 0 is as many blocks as the sound has.
         """
-        return self._with(self.engine.constant(blocks))
+        return self._with(self.engine.constant(arguments.whole(blocks, "blocks", -_MOST_SAMPLES, _MOST_SAMPLES)))
 
     def forgetting(self, memory: float) -> Filter:
         """The same filter for sound that does not end: a block counts `memory` times as much in the next one.
@@ -99,7 +103,7 @@ class Filter:
         A codebook trained for recordings, with a memory of 1, would answer for all that it ever got. Filters without
         codes remember nothing anyway. ConfigError for a memory that is not 0 to 1.
         """
-        return self._with(self.engine.forgetting(memory))
+        return self._with(self.engine.forgetting(arguments.share(memory, "memory")))
 
     def _with(self, engine: Engine) -> Filter:
         return self if engine is self.engine else replace(self, engine=engine)
@@ -119,10 +123,17 @@ class Filter:
         N is ceil(T / 160); of what comes in whole segments, 128 for each. Of a filter of latents, they: [D, segments].
         """
         segments = Segments(self.engine)
-        return np.concatenate([*segments.feed(wav), *segments.flush()], axis=1)
+        sound = checked(wav)
+        if not len(sound):
+            raise AudioError("got a sound without samples; expected one or more.")
+        return np.concatenate([*segments.feed(sound), *segments.flush()], axis=1)
 
     def sound(self, features: Spectrum) -> Wave:
         """The sound [160 N] at 16 kHz, within full scale, of an obfuscated spectrogram [161, N]."""
+        shape = np.shape(features) if isinstance(features, np.ndarray) else None
+        if shape is None or len(shape) != 2 or shape[0] != self.engine.rows or not shape[1]:
+            got = type(features).__name__ if shape is None else f"shape {shape}"
+            raise ConfigError(f"got features of {got}; expected an array [{self.engine.rows}, N], N > 0.")
         return self.engine.sound(features)
 
     def filter(self, wav: Wave, sample_rate: int = SAMPLE_RATE, permit: Sequence[str] | None = None) -> Wave:
@@ -175,7 +186,7 @@ class Filter:
 
 def _fed(stream: Any, blocks: Iterable[Wave]) -> Iterator[Any]:
     """What a stream gives for the joined `blocks`, in bounded memory."""
-    for block in blocks:
+    for block in map(checked, blocks):
         for start in range(0, len(block), _MOST_SAMPLES):
             yield stream.feed(block[start : start + _MOST_SAMPLES])
     yield stream.flush()

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sottovoce.arguments import texts
 from sottovoce.audio.blocks import Held, Resampler, lag_samples
 from sottovoce.audio.io import check_rate
-from sottovoce.audio.level import audible, limited
+from sottovoce.audio.level import audible, checked, limited
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
-from sottovoce.errors import AudioError, ConfigError
+from sottovoce.errors import ConfigError
 from sottovoce.runtime.engine import Engine
 from sottovoce.runtime.segments import Segments
 
@@ -49,7 +50,7 @@ class Stream:
         What is revoked ends at once: the block that is being filled is drawn without it. Consent begins with the next
         whole block, and nothing of what came before it is looked at, not even by the resampler.
         """
-        chosen = self._engine.permitting(tasks)
+        chosen = self._engine.permitting(texts(tasks, "tasks"))
         if not set(chosen.permit) <= set(self._engine.permit):
             self._pass(self._core.feed(self._into.restarted()))
         self._engine = chosen
@@ -58,12 +59,10 @@ class Stream:
     def feed(self, samples: Wave) -> Wave:
         """The obfuscated sound that is ready, [T'], once `samples` [T] of any length have come.
 
-        What is not finite is silence. AudioError for more than one channel, ModelError where the filter's engine fails:
-        then nothing comes out, and the stream has to be reset.
+        What is not finite is silence. AudioError for what is not one channel of floating-point samples, ModelError
+        where the filter's engine fails: then nothing comes out, and the stream has to be reset.
         """
-        if np.ndim(samples) != 1:
-            raise AudioError(f"got samples of shape {np.shape(samples)}; expected one channel, shape [T].")
-        wav = np.asarray(samples, np.float32)
+        wav = checked(samples)
         self._taken += len(wav)
         self._pass(self._core.feed(self._into.feed(audible(wav))))
         due = self._taken - self._latency if self._latency is not None else 0
@@ -108,7 +107,7 @@ class FeatureStream:
     """Takes sound at `sample_rate` Hz, gives what `Filter.features` gives: [161, N], or latents [D, segments]."""
 
     def __init__(self, engine: Engine, sample_rate: int) -> None:
-        self._engine, self._rate = engine, sample_rate
+        self._engine, self._rate = engine, check_rate(sample_rate)
         self._ready: list[Spectrum] = []  # made when consent was given, and not yet handed out
         self.reset()
 
@@ -121,7 +120,7 @@ class FeatureStream:
     def feed(self, samples: Wave) -> Spectrum:
         """What is ready after the next samples [n], any n; often nothing, [161, 0]."""
         ready, self._ready = self._ready, []
-        return self._joined([*ready, *self._segments.feed(self._into.feed(audible(np.asarray(samples, np.float32))))])
+        return self._joined([*ready, *self._segments.feed(self._into.feed(audible(checked(samples))))])
 
     def flush(self) -> Spectrum:
         """The rest; the next samples begin a new sound."""
@@ -136,7 +135,7 @@ class FeatureStream:
 
     def permitting(self, tasks: Sequence[str]) -> None:
         """Consent for these tasks alone: what is revoked ends at once, consent begins with the next whole block."""
-        chosen = self._engine.permitting(tasks)
+        chosen = self._engine.permitting(texts(tasks, "tasks"))
         if not set(chosen.permit) <= set(self._engine.permit):  # what was fed before must not reach past this moment
             self._ready += self._segments.feed(self._into.restarted())
         self._engine = chosen

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -12,8 +11,10 @@ from sottovoce.errors import ConfigError
 Settings = TypeVar("Settings")
 Positive = Annotated[int, 1]  # the least value of a field, and the greatest where there is one
 Share = Annotated[float, 0.0, 1.0]
+Rate = Annotated[float, 0.0, 1.0]  # at which weights change, or decay
 
 
+_MOST = 10**9  # of any number
 LARGEST_SEED = 2**32 - 1
 
 
@@ -105,11 +106,11 @@ def _converted(kind: Any, value: Any) -> Any:
 
 
 def _number(kind: type[int] | type[float], value: Any) -> float:
-    expected = f"a {'whole ' if kind is int else ''}number of 0 or more"
+    expected = f"a {'whole ' if kind is int else ''}number from 0 to {_MOST:,}"
     try:
         number = kind(str(value))  # not of the value itself: 1.5 is no whole number
     except ValueError:
         raise ValueError(expected) from None
-    if not 0 <= number < math.inf:
+    if not 0 <= number <= _MOST:
         raise ValueError(expected)
     return number

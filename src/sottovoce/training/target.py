@@ -17,7 +17,7 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.models.architectures import build
 from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
-from sottovoce.training.settings import Positive, Share
+from sottovoce.training.settings import Positive, Rate, Share
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class TargetSettings:
     settings: Mapping[str, int] = field(default_factory=dict)
     steps: Positive = 1300
     batch: Positive = 32
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.05
+    learning_rate: Rate = 3e-3
+    weight_decay: Rate = 0.05
     label_smoothing: Share = 0.05
 
 

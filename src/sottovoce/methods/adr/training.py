@@ -27,7 +27,7 @@ from sottovoce.methods.adr.xvector import PRESETS as XVECTORS
 from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.models.adr import CODE, Adr, AttributeReader, EmbeddingRecogniser
 from sottovoce.training.loop import Run, frozen, train, update
-from sottovoce.training.settings import Positive
+from sottovoce.training.settings import Positive, Rate
 
 Game = Literal["released", "text"]
 Voices = Literal["x-vector", "pretrained"]
@@ -48,8 +48,8 @@ class AdrSettings:
     voices: Voices = "x-vector"
     steps: Positive = 12_000  # of 1e-2: as far as the release's 1.2 million steps of 1e-4
     batch: Positive = 64
-    learning_rate: float = 1e-2
-    momentum: float = 0.9
+    learning_rate: Rate = 1e-2
+    momentum: Rate = 0.9
     hidden: Positive = CODE  # of the adversary
     classifier_steps: Positive = 2000
     adversary_weight: float = 1.0

@@ -17,7 +17,7 @@ from sottovoce.corpora.manifest import Manifest
 from sottovoce.errors import CorpusError
 from sottovoce.models.xvector import XVector
 from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
-from sottovoce.training.settings import Positive
+from sottovoce.training.settings import Positive, Rate
 
 
 class Spoken(NamedTuple):
@@ -35,8 +35,8 @@ class XVectorSettings:
     settings: Mapping[str, int] = field(default_factory=dict)
     steps: Positive = 1500
     batch: Positive = 64
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.01
+    learning_rate: Rate = 3e-3
+    weight_decay: Rate = 0.01
 
 
 PRESETS: Mapping[str, XVectorSettings] = MappingProxyType(

@@ -20,10 +20,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sottovoce.audio.griffin_lim import MARGIN_SAMPLES
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import SEGMENT_FRAMES, Wave
 from sottovoce.corpora.cache import Sounds
-from sottovoce.methods.codebook.codewords import CodewordSettings, answers, divergence, drawn, segments
+from sottovoce.methods.codebook.codewords import (
+    CodewordSettings,
+    answers,
+    candidates,
+    disagreement,
+    divergence,
+    drawn,
+    segments,
+)
 from sottovoce.methods.codebook.distillation import corrected
 from sottovoce.methods.codebook.similarity import between_people, highest
 from sottovoce.models.codebook import Array
@@ -47,6 +56,23 @@ class Speech(NamedTuple):
     clips: NDArray[np.int64]
     people: NDArray[np.str_]
     sound: tuple[float, float]
+
+
+def blended(
+    speech: Speech,
+    recognisers: Sequence[Sequence[Target]],
+    goals: Sequence[Tensor],
+    settings: CodewordSettings,
+    seed: int,
+) -> Array:
+    """For each goal the mean spectrum [161, 128] of some people's segments that all recognisers put near to it."""
+    waves, owners = candidates(speech.sounds, speech.clips, settings, seed)
+    segments = waves[:, MARGIN_SAMPLES:-MARGIN_SAMPLES]
+    by = speech.people[np.searchsorted(speech.clips, owners)]
+    far = disagreement(segments, recognisers, goals)
+    nearest = [_firsts(by, row.argsort())[:_BLENDED] for row in far]  # of different people
+    means = [front_end(np.ascontiguousarray(segments[some])).mean(axis=0) for some in nearest]
+    return standardised(torch.from_numpy(np.stack(means))).numpy()
 
 
 class _Asked:
@@ -81,7 +107,7 @@ def synthetic(
     rng, asked = np.random.default_rng([run.seed, 4]), _Asked(targets, sound)
     limit = between_people(sounds, clips, people, run.seed) - _MARGIN
     rounds = [_blends(speech, asked, goals, settings, rng)]
-    gentle = replace(settings, steps=max(1, settings.steps // 5), rate=0.4 * settings.rate)
+    gentle = replace(settings, steps=max(1, settings.steps // 2), rate=0.4 * settings.rate)
     count = min(_ROUNDS, settings.candidates // (_QUERIES * len(rounds[0])))
     for number in range(count):
         seed = run.seed + number

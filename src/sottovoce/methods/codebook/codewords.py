@@ -37,9 +37,10 @@ class CodewordSettings:
     """How templates are optimised: at a resolution of `grid` bins and frames, so many steps for each batch of them."""
 
     grid: tuple[Positive, Positive] = (41, 32)
-    steps: int = 200
+    steps: int = 80
     batch: Positive = 64
     rate: float = 0.05
+    realism: float = 3.0  # how much the mean square of what is added to a blend of recordings counts
     candidates: Positive = 2048  # segments about which a target that can only be queried is asked, and as many blends
 
 
@@ -48,8 +49,9 @@ _MOST_CERTAIN = 0.95
 _SHORT_LIST = 8  # candidates for each goal, of which the best as sound is taken
 SHIFTS = (0, 6400, 12800)  # samples from which on the repeated codeword is judged
 _RENDERED_EVERY = 10  # steps
-_NOISE = 0.1  # on a template, in deviations of its spectrum
-_SLOPE = 1.0  # of a first guess: like speech, less at higher frequencies
+_FIRST = 0.05  # deviation of the first guess of what is added
+_NOISE = 0.15  # on a template, in deviations of its spectrum
+_TELEPHONE_EVERY, _TELEPHONE_BINS = 3, 70  # steps; up to 3.5 kHz
 
 
 def goals(centres: Sequence[Array], positions: int) -> list[Tensor]:
@@ -73,59 +75,51 @@ def drawn(
     settings: CodewordSettings,
     sound: tuple[float, float],
     run: Run,
-    base: Array | None = None,
+    base: Array,
 ) -> Array:
-    """Templates [W, 161, 128] by gradients through the recognisers of each task: a killed run begins them anew.
+    """Templates [W, 161, 128] near to spectra `base` [W, 161, 128], by gradients through the recognisers of each task.
 
-    `sound` are the mean and deviation of log spectra on the way back to sound. What is optimised is added to spectra
-    `base` [W, 161, 128], where they are given.
-
-    Every other step takes the templates as their sound has them: no sound has exactly the magnitudes of a template, so
-    the difference is measured now and then, and added.
+    What is added is coarse, and its mean square counts in the loss: a template that is far from all speech is
+    understood by these recognisers alone. They get it from any point on, with noise, by telephone, and as its sound has
+    it: no sound has exactly the magnitudes of a template, so the difference is measured now and then, and added.
+    `sound` are the mean and deviation of log spectra on the way back to sound. A run that was killed begins anew.
     """
-    count = len(goals[0])
     rows, columns = (
         torch.from_numpy(interpolation(*size)) for size in zip(settings.grid, (BINS, SEGMENT_FRAMES), strict=True)
     )
-    falling = torch.linspace(_SLOPE, -_SLOPE, settings.grid[0])[:, None]
-    noise = torch.randn(count, *settings.grid, generator=torch.Generator().manual_seed(run.seed))
-    first = _NOISE * noise + (falling if base is None else 0.0)
-    under = torch.zeros(count, 1, 1) if base is None else torch.from_numpy(base)
-    held = nn.ParameterDict({"templates": nn.Parameter(first)})
+    under = torch.from_numpy(base)
+    noise = torch.randn(len(base), *settings.grid, generator=torch.Generator().manual_seed(run.seed))
+    held = nn.ParameterDict({"changes": nn.Parameter(_FIRST * noise)})
     optimiser = torch.optim.Adam(held.parameters(), lr=settings.rate)
-    batches = -(-count // settings.batch)
+    batches = -(-len(base) // settings.batch)
     steps = settings.steps * batches
-    lost: dict[int, tuple[int, Tensor]] = {}  # on the way through sound, for each batch: its shift, and the difference
+    lost: dict[int, Tensor] = {}  # on the way through sound, for each batch
 
     def step(number: int, rng: np.random.Generator) -> str:
         set_learning_rate(optimiser, 0.5 * settings.rate * (1.0 + math.cos(math.pi * number / steps)))
         turn, batch = divmod(number, batches)
         part = slice(batch * settings.batch, (batch + 1) * settings.batch)
-        spectra = standardised(under[part] + rows @ held["templates"][part] @ columns.T)
+        change = held["changes"][part]
+        spectra = standardised(under[part] + rows @ change @ columns.T)
         if turn % _RENDERED_EVERY == _RENDERED_EVERY - 1:
-            shift = int(rng.integers(SEGMENT_FRAMES))
-            after = torch.from_numpy(rendered(spectra.detach().numpy(), shift, sound, number))
-            lost[batch] = shift, after - spectra.detach().roll(-shift, 2)
-        if batch in lost and turn % 2:
-            shift, difference = lost[batch]
-            seen = spectra.roll(-shift, 2) + difference
-        else:
-            seen = spectra + _NOISE * torch.randn_like(spectra)
+            leaving = front_end(decoded(spectra.detach().numpy(), sound, 0, number))
+            lost[batch] = torch.from_numpy(leaving) - spectra.detach()
+        seen = spectra + lost[batch] if batch in lost else spectra
+        seen = seen.roll(int(rng.integers(SEGMENT_FRAMES)), 2) + _NOISE * torch.randn_like(spectra)
+        if turn % _TELEPHONE_EVERY == 0:
+            above = seen.detach().amin(dim=(1, 2), keepdim=True).expand(-1, BINS - _TELEPHONE_BINS, -1)
+            seen = standardised(torch.cat([seen[:, :_TELEPHONE_BINS], above.expand(-1, -1, SEGMENT_FRAMES)], dim=1))
         losses = [
             functional.kl_div(each.logits(seen).log_softmax(dim=1), goal[part], reduction="batchmean") / len(able)
             for able, goal in zip(recognisers, goals, strict=True)
             for each in able
         ]
-        loss = torch.stack(losses).sum()
-        return f"codewords: divergence {update(optimiser, loss):.3f}"
+        divergence = torch.stack(losses).sum()
+        update(optimiser, divergence + settings.realism * change.square().mean())
+        return f"codewords: divergence {divergence:.3f}"
 
     train(step, {"templates": held, "optimiser": optimiser}, run._replace(steps=steps, partial=None))
-    return np.asarray(standardised(under + rows @ held["templates"].detach() @ columns.T).numpy())
-
-
-def rendered(spectra: Spectrum, shift: int, sound: tuple[float, float], seed: int) -> Spectrum:
-    """What the front end makes of the sound of each of [W, 161, 128] played twice, from frame `shift` on."""
-    return front_end(decoded(spectra, sound, shift, seed))
+    return np.asarray(standardised(under + rows @ held["changes"].detach() @ columns.T).numpy())
 
 
 def sounded(templates: Spectrum, sound: tuple[float, float]) -> Wave:
@@ -141,12 +135,12 @@ def best(pool: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Te
 
     They are asked about all of these, and then about the nearest as they leave: in 8 bits, and from some points on.
     """
-    far = _disagreement(pool[:, MARGIN_SAMPLES:-MARGIN_SAMPLES], recognisers, goals)
+    far = disagreement(pool[:, MARGIN_SAMPLES:-MARGIN_SAMPLES], recognisers, goals)
     short = np.argsort(far, axis=1)[:, :_SHORT_LIST]
     which = np.unique(short)
     leaving = repeated(SAMPLES[to_8_bits(pool[which])])
     forms = [leaving[:, shift : shift + SEGMENT_SAMPLES] for shift in SHIFTS]
-    again = sum(_disagreement(np.ascontiguousarray(form), recognisers, goals) for form in forms)
+    again = sum(disagreement(np.ascontiguousarray(form), recognisers, goals) for form in forms)
     order = np.full(far.shape, np.inf)
     order[:, which] = again
     chosen = np.take_along_axis(order, short, axis=1).argmin(axis=1)
@@ -174,7 +168,7 @@ def repeated(sounds: Wave) -> Wave:
     return np.stack(both)
 
 
-def _disagreement(segments: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Tensor]) -> NDArray[Any]:
+def disagreement(segments: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Tensor]) -> NDArray[Any]:
     """How far the answers of recognisers to segments [N, 20480] are from the goals on average: [W, N]."""
     far: NDArray[Any] = np.zeros(())
     for able, goal in zip(recognisers, goals, strict=True):

@@ -21,7 +21,7 @@ from sottovoce.models.architectures import build
 from sottovoce.models.layers import standardised
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, device, draw_segments, one_cycle, set_learning_rate, train, update
-from sottovoce.training.settings import Positive
+from sottovoce.training.settings import Positive, Rate
 
 _CORRECTING_RATE, _CORRECTING_DECAY, _CORRECTING_HALF = 3e-4, 0.05, 32
 
@@ -35,8 +35,8 @@ class StudentSettings:
     queries: Positive = 12_800
     steps: Positive = 3000
     batch: Positive = 32
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.05
+    learning_rate: Rate = 3e-3
+    weight_decay: Rate = 0.05
 
 
 def distil(sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: StudentSettings, run: Run) -> nn.Module:

@@ -26,8 +26,9 @@ from sottovoce.models.compact import SpecAugment
 from sottovoce.training.loop import Run, draw_segments, one_cycle, set_learning_rate, train, update
 from sottovoce.training.settings import Positive, Share
 
-Negatives = Mapping[str, Callable[[np.random.Generator, int], Wave]]  # by name: count segments [N, 20480] of a kind
-_MEASURED = 1024  # segments of each kind, for the rates: about 22 minutes
+Draw = Callable[[np.random.Generator, int], Wave]  # so many segments [N, 20480] of a kind
+Negatives = Mapping[str, Draw]  # by name
+_AT_ONCE = 32  # segments
 _POINTS = 41  # of the curve
 _HOUR_S = 3600.0
 
@@ -40,6 +41,7 @@ class NoneSettings:
     batch: Positive = 32
     learning_rate: float = 3e-3
     miss: Share = 0.01
+    measured: Positive = 1024  # segments of each kind, for the rates: about 22 minutes
 
 
 class Presence(nn.Module):
@@ -90,24 +92,28 @@ def train_presence(
     return network.eval()
 
 
-def threshold(
-    none: Callable[[Wave], NDArray[np.float32]], something: Wave, negatives: Negatives, miss: float, seed: int
-) -> tuple[float, dict[str, Any]]:
-    """The probability of none above which a block is none, and its rates, for a card.
-
-    `none` gives the probability of none [S] of segments [S, 20480]; `something` [S, 20480] are validation segments.
-    """
-    above = float(np.quantile(none(something), 1.0 - miss))
-    return above, rates(none, something, negatives, above, seed)
-
-
 def rates(
-    none: Callable[[Wave], NDArray[np.float32]], something: Wave, negatives: Negatives, above: float, seed: int
+    none: Callable[[Wave], NDArray[np.float32]],
+    something: Draw,
+    negatives: Negatives,
+    settings: NoneSettings,
+    seed: int,
+    above: float | None = None,
 ) -> dict[str, Any]:
-    """Misses and false alarms of a threshold, and of all others as a curve, for a card; arguments as of `threshold`."""
-    present = none(something)
+    """Misses and false alarms of a threshold, and of all others as a curve, for a card.
+
+    `none` gives the probability of none [S] of segments [S, 20480], above which a block is none. If None, `above` is
+    what `something` exceeds as often as `settings` allow. Nothing may have been learned from what is drawn here.
+    """
     rng = np.random.default_rng([seed, 9])
-    absent = {name: none(draw(rng, _MEASURED)) for name, draw in negatives.items()}
+
+    def probabilities(draw: Draw) -> NDArray[np.float32]:
+        pieces = (draw(rng, min(_AT_ONCE, settings.measured)) for _ in range(0, settings.measured, _AT_ONCE))
+        return np.concatenate([*map(none, pieces)])
+
+    present = probabilities(something)
+    absent = {name: probabilities(draw) for name, draw in negatives.items()}
+    above = float(np.quantile(present, 1.0 - settings.miss)) if above is None else above
     every = np.concatenate([*absent.values()])
     points = np.unique(np.quantile(np.concatenate([present, every]), np.linspace(0.0, 1.0, _POINTS)))
     per_hour = _HOUR_S / SEGMENT_S
@@ -120,7 +126,7 @@ def rates(
     }
 
 
-def of_recordings(sounds: Sounds, clips: NDArray[np.int64]) -> Callable[[np.random.Generator, int], Wave]:
+def of_recordings(sounds: Sounds, clips: NDArray[np.int64]) -> Draw:
     """What draws segments of recordings."""
     return lambda rng, count: draw_segments(sounds, clips, count, rng)[0]
 

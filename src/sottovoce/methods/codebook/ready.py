@@ -22,20 +22,19 @@ from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook.codewords import SHIFTS, repeated
-from sottovoce.methods.codebook.none import rates, threshold
+from sottovoce.methods.codebook.none import of_recordings, rates
 from sottovoce.methods.codebook.spoken import spoken
 from sottovoce.methods.codebook.training import CodebookSettings, Made, Material
 from sottovoce.models import level, speech
 from sottovoce.models.codebook import SAMPLES, SOUND_SAMPLES, Codebook, to_8_bits
 from sottovoce.models.target import Target
-from sottovoce.training.loop import Run, draw_segments
+from sottovoce.training.loop import Run
 
 _PHRASES = ("somebody is speaking now", "this is a synthetic voice", "hello and good morning", "one two three four")
 _BANDS_HZ = tuple(500.0 * 2.0 ** (third / 3.0) for third in range(10))  # to 4 kHz, where A-weighting is 3 dB at most
 _CELLS, _PATTERN_DB = 12, 18.0  # of the pattern of a noise, in time and in level
 _HIGHEST_DB = -10.0  # of these: louder noise would be limited
 _EACH_DB = 1.5
-_BATCH, _MEASURED = 64, 1024  # segments at once, and of validation recordings
 _SURE = 0.5
 
 
@@ -72,30 +71,26 @@ def ready_codebook(material: Material, settings: CodebookSettings, run: Run) -> 
     encoder = ReadyEncoder(target.logits).eval()
 
     def answers(segments: Wave) -> NDArray[np.float32]:
-        parts = np.array_split(segments, -(-len(segments) // _BATCH))
-        inputs = (part if target.takes == "wave" else front_end(part) for part in parts)
+        inputs = segments if target.takes == "wave" else front_end(segments)
         with torch.no_grad():
-            return np.concatenate([encoder(torch.from_numpy(each)).numpy() for each in inputs])
+            return np.asarray(encoder(torch.from_numpy(inputs)).numpy())
 
     def none(segments: Wave) -> NDArray[np.float32]:
         return np.asarray(np.exp(answers(segments)[:, -1]))
 
     if target.task == level.TASK:  # whose borders are where they are
-        above = _SURE
-        found = rates(
-            none, noises(level.LOWEST_DB + 1.0)[:, :SEGMENT_SAMPLES], {"faint noise": _faint}, above, run.seed
-        )
+        measured = rates(none, _loud, {"faint noise": _faint}, settings.none, run.seed, _SURE)
     else:
-        something = draw_segments(material.sounds, material.others, _MEASURED, np.random.default_rng([run.seed, 7]))[0]
-        above, found = threshold(none, something, material.unseen_negatives, settings.none.miss, run.seed)
+        something = of_recordings(material.sounds, material.others)
+        measured = rates(none, something, material.unseen_negatives, settings.none, run.seed)
     pool = _CANDIDATES[target.task]()
     leaving = repeated(SAMPLES[to_8_bits(pool)])
     forms = [answers(np.ascontiguousarray(leaving[:, at : at + SEGMENT_SAMPLES])) for at in SHIFTS]
     best = np.min(forms, axis=0)[:, :-1].argmax(axis=0)
     table = to_8_bits(np.concatenate([np.zeros((1, SOUND_SAMPLES), np.float32), pool[best]]))[None]
     centres = np.eye(len(target.classes), dtype=np.float32)
-    book = Codebook((target.task,), (centres,), (above,), table, 0.0, settings.block_segments)
-    return Made(encoder, book, np.zeros(0, np.int64), found)
+    book = Codebook((target.task,), (centres,), (measured["threshold"],), table, 0.0, settings.block_segments)
+    return Made(encoder, book, np.zeros(0, np.int64), measured)
 
 
 def noises(lowest_db: float = -57.0) -> Wave:
@@ -115,6 +110,12 @@ def noises(lowest_db: float = -57.0) -> Wave:
             envelopes
         )
     return (normalise(waves.astype(np.float32), 1.0) * 10.0 ** (levels[:, None] / 20.0)).astype(np.float32)
+
+
+def _loud(rng: np.random.Generator, count: int) -> Wave:
+    """Noise above the lowest border, [N, 20480]."""
+    pool = noises(level.LOWEST_DB + 1.0)[:, :SEGMENT_SAMPLES]
+    return pool[rng.integers(len(pool), size=count)]
 
 
 def _faint(rng: np.random.Generator, count: int) -> Wave:

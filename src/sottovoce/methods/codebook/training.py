@@ -5,9 +5,8 @@
 2. Each code gets a centre in the space of the target's posteriors.
 3. For each code a codeword is chosen by the agreement of the target and of voters, other recognisers of the task, among
    recordings of people that none of them was trained on, or among sounds of synthetic voices. What these cannot say so
-   that each of the recognisers understands it is a template instead, optimised by gradients through all of them, or,
-   where the target can only be queried, through students of it, from blends of several people's segments. Such a
-   template is understood by few networks that did not take part.
+   that each of the recognisers understands it is a template instead: a blend of several people's segments, optimised by
+   gradients through all recognisers, or, where the target can only be queried, through students of it.
 
 Who speaks is used for one purpose: that a blend is of different people.
 """
@@ -34,7 +33,7 @@ from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook import blends, codewords
 from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings, distil
-from sottovoce.methods.codebook.none import Negatives, NoneSettings, threshold, train_presence
+from sottovoce.methods.codebook.none import Negatives, NoneSettings, of_recordings, rates, train_presence
 from sottovoce.methods.codebook.spoken import spoken
 from sottovoce.models.codebook import BLOCKS, MOST_CODEWORDS, Array, Codebook, nothing, to_8_bits
 from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
@@ -42,16 +41,14 @@ from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, draw_segments
 from sottovoce.training.settings import Positive, Share
 
-_MEASURED = 1024  # segments with something permitted, for the threshold of none
-_BATCH = 64
-
 
 @dataclass(frozen=True)
 class CodebookSettings:
     """How a codebook filter is made.
 
     `encoder`: "target" is a copy of the target, which has to be a network of spectra; "student" a network that was
-    taught its answers, which is always used for other targets. `codes` of each task, 0 for one per class.
+    taught its answers, which is always used for other targets; "ensemble" is the mean of one of these and the voters,
+    right more often, and larger. `codes` of each task, 0 for one per class.
     `codewords`: "synthetic" ones are nobody's voice; "recordings" are chosen among recordings. `gradients`: whether
     those of the targets are used for synthetic codewords, where they have any; otherwise the targets are only queried.
     `voters` of each task, trained for `voter_steps`, choose the codewords with the target; `judges`: whether a
@@ -59,7 +56,7 @@ class CodebookSettings:
     sound have codewords of their own, less sharp ones, for `positions` more than one.
     """
 
-    encoder: Literal["target", "student"] = "target"
+    encoder: Literal["target", "student", "ensemble"] = "target"
     codewords: Literal["synthetic", "recordings"] = SYNTHETIC
     gradients: bool = True
     voters: Annotated[int, 0, 8] = 2
@@ -114,6 +111,19 @@ class Material:
     sound: tuple[float, float]
 
 
+class Mean(nn.Module):
+    """The logarithm [B, K] of the mean posterior of several recognisers."""
+
+    def __init__(self, recognisers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.recognisers = nn.ModuleList(recognisers)
+
+    def forward(self, spectra: Tensor) -> Tensor:
+        """[B, 161, 128] -> [B, K]."""
+        posteriors = [each(spectra).softmax(dim=1) for each in self.recognisers]
+        return torch.stack(posteriors).mean(dim=0).clamp(min=1e-12).log()
+
+
 class Encoder(nn.Module):
     """Log posteriors [B, C] of several recognisers of spectra side by side, each followed by that of none.
 
@@ -160,15 +170,28 @@ def train_codebook(material: Material, settings: CodebookSettings, run: Run) -> 
         )
     recognisers = [_encoder(material.sounds, material.clips, target, settings, run) for target in targets]
     presence = train_presence(material.sounds, material.clips, material.negatives, settings.none, run)
+    if settings.encoder == "ensemble":
+        recognisers = [
+            Mean([own, *(each.logits for each in able if isinstance(each.logits, nn.Module))])
+            for own, able in zip(recognisers, material.voters, strict=True)
+        ]
     encoder = Encoder(recognisers, presence).eval()
-    above, rates = _none(material, encoder, settings, run.seed)
+
+    def none(segments: Wave) -> NDArray[np.float32]:
+        with torch.no_grad():
+            return np.asarray(torch.sigmoid(-presence(torch.from_numpy(front_end(segments)))).numpy())
+
+    something = of_recordings(material.sounds, material.others)
+    measured = rates(none, something, material.unseen_negatives, settings.none, run.seed)
     goals = codewords.goals(centres, settings.positions)
     sounds, sources = _codewords(material, recognisers, goals, settings, run)
     table = to_8_bits(sounds).reshape(*shape, -1)
     table[nothing(len(centres))] = to_8_bits(np.zeros(1, np.float32))  # silence
     tasks = tuple(target.task for target in targets)
-    book = Codebook(tasks, tuple(centres), (above,) * len(tasks), table, settings.memory, settings.block_segments)
-    return Made(encoder, book, sources, rates)
+    book = Codebook(
+        tasks, tuple(centres), (measured["threshold"],) * len(tasks), table, settings.memory, settings.block_segments
+    )
+    return Made(encoder, book, sources, measured)
 
 
 def _codewords(
@@ -181,11 +204,12 @@ def _codewords(
         pool, owners = codewords.candidates(material.sounds, material.others, drawing, run.seed)
         chosen = codewords.best(pool, able, goals)
         return pool[chosen], np.unique(owners[chosen])
+    people = material.clips.astype(np.str_) if material.people is None else material.people
+    speech = blends.Speech(material.sounds, material.clips, people, material.sound)
     if settings.gradients and all(isinstance(target.logits, nn.Module) for target in targets):
-        templates = codewords.drawn(able, goals, drawing, material.sound, run)
+        base = blends.blended(speech, able, goals, drawing, run.seed)
+        templates = codewords.drawn(able, goals, drawing, material.sound, run, base)
     else:
-        people = material.clips.astype(np.str_) if material.people is None else material.people
-        speech = blends.Speech(material.sounds, material.clips, people, material.sound)
         templates = blends.synthetic(speech, targets, students, goals, drawing, run)
     made = codewords.sounded(templates, material.sound)
     voices = spoken([name for target in targets for name in target.classes], run.seed)
@@ -196,24 +220,11 @@ def _codewords(
     return np.where(clear[:, None], said, made), np.zeros(0, np.int64)
 
 
-def _none(material: Material, encoder: Encoder, settings: CodebookSettings, seed: int) -> tuple[float, dict[str, Any]]:
-    """The threshold of none and its rates, on people that nothing was trained on where there are such."""
-    something = draw_segments(material.sounds, material.others, _MEASURED, np.random.default_rng([seed, 7]))[0]
-
-    def none(segments: Wave) -> NDArray[np.float32]:
-        with torch.no_grad():
-            parts = np.array_split(front_end(segments), -(-len(segments) // _BATCH))
-            odds = torch.cat([encoder.presence(torch.from_numpy(part)) for part in parts])
-        return np.asarray(torch.sigmoid(-odds).numpy())
-
-    return threshold(none, something, material.unseen_negatives, settings.none.miss, seed)
-
-
 def _encoder(
     sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: CodebookSettings, run: Run
 ) -> nn.Module:
     """The recogniser that gives the codes of one task."""
-    if settings.encoder == "target" and isinstance(target.logits, nn.Module):
+    if settings.encoder != "student" and isinstance(target.logits, nn.Module):
         return target.logits
     return distil(sounds, clips, target, settings.student, run)
 

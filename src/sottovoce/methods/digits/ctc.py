@@ -17,7 +17,7 @@ from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
 from sottovoce.corpora.cache import Sounds
 from sottovoce.models.digit_codes import BLANK
 from sottovoce.training.loop import Run, device, one_cycle, set_learning_rate, train, update
-from sottovoce.training.settings import Positive
+from sottovoce.training.settings import Positive, Rate
 
 FrontEnd = Callable[[Wave], Spectrum]  # sound [T] to the input of a network, [161, N]
 
@@ -36,8 +36,8 @@ class CtcSettings:
 
     steps: Positive = 800
     batch: Positive = 12
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.01
+    learning_rate: Rate = 3e-3
+    weight_decay: Rate = 0.01
     tempo: float = 0.12
     gain_db: float = 0.0
     clip_norm: float = 5.0

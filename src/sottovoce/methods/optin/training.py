@@ -20,7 +20,7 @@ from sottovoce.errors import ConfigError
 from sottovoce.models.architectures import build
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, device, draw, frozen, one_cycle, set_learning_rate, train, update
-from sottovoce.training.settings import Positive
+from sottovoce.training.settings import Positive, Rate
 
 _FRESH_RATE = 3e-3
 
@@ -38,8 +38,8 @@ class OptinSettings:
     steps: Positive
     batch: Positive
     optimiser: Literal["sgd", "adam"] = "sgd"
-    learning_rate: float = 1e-2  # of the paper; the peak of one cycle with adam
-    momentum: float = 0.9
+    learning_rate: Rate = 1e-2  # of the paper; the peak of one cycle with adam
+    momentum: Rate = 0.9
     target_weight: float = 1.0
     privacy_weight: float = 1.0
     replace_every: int = 0  # steps, after which a deobfuscator trained from nothing takes over; 0: never
@@ -134,8 +134,10 @@ def train_optin(
 
     The obfuscator minimises  w_t L_t - w_p L_p. Raises ConfigError for a target through which no gradient flows.
     """
-    if not target.differentiable:
-        raise ConfigError(f"opt-in training needs gradients through the target of '{target.task}', which gives none.")
+    if not target.differentiable or target.takes != "spectrum":
+        raise ConfigError(
+            f"opt-in training needs a target of spectra that gives gradients; that of '{target.task}' is none."
+        )
     torch.manual_seed(run.seed)
     obfuscator = build(settings.architecture, settings.obfuscator).to(device())
     deobfuscator = build(settings.architecture, settings.deobfuscator).to(device())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sottovoce.models.rdal import MaskUnet
 from sottovoce.training.loop import Run, device, one_cycle, set_learning_rate, train, update
-from sottovoce.training.settings import Positive
+from sottovoce.training.settings import Positive, Rate
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class MaskSettings:
     width: Positive = 4
     epochs: int = 8
     batch: Positive = 32
-    learning_rate: float = 2e-3
+    learning_rate: Rate = 2e-3
 
 
 def train_mask(pairs: NDArray[np.float32], settings: MaskSettings, run: Run) -> MaskUnet:

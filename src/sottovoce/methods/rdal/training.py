@@ -28,7 +28,7 @@ from sottovoce.methods.rdal.mask import MaskSettings
 from sottovoce.models.architectures import build
 from sottovoce.models.rdal import LATENT, Codes, LogMel, MaskUnet, Sender
 from sottovoce.training.loop import Run, one_cycle, set_learning_rate, train
-from sottovoce.training.settings import Positive
+from sottovoce.training.settings import Positive, Rate
 
 _FULL = 0.99  # the strength of the reversal from which on checkpoints count
 _AT_ONCE = 128
@@ -56,7 +56,7 @@ class RdalSettings:
     samples: Positive = 20480  # of a clip, padded with silence
     epochs: Positive = 1000
     optimiser: Literal["sgd", "adam"] = "sgd"
-    learning_rate: float = 1e-2  # the peak of one cycle with adam
+    learning_rate: Rate = 1e-2  # the peak of one cycle with adam
     batch: Positive = 32  # pairs
     warmup_epochs: int = 6
     ramp: int = 1058
