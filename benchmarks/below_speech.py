@@ -18,7 +18,7 @@ from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.runtime import bundled
 from sottovoce.runtime.filter import Filter
 
-FILTERS = {"emotion-gender": "ravdess", "digit": "fsdd"}
+FILTERS = {"digit": "fsdd"}
 MOST_CLIPS = 80
 OFFSETS = (0.001, 0.005, 0.02, 0.05, 0.2)
 HUM_HZ, HUM_LEVELS = (25, 50, 60), (0.002, 0.005, 0.02, 0.05)

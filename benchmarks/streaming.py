@@ -29,7 +29,7 @@ import numpy as np
 
 HOP_S = 0.01
 DEVICE = ("numpy", "onnxruntime", "soundfile", "soxr", "cffi", "pycparser", "flatbuffers", "protobuf", "packaging")
-SHIPPED = ("digit", "emotion-gender")
+SHIPPED = ("digit", "level", "speech")
 Wave = np.ndarray
 
 

@@ -107,16 +107,16 @@ def test_the_keyboard_gives_and_takes_consent_and_stops(room, tmp_path):
             if select.select([keyboard], [], [], 0.1)[0]:
                 shown += os.read(keyboard, 1 << 16)
 
-    command = ["live", "emotion-gender", "--simulate", room, "--out", tmp_path / "out.wav"]
+    command = ["live", "digit", "--simulate", room, "--out", tmp_path / "out.wav"]
     with started(*command, stdin=terminal, stdout=terminal, stderr=terminal) as process:
-        until(b"STOPPED", b"1:emotion+ 2:gender+")
+        until(b"STOPPED", b"1:digit+")
         until(b"OBFUSCATED")
         os.write(keyboard, b"1")
-        until(b"1:emotion- 2:gender+")
+        until(b"1:digit-")
         os.write(keyboard, b" ")
-        until(b"STOPPED", b"1:emotion- 2:gender+")
+        until(b"STOPPED", b"1:digit-")
         os.write(keyboard, b"1 ")
-        until(b"OBFUSCATED", b"1:emotion+ 2:gender+")
+        until(b"OBFUSCATED", b"1:digit+")
         os.write(keyboard, b"q")
         assert process.wait(10) == 0
     for descriptor in (keyboard, terminal):

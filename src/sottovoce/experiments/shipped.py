@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.models.checkpoint import read_folder, write_folder
 from sottovoce.models.onnx_graph import packed
 from sottovoce.progress import Progress
+from sottovoce.runtime.export import JUDGES
 
 _LARGEST_BYTES = 1_000_000
 
@@ -52,9 +53,9 @@ def make(run: Shipped, place: Place) -> dict[str, Any]:
 
 
 def _packed(folder: Path, out: Path, run: Shipped) -> dict[str, Any]:
-    """The filter with 8-bit weights and without its targets."""
+    """The filter with 8-bit weights and without its targets and judges."""
     card = read_folder(folder, "filter")
-    files = {name: (folder / name).read_bytes() for name in card["files"] if not name.startswith("targets/")}
+    files = {name: (folder / name).read_bytes() for name in card["files"] if not name.startswith(("targets/", f"{JUDGES}/"))}
     files["filter.onnx"] = packed(files["filter.onnx"])
     corpus = {**card["corpus"], "spec": f"{run.filter.corpus.short}:PATH"}
     return write_folder(out, "filter", files, _own({**card, "corpus": corpus, "licence": run.licence}))
@@ -65,19 +66,7 @@ def _own(card: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in card.items() if key not in ("files", "schema", "kind", "sottovoce")}
 
 
-EMOTION = Shipped(
-    "emotion-gender",
-    FilterJob(tuple(TargetJob(Corpus("ravdess:ravdess"), task) for task in ("emotion", "gender"))),
-    ("speaker", "statement"),
-    "CC BY-NC-SA 4.0",
-)
-DIGIT = replace(
-    EMOTION,
-    name="digit",
-    filter=FilterJob((TargetJob(Corpus("fsdd:fsdd"), "digit"),)),
-    attack=("speaker",),
-    licence="CC BY-SA 4.0",
-)
+DIGIT = Shipped("digit", FilterJob((TargetJob(Corpus("fsdd:fsdd"), "digit"),)), ("speaker",), "CC BY-SA 4.0")
 _ADULTS = Corpus("librispeech:librispeech/test-other")
 _ALL_AGES = Corpus("kaldi:speechocean762")
 LEVEL = Shipped("level", FilterJob((ReadyTarget(_ADULTS, "level"),)), ("gender",), "as the program", "quick")
@@ -92,8 +81,8 @@ SPEECH = Shipped(
 EXPERIMENT = Experiment(
     "shipped",
     "Makes the bundled filters (with --out src/sottovoce/filters): what do they permit and leak as they ship?",
-    "4 filters and their audits; the time was not measured",
-    {"compact": (EMOTION, DIGIT), "ready": (LEVEL, SPEECH)},
+    "3 filters and their audits; the time was not measured",
+    {"compact": (DIGIT,), "ready": (LEVEL, SPEECH)},
     make,
     Table(
         (
