@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, product
-from typing import Any
+from itertools import product
 
 import numpy as np
 import soxr
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from sottovoce.audio.level import normalise, trim_silence
 from sottovoce.audio.segment import cut, front_end
-from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES, Spectrum, Wave
+from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_SAMPLES, Wave
 from sottovoce.corpora import espeak
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
@@ -29,14 +28,13 @@ from sottovoce.methods.codebook.codewords import CodewordSettings, drawn, record
 from sottovoce.models.codebook import interpolation
 from sottovoce.models.layers import standardised
 from sottovoce.models.target import Target, at_file_level, decoded
-from sottovoce.training.loop import Run, draw
+from sottovoce.training.loop import Run
 
 Array = NDArray[np.float32]
 Goal = tuple[int | None, ...]  # a class of each task, or None where it is not permitted
 
 SHIFTS_S = (0.0, 0.3, 0.6)
-_LEAST = 0.4  # the posterior that each voter gives at each shift to a codeword of the first block
-_SHORTLIST = 24  # candidates of a goal that are scored at every shift
+_LEAST, _SHORTLIST = 0.4, 24  # posterior of a first block's codeword at each shift; candidates scored at each shift
 _SOUND = (0.65, 0.85)  # mean and deviation of log spectra on the way to sound
 _GRID = (41, 32)
 _TELEPHONE_BINS = 69  # up to 3400 Hz
@@ -146,9 +144,11 @@ def spoken(material: Material) -> Wave:
     if digits:  # as full band, and in the telephone band of the corpus
         narrow = soxr.resample(soxr.resample(pool.T, SAMPLE_RATE, 8000), 8000, SAMPLE_RATE).T
         pool, meant = np.ascontiguousarray(np.concatenate([pool, narrow]), np.float32), meant * 2
-    genders = ("female", "male")
     allowed = [
-        [number == goal[0] if digits else goal[-1] is None or gender == genders[goal[-1]] for gender, number in meant]
+        [
+            number == goal[0] if digits else goal[-1] is None or gender == ("female", "male")[goal[-1]]
+            for gender, number in meant
+        ]
         for goal in material.goals
     ]
     return best(material, pool, np.array(allowed))
@@ -165,8 +165,7 @@ def blends(material: Material, sets: Sequence[Sequence[int]]) -> Tensor:
     waves, owner, first = material.pool("train")
     people = np.array([material.manifest.clips[i].labels["speaker"] for i in owner])
     rows = []
-    for scores in first:
-        order = np.argsort(-scores)
+    for order in np.argsort(-first, axis=1):
         ranked = order[np.sort(np.unique(people[order], return_index=True)[1])]
         rows.append([front_end(waves[ranked[[n % len(ranked) for n in some]]]).mean(axis=0) for some in sets])
     return standardised(torch.from_numpy(np.stack([np.stack(row) for row in rows])))
@@ -210,74 +209,8 @@ def templates(material: Material, sets: Sequence[Sequence[int]], steps: int = 80
     return best(material, at_file_level(decoded(forms.numpy(), _SOUND)), allowed)
 
 
-def generated(material: Material, steps: int = 500, draws: int = 16) -> Wave:
-    """(c) Draws of a class-conditional variational autoencoder of training spectra, as sound."""
-    torch.manual_seed(material.seed)
-    rng = np.random.default_rng([material.seed, 9])
-    every = np.arange(len(material.manifest.clips))
-    labels = [torch.from_numpy(material.labels(every, task)) for task in material.tasks]
-    sizes = [len(material.manifest.classes(task)) for task in material.tasks]
-    network = _Generator(sum(sizes))
-    optimiser = torch.optim.AdamW(network.parameters(), 1e-3)
-    for step in range(steps):
-        spectra, chosen = draw(material.sounds, material.parts.train, 32, rng)
-        truth = [row[chosen] for row in labels]
-        hot = torch.cat([functional.one_hot(each, size) for each, size in zip(truth, sizes, strict=True)], dim=1)
-        made, mean, deviation = network(spectra, hot.float())
-        spread = (mean.square() + deviation.square() - 2.0 * deviation.log()).mean()
-        loss = (made - spectra).square().mean() + 1e-3 * spread
-        if step > steps // 3:
-            for voters, classes in zip(material.voters.values(), truth, strict=True):
-                answers = voters[step % len(voters)].logits(standardised(made))
-                loss = loss + 0.1 * functional.cross_entropy(answers, classes)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    rows = []
-    for goal in material.goals:
-        shares = [
-            torch.full((size,), 1.0 / size) if c is None else functional.one_hot(torch.tensor(c), size).float()
-            for c, size in zip(goal, sizes, strict=True)
-        ]
-        with torch.no_grad():
-            made = network.decode(torch.randn(draws, _Generator.code), torch.cat(shares).expand(draws, -1))
-        rows.append(standardised(made))
-    allowed = np.repeat(np.eye(len(material.goals), dtype=bool), draws, axis=1)
-    return best(material, at_file_level(decoded(torch.cat(rows).numpy(), _SOUND)), allowed)
-
-
-class _Generator(nn.Module):
-    """Spectra [B, 161, 128] and classes [B, C], one-hot, to spectra, by way of a normal code [B, 32]."""
-
-    code = 32
-
-    def __init__(self, classes: int, width: int = 32) -> None:
-        super().__init__()
-        self.shape = (4 * width, 21, 16)
-        size = int(np.prod(self.shape))
-        pairs = list(pairwise((1, width, 2 * width, 4 * width)))
-        down = [nn.Sequential(nn.Conv2d(few, many, 4, 2, 1), nn.ReLU()) for few, many in pairs]
-        up = [nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(many, few, 4, 2, 1)) for few, many in reversed(pairs)]
-        self.encoder = nn.Sequential(*down, nn.Flatten())
-        self.statistics = nn.Linear(size + classes, 2 * self.code)
-        self.first = nn.Linear(self.code + classes, size)
-        self.decoder = nn.Sequential(*up)
-
-    def forward(self, spectra: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        hidden = self.encoder(functional.pad(spectra, (0, 0, 0, 8 * self.shape[1] - BINS))[:, None])
-        mean, deviation = self.statistics(torch.cat([hidden, classes], dim=1)).chunk(2, dim=1)
-        deviation = functional.softplus(deviation) + 1e-3
-        return self.decode(mean + deviation * torch.randn_like(mean), classes), mean, deviation
-
-    def decode(self, code: Tensor, classes: Tensor) -> Tensor:
-        """Spectra [B, 161, 128] of codes [B, 32]."""
-        hidden = self.first(torch.cat([code, classes], dim=1)).reshape(-1, *self.shape)
-        made: Tensor = self.decoder(hidden)[:, 0, :BINS]
-        return made
-
-
 def through_one(material: Material, recorded: bool) -> Wave:
-    """(d) Version 0.3: templates by gradients through the first voter alone, or recordings that it alone chooses."""
+    """(c) Version 0.3: templates by gradients through the first voter alone, or recordings that it alone chooses."""
     targets = [voters[0] for voters in material.voters.values()]
     goals = []
     for number, target in enumerate(targets):
@@ -287,10 +220,9 @@ def through_one(material: Material, recorded: bool) -> Wave:
         weaker = [share * np.stack(rows) + (1.0 - share) * nothing for share in sorted({material.first, 1.0})]
         goals.append(torch.from_numpy(np.concatenate(weaker).astype(np.float32)))
     settings = CodewordSettings()
-    made: Spectrum
     if recorded:
-        args: Any = (material.sounds, material.parts.train, targets, goals, settings, _SOUND, material.seed)
-        made = recordings(*args)[0]
+        clips = material.parts.train
+        made = recordings(material.sounds, clips, targets, goals, settings, _SOUND, material.seed)[0]
     else:
         coarse = drawn(targets, goals, settings, _SOUND, Run(0, material.seed, lambda *_: None))
         up, across = interpolation(settings.grid[0], BINS), interpolation(settings.grid[1], SEGMENT_FRAMES).T
@@ -298,14 +230,11 @@ def through_one(material: Material, recorded: bool) -> Wave:
     return at_file_level(decoded(made, _SOUND)).reshape(-1, len(material.goals), SEGMENT_SAMPLES)
 
 
-_ONE, _THREE = ((0,), (1,)), ((0, 1, 2), (3, 4, 5))
 SOURCES: Mapping[str, Callable[[Material], Wave]] = {
     "a1 exemplars of training people": lambda material: exemplars(material, "train"),
     "a1 exemplars of validation people": lambda material: exemplars(material, "validation"),
     "a2 synthetic voices": spoken,
-    "b templates from blends of three": lambda material: templates(material, _THREE),
-    "b templates from one person each": lambda material: templates(material, _ONE),
-    "c generator": generated,
-    "d drawn through one network": lambda material: through_one(material, recorded=False),
-    "d recordings by one network": lambda material: through_one(material, recorded=True),
+    "b templates from blends of three": lambda material: templates(material, ((0, 1, 2), (3, 4, 5))),
+    "c drawn through one network": lambda material: through_one(material, recorded=False),
+    "c recordings by one network": lambda material: through_one(material, recorded=True),
 }

@@ -58,7 +58,7 @@ def target(
     preset: Annotated[
         str,
         typer.Option(
-            help="compact (minutes on two cores), quick, or paper (networks as large as the paper's; needs a GPU)."
+            help="compact (minutes on two cores), quick, x-vector (another architecture), or paper (needs a GPU)."
         ),
     ] = "compact",
     settings: Set = None,

@@ -38,7 +38,7 @@ from sottovoce.training.settings import check_seed, choose
 
 __all__ = ["TrainConfig", "make_filter", "make_target"]
 
-_TARGET_STEP_S = {"compact-recogniser": 0.08, "deepspeech2": 1.0}  # on two cores, by architecture
+_TARGET_STEP_S = {"compact-recogniser": 0.08, "x-vector": 0.06, "deepspeech2": 1.0}  # on two cores, by architecture
 _LONG_S = 300.0
 _LONG_FOR_SOUND = 10.0  # seconds of training for one of sound
 _SCORED = 100  # recordings for validation of a filter: few, since a target may be paid by the query
