@@ -17,7 +17,6 @@ import io
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -123,9 +122,8 @@ class Recordings:
         self.classes = [  # of each recording [S, T]
             np.stack([_so_far(mean[self.owner == clip], block) for mean in means], axis=1) for clip in range(len(cuts))
         ]
-        self.original = cache(self._original)
 
-    def _original(self, judge: Target) -> NDArray[np.bool_]:
+    def original(self, judge: Target) -> NDArray[np.bool_]:
         """Which recordings a judge names rightly."""
         named = vote(judge.predict_sound(self.segments), self.owner).argmax(axis=1)
         return np.asarray(named == self.labels[judge.task])
@@ -144,10 +142,15 @@ class Recordings:
         return self.material.goals.index(tuple(int(c) if task in permitted else None for task, c in pairs))
 
 
-def row(codewords: Wave, recordings: Recordings, judge: Target, permitted: tuple[str, ...]) -> dict[str, Any]:
-    """How a judge understands codewords where some tasks are permitted: accuracies, and how many it names rightly."""
+def row(
+    codewords: Wave, recordings: Recordings, judge: Target, before: NDArray[np.bool_], permitted: tuple[str, ...]
+) -> dict[str, Any]:
+    """How a judge understands codewords where some tasks are permitted: accuracies, and how many it names rightly.
+
+    `before` says which of the original recordings it names rightly.
+    """
     material = recordings.material
-    before, after = recordings.original(judge), recordings.filtered(judge, permitted, codewords, sound=True)
+    after = recordings.filtered(judge, permitted, codewords, sound=True)
     change = ratio(after.astype(np.float64) - before, np.ones(len(before)), recordings.speaker)
     some = [w for w, goal in enumerate(material.goals) if _permits(material, goal) == permitted]
     truth = [goal[material.tasks.index(judge.task)] for goal in (material.goals[w] for w in some)]
@@ -211,24 +214,25 @@ def main() -> None:
     voting = {task: [known[task, name] for name in voters] for task in tasks}
     material = Material(manifest, sounds, split(manifest, RULES[given.corpus]), voting, goals, given.first, given.seed)
     recordings = Recordings(material, given.block)
+    before = {key: recordings.original(judge) for key, judge in known.items()}
     place = (
         given.out / "runs" / f"{given.corpus}-{given.voters.replace(',', '+')}-{given.first}-{given.block}-{given.seed}"
     )
     place.mkdir(parents=True, exist_ok=True)
     for name in (name for name in SOURCES if name.startswith(tuple(given.sources.split(",")))):
-        began = time.monotonic()
-        codewords = SOURCES[name](material)
+        began, kept = time.monotonic(), place / f"{name}.npy"
+        if not kept.is_file():
+            np.save(kept, SOURCES[name](material))
+        codewords: Wave = np.load(kept)
         found = {"source": name, "seed": given.seed, "voters": voters, "seconds": round(time.monotonic() - began, 1)}
         found["flac_bytes"] = {bits: flac_bytes(codewords, bits) for bits in (16, 11, 10, 8)}
         print(f"{name}: {found['seconds']} s, FLAC {found['flac_bytes']}", flush=True)
         found["rows"] = []
         for (task, who), judge in known.items():
             for permitted in sorted({tasks, (task,)}):
-                found["rows"].append(
-                    {"judge": who, "voter": who in voters, **row(codewords, recordings, judge, permitted)}
-                )
+                result = row(codewords, recordings, judge, before[task, who], permitted)
+                found["rows"].append({"judge": who, "voter": who in voters, **result})
                 print(line(who + "*" * (who in voters), found["rows"][-1]), flush=True)
-        np.save(place / f"{name}.npy", codewords)
         (place / f"{name}.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 import torch
-from home_sounds import CLASSES, TASK, recordings
+from home_sounds import CLASSES, TASK, recordings, views
 from numpy.typing import NDArray
 from torch.nn import functional
 
@@ -37,9 +37,11 @@ from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S, SEGMENT_SAMPLES, Wave
 from sottovoce.corpora.readers.esc10 import part_of
 from sottovoce.methods.codebook.none import music, noise
+from sottovoce.methods.codebook.refinement import RefinementSettings, refined
 from sottovoce.models.codebook import Codebook, to_8_bits
 from sottovoce.models.event_encoder import AUDIOSET, BANDS, EventEncoder, band_weights
 from sottovoce.models.layers import parameter_count
+from sottovoce.models.target_loading import load_target
 from sottovoce.models.yamnet import load_yamnet, model_folder
 from sottovoce.runtime.export import save_codebook
 
@@ -50,6 +52,7 @@ RATIO_DB, LEVEL_DB = (-5.0, 20.0), (-50.0, -15.0)
 TRAINING_SPEAKERS = 200
 TEACHER_WEIGHT = 0.15
 BATCH = 64
+CLEAR = 0.6  # a score
 SPEECH_LEVEL = 0.65, 0.85  # mean and deviation of log spectra, which a filter carries; nothing here depends on them
 
 
@@ -188,9 +191,19 @@ def varied(bands: torch.Tensor) -> torch.Tensor:
 
 
 def codewords() -> Wave:
-    """The sounds with margins [10, 20640] of the classes: synthesised, repeated end to end, at the level of a file."""
-    sounds = limited(normalise(np.stack([synthesise(EVENTS[name]) for name in CLASSES])))
-    return np.pad(sounds, ((0, 0), (MARGIN_SAMPLES, MARGIN_SAMPLES)), mode="wrap")
+    """The sounds with margins [10, 20640] of the classes: synthesised, repeated end to end, at the level of a file.
+
+    Those that YAMNet gives a score below `CLEAR` are refined by gradients through it.
+    """
+    target = load_target("yamnet:esc10")
+    sounds = []
+    for number, name in enumerate(CLASSES):
+        sound = synthesise(EVENTS[name])
+        if target.predict_sound(views(sound))[:, number].mean() < np.log(CLEAR):
+            sound = refined(sound, lambda waves: target.logits(waves, SAMPLE_RATE), number, RefinementSettings())
+        sounds.append(sound)
+    made = limited(normalise(np.stack(sounds)))
+    return np.pad(made, ((0, 0), (MARGIN_SAMPLES, MARGIN_SAMPLES)), mode="wrap")
 
 
 def none_of(encoder: EventEncoder, sounds: Sequence[Wave]) -> NDArray[np.float64]:

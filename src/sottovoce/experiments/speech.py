@@ -56,7 +56,7 @@ class Detector(RunSettings):
     """How long the detector is trained, and with batches of how many blocks; half of them have speech."""
 
     corpora: tuple[Corpus, Corpus, Corpus, Corpus] = _CORPORA  # read, of all ages, of synthetic voices, of events
-    steps: int = 450
+    steps: int = 1200
     batch: int = 40
     learning_rate: float = 4e-3
     pool: int = 200  # blocks of each synthesised kind, which take longer to make than to use

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 _HOME = {
-    "alarm": ("Alarm", "Alarm clock", "Smoke detector, smoke alarm", "Fire alarm", "Buzzer", "Beep, bleep"),
+    "alarm": ("Alarm clock", "Smoke detector, smoke alarm", "Fire alarm", "Buzzer", "Beep, bleep"),
     "baby_cry": ("Baby cry, infant cry", "Crying, sobbing"),
     "dog": ("Dog", "Bark", "Bow-wow", "Yip", "Howl", "Growling", "Whimper (dog)"),
     "glass": ("Glass", "Shatter", "Chink, clink", "Breaking"),
