@@ -8,7 +8,6 @@ recogniser that receives, in the place of every recording, the codeword that the
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -87,7 +86,6 @@ def compared(clips: Any, targets: Mapping[str, Target], out: Path) -> dict[str, 
     best = chosen(answers["exemplars"], label[seen], targets)
     found["exemplars"]["recordings"] = [f"{clips.word[i]}/{clips.path[i].name}" for i in seen[best]]
     np.savez(out / "codewords.npz", **{name.replace(" ", "-"): waves for name, waves in sources.items()})
-    (out / "codewords-answers.json").write_text(json.dumps({"classes": classes}), encoding="utf-8")
     return found
 
 

@@ -179,6 +179,15 @@ def test_a_folder_of_examples_becomes_a_target_of_sound(tones: Path, tmp_path: P
     assert posteriors[3].max() < 0.5
 
 
+def test_a_target_of_other_examples_is_replaced_only_if_that_is_said(tones: Path, tmp_path: Path) -> None:
+    first = job.make_from_examples(tones, tmp_path / "t", lambda *_: None)
+    again = job.make_from_examples(tones, tmp_path / "t", lambda *_: None, replace=False)
+    assert again["files"] == first["files"]
+    (tones / "yes" / "2.wav").unlink()
+    with pytest.raises(ConfigError, match="--replace"):
+        job.make_from_examples(tones, tmp_path / "t", lambda *_: None, replace=False)
+
+
 def test_the_loudest_segment_of_a_long_recording_is_taken() -> None:
     wav = np.zeros(5 * RATE, np.float32)
     wav[40_000:50_000] = 0.1

@@ -71,7 +71,7 @@ def target(
     if examples is not None:
         if corpus or split or settings:
             raise ConfigError("--examples takes no --corpus, --split or --set: nothing is trained; leave them out.")
-        _from_examples(examples, out, task, negatives, json_)
+        _from_examples(examples, out, task, negatives, replace, json_)
         return
     if corpus is None or task is None:
         raise ConfigError("no recordings are named; give --corpus and --task, or --examples with a folder of words.")
@@ -90,12 +90,14 @@ def target(
     shared.show(card, json_, lambda _: text)
 
 
-def _from_examples(examples: Path, out: Path, task: str | None, negatives: str | None, json_: bool) -> None:
+def _from_examples(
+    examples: Path, out: Path, task: str | None, negatives: str | None, replace: bool, json_: bool
+) -> None:
     with shared.needs("train"):
         from sottovoce.jobs.word_examples import make_from_examples
 
-        names = shared.names(negatives)
-        card = make_from_examples(examples, out, shared.Progress(), task or "keyword", names, shared.command())
+        names, command = shared.names(negatives), shared.command()
+        card = make_from_examples(examples, out, shared.Progress(), task or "keyword", names, command, replace)
     score = card["leave_one_out"]
     text = (
         f"{card['task']}: {score['accuracy']:.1%} of {score['recordings']} examples are right by the others, and "

@@ -75,7 +75,7 @@ def make_target(
     if reuse and (kept := _kept(out, "target", name)):
         return kept
     if not replace:
-        _check_same(out, "target", name)
+        check_same(out, "target", name)
     estimate = Estimate(chosen.steps, chosen.steps * _TARGET_STEP_S.get(chosen.architecture, 0.5))
     _announce(f"a target of {task}, preset {preset}", estimate, sounds, parts.train, report)
     began = time.monotonic()
@@ -91,7 +91,7 @@ def make_target(
         "seed": seed,
         "command": command,
         "seconds": round(time.monotonic() - began, 1),
-        "training": _digest(name),
+        "training": training_digest(name),
         "accuracy": {
             "validation": _accuracy(target, manifest, sounds, parts.validation),
             "test": _accuracy(target, manifest, sounds, parts.test),
@@ -118,7 +118,7 @@ def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
     if config.reuse and (kept := _kept(config.out, "filter", context.run.identity)):
         return kept
     if not config.replace:
-        _check_same(config.out, "filter", context.run.identity)
+        check_same(config.out, "filter", context.run.identity)
     estimate = method.estimate(context) if method.estimate else None
     what = f"a filter by the method {config.method}, preset {config.preset}"
     _announce(what, estimate, context.sounds, context.split.train, report)
@@ -135,7 +135,7 @@ def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
         "seed": config.seed,
         "command": config.command,
         "seconds": round(time.monotonic() - began, 1),
-        "training": _digest(context.run.identity),
+        "training": training_digest(context.run.identity),
         **trained.card,
     }
     places = {target.task: target.source for target in context.targets if target.source is not None}
@@ -215,7 +215,7 @@ def _partial(out: Path) -> Path:
     return place.with_name(f".{place.name}.partial")
 
 
-def _digest(name: str) -> str:
+def training_digest(name: str) -> str:
     """The SHA-256 of the identity of a training."""
     return hashlib.sha256(name.encode()).hexdigest()
 
@@ -226,7 +226,7 @@ def _kept(folder: Path, kind: str, name: str) -> dict[str, Any] | None:
         card = read_folder(folder, kind)
     except ModelError:
         return None
-    return card if card.get("training") == _digest(name) else None
+    return card if card.get("training") == training_digest(name) else None
 
 
 def _judged(context: Context[Any], place: Path) -> dict[str, Any]:
@@ -235,12 +235,12 @@ def _judged(context: Context[Any], place: Path) -> dict[str, Any]:
     return {"digest": judge.digest, **(_validation(context, judge) or {})}
 
 
-def _check_same(folder: Path, kind: str, name: str) -> None:
+def check_same(folder: Path, kind: str, name: str) -> None:
     """ConfigError where `folder` holds what another training than that of this identity has written."""
     if not (folder / CARD).exists():
         return
     try:
-        same = read_json(folder / CARD).get("training") == _digest(name)
+        same = read_json(folder / CARD).get("training") == training_digest(name)
     except ModelError:
         same = False
     if not same:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sottovoce import __version__
 from sottovoce.audio.segment import cut
 from sottovoce.audio.spectrum import HOP_SAMPLES, SEGMENT_S, SEGMENT_SAMPLES, Wave
 from sottovoce.corpora import espeak
@@ -18,10 +19,12 @@ from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.readers.voices import PHRASES
 from sottovoce.errors import ConfigError, CorpusError, MissingExtraError
+from sottovoce.jobs.train import check_same, training_digest
 from sottovoce.models import word_encoder
 from sottovoce.models.checkpoint import check_place, write_folder
 from sottovoce.models.word_examples import ARCHITECTURE, FEWEST, Array, WordExamples, learnt, left_one_out
 from sottovoce.progress import Report
+from sottovoce.training.loop import identity
 
 OTHER = "_other_"  # the folder of recordings that are none of the words
 _NOISES = 60
@@ -29,18 +32,28 @@ _OF_A_CORPUS = 400  # segments at most
 
 
 def make_from_examples(
-    examples: Path, out: Path, report: Report, task: str = "keyword", negatives: Sequence[str] = (), command: str = ""
+    examples: Path,
+    out: Path,
+    report: Report,
+    task: str = "keyword",
+    negatives: Sequence[str] = (),
+    command: str = "",
+    replace: bool = True,
 ) -> dict[str, Any]:
     """Write a target that knows the words of the folders EXAMPLES/WORD by a few recordings each; returns its card.
 
     What is none of the words is learnt from noise, the built-in voices where they are installed, the folder
-    EXAMPLES/_other_, and the corpora `negatives`, NAME:PATH. ConfigError for fewer than two words, or two recordings.
+    EXAMPLES/_other_, and the corpora `negatives`, NAME:PATH. Without `replace`, a target that was made otherwise and is
+    there already is refused. ConfigError for fewer than two words, or two recordings.
     """
     if not word_encoder.available():
         raise MissingExtraError(f"the word encoder is not installed; {word_encoder.INSTALL}.")
     check_place(out, "target")
     began = time.monotonic()
     manifest, sounds = opened(f"folder:{examples}", report)
+    name = identity(examples=manifest.digest, task=task, negatives=list(negatives), version=__version__)
+    if not replace:
+        check_same(out, "target", name)
     words, clips = _words(manifest, examples)
     embedded = [word_encoder.embed(np.stack([_loudest(sounds.wave(i)) for i in of])) for of in clips.values()]
     segments = _negatives(manifest, sounds, words, negatives, report)
@@ -53,6 +66,7 @@ def make_from_examples(
         "negatives": {name: len(waves) for name, waves in segments.items()},
         **_measured(found, embedded, other),
         "command": command,
+        "training": training_digest(name),
         "seconds": round(time.monotonic() - began, 1),
         "notes": list(manifest.notes),
     }
