@@ -220,8 +220,8 @@ def rates(encoder: EventEncoder, material: Material, corpora: Path, per_hour: fl
     rng = np.random.default_rng(9)
     absent = {
         "speech": none_of(encoder, material.unheard),
-        "noise": none_of(encoder, list(noise(rng, 500))),
-        "music": none_of(encoder, list(music(rng, 500))),
+        "noise": none_of(encoder, [sound for _ in range(25) for sound in noise(rng, 20)]),
+        "music": none_of(encoder, [sound for _ in range(25) for sound in music(rng, 20)]),
         "silence": none_of(encoder, list(1e-5 * rng.standard_normal((200, SEGMENT_SAMPLES)).astype(np.float32))),
     }
     hour = 3600.0 / SEGMENT_S
