@@ -55,7 +55,9 @@ def make(run: Shipped, place: Place) -> dict[str, Any]:
 def _packed(folder: Path, out: Path, run: Shipped) -> dict[str, Any]:
     """The filter with 8-bit weights and without its targets and judges."""
     card = read_folder(folder, "filter")
-    files = {name: (folder / name).read_bytes() for name in card["files"] if not name.startswith(("targets/", f"{JUDGES}/"))}
+    files = {
+        name: (folder / name).read_bytes() for name in card["files"] if not name.startswith(("targets/", f"{JUDGES}/"))
+    }
     files["filter.onnx"] = packed(files["filter.onnx"])
     corpus = {**card["corpus"], "spec": f"{run.filter.corpus.short}:PATH"}
     return write_folder(out, "filter", files, _own({**card, "corpus": corpus, "licence": run.licence}))
