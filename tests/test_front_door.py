@@ -17,8 +17,8 @@ SIGNATURES = {
     "**settings)",
     "train": "(corpus, *, permit, target, out, method='codebook', preset='compact', seed=0, replace=False, "
     "report=None, **settings)",
-    "audit": "(system, *, corpus, out, attackers='standard', attack=(), permit=(), target=(), split=None, seed=0, "
-    "workers=None, replace=False, report=None, **settings)",
+    "audit": "(system, *, corpus, out, attackers='standard', attack=(), permit=(), target=(), judge=(), split=None, "
+    "seed=0, workers=None, replace=False, report=None, **settings)",
     "compare": "(*folders)",
     "open_corpus": "(spec)",
     "load_target": "(place)",

@@ -680,7 +680,7 @@ def test_no_attacker_is_listed_twice_under_one_label(large: tuple[dict[str, Any]
 
 def test_nothing_is_called_safe(large: tuple[dict[str, Any], Page, str]) -> None:
     results, found, text = large
-    assert "safe" not in (found.text + text + table(results)).lower()
+    assert not re.search(r"\bsafe\b", (found.text + text + table(results)).lower())
 
 
 def test_what_is_not_known_of_the_permitted_answer_is_not_said(tmp_path: Path, results: dict[str, Any]) -> None:

@@ -186,35 +186,15 @@ def test_an_engine_that_fails_lets_nothing_out(tiny):
         stream.feed(noise(SEGMENT_SAMPLES))
 
 
-def test_the_sound_of_a_word_is_made_once(codebook):
-    filter_ = replace(codebook, engine=replace(codebook.engine, sounds={}))
-    filter_.filter(noise(5 * SEGMENT_SAMPLES))
-    made = dict(filter_.engine.sounds)
-    filter_.permitting(["word", "mood"]).filter(noise(5 * SEGMENT_SAMPLES))
-    assert 0 < len(made) == len(filter_.engine.sounds)
-    assert all(filter_.engine.sounds[key] is made[key] for key in made)
-
-
-def test_no_codeword_is_made_while_sound_passes(codebook):
+def test_all_codewords_are_ready_before_sound_passes(codebook):
     """So the time that a block takes does not tell whether anybody has drawn its codeword before."""
-    filter_ = replace(codebook, engine=replace(codebook.engine, sounds={}))
-    stream = filter_.permitting(["word"]).stream()
-    made = len(filter_.engine.sounds)
-    assert made == 3 * 2, "three positions, two codes of the task that is permitted"
-    run(stream, [noise(9 * SEGMENT_SAMPLES)])
-    assert len(filter_.engine.sounds) == made
-    filter_.engine.make_codewords()
-    assert len(filter_.engine.sounds) == 3 * 3 * 3
+    book = replace(codebook.engine.codebook)
+    stream = replace(codebook, engine=replace(codebook.engine, codebook=book)).permitting(["word"]).stream()
+    ready = book.__dict__["_sounds"]
+    assert len(ready) == 3 * 3 * 3 - 2, "of every consent; in three positions silence is one sound"
     stream.permitting([])
-    stream.feed(noise(3 * SEGMENT_SAMPLES))
-    assert len(filter_.engine.sounds) == 3 * 3 * 3
-
-
-def test_of_a_codebook_too_large_to_keep_every_codeword_is_made_anew(codebook, monkeypatch):
-    monkeypatch.setattr("sottovoce.runtime.codebook._MOST_KEPT", 5)
-    filter_ = replace(codebook, engine=replace(codebook.engine, sounds={}))
-    wav = noise(4 * SEGMENT_SAMPLES)
-    assert np.array_equal(filter_.filter(wav), codebook.filter(wav)) and not filter_.engine.sounds
+    run(stream, [noise(9 * SEGMENT_SAMPLES)])
+    assert book.__dict__["_sounds"] is ready
 
 
 # What a stream is made of

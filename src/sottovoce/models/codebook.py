@@ -172,8 +172,13 @@ class Codebook:
         return spectra
 
     def sound(self, features: Spectrum) -> Wave:
-        """The sound with margins [20640] of the codeword whose spectrum [161, 128] these features are."""
-        return self._sounds[_key(features)]
+        """The sound with margins [20640] of the codeword whose spectrum [161, 128] these features are.
+
+        ConfigError for features of no codeword.
+        """
+        if (key := _key(features)) not in self._sounds:
+            raise ConfigError("these features are no codeword of the filter; expected what `features` returned.")
+        return self._sounds[key]
 
     def make(self) -> None:
         """Compute the spectra now, so that the first sound takes no longer than others."""

@@ -16,7 +16,8 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from sottovoce.audio.level import normalise
+from sottovoce.audio.griffin_lim import to_sound
+from sottovoce.audio.level import limited, normalise
 from sottovoce.audio.segment import LEVEL_RMS, join
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_SAMPLES, Spectrum, Wave, log_spectrum, magnitude
 from sottovoce.audit.case import Case
@@ -172,7 +173,7 @@ def exhibits(
     for utterance in dict.fromkeys(chosen):
         labels = case.manifest.clips[case.split.test[utterance]].labels
         title = ", ".join(_label(task, labels[task], names) for task in tasks if task in labels)
-        shown.append(_exhibit(case, filter_, views, int(utterance), title))
+        shown.append(_exhibit(case, system, filter_, views, int(utterance), title))
     return shown
 
 
@@ -181,13 +182,13 @@ def _label(task: str, label: str, names: Pseudonyms | None) -> str:
     return shown if shown.startswith(f"{task} ") else f"{task} {shown}"
 
 
-def _exhibit(case: Case, filter_: Filter | None, views: Views, utterance: int, title: str) -> Exhibit:
+def _exhibit(case: Case, system: System, filter_: Filter | None, views: Views, utterance: int, title: str) -> Exhibit:
     clip = case.split.test[utterance]
     original = case.sounds.wave(clip)
     sounds = {"original": original}
     if filter_ is not None and views.features is not None:
-        if filter_.engine.playable:
-            sounds["obfuscated"] = _decoded(filter_, views.features, utterance, len(original))
+        if system.sound is not None:
+            sounds["obfuscated"] = system.sound(int(clip))
         if views.restored is not None:
             sounds["restored by an attacker"] = _decoded(filter_, views.restored, utterance, len(original))
     elif views.sound is not None:
@@ -199,7 +200,8 @@ def _exhibit(case: Case, filter_: Filter | None, views: Views, utterance: int, t
 
 
 def _decoded(filter_: Filter, view: View, utterance: int, samples: int) -> Wave:
-    """The sound of an utterance's segments."""
+    """The sound of what was restored of an utterance's segments."""
     test = view.part("test")
     segments = np.array(test.spectra[test.first[utterance] : test.first[utterance + 1]])
-    return filter_.sound(join(segments, len(segments) * SEGMENT_SAMPLES if filter_.engine.whole_segments else samples))
+    joined = join(segments, len(segments) * SEGMENT_SAMPLES if filter_.engine.whole_segments else samples)
+    return limited(to_sound(filter_.config.magnitude(joined)))

@@ -94,6 +94,8 @@ class CodebookEngine(GraphEngine):
         return self.codebook.draw(np.repeat(codes, len(segments), axis=0), positions)
 
     def joiner(self) -> Crossfade:
+        """What makes one sound of codewords, all of which are ready before the first is played."""
+        self.make_codewords()
         return Crossfade()
 
     def make_codewords(self) -> None:
