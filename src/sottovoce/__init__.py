@@ -6,7 +6,7 @@ Its public names are imported when they are first used, so that `import sottovoc
 import os
 import sys
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 # onnxruntime sends usage data unless this is set before it is imported: nothing of this package is imported earlier.
 _OFF = "ORT_DISABLE_TELEMETRY"
