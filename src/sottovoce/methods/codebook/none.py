@@ -63,9 +63,9 @@ class Presence(nn.Module):
 
     def forward(self, spectra: Tensor) -> Tensor:
         """[B, 161, 128] -> [B]."""
-        hidden = self.layers(spectra.unsqueeze(1)).flatten(2)
-        deviation = (hidden.var(dim=2) + 1e-5).sqrt()
-        odds: Tensor = self.output(torch.cat([hidden.mean(dim=2), deviation, hidden.amax(dim=2)], dim=1))
+        hidden = self.layers(spectra.unsqueeze(1))
+        deviation = (hidden.var(dim=(2, 3)) + 1e-5).sqrt()
+        odds: Tensor = self.output(torch.cat([hidden.mean(dim=(2, 3)), deviation, hidden.amax(dim=(2, 3))], dim=1))
         return odds.squeeze(1)
 
 
