@@ -35,7 +35,9 @@ from sottovoce.audio.griffin_lim import MARGIN_SAMPLES
 from sottovoce.audio.level import limited, normalise, rms
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S, SEGMENT_SAMPLES, Wave
+from sottovoce.corpora.corpus import describe, opened
 from sottovoce.corpora.readers.esc10 import part_of
+from sottovoce.corpora.splits import split
 from sottovoce.methods.codebook.none import music, noise
 from sottovoce.methods.codebook.refinement import RefinementSettings, refined
 from sottovoce.models.codebook import Codebook, to_8_bits
@@ -43,6 +45,7 @@ from sottovoce.models.event_encoder import AUDIOSET, BANDS, EventEncoder, band_w
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target_loading import load_target
 from sottovoce.models.yamnet import load_yamnet, model_folder
+from sottovoce.progress import Progress
 from sottovoce.runtime.export import save_codebook
 
 Array = NDArray[np.float32]
@@ -214,7 +217,7 @@ def none_of(encoder: EventEncoder, sounds: Sequence[Wave]) -> NDArray[np.float64
 
 
 def rates(encoder: EventEncoder, material: Material, corpora: Path, per_hour: float) -> dict[str, object]:
-    """The threshold of none with `per_hour` false alarms in unheard speech, and its rates, for the card."""
+    """The threshold of none with at most `per_hour` false alarms in unheard speech, and its rates, for the card."""
     present = none_of(encoder, [event for _, event, _ in recordings(corpora, 4, 4)])
     mixed = [event + 10.0 ** (-10.0 / 20.0) * speech for _, event, speech in recordings(corpora, 4, 4)]
     rng = np.random.default_rng(9)
@@ -225,7 +228,8 @@ def rates(encoder: EventEncoder, material: Material, corpora: Path, per_hour: fl
         "silence": none_of(encoder, list(1e-5 * rng.standard_normal((200, SEGMENT_SAMPLES)).astype(np.float32))),
     }
     hour = 3600.0 / SEGMENT_S
-    threshold = float(np.quantile(absent["speech"], per_hour / hour))
+    allowed = int(per_hour * len(absent["speech"]) / hour)  # blocks; the next one is above the threshold
+    threshold = float(np.nextafter(np.sort(absent["speech"])[allowed], 0.0))
     every = np.concatenate(list(absent.values()))
     points = np.unique(np.quantile(np.concatenate([present, every]), np.linspace(0.0, 1.0, 41)))
     return {
@@ -259,6 +263,7 @@ def write(encoder: EventEncoder, material: Material, corpora: Path, out: Path, f
     none = rates(encoder, material, corpora, false_alarms)
     sounds = np.concatenate([np.zeros((1, SEGMENT_SAMPLES + 2 * MARGIN_SAMPLES), np.float32), codewords()])
     centres = np.eye(len(CLASSES), dtype=np.float32)
+    manifest, _ = opened(f"esc10:{corpora / 'esc10'}", Progress())
     book = Codebook((TASK,), (centres,), (float(str(none["threshold"])),), to_8_bits(sounds)[None], 1.0)
     card = {
         "method": "codebook",
@@ -272,7 +277,7 @@ def write(encoder: EventEncoder, material: Material, corpora: Path, out: Path, f
         "bits_per_block": book.bits_per_block(book.tasks),
         "none": {TASK: none},
         "targets": [],
-        "corpus": {"name": "esc10", "split": "folds 1 to 3 train, 4 validation, 5 test", "licence": "CC BY 3.0"},
+        "corpus": describe(manifest, split(manifest)),
         "speech": "LibriSpeech train-clean-100, 200 people train and 51 set the threshold (CC BY 4.0)",
         "seed": seed,
         "command": "python benchmarks/home_sounds_filter.py",
