@@ -43,6 +43,11 @@ TINY_CODEBOOK = {
     "student.batch": 4,
     "drawing.steps": 3,
     "drawing.candidates": 64,
+    "voters": 1,
+    "voter_steps": 2,
+    "judges": False,
+    "none.steps": 3,
+    "none.measured": 32,
 }
 TINY_OPTIN = {
     "obfuscator.width": 4,
@@ -323,7 +328,7 @@ def test_from_a_corpus_to_a_filter(sottovoce, shaped, quick, tmp_path, method):
     assert said.json["corpus"]["split"] == "utterance"
 
     train = ("train", *corpus, "--permit", "word", "--target", tmp_path / "t", "--method", method, "--seed", 3)
-    tiny = overridden(TINY_CODEBOOK if method == "codebook" else TINY_OPTIN)
+    tiny = overridden(TINY_CODEBOOK | {"judges": True} if method == "codebook" else TINY_OPTIN)
     said = sottovoce(*train, *tiny, "--out", tmp_path / "f", "--json")
     assert said.status == 0, said.err
     card = json.loads((tmp_path / "f" / "card.json").read_text())
@@ -332,6 +337,10 @@ def test_from_a_corpus_to_a_filter(sottovoce, shaped, quick, tmp_path, method):
     assert card["targets"][0]["digest"] and card["corpus"]["digest"] == shaped.manifest.digest
     assert card["corpus"]["split"] == "utterance", "test clips of the target stay unheard"
     assert f"--method {method}" in card["command"]
+    if method == "codebook":
+        (judge,) = card["transfer"]["word"]
+        assert judge["judge"] == "the same architecture, another seed" and 0.0 <= judge["filtered"] <= 1.0
+        assert (tmp_path / "f" / "judges" / judge["name"] / "weights.safetensors").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f", "t"], "nothing unfinished is left"
 
 

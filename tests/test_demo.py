@@ -44,7 +44,15 @@ def test_everything_from_nothing_and_nothing_twice(corpus, tmp_path):
 
     def run(drawing_steps: int) -> dict[str, Any]:
         notes.clear()
-        settings = {"drawing.steps": drawing_steps}
+        few = {
+            "drawing.candidates": 64,
+            "voters": 1,
+            "voter_steps": 2,
+            "judges": False,
+            "none.steps": 3,
+            "none.measured": 32,
+        }
+        settings = {"drawing.steps": drawing_steps, **few}
         return demo.run(out, lambda done, total, note: notes.append(note), corpus, TARGET, settings)
 
     def trained() -> list[str]:

@@ -24,6 +24,7 @@ from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.methods.codebook import training as codebook
 from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings
+from sottovoce.methods.codebook.none import NoneSettings
 from sottovoce.methods.codebook.training import CodebookSettings
 
 PAGE = (Path(__file__).parents[1] / "docs" / "recognisers.md").read_text(encoding="utf-8")
@@ -42,7 +43,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for name, text in SCRIPTS.items():
         (folder / name).write_text(text.replace(PORT, port))
     settings = CodebookSettings(
-        student=StudentSettings(steps=150, queries=1600, batch=16), drawing=CodewordSettings(steps=20, candidates=96)
+        student=StudentSettings(steps=150, queries=1600, batch=16),
+        drawing=CodewordSettings(steps=20, candidates=96),
+        none=NoneSettings(steps=40, measured=64),
+        voters=0,
+        judges=False,
     )
     effort = Effort(("target", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
     voices = open_corpus("voices")

@@ -54,10 +54,19 @@ GAME_BY_NAME = {
     "steps": 2,
     "batch": 4,
 }
+FEW_CODEWORDS = {
+    "drawing.steps": 2,
+    "drawing.candidates": 64,
+    "voters": 1,
+    "voter_steps": 2,
+    "judges": False,
+    "none.steps": 3,
+    "none.measured": 32,
+}
 BY_NAME = {  # settings of each method
     "optin": GAME_BY_NAME,
     "raw": GAME_BY_NAME,
-    "codebook": {"drawing.steps": 2},
+    "codebook": FEW_CODEWORDS,
     "adr": {
         "steps": 2,
         "batch": 8,
@@ -130,7 +139,11 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
     ),
     "shipped": lambda: (
         Shipped(
-            "emotion", FilterJob((EMOTION,), settings=(("drawing.steps", 2),)), ("gender",), "CC0", attackers="tiny"
+            "emotion",
+            FilterJob((EMOTION,), settings=tuple(FEW_CODEWORDS.items())),
+            ("gender",),
+            "CC0",
+            attackers="tiny",
         ),
     ),
     "speech-detector": lambda: (Detector((TABLE,) * 4, steps=2, batch=4, pool=4, measured=8),),

@@ -239,15 +239,16 @@ def test_a_filter_brings_the_targets_of_all_that_it_permits(audited, shaped, tmp
 def test_what_is_revoked_is_attacked_and_its_target_does_not_count(audited, shaped, tmp_path):
     targets = words_and_genders(tmp_path / "targets")
     places = tuple(targets[task] for task in ("word", "gender"))
-    settings = {"drawing.steps": 2}
+    few = {"voters": 1, "voter_steps": 2, "judges": False, "none.steps": 3, "none.measured": 32}
+    settings = {"drawing.steps": 2, "drawing.candidates": 64, **few}
     make_filter(TrainConfig(shaped.spec, ("word", "gender"), places, tmp_path / "f", settings=settings), silent)
     found = audited(tmp_path / "f", permit=("gender",))
     assert found["filter"]["permit"] == ["gender"] and {*found["permitted"]} == {"gender"}
     assert [target["task"] for target in found["targets"]] == ["gender"]
     assert {*found["private"]} == {"speaker", "word"}
-    assert found["bound"]["codes"] == {"word": 1, "gender": 2}
+    assert found["bound"]["codes"] == {"word": 1, "gender": 3}
     both = audited(tmp_path / "f")
-    assert both["bound"]["codes"] == {"word": 3, "gender": 2} and {*both["private"]} == {"speaker"}
+    assert both["bound"]["codes"] == {"word": 4, "gender": 3} and {*both["private"]} == {"speaker"}
 
 
 def test_a_filter_that_cannot_switch_is_audited_as_it_is_or_refused(shaped, tmp_path):

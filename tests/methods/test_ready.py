@@ -28,7 +28,9 @@ def level(shaped_once, tmp_path_factory) -> Filter:
     folder = tmp_path_factory.mktemp("ready") / "level"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SOTTOVOCE_CACHE", str(shaped_once.table.parent / "cache"))
-        make_filter(TrainConfig(shaped_once.spec, ("level",), ("level:",), folder), silent)
+        make_filter(
+            TrainConfig(shaped_once.spec, ("level",), ("level:",), folder, settings={"none.measured": 64}), silent
+        )
     return Filter.load(folder)
 
 
@@ -77,7 +79,9 @@ def test_its_card_says_how_and_bounds_it(level):
 
 @pytest.mark.skipif(not WEIGHTS.is_file() or not espeak.installed(), reason="needs the weights, and the extra voices")
 def test_a_codeword_for_speech_is_speech(shaped, tmp_path: Path):
-    make_filter(TrainConfig(shaped.spec, ("speech",), ("speech:",), tmp_path / "speech"), silent)
+    make_filter(
+        TrainConfig(shaped.spec, ("speech",), ("speech:",), tmp_path / "speech", settings={"none.measured": 64}), silent
+    )
     filter_ = Filter.load(tmp_path / "speech")
     said = filter_.engine.vocabulary().waves()[1]
     assert filter_.rate.bits_per_block == 1.0

@@ -33,6 +33,10 @@ SMALL = {
     "student.batch": 16,
     "drawing.steps": 10,
     "drawing.candidates": 160,
+    "voters": 0,
+    "judges": False,
+    "none.steps": 3,
+    "none.measured": 32,
 }
 
 

@@ -24,7 +24,18 @@ from sottovoce import doctor
 SOURCE = Path(sottovoce.__file__).parent
 ROOT = SOURCE.parents[1]
 TARGET = {"architecture": "deepspeech2", "settings.maps": 2, "settings.hidden": 8, "steps": 2, "batch": 4}
-CODEBOOK = {"student.steps": 2, "student.queries": 64, "student.batch": 4, "drawing.steps": 2, "drawing.candidates": 64}
+CODEBOOK = {
+    "student.steps": 2,
+    "student.queries": 64,
+    "student.batch": 4,
+    "drawing.steps": 2,
+    "drawing.candidates": 64,
+    "voters": 1,
+    "voter_steps": 2,
+    "judges": False,
+    "none.steps": 3,
+    "none.measured": 32,
+}
 SIZES = {f"{player}.{size}": 4 for player in ("obfuscator", "deobfuscator") for size in ("width", "blocks")}
 SETTINGS = f"""
 import functools

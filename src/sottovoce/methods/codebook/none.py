@@ -29,6 +29,7 @@ from sottovoce.training.settings import Positive, Share
 Draw = Callable[[np.random.Generator, int], Wave]  # so many segments [N, 20480] of a kind
 Negatives = Mapping[str, Draw]  # by name
 _AT_ONCE = 32  # segments
+_BELOW_SILENCE = 0.99  # the highest threshold, of the probability that silence has
 _POINTS = 41  # of the curve
 _HOUR_S = 3600.0
 
@@ -113,7 +114,9 @@ def rates(
 
     present = probabilities(something)
     absent = {name: probabilities(draw) for name, draw in negatives.items()}
-    above = float(np.quantile(present, 1.0 - settings.miss)) if above is None else above
+    if above is None:  # digital silence is none, whatever that misses
+        silent = float(none(np.zeros((1, SEGMENT_SAMPLES), np.float32))[0])
+        above = min(float(np.quantile(present, 1.0 - settings.miss)), _BELOW_SILENCE * silent)
     every = np.concatenate([*absent.values()])
     points = np.unique(np.quantile(np.concatenate([present, every]), np.linspace(0.0, 1.0, _POINTS)))
     per_hour = _HOUR_S / SEGMENT_S
