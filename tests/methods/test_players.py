@@ -76,7 +76,7 @@ def test_the_target_keeps_its_gradients_empty(shaped_once, train_clips, target):
 
 
 def test_a_target_without_gradients_is_refused(shaped_once, train_clips):
-    with pytest.raises(ConfigError, match="gradients through the target of 'word'"):
+    with pytest.raises(ConfigError, match="that gives gradients; that of 'word' is none"):
         train_optin(shaped_once.sounds, train_clips, shaped_once.target, TINY, Run(1, 0, silent))
 
 
