@@ -262,7 +262,7 @@ def _command_line(pid: str) -> bytes:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--server", choices=sorted(SERVERS), default="pulseaudio")
-    parser.add_argument("--filter", default="digit")
+    parser.add_argument("--filter", default="level")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=3.5, help="the longest pause between two kills")
     parser.add_argument("--json", action="store_true")

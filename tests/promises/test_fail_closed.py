@@ -23,7 +23,7 @@ from sottovoce.live.live import Watcher
 from sottovoce.live.virtual_microphone import VirtualMicrophone
 
 RATE = 16000
-FILTER = "digit"
+FILTER = "level"  # which has a codeword for any sound that is loud enough
 NAME = "Quiet"
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 COMMAND = [sys.executable, "-m", "sottovoce.cli"]
@@ -396,7 +396,7 @@ DUMPABLE = "import ctypes, resource; print(ctypes.CDLL(None).prctl(3), *resource
     [
         "from sottovoce.live.worker import Link, work\n"
         "def opener():\n    raise SystemExit\n"
-        "try:\n    work(Link(16000, ()), opener)\nexcept SystemExit:\n    pass\n",
+        "try:\n    work([Link(16000, ())], opener)\nexcept SystemExit:\n    pass\n",
         *(
             f"import sys; sys.argv = ['sottovoce', *{words}]\nfrom sottovoce.cli import main\n"
             "try:\n    main()\nexcept SystemExit:\n    pass\n"

@@ -43,7 +43,7 @@ def test_sound_that_came_while_a_task_was_revoked_is_never_fed_as_permitted(monk
 
     def run() -> None:
         with pytest.raises(Stop):
-            work(link, lambda: stream)
+            work([link], lambda: stream)
 
     thread = threading.Thread(target=run)
     thread.start()
