@@ -793,7 +793,8 @@ def test_a_codebook_from_its_audit_to_its_words(sottovoce, shaped, quick, drawn,
     assert sottovoce("verify", tmp_path / "a").status == 0
 
     said = sottovoce("filters", "show", drawn, "--out", tmp_path / "words.html", "--json")
-    assert said.json == {"codewords": 4, "page": str(tmp_path / "words.html")}
+    assert (said.json["codewords"], said.json["page"]) == (4, str(tmp_path / "words.html"))
+    assert {*said.json["none"]} == {"word"}
     page = (tmp_path / "words.html").read_text(encoding="utf-8")
     assert "<figcaption>stop</figcaption>" in page and "While nothing is permitted" in page
 
