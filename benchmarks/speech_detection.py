@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from sottovoce.audio.segment import cut
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S, Wave
 from sottovoce.corpora.corpus import opened
+from sottovoce.graphs import session as session_of
 from sottovoce.methods.codebook.none import BUILT_IN
 from sottovoce.progress import silent
 from sottovoce.runtime.filter import Filter
@@ -53,7 +53,7 @@ def recordings(corpora: Path) -> Iterator[tuple[str, bool, list[Wave]]]:
 
 def silero(path: Path) -> Judge:
     """The judge of an ONNX file of silero-vad for 16 kHz."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = session_of(path, others=True)
 
     def judge(blocks: Wave) -> NDArray[np.bool_]:
         state, before = np.zeros((2, len(blocks), 128), np.float32), np.zeros((len(blocks), _CONTEXT), np.float32)

@@ -101,7 +101,8 @@ def test_by_default_no_codeword_is_like_any_recording(made):
 def test_recordings_are_asked_for_and_are_like_themselves(made):
     facts = made["recordings"].card["codewords"]
     assert facts["source"] == "recordings"
-    assert facts["highest_similarity"] > 0.98 > facts["between_people"]
+    assert facts["highest_similarity"] > 0.95, "not 1: a codeword begins between two frames of its recording"
+    assert facts["highest_similarity"] > facts["between_people"]
 
 
 def test_the_card_counts_people_and_only_the_log_names_them(made, shaped):
