@@ -141,9 +141,7 @@ def understood(folder: str, targets: dict[str, Path]) -> dict[str, dict[str, flo
 
     loaded = Filter.load(bundled.find(folder))
     book = loaded.engine.vocabulary()
-    places = np.array(
-        [at for at in np.ndindex(book.templates.shape[:-2]) if at[0] == len(book.templates) - 1 and min(at[1:])]
-    )
+    places = np.array([at for at in np.ndindex(book.sounds.shape[:-1]) if at[0] == book.positions - 1 and min(at[1:])])
     spectra = book.draw(places[:, 1:], places[:, 0])
     loaded_targets = {task: load_target(place) for task, place in targets.items()}
     found: dict[str, dict[str, float]] = {}
