@@ -19,9 +19,10 @@ install: .venv/complete
 demo: install
 	$(BIN)/sottovoce demo --out demo
 
-# Two processes, since there are two cores. Signals and time are tested by the second, which a terminal can interrupt.
+# Two processes of one thread, since there are two cores. Signals and time are tested by the second, which a terminal can interrupt.
 FIRST := $(addprefix tests/,attack audio audit contracts corpora experiments jobs methods models report training)
 
+test: export OMP_NUM_THREADS = 1
 test: install
 	$(BIN)/python -m pytest -o cache_dir=.pytest_cache/first $(FIRST) & first=$$!; \
 	  $(BIN)/python -m pytest $(addprefix --ignore=,$(FIRST)); second=$$?; wait $$first && exit $$second
