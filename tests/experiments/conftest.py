@@ -25,6 +25,7 @@ from sottovoce.experiments.rdal import sender_run
 from sottovoce.experiments.shipped import Shipped
 from sottovoce.experiments.speech import Detector
 from sottovoce.experiments.table1 import GraphJob, Measurement
+from sottovoce.experiments.transfer import judged_run
 from sottovoce.methods.adr import training as adr
 from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.methods.digits.ctc import CtcSettings
@@ -152,6 +153,16 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
         Measurement("compact", "eager", least_s=0.0),
         Measurement("compact", "onnx", graphs=GraphJob("compact"), least_s=0.0),
         Measurement("codebook", "int8", graphs=GraphJob("codebook"), least_s=0.0),
+    ),
+    "transfer": lambda: (
+        judged_run(
+            TABLE,
+            "emotion",
+            ("gender",),
+            others=(("quick", tuple(TARGET.items())),),
+            target=tuple(TARGET.items()),
+            **FEW_CODEWORDS,
+        ),
     ),
 }
 

@@ -20,6 +20,7 @@ from sottovoce.experiments import (
     shipped,
     speech,
     table1,
+    transfer,
 )
 from sottovoce.experiments.experiment import Corpus, Experiment, parts
 
@@ -41,6 +42,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             shipped.EXPERIMENT,
             speech.EXPERIMENT,
             table1.EXPERIMENT,
+            transfer.EXPERIMENT,
         )
     }
 )

@@ -167,8 +167,11 @@ def filter_run(
     return FilterRun(job, tuple(attack), seed=seed, **audit)
 
 
-def train_and_audit(run: FilterRun, place: Place) -> dict[str, Any]:
-    """Train the filter, audit it, and return what is worth keeping, without the paths of this machine."""
+def train_and_audit(run: FilterRun, place: Place, judges: Sequence[TargetJob] = ()) -> dict[str, Any]:
+    """Train the filter, audit it, and return what is worth keeping, without the paths of this machine.
+
+    `judges` measure what is permitted besides those that the filter holds.
+    """
     made, spec = run.filter, place.spec(run.filter.corpus)
     folder, audit = made.make(place), place.kept / f"audit-{digest(run)}"
     attack = tuple(task for task in run.attack if task not in (run.consent or made.permit))
@@ -176,8 +179,10 @@ def train_and_audit(run: FilterRun, place: Place) -> dict[str, Any]:
     command += f" --attackers {run.attackers} --seed {run.audit_seed}"
     command += f" --constant {run.constant}" if run.constant else ""
     command += f" --permit {','.join(run.consent)}" if run.consent else ""
+    command += "".join(f" --judge {judge.name}-{judge.preset}" for judge in judges)
     if not (audit / "digests.json").is_file():
-        config = AuditConfig(str(folder), spec, audit, run.attackers, attack, run.consent)
+        others = tuple(judge.make(place) for judge in judges)
+        config = AuditConfig(str(folder), spec, audit, run.attackers, attack, run.consent, judges=others)
         run_audit(replace(config, seed=run.audit_seed, command=command, constant=run.constant), silent)
     results = json.loads((audit / "results.json").read_text(encoding="utf-8"))
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
