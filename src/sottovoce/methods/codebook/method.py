@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.corpora.splits import Split
+from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook.none import BUILT_IN, of_recordings
 from sottovoce.methods.codebook.ready import all_ready, ready_codebook
 from sottovoce.methods.codebook.recognisers import judges, voters
 from sottovoce.methods.codebook.similarity import described, speakers
-from sottovoce.methods.codebook.training import PRESETS, CodebookSettings, Material, train_codebook
-from sottovoce.methods.method import Context, Estimate, Method, Trained
-from sottovoce.models.codewords import RECORDINGS
+from sottovoce.methods.codebook.training import PRESETS, CodebookSettings, Material, table_shape, train_codebook
+from sottovoce.methods.method import Context, Estimate, Method, TrainConfig, Trained
+from sottovoce.models.codebook import BLOCKS
+from sottovoce.models.codewords import RECORDINGS, SOURCES
 from sottovoce.models.layers import parameter_count
 from sottovoce.runtime.export import save_codebook
 
@@ -22,9 +24,19 @@ _STUDENT_S, _RECOGNISER_S, _DRAWING_S = 0.08, 0.12, 0.5  # of a step, and of one
 _JUDGE_STEPS = 1300
 
 
+def check(_: TrainConfig, settings: CodebookSettings) -> None:
+    """ConfigError for codewords of an unknown kind, and for blocks of a length that cannot be."""
+    if settings.codewords not in SOURCES:
+        raise ConfigError(f"the codewords are '{settings.codewords}'; expected {' or '.join(SOURCES)}.")
+    if settings.block_segments not in BLOCKS:
+        raise ConfigError(f"a block is {settings.block_segments} segments; expected one of {BLOCKS}.")
+
+
 def train(context: Context[CodebookSettings]) -> Trained:
     """An encoder and a codebook for all targets, and judges of what other recognisers understand."""
     settings, clips, ready = context.settings, context.split.train, all_ready(context.targets)
+    if not ready:
+        table_shape(context.targets, settings)  # refuses before others are trained what cannot be
     material = Material(
         context.sounds,
         clips,
@@ -82,4 +94,6 @@ def estimate(context: Context[CodebookSettings]) -> Estimate:
     return Estimate(steps, own + drawn * _DRAWING_S * (1 + settings.voters))
 
 
-METHOD: Method[CodebookSettings] = Method("codebook", CodebookSettings, PRESETS, train, estimate, several_tasks=True)
+METHOD: Method[CodebookSettings] = Method(
+    "codebook", CodebookSettings, PRESETS, train, estimate, check, several_tasks=True
+)

@@ -35,8 +35,8 @@ from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings, distil
 from sottovoce.methods.codebook.none import Negatives, NoneSettings, of_recordings, rates, train_presence
 from sottovoce.methods.codebook.spoken import spoken
-from sottovoce.models.codebook import BLOCKS, MOST_CODEWORDS, Array, Codebook, nothing, to_8_bits
-from sottovoce.models.codewords import RECORDINGS, SOURCES, SYNTHETIC
+from sottovoce.models.codebook import MOST_CODEWORDS, Array, Codebook, nothing, to_8_bits
+from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
 from sottovoce.models.target import Target
 from sottovoce.training.loop import Run, draw_segments
 from sottovoce.training.settings import Positive, Share
@@ -151,23 +151,21 @@ class Made(NamedTuple):
     none: dict[str, Any]
 
 
-def train_codebook(material: Material, settings: CodebookSettings, run: Run) -> Made:
-    """An encoder and a codebook for the tasks of the targets of `material`.
-
-    ConfigError for codewords of an unknown kind, and for more combinations of codes than there may be.
-    """
-    targets = material.targets
-    if settings.codewords not in SOURCES:
-        raise ConfigError(f"the codewords are '{settings.codewords}'; expected {' or '.join(SOURCES)}.")
-    if settings.block_segments not in BLOCKS:
-        raise ConfigError(f"a block is {settings.block_segments} segments; expected one of {BLOCKS}.")
-    centres = [_centres(material.sounds, material.clips, target, settings, run.seed) for target in targets]
-    shape = (settings.positions, *(len(table) + 1 for table in centres))
+def table_shape(targets: Sequence[Target], settings: CodebookSettings) -> tuple[int, ...]:
+    """Positions, and the codes of each task with that of none; ConfigError for more combinations than there may be."""
+    shape = (settings.positions, *((settings.codes or len(target.classes)) + 1 for target in targets))
     if math.prod(shape) > MOST_CODEWORDS:
         raise ConfigError(
             f"{math.prod(shape)} combinations of codes are too many, expected at most {MOST_CODEWORDS}; "
             "permit fewer tasks in one filter, or have fewer positions."
         )
+    return shape
+
+
+def train_codebook(material: Material, settings: CodebookSettings, run: Run) -> Made:
+    """An encoder and a codebook for the tasks of the targets of `material`; ConfigError as of `table_shape`."""
+    targets, shape = material.targets, table_shape(material.targets, settings)
+    centres = [_centres(material.sounds, material.clips, target, settings, run.seed) for target in targets]
     recognisers = [_encoder(material.sounds, material.clips, target, settings, run) for target in targets]
     presence = train_presence(material.sounds, material.clips, material.negatives, settings.none, run)
     if settings.encoder == "ensemble":
