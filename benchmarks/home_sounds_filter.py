@@ -10,7 +10,7 @@ people of LibriSpeech, and on that speech, noise and chords alone, which are non
 and pairs of events, for all classes of AudioSet, and the network learns these scores and YAMNet's embeddings besides.
 The threshold of none is the one with the false alarms that are wanted, in speech of the other 51 people at several
 speeds; fold 4 tells what is missed. The codewords are synthesised, none of them is a recording. What was trained is
-kept in DIR.pt, and is taken from there by the next call.
+kept in DIR.pt, and is taken from there by the next call. `--audit` puts the findings of an audit into the card.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from sottovoce.audio.griffin_lim import MARGIN_SAMPLES
 from sottovoce.audio.level import limited, normalise, rms
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S, SEGMENT_SAMPLES, Wave
+from sottovoce.audit.compare import headline
 from sottovoce.corpora.corpus import describe, opened
 from sottovoce.corpora.readers.esc10 import part_of
 from sottovoce.corpora.splits import split
@@ -298,7 +299,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--false-alarms", type=float, default=1.0, help="per hour of speech, that are wanted")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--audit", type=Path, help="only put the results.json of an audit into the card")
     asked = parser.parse_args()
+    if asked.audit is not None:
+        card = read_folder(asked.out, "filter")
+        files = {name: (asked.out / name).read_bytes() for name in card["files"]}
+        write_folder(asked.out, "filter", files, {**card, "audit": headline(json.loads(asked.audit.read_text()))})
+        return
     torch.set_num_threads(1)
     kept = asked.out.with_suffix(".pt")
     if kept.exists():

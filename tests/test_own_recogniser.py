@@ -21,11 +21,12 @@ from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.corpora import catalogue
 from sottovoce.corpora.catalogue import open_corpus
-from sottovoce.methods.codebook import training as codebook
 from sottovoce.methods.codebook.codewords import CodewordSettings
 from sottovoce.methods.codebook.distillation import StudentSettings
+from sottovoce.methods.codebook.method import METHOD
 from sottovoce.methods.codebook.none import NoneSettings
 from sottovoce.methods.codebook.training import CodebookSettings
+from sottovoce.methods.registry import METHODS
 
 PAGE = (Path(__file__).parents[1] / "docs" / "recognisers.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
@@ -54,7 +55,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     few = replace(voices, clips=voices.clips[::5])  # of the corpus of the page, so that this takes a minute
     with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
         patch.setattr(catalogue, "open_corpus", lambda _: few)
-        patch.setattr(codebook, "PRESETS", {"quick": settings})
+        small = replace(METHOD, presets={**METHOD.presets, "quick": settings})
+        patch.setitem(METHODS.plugins, "codebook", replace(METHODS.plugin("codebook"), value=small))
         patch.setattr(budgets, "EFFORTS", {"quick": effort})
         patch.chdir(folder)
         for line in COMMANDS:
