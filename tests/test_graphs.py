@@ -334,7 +334,7 @@ def test_nothing_slow_is_computed_when_a_graph_is_loaded(kind, others, tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["digit", "level", "speech"])
+@pytest.mark.parametrize("name", ["digit", "home-sounds", "level", "speech"])
 def test_the_weights_of_our_own_filters_are_unpacked_when_they_are_loaded(name):
     assert onnx_file.check((find(name) / "filter.onnx").read_bytes()).quick
 
