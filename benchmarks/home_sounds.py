@@ -167,8 +167,14 @@ def accuracy(judge: Scores, groups: Array, sounds: list[Wave], truth: NDArray[np
     return f"{100 * score.score:.1f} ({100 * score.low:.1f} to {100 * score.high:.1f})"
 
 
-def measure(networks: dict[str, Scores], groups: Array, corpora: Path, fold: int, filter_: Filter | None) -> None:
-    """Print how often each judge is right at each ratio, on the recordings and on what leaves the filter."""
+def measure(
+    networks: dict[str, Scores], groups: Array, corpora: Path, fold: int, filter_: Filter | None, late_s: float
+) -> None:
+    """Print how often each judge is right at each ratio, on the recordings and on what leaves the filter.
+
+    Silence of `late_s` seconds stands before and after each of them.
+    """
+    silence = round(late_s * SAMPLE_RATE)
     held = list(recordings(corpora, fold, seed=fold))
     truth = np.array([number for number, _, _ in held])
     ways: dict[str, Callable[[Wave], Wave]] = {"recordings": lambda sound: sound}
@@ -178,7 +184,8 @@ def measure(networks: dict[str, Scores], groups: Array, corpora: Path, fold: int
     print("|---" * (len(ways) + 2) + "|")
     for ratio in RATIOS_DB:
         mixed = [event + (0.0 if ratio is None else 10.0 ** (-ratio / 20.0)) * speech for _, event, speech in held]
-        sounds = {way: [through(sound.astype(np.float32)) for sound in mixed] for way, through in ways.items()}
+        padded = [np.pad(sound.astype(np.float32), silence) for sound in mixed]
+        sounds = {way: [through(sound) for sound in padded] for way, through in ways.items()}
         for name, judge in networks.items():
             cells = [accuracy(judge, groups, sounds[way], truth) for way in ways]
             print(f"| {'no speech' if ratio is None else f'{ratio} dB'} | {name} | {' | '.join(cells)} |", flush=True)
@@ -250,6 +257,7 @@ def main() -> None:
     parser.add_argument("--corpora", type=Path)
     parser.add_argument("--fold", type=int, default=5)
     parser.add_argument("--filter", type=str)
+    parser.add_argument("--late", type=float, default=0.0, help="seconds of silence before and after each recording")
     parser.add_argument("--events", action="store_true", help="only what is answered to synthesised sounds")
     parser.add_argument("--write", type=Path, help="only write a corpus for an audit")
     parser.add_argument("--classes", action="store_true", help="only name the classes, as a target takes them")
@@ -267,7 +275,7 @@ def main() -> None:
         return
     filter_ = Filter.load(asked.filter) if asked.filter else None
     target = load_target("yamnet:esc10")
-    measure(networks, class_groups(CLASSES, names).numpy(), asked.corpora, asked.fold, filter_)
+    measure(networks, class_groups(CLASSES, names).numpy(), asked.corpora, asked.fold, filter_, asked.late)
     facts = {"float": target.digest[:16], **(false_alarms(filter_, asked.corpora) if filter_ else {})}
     print(json.dumps(facts))
 
