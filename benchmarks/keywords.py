@@ -48,8 +48,7 @@ DRAWS, WORDS = 6, 5  # of own keywords
 READ = {"librispeech": "librispeech:{}/librispeech", "speechocean762": "kaldi:{}/speechocean762"}
 MOST_READ = 2000  # segments of each, 0.71 h
 NEGATIVES = "librispeech:{}/librispeech/train-clean-100"  # what is none of the keywords, for a filter
-FILTER = {"codewords": "recordings", "voters": 1, "voter_steps": 300, "judges": False}
-FEWER = {"none.steps": 200, "drawing.candidates": 960}
+FILTER = {"codewords": "recordings", "judges": False}
 PARTS = ("originals", "own", "codewords", "filter")
 
 Ints = NDArray[np.int64]
@@ -186,10 +185,9 @@ def filtered(clips: Clips, targets: Mapping[str, Target], corpora: Path, out: Pa
     """Accuracy of each target on what a filter that was made with `own-0` lets through, beside the originals."""
     place, spec, negatives = out / "filter-recordings", f"csv:{out / 'arabic' / 'clips.csv'}", NEGATIVES.format(corpora)
     if not place.is_dir():
-        settings = {**FILTER, **FEWER}
+        targets_ = (out / "own-0",)
         make_filter(
-            TrainConfig(spec, ("keyword",), (out / "own-0",), place, settings=settings, negatives=(negatives,)),
-            Progress(),
+            TrainConfig(spec, ("keyword",), targets_, place, settings=FILTER, negatives=(negatives,)), Progress()
         )
     filter_ = Filter.load(place)
     test = clips.part == "test"

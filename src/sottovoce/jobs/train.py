@@ -202,7 +202,8 @@ def _announce(what: str, estimate: Estimate | None, sounds: Sounds, clips: NDArr
     seconds = sum(sounds.samples(int(i)) for i in clips) / SAMPLE_RATE
     line = f"training {what}, on {len(clips)} recordings, {seconds / 60:.1f} min of sound"
     if estimate is not None:
-        line += f": {estimate.steps:,} steps, roughly {duration(estimate.seconds)} on two cores"
+        steps = f"{estimate.steps:,} steps, " if estimate.steps else ""
+        line += f": {steps}roughly {duration(estimate.seconds)} on two cores"
         if estimate.seconds > max(_LONG_S, _LONG_FOR_SOUND * seconds):
             line += "; this is long for so little sound: --preset quick, where the method has it, or fewer steps by "
             line += "--set, shorten it"

@@ -21,7 +21,7 @@ from sottovoce.models.layers import parameter_count
 from sottovoce.runtime.export import save_codebook
 
 _STUDENT_S, _RECOGNISER_S, _DRAWING_S = 0.08, 0.12, 0.5  # of a step, and of one of a batch of codewords
-_JUDGE_STEPS = 1300
+_JUDGE_STEPS, _READY_S = 1300, 40.0
 
 
 def check(_: TrainConfig, settings: CodebookSettings) -> None:
@@ -83,6 +83,8 @@ def _unseen(parts: Split) -> NDArray[np.int64]:
 def estimate(context: Context[CodebookSettings]) -> Estimate:
     """The steps of all students, and those of drawing the codewords."""
     settings, targets = context.settings, context.targets
+    if all_ready(targets):
+        return Estimate(0, _READY_S)
     students = [target for target in targets if settings.encoder == "student" or not target.differentiable]
     taught = len(students) * settings.student.steps
     words = settings.positions * math.prod((settings.codes or len(target.classes)) + 1 for target in targets)
