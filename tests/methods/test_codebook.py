@@ -1,6 +1,7 @@
 """Distillation alone: words that say what they stand for, no label, and of a black box nothing but answers."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook import blends, codewords, training
 from sottovoce.methods.codebook.codewords import SHARPNESS, CodewordSettings, interpolation
 from sottovoce.methods.codebook.distillation import StudentSettings, distil
+from sottovoce.methods.codebook.method import METHOD
 from sottovoce.methods.codebook.none import BUILT_IN, NoneSettings
 from sottovoce.methods.codebook.training import CodebookSettings, Material, train_codebook
+from sottovoce.methods.method import TrainConfig
 from sottovoce.models.codebook import SOUND_SAMPLES
 from sottovoce.models.target import Target, from_callable, from_module
 from sottovoce.training.loop import Run
@@ -160,9 +163,14 @@ def test_recordings_are_named_and_only_where_they_were_asked_for(shaped_once, tr
     assert not len(none) and len(some) and set(some) <= set(train_clips.tolist())
 
 
-def test_codewords_of_an_unknown_kind_are_refused(shaped_once, train_clips, target):
-    with pytest.raises(ConfigError, match="'borrowed'; expected synthetic or recordings"):
-        trained(shaped_once, train_clips, [target], replace(TINY, codewords="borrowed"))
+def test_what_cannot_be_is_refused_before_anything_is_opened():
+    config = TrainConfig("voices", ("word",), ("target",), Path("filter"))
+    for settings, expected in (
+        (replace(TINY, codewords="borrowed"), "'borrowed'; expected synthetic or recordings"),
+        (replace(TINY, block_segments=3), "a block is 3 segments; expected one of"),
+    ):
+        with pytest.raises(ConfigError, match=expected):
+            METHOD.check(config, settings)
 
 
 def test_a_student_learns_the_answers(shaped_once, train_clips, target):
