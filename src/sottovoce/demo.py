@@ -52,7 +52,7 @@ def run(
         (out / "target",),
         out / "filter",
         preset="quick",
-        settings=filter_settings or {},
+        settings={"judges": True, **(filter_settings or {})},
         command=command,
         reuse=True,
     )

@@ -149,13 +149,15 @@ def best(pool: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Te
 
 def understood(sounds: Wave, recognisers: Sequence[Sequence[Target]], goals: Sequence[Tensor]) -> NDArray[np.bool_]:
     """Which of W codewords [W, 20640] every recogniser takes for the class of its goal, where that is one class."""
-    segments = repeated(SAMPLES[to_8_bits(sounds)])[:, SHIFTS[1] : SHIFTS[1] + SEGMENT_SAMPLES]
+    leaving = repeated(SAMPLES[to_8_bits(sounds)])
     clear = np.ones(len(sounds), bool)
-    for able, goal in zip(recognisers, goals, strict=True):
-        highest, meant = goal.max(dim=1)
-        for each in able:
-            answered = each.predict_sound(np.ascontiguousarray(segments)).argmax(axis=1)
-            clear &= (answered == meant.numpy()) | (highest == goal.amin(dim=1)).numpy()
+    for shift in (SHIFTS[0], SHIFTS[-1]):
+        segments = np.ascontiguousarray(leaving[:, shift : shift + SEGMENT_SAMPLES])
+        for able, goal in zip(recognisers, goals, strict=True):
+            highest, meant = goal.max(dim=1)
+            for each in able:
+                answered = each.predict_sound(segments).argmax(axis=1)
+                clear &= (answered == meant.numpy()) | (highest == goal.amin(dim=1)).numpy()
     return clear
 
 

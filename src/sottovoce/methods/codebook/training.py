@@ -5,8 +5,8 @@
 2. Each code gets a centre in the space of the target's posteriors.
 3. For each code a codeword is chosen by the agreement of the target and of voters, other recognisers of the task, among
    recordings of people that none of them was trained on, or among sounds of synthetic voices. What these cannot say so
-   that each of the recognisers understands it is a template instead: a blend of several people's segments, optimised by
-   gradients through all recognisers, or, where the target can only be queried, through students of it.
+   that each of the recognisers understands it may be a template instead: a blend of segments of several people, optimised
+   by gradients through all recognisers, or, where the target can only be queried, through students of it.
 
 Who speaks is used for one purpose: that a blend is of different people.
 """
@@ -59,7 +59,7 @@ class CodebookSettings:
     encoder: Literal["target", "student", "ensemble"] = "target"
     codewords: Literal["synthetic", "recordings"] = SYNTHETIC
     gradients: bool = True
-    voters: Annotated[int, 0, 8] = 2
+    voters: Annotated[int, 0, 8] = 4
     voter_steps: Positive = 600
     judges: bool = True
     student: StudentSettings = field(default_factory=StudentSettings)
@@ -82,7 +82,7 @@ PRESETS: Mapping[str, CodebookSettings] = MappingProxyType(
             student=StudentSettings(queries=3200, steps=300),
             drawing=CodewordSettings(steps=60, candidates=384),
             none=NoneSettings(steps=150),
-            voters=1,
+            voters=2,
             voter_steps=200,
             judges=False,
         ),
@@ -215,7 +215,9 @@ def _codewords(
         return made, np.zeros(0, np.int64)
     said = voices[codewords.best(voices, able, goals)]
     clear = codewords.understood(said, able, goals)
-    return np.where(clear[:, None], said, made), np.zeros(0, np.int64)
+    either = np.concatenate([said, made])
+    either = either[codewords.best(either, able, goals)]
+    return np.where(clear[:, None], said, either), np.zeros(0, np.int64)
 
 
 def _encoder(
