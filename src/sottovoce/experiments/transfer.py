@@ -45,7 +45,7 @@ def _runs(seed: int) -> Iterator[JudgedRun]:
     yield judged_run("fsdd:fsdd", "digit", ("speaker",), None, digits, (("x-vector", digits),), seed)
     others = (("x-vector", genders), ("paper", (("steps", 200),)))
     yield judged_run("ravdess:ravdess", "gender", ("emotion",), "speaker", genders, others, seed)
-    better = {"encoder": "ensemble", "block_segments": 2}
+    better = {"encoder": "ensemble", "block_segments": 2, "voters": 2}
     yield judged_run("ravdess:ravdess", "emotion", ("gender",), "speaker", (), (("x-vector", ()),), seed, **better)
 
 

@@ -4,9 +4,9 @@
    A second, small network learns when there is none of what is permitted.
 2. Each code gets a centre in the space of the target's posteriors.
 3. For each code a codeword is chosen by the agreement of the target and of voters, other recognisers of the task, among
-   recordings of people that none of them was trained on, or among sounds of synthetic voices. What these cannot say so
-   that each of the recognisers understands it may be a template instead: a blend of segments of several people, optimised
-   by gradients through all recognisers, or, where the target can only be queried, through students of it.
+   recordings of people that none of them was trained on, or among sounds of synthetic voices. Where not each of the
+   recognisers understands these, a template competes with them: a blend of segments of several people, optimised by
+   gradients through all recognisers, or, where the target can only be queried, through students of it.
 
 Who speaks is used for one purpose: that a blend is of different people.
 """
