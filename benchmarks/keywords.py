@@ -48,7 +48,7 @@ DRAWS, WORDS = 6, 5  # of own keywords
 READ = {"librispeech": "librispeech:{}/librispeech", "speechocean762": "kaldi:{}/speechocean762"}
 MOST_READ = 2000  # segments of each, 0.71 h
 NEGATIVES = "librispeech:{}/librispeech/train-clean-100"  # what is none of the keywords, for a filter
-FILTER = {"codewords": "recordings", "judges": False}
+FILTER = {"codewords": "recordings", "voters": 2, "judges": False}
 PARTS = ("originals", "own", "codewords", "filter")
 
 Ints = NDArray[np.int64]

@@ -33,7 +33,8 @@ class Shipped(RunSettings):
 def make(run: Shipped, place: Place) -> dict[str, Any]:
     """Train, pack and audit a filter, and write it into the folder that is made."""
     folder, corpus = place.kept / f"{run.name}-packed", run.filter.corpus.short
-    card = _packed(run.filter.make(place), folder, run)
+    made = run.filter.make(place)
+    card = _packed(made, folder, run)
     config = AuditConfig(
         str(folder),
         place.spec(run.filter.corpus),
@@ -42,6 +43,7 @@ def make(run: Shipped, place: Place) -> dict[str, Any]:
         run.attack,
         targets=tuple(each.make(place) for each in run.filter.targets if isinstance(each, TargetJob)),
         workers=place.workers,
+        judges=tuple(sorted((made / JUDGES).glob("*"))),
         command=f"sottovoce audit --corpus {corpus}:PATH --attack {','.join(run.attack)} --attackers {run.attackers}",
     )
     card["audit"] = headline(run_audit(config, Progress()))
@@ -68,7 +70,8 @@ def _own(card: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in card.items() if key not in ("files", "schema", "kind", "sottovoce")}
 
 
-DIGIT = Shipped("digit", FilterJob((TargetJob(Corpus("fsdd:fsdd"), "digit"),)), ("speaker",), "CC BY-SA 4.0")
+_DIGITS = TargetJob(Corpus("fsdd:fsdd"), "digit", settings=(("steps", 600),))
+DIGIT = Shipped("digit", FilterJob((_DIGITS,)), ("speaker",), "CC BY-SA 4.0")
 _ADULTS = Corpus("librispeech:librispeech/test-other")
 _ALL_AGES = Corpus("kaldi:speechocean762")
 LEVEL = Shipped("level", FilterJob((ReadyTarget(_ADULTS, "level"),)), ("gender",), "as the program", "quick")

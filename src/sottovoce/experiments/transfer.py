@@ -72,7 +72,8 @@ def _lines(results: Sequence[Result]) -> Iterator[Cells]:
         for number, judge in enumerate(entries[0]["judges"]):
             rows.append((judge["judge"], [entry["judges"][number] for entry in entries]))
         for name, each in rows:
-            before, after = ([entry[side]["score"] for entry in each] for side in ("original", "obfuscated"))
+            before = [entry["original"]["score"] for entry in each]
+            after = [(entry.get("sound") or entry["obfuscated"])["score"] for entry in each]
             lost = [b - a for a, b in zip(before, after, strict=True)]
             yield Cells([title, f"{name} understands", seeds, _percent(before), _percent(after), _percent(lost), ""])
         for attribute in runs[0]["private"]:
