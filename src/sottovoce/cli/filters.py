@@ -9,6 +9,7 @@ import typer
 
 from sottovoce.cli import shared
 from sottovoce.cli.shared import FilterName, Json, app
+from sottovoce.cli.train import others
 
 if TYPE_CHECKING:
     from sottovoce.runtime.filter import Filter
@@ -44,7 +45,11 @@ def filters_show(
 
         loaded = chosen_filter(filter_, None, 0)
         count, none = write_codewords_page(loaded, out), rejections(loaded.card)
-    lines = [f"{count} codewords; open {out}", *(f"{task}: {known.sentence}" for task, known in none.items())]
+    lines = [
+        f"{count} codewords; open {out}",
+        *others(loaded.card),
+        *(f"{task}: {known.sentence}" for task, known in none.items()),
+    ]
     shown = {"none": {task: known._asdict() for task, known in none.items()}} if none else {}
     shared.show({"codewords": count, "page": str(out), **shown}, json_, lambda _: "\n".join(lines))
 

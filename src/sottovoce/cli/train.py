@@ -181,7 +181,7 @@ def train(
     shared.show(
         card,
         json_,
-        lambda _: "\n".join([_trained(card, out), *_validation(card), *_others(card), describe(card)]).rstrip(),
+        lambda _: "\n".join([_trained(card, out), *_validation(card), *others(card), describe(card)]).rstrip(),
     )
 
 
@@ -202,18 +202,19 @@ def _validation(card: dict[str, Any]) -> list[str]:
     ]
 
 
-def _others(card: dict[str, Any]) -> list[str]:
+def others(card: dict[str, Any]) -> list[str]:
     """What recognisers that training never asked make of the same recordings, for each task."""
     if card["method"] != "codebook":
         return []
     lines = []
-    for task, judges in card["transfer"].items():
+    for task, judges in card.get("transfer", {}).items():
         for judge in judges:
             before, after = judge.get("original"), judge.get("filtered")
             if before is None or after is None:
                 continue
             lines.append(
-                f"{task}: a recogniser of {judge['judge']}, is right on {before:.1%} of them, and on {after:.1%}"
+                f"{task}: a recogniser of {judge['judge']}, is right on {before:.1%} of {judge['recordings']} validation "
+                f"recordings, and on {after:.1%} of them after the filter"
             )
             if before - after > _LOSS:
                 lines[-1] += "; it does not understand this filter as the target does: try --codewords recordings"
