@@ -278,7 +278,8 @@ def rates(encoder: EventEncoder, material: Material, corpora: Path, per_hour: fl
     allowed = int(per_hour * len(absent["speech"]) / hour)  # blocks; the next one is above the threshold
     threshold = float(np.nextafter(np.sort(absent["speech"])[allowed], 0.0))
     every = np.concatenate(list(absent.values()))
-    points = np.unique(np.quantile(np.concatenate([present["alone"], every]), np.linspace(0.0, 1.0, 41)))
+    quantiles = np.quantile(np.concatenate([present["alone"], every]), np.linspace(0.0, 1.0, 41))
+    points = np.unique([*quantiles, threshold])
     return {
         "threshold": threshold,
         "miss_rate": float((present["alone"] > threshold).mean()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -202,7 +203,7 @@ def _validation(card: dict[str, Any]) -> list[str]:
     ]
 
 
-def others(card: dict[str, Any]) -> list[str]:
+def others(card: Mapping[str, Any]) -> list[str]:
     """What recognisers that training never asked make of the same recordings, for each task."""
     if card["method"] != "codebook":
         return []
@@ -213,8 +214,8 @@ def others(card: dict[str, Any]) -> list[str]:
             if before is None or after is None:
                 continue
             lines.append(
-                f"{task}: a recogniser of {judge['judge']}, is right on {before:.1%} of {judge['recordings']} validation "
-                f"recordings, and on {after:.1%} of them after the filter"
+                f"{task}: a recogniser of {judge['judge']}, is right on {before:.1%} of {judge['recordings']} "
+                f"validation recordings, and on {after:.1%} of them after the filter"
             )
             if before - after > _LOSS:
                 lines[-1] += "; it does not understand this filter as the target does: try --codewords recordings"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sottovoce.corpora.manifest import SplitRule
 from sottovoce.experiments.experiment import Cells, Corpus, Experiment, Place, Result, Table, grouped, mean
 from sottovoce.experiments.filter_runs import FilterJob, FilterRun, Settings, TargetJob, train_and_audit
+from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
 
 SEEDS = (0, 1, 2)
 _NAMES = {"x-vector": "an x-vector network", "paper": "DeepSpeech2"}  # of judges, by their presets
@@ -46,7 +47,19 @@ def _runs(seed: int) -> Iterator[JudgedRun]:
     others = (("x-vector", genders), ("paper", (("steps", 200),)))
     yield judged_run("ravdess:ravdess", "gender", ("emotion",), "speaker", genders, others, seed)
     better = {"encoder": "ensemble", "block_segments": 2, "voters": 2}
-    yield judged_run("ravdess:ravdess", "emotion", ("gender",), "speaker", (), (("x-vector", ()),), seed, **better)
+    for source in (SYNTHETIC, RECORDINGS):
+        emotion = judged_run(
+            "ravdess:ravdess",
+            "emotion",
+            ("gender",),
+            "speaker",
+            (),
+            (("x-vector", ()),),
+            seed,
+            codewords=source,
+            **better,
+        )
+        yield replace(emotion, title=source)
 
 
 def _perform(run: JudgedRun, place: Place) -> dict[str, Any]:
@@ -64,9 +77,10 @@ def _percent(scores: Sequence[float]) -> str:
 
 def _lines(results: Sequence[Result]) -> Iterator[Cells]:
     """Of each permitted task what its target and each judge get right, and then what attackers do."""
-    for runs in grouped(results, lambda run: (run["corpus"]["name"], *run["permit"])).values():
+    for runs in grouped(results, lambda run: (run["corpus"]["name"], run["name"], *run["permit"])).values():
         (task,) = runs[0]["permit"]
         title, seeds = f"{runs[0]['corpus']['name']}, {task}", str(len(runs))
+        title += ", recorded codewords" if runs[0]["name"] == RECORDINGS else ""
         entries = [run["permitted"][task] for run in runs]
         rows = [("its own target", entries)]
         for number, judge in enumerate(entries[0]["judges"]):

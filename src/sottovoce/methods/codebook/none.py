@@ -118,7 +118,8 @@ def rates(
         silent = float(none(np.zeros((1, SEGMENT_SAMPLES), np.float32))[0])
         above = min(float(np.quantile(present, 1.0 - settings.miss)), _BELOW_SILENCE * silent)
     every = np.concatenate([*absent.values()])
-    points = np.unique(np.quantile(np.concatenate([present, every]), np.linspace(0.0, 1.0, _POINTS)))
+    quantiles = np.quantile(np.concatenate([present, every]), np.linspace(0.0, 1.0, _POINTS))
+    points = np.unique([*quantiles, above])
     per_hour = _HOUR_S / SEGMENT_S
     return {
         "threshold": above,
