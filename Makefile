@@ -71,6 +71,7 @@ results: install
 	$(BIN)/sottovoce experiment first-light --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment ablation --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment codebook --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment transfer --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment digit-strings --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment rdal-mixing --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment rdal --corpora $(CORPORA) --out results

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sottovoce.corpora.manifest import SplitRule
-from sottovoce.experiments.experiment import Cells, Corpus, Experiment, Place, Result, Table, grouped, mean
+from sottovoce.experiments.experiment import Cells, Corpus, Experiment, Place, Result, Table, grouped, percent
 from sottovoce.experiments.filter_runs import FilterJob, FilterRun, Settings, TargetJob, train_and_audit
 from sottovoce.models.codewords import RECORDINGS, SYNTHETIC
 
@@ -71,12 +71,8 @@ def _perform(run: JudgedRun, place: Place) -> dict[str, Any]:
     return result
 
 
-def _percent(scores: Sequence[float]) -> str:
-    return mean([100.0 * score for score in scores])
-
-
 def _lines(results: Sequence[Result]) -> Iterator[Cells]:
-    """Of each permitted task what its target and each judge get right, and then what attackers do."""
+    """Of each permitted task what its target and each judge get right for each seed, and then what attackers do."""
     for runs in grouped(results, lambda run: (run["corpus"]["name"], run["name"], *run["permit"])).values():
         (task,) = runs[0]["permit"]
         title, seeds = f"{runs[0]['corpus']['name']}, {task}", str(len(runs))
@@ -89,13 +85,13 @@ def _lines(results: Sequence[Result]) -> Iterator[Cells]:
             before = [entry["original"]["score"] for entry in each]
             after = [(entry.get("sound") or entry["obfuscated"])["score"] for entry in each]
             lost = [b - a for a, b in zip(before, after, strict=True)]
-            yield Cells([title, f"{name} understands", seeds, _percent(before), _percent(after), _percent(lost), ""])
+            yield Cells([title, f"{name} understands", seeds, percent(*before), percent(*after), percent(*lost), ""])
         for attribute in runs[0]["private"]:
             attacked = [run["private"][attribute] for run in runs]
             ceiling, floor = ([entry[key]["score"] for entry in attacked] for key in ("ceiling", "floor"))
             found = [entry["strongest"]["score"] for entry in attacked]
             words = f"the strongest attacker reads {attribute}"
-            yield Cells([title, words, seeds, _percent(ceiling), _percent(found), "", _percent(floor)])
+            yield Cells([title, words, seeds, percent(*ceiling), percent(*found), "", percent(*floor)])
 
 
 TABLE = Table(
@@ -109,7 +105,7 @@ TABLE = Table(
 EXPERIMENT = Experiment(
     "transfer",
     "Who understands what leaves a codebook filter, besides the target that it was made with?",
-    "the time was not measured",
+    "about 10 minutes for each of its 12 runs on one busy core, and the targets",
     {"compact": tuple(run for seed in SEEDS for run in _runs(seed))},
     _perform,
     TABLE,
