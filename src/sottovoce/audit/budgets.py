@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sottovoce.attack.families import ATTACKERS, outside
+from sottovoce.audit.leaving import FIRST, FORM, ORDER
 from sottovoce.errors import ConfigError
 
 
@@ -14,13 +15,15 @@ class Effort:
     """Attackers by the keys of `attack.families.ATTACKERS`, and their budgets.
 
     `informed` are fitted on what leaves the system, `uninformed` on originals, `on_sound` on decoded sound where
-    features leave as well. `cycles` of training double in length each. Smaller `shares` of the recordings are tried
-    with those of `curves`, and with whichever attacker is the strongest.
+    features leave as well; `on_properties` on each property of what leaves as a whole, by the name of that property,
+    and those of "" on all others. `cycles` of training double in length each. Smaller `shares` of the recordings are
+    tried with those of `curves`, and with whichever attacker is the strongest.
     """
 
     informed: tuple[str, ...]
     uninformed: tuple[str, ...]
     on_sound: tuple[str, ...]
+    on_properties: Mapping[str, tuple[str, ...]]
     cycles: dict[str, int]
     seeds: int = 1
     curves: tuple[str, ...] = ("target", "outline", "nearest", "linear")
@@ -33,17 +36,25 @@ class Effort:
     continuous: bool = False
 
 
+_QUICK_PROPERTIES = {"": ("linear",), FIRST: ("nearest",), ORDER: ("nearest", "linear"), FORM: ("nearest", "linear")}
+_PROPERTIES = {
+    "": ("linear", "nearest"),
+    FIRST: ("nearest",),
+    ORDER: ("nearest", "linear", "gru"),
+    FORM: ("nearest", "linear", "trees"),
+}
 _QUICK = ("target", "outline", "nearest", "linear", "cnn")
 _ALL = ("target", "outline", "nearest", "linear", "svm", "mlp", "trees", "encoder", "fine-tuned", "cnn", "deepspeech2")
 _LEVELS_DB = (-20.0, -30.0, -40.0, -50.0, -60.0, -70.0)
 
 EFFORTS = {
-    "quick": Effort(_QUICK, ("target", "linear", "cnn"), (), {"cnn": 2}, shares=(0.5,)),
+    "quick": Effort(_QUICK, ("target", "linear", "cnn"), (), _QUICK_PROPERTIES, {"cnn": 2}, shares=(0.5,)),
     "standard": Effort(
         _ALL,
         ("target", "linear", "encoder", "fine-tuned", "cnn"),
         ("outline", "linear", "encoder", "fine-tuned"),
-        {"cnn": 3, "deepspeech2": 2, "fine-tuned": 2},
+        _PROPERTIES,
+        {"cnn": 3, "deepspeech2": 2, "fine-tuned": 2, "gru": 3},
         curves=("target", "outline", "nearest", "linear", "mlp", "encoder"),
         restorer_steps=100,
         sensitivity_db=_LEVELS_DB,
@@ -55,7 +66,8 @@ EFFORTS = {
         _ALL,
         tuple(family for family in _ALL if family != "outline"),
         tuple(family for family in _ALL if family not in ("target", "deepspeech2")),
-        {"cnn": 4, "deepspeech2": 4, "fine-tuned": 4},
+        _PROPERTIES,
+        {"cnn": 4, "deepspeech2": 4, "fine-tuned": 4, "gru": 4},
         seeds=5,
         curves=_ALL,
         restorer_steps=300,
@@ -80,7 +92,11 @@ def effort(name: str, only: Sequence[str] = ()) -> Effort:
             raise ConfigError(f"unknown attacker '{attacker}'; known: {', '.join(ATTACKERS)}.")
     tried = EFFORTS[name]
     if only:
-        return replace(tried, informed=tuple(only), uninformed=tuple(only), on_sound=tuple(only))
+        kept = {
+            name: tuple(family for family in families if family in only)
+            for name, families in tried.on_properties.items()
+        }
+        return replace(tried, informed=tuple(only), uninformed=tuple(only), on_sound=tuple(only), on_properties=kept)
     informed, uninformed = outside("informed"), outside("uninformed")
     on_sound = tried.on_sound and (*tried.on_sound, *informed)
     return replace(

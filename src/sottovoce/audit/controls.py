@@ -18,8 +18,10 @@ from sottovoce.audio.segment import full_band
 from sottovoce.audio.spectrum import Spectrum, Wave
 from sottovoce.audit import metrics
 from sottovoce.audit.case import PARTS, Case, Part
+from sottovoce.audit.file_views import Planted
 from sottovoce.audit.observations import View
 from sottovoce.audit.plan import AttackRun, Views
+from sottovoce.audit.planted_files import KINDS
 from sottovoce.audit.results import Control
 from sottovoce.audit.scores import Scores
 from sottovoce.runtime.engine import State
@@ -70,6 +72,15 @@ def attack_runs(
     }
 
 
+def reading(planted: Planted, seed: int) -> list[AttackRun]:
+    """The attackers that have to find a planted leak."""
+    view = planted.view
+    return [
+        AttackRun(family, "planted leak", planted.labels, planted.classes, view, (view,), seed=seed)
+        for family in ("linear", "nearest")
+    ]
+
+
 def tone(level_db: float) -> str:
     """The name of a tone of that level."""
     return f"tone {level_db:g} dB"
@@ -86,7 +97,7 @@ def judged(task: str, scores: Scores) -> dict[str, Control]:
 
     planted, nothing = right("planted", mixed), right("shuffled", mixed)
     identity, ceiling = right("idle", true), right("original", true)
-    return {
+    return _leaks(scores) | {
         "planted leak": Control(
             passed=bool(planted > chance + 0.5 * (1.0 - chance)),
             detail=f"random labels as a tone {-PLANTED_DB:.0f} dB below what leaves: found in {planted:.1%}, "
@@ -101,6 +112,24 @@ def judged(task: str, scores: Scores) -> dict[str, Control]:
             detail=f"{task} through a filter that does nothing: {identity:.1%}, on originals {ceiling:.1%}",
         ),
     }
+
+
+def _leaks(scores: Scores) -> dict[str, Control]:
+    """Each kind of leak that was planted in whole recordings."""
+    found = {}
+    for name, kind in KINDS.items():
+        labels = scores.get(f"planted/{name}/labels")
+        if labels is None:  # no sound leaves
+            continue
+        guesses = scores.get(f"planted/{name}/guesses")  # none where the attackers broke down
+        right = 0.0 if guesses is None else float((guesses == labels).mean())
+        chance = metrics.chance(labels)
+        found[f"planted leak: {name}"] = Control(
+            passed=right > chance + 0.5 * (1.0 - chance),
+            detail=f"random labels as {kind.strength}: found in {right:.1%} of {len(labels)} recordings, "
+            f"chance {chance:.1%}",
+        )
+    return found
 
 
 def sensitivity_db(levels_db: Sequence[float], scores: Scores) -> float | None:

@@ -11,6 +11,7 @@ from sottovoce.attack.through_target import FromAnswer
 from sottovoce.audit import controls
 from sottovoce.audit.cached_jobs import JobResult
 from sottovoce.audit.case import PARTS, Case, Part
+from sottovoce.audit.file_views import Planted
 from sottovoce.audit.observations import View
 from sottovoce.audit.plan import AttackRun, Line, Views
 from sottovoce.audit.results import AttackerFacts, Curve, Failure, PrivateFacts
@@ -57,6 +58,25 @@ def add_controls(
             if not result.error:
                 guesses = result.arrays[f"{read}/test"].argmax(axis=1)
                 scores[f"controls/{name if read == 0 else view.name}"] = guesses
+
+
+def add_leaks(
+    planted: Mapping[str, Planted],
+    leaks: Mapping[str, Sequence[AttackRun]],
+    results: Mapping[str, JobResult],
+    scores: Scores,
+) -> None:
+    """Add the labels and the guesses of each kind of planted leak, of the attacker that is best on validation."""
+    for name, each in planted.items():
+        scores[f"planted/{name}/labels"] = each.labels["test"]
+        known = [result for run in leaks[name] if not (result := results[run.digest]).error]
+        if known:
+            best = max(known, key=lambda found: _right(found, "0/validation", each.labels["validation"]))
+            scores[f"planted/{name}/guesses"] = best.arrays["0/test"].argmax(axis=1)
+
+
+def _right(result: JobResult, place: str, labels: Labels) -> float:
+    return float((result.arrays[place].argmax(axis=1) == labels).mean())
 
 
 def add_private(

@@ -19,6 +19,7 @@ from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.case import Case
 from sottovoce.audit.controls import Idle
+from sottovoce.audit.file_views import Planted, observe_planted, observe_whole
 from sottovoce.audit.observations import Encode, View, observe_changed, observe_features, observe_sound
 from sottovoce.audit.plan import Views
 from sottovoce.audit.system import System
@@ -28,19 +29,16 @@ from sottovoce.progress import Report
 from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
 
-_STEPS = 5
+_STEPS = 6
 
 
 def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, workers: int, report: Report) -> Views:
     """Everything that attackers observe, kept in `place` until the audit is done."""
-    source = json.dumps(  # one folder under other permissions is another system
-        [system.description.get(key) for key in ("digest", "permit", "constant_blocks")]
-    )
+    source = _source(system)
     original = observe_original(case, effort, seed, place, workers)
     report(1, _STEPS, "originals observed")
     features = sound = restored = inverted = None
     if system.features is not None:
-        whole = system.whole_segments
         features = observe_features(
             case,
             system.features,
@@ -48,7 +46,7 @@ def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, w
             source,
             seed,
             place,
-            whole_segments=whole,
+            whole_segments=system.whole_segments,
             read=system.read,
             decode=system.decode,
         )
@@ -60,8 +58,10 @@ def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, w
         restored = _restored(features, original, effort, seed, place)
         report(4, _STEPS, "features restored")
         inverted = _inverted(system.path, features, restored, effort, place)
+    report(5, _STEPS, "features inverted")
+    whole = observe_whole(case, system.whole, source, place, workers) if system.whole else {}
     report(_STEPS, _STEPS, "all observations are complete")
-    return Views(original, features, sound, restored, inverted)
+    return Views(original, features, sound, restored, inverted, whole)
 
 
 def observe_original(case: Case, effort: Effort, seed: int, place: Path, workers: int) -> View:
@@ -69,6 +69,16 @@ def observe_original(case: Case, effort: Effort, seed: int, place: Path, workers
     return observe_features(
         case, full_band, "original", "", seed, place, encode=_encode(effort, workers), for_targets=front_end
     )
+
+
+def observe_leaks(case: Case, system: System, seed: int, place: Path, workers: int) -> dict[str, Planted]:
+    """Leaks of every kind, planted in what leaves; none where no sound leaves."""
+    return observe_planted(case, system.whole, _source(system), seed, place, workers) if system.whole else {}
+
+
+def _source(system: System) -> str:
+    """What a system is known by: one folder under other permissions is another."""
+    return json.dumps([system.description.get(key) for key in ("digest", "permit", "constant_blocks")])
 
 
 def observe_idle(case: Case, seed: int, place: Path) -> View:

@@ -43,11 +43,15 @@ Encode = Callable[[Sequence[Wave]], tuple[Array, NDArray[np.int64]]]  # sounds t
 
 @dataclass(frozen=True)
 class View:
-    """Utterances of all parts, in `folder`; `digest` says what they came from."""
+    """Utterances of all parts, in `folder`; `digest` says what they came from.
+
+    Their spectra are in the file `spectra`; a folder may hold several such files, each a view of its own.
+    """
 
     name: str
     folder: Path
     digest: str
+    spectra: str = "spectra"
 
     def part(self, part: Part) -> Observations:
         """The utterances of one part, mapped into memory."""
@@ -56,7 +60,8 @@ class View:
         names = [name for name in kept if name.startswith(_ANSWERS)]
         answers = {unquote(name.removeprefix(_ANSWERS)): np.array(kept[name]) for name in names} or None
         voices = (np.array(kept["voices"]), np.array(kept["whose"])) if "voices" in kept else None
-        return Observations(kept["spectra"], np.array(kept["owner"]), np.array(kept["outline"]), answers, waves, voices)
+        spectra, owner, outline = kept[path_part(self.spectra)], np.array(kept["owner"]), np.array(kept["outline"])
+        return Observations(spectra, owner, outline, answers, waves, voices)
 
     @property
     def voices(self) -> bool:

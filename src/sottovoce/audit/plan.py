@@ -30,6 +30,7 @@ class Views:
     sound: View | None
     restored: View | None = None
     inverted: View | None = None
+    whole: Mapping[str, View] = field(default_factory=dict)  # each property of what leaves
 
     @property
     def alike(self) -> bool:
@@ -94,6 +95,9 @@ def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> lis
             runs = tuple(attack(family, view, (view,), each) for each in seeds)
             line = Line("attackers", "informed", input, runs, 0)
             planned.append(line.with_curve(effort.shares) if family in effort.curves else line)
+    for name, view in views.whole.items():
+        for family in effort.on_properties.get(name, effort.on_properties[""]):
+            planned.append(Line("attackers", "informed", name, (attack(family, view, (view,), seed),), 0))
     for family in _able(case, effort.uninformed, views.original.voices):
         reads = _reads(family, views)
         runs = (attack(family, views.original, tuple(view for _, _, view in reads), seed),)

@@ -42,10 +42,13 @@ def audit(
     control = controls.attribute(case, attributes)
     idle = gathering.observe_idle(case, seed, place)
     checks = controls.attack_runs(case, control, views, idle, tried.sensitivity_db, seed)
+    planted = gathering.observe_leaks(case, system, seed, place, workers)
+    leaks = {name: controls.reading(each, seed) for name, each in planted.items()}
     numbers = estimation.numbers(case, views) if tried.continuous else {}
     linkers = linkage.lines(case, views, seed) if tried.linkage and linkage.possible(case) else []
     first: list[Job] = [run for each in planned.values() for line in each for run in line.seeds + line.shares]
-    first += [*checks.values(), *(line.job for line in linkers)]
+    first += [*checks.values(), *(run for runs in leaks.values() for run in runs)]
+    first += [line.job for line in linkers]
     first += [job for number in numbers.values() for job in number.originals + number.obfuscated]
     results = _run(first, {}, workers, report)
     planned = {task: _with_strongest_curve(case, task, each, results, tried.shares) for task, each in planned.items()}
@@ -55,6 +58,7 @@ def audit(
     scores = evidence.common(case, views)
     scores |= recognised
     evidence.add_controls(case, control, checks, results, seed, scores)
+    evidence.add_leaks(planted, leaks, results, scores)
     answers = {part: joint_answer(views.original.part(part)) for part in PARTS} if case.targets else None
     private = {task: evidence.add_private(case, task, each, results, views, scores) for task, each in planned.items()}
     continuous = {

@@ -13,7 +13,7 @@ READ = (2, 3, SCHEMA)  # which schemas this version reads
 _DATE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 Verdict = Literal["hidden", "implied", "leaks"]
 Knowledge = Literal["uninformed", "informed", "white-box"]
-Input = Literal["features", "sound", "restored", "inverted", "original"]
+Input = str  # features, sound, restored, inverted, original, or a property of what leaves, such as "lowest bit"
 Kind = Literal["trained-with", "seed", "architecture", "third-party"]
 
 

@@ -17,6 +17,7 @@ from sottovoce.audio import io
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, Spectrum, Wave
 from sottovoce.audit import protected_files as protected
+from sottovoce.audit.leaving import Leaving, of_file, of_sound
 from sottovoce.audit.protected_files import LIMIT_S, some
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
@@ -61,6 +62,7 @@ class System:
 
     `features` gets the segments of one sound, in order, from its start. `whole_segments` says that what leaves as
     features is a whole number of segments, so that the exact duration does not show. `channel` is what bounds it.
+    `whole` gives everything that leaves for clip i: all channels at their own rate, and the bytes of the file.
     `read` gives the permitted answers to features that are no spectra: log posteriors [S, K] for each task. `decode`
     gives the sound [S, 20480] that leaves for features [S, 161, 128].
     """
@@ -74,6 +76,7 @@ class System:
     channel: Channel | None = None
     read: Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]] | None = None
     decode: Callable[[NDArray[np.float32]], Wave] | None = None
+    whole: Callable[[int], Leaving] | None = None
 
 
 def opened(
@@ -133,6 +136,7 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
         channel=_channel(engine),
         read=None if engine.playable else engine.read,
         decode=(lambda spectra: np.stack([*map(filter_.sound, spectra)])) if engine.playable else None,
+        whole=(lambda i: of_sound(filter_.filter(sounds.wave(i)))) if engine.playable else None,
     )
 
 
@@ -176,7 +180,8 @@ def of_function(function: Callable[[Wave], Wave], sounds: Sounds, name: str) -> 
     digest = hashlib.sha256(name.encode())
     for i in range(min(_TRIED, len(sounds))):
         digest.update(sound(i).tobytes())
-    return System(_description(digest.hexdigest(), f"function:{name}"), None, sound)
+    description = _description(digest.hexdigest(), f"function:{name}")
+    return System(description, None, sound, whole=lambda i: of_sound(sound(i)))
 
 
 def of_onnx(path: Path, sounds: Sounds) -> System:
@@ -205,7 +210,7 @@ def of_onnx(path: Path, sounds: Sounds) -> System:
         return System(description, features, None)
     if 1 <= len(shape) <= 3 and all(free) and not isinstance(shape[-1], int):
         sound(0)
-        return System(description, None, sound)
+        return System(description, None, sound, whole=lambda i: of_sound(sound(i)))
     raise ModelError(f"{path} takes {shape}; expected {_FORMS}.")
 
 
@@ -224,7 +229,8 @@ def _of_files(files: Sequence[Path], manifest: Manifest, method: str, notes: Seq
     def sound(i: int) -> Wave:
         return _checked(protected.read_protected(files[i], manifest.clips[i].id), repr(manifest.clips[i].id))
 
-    return System(_description(digest.hexdigest(), method), None, sound, (*notes, *changed))
+    description = _description(digest.hexdigest(), method)
+    return System(description, None, sound, (*notes, *changed), whole=lambda i: of_file(files[i]))
 
 
 def _changed_durations(files: Sequence[Path], manifest: Manifest) -> list[str]:

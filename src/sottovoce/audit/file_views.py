@@ -1,0 +1,99 @@
+"""Views of what leaves a system as a whole: one for each of its properties, and one for each planted leak."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from sottovoce.attack.attacker import Labels
+from sottovoce.audit.case import PARTS, Case, Part
+from sottovoce.audit.leaving import STEPS, Leaving, described, stacked
+from sottovoce.audit.observations import View, identity
+from sottovoce.audit.planted_files import CLASSES, KINDS
+from sottovoce.corpora.store import build_once
+from sottovoce.models.checkpoint import path_part
+
+Whole = Callable[[int], Leaving]  # what leaves for a clip
+_SHORTEST_STEP_S, _LONGEST_STEP_S = 0.16, 1.28
+_PLANTED_IN = {"train": 120, "validation": 60, "test": 60}  # recordings, at most
+_PROPERTIES = "properties.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Planted:
+    """A leak of one kind in some recordings: what attackers see of it, and the labels that it tells."""
+
+    view: View
+    labels: dict[Part, Labels]
+    classes: int
+
+
+def step_s(case: Case) -> float:
+    """How long a step is, so that most recordings are described to their end, in seconds."""
+    longest = max(case.sounds.duration_s(int(clip)) for part in PARTS for clip in case.clips(part))
+    return float(np.clip(longest / STEPS, _SHORTEST_STEP_S, _LONGEST_STEP_S))
+
+
+def observe_whole(case: Case, whole: Whole, source: str, place: Path, workers: int) -> dict[str, View]:
+    """A view for each property of what leaves, by its name; a property that is the same everywhere has none."""
+    digest, step = identity(case.digest, "whole", source), step_s(case)
+
+    def build(folder: Path) -> None:
+        clips = {part: case.clips(part) for part in PARTS}
+        given = (delayed(described)(whole(int(clip)), step) for part in PARTS for clip in clips[part])
+        vectors = stacked(Parallel(n_jobs=workers, return_as="list")(given))
+        varied = {name: each for name, each in vectors.items() if np.ptp(each, axis=0).any()}
+        bounds = np.cumsum([len(clips[part]) for part in PARTS])[:-1]
+        for name, each in varied.items():
+            for part, rows in zip(PARTS, np.split(each, bounds), strict=True):
+                _write(folder / part, {name: rows[:, :, None]})
+        (folder / _PROPERTIES).write_text(json.dumps(list(varied)), encoding="utf-8")
+
+    folder = build_once(place / f"whole-{digest[:16]}", build)
+    properties = json.loads((folder / _PROPERTIES).read_text(encoding="utf-8"))
+    return {name: View(name, folder, identity(digest, name), name) for name in properties}
+
+
+def observe_planted(case: Case, whole: Whole, source: str, seed: int, place: Path, workers: int) -> dict[str, Planted]:
+    """Each kind of planted leak, in a sample of the recordings; labels are dealt at random."""
+    rng = np.random.default_rng(seed)
+    some: dict[Part, NDArray[np.int64]] = {
+        part: rng.permutation(case.clips(part))[: _PLANTED_IN[part]] for part in PARTS
+    }
+    classes = CLASSES if len(some["train"]) >= 15 * CLASSES else 2
+    labels: dict[Part, Labels] = {part: rng.permutation(np.arange(len(some[part])) % classes) for part in PARTS}
+    digest, step = identity(case.digest, "planted", source, seed), step_s(case)
+
+    def build(folder: Path) -> None:
+        for part in PARTS:
+            given = (
+                delayed(_planted)(whole(int(c)), int(k), step) for c, k in zip(some[part], labels[part], strict=True)
+            )
+            for name, rows in stacked(Parallel(n_jobs=workers, return_as="list")(given)).items():
+                _write(folder / part, {name: rows[:, :, None]})
+
+    folder = build_once(place / f"planted-{digest[:16]}", build)
+    return {name: Planted(View(name, folder, identity(digest, name), name), labels, classes) for name in KINDS}
+
+
+def _planted(leaving: Leaving, label: int, step: float) -> dict[str, NDArray[np.float32]]:
+    """Each kind of leak in one recording, as attackers see it."""
+    return {
+        name: described(kind.plant(leaving, label), step, (kind.property,))[kind.property]
+        for name, kind in KINDS.items()
+    }
+
+
+def _write(folder: Path, arrays: dict[str, NDArray[np.float32]]) -> None:
+    folder.mkdir(exist_ok=True)
+    for name, array in arrays.items():
+        np.save(folder / f"{path_part(name)}.npy", array)
+        if not (folder / "owner.npy").exists():
+            np.save(folder / "owner.npy", np.arange(len(array)))
+            np.save(folder / "outline.npy", np.zeros((len(array), 1), np.float32))
