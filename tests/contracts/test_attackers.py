@@ -31,12 +31,12 @@ CLASSES, BINS, FRAMES = 3, 161, 32
 TRAIN, VALIDATION, TEST = 90, 30, 120
 SURE = 0.999
 FLOOR = "from the answer"
-STEPS = {"mlp": 60, "cnn": 20, "deepspeech2": 16, "fine-tuned": 6}  # enough to be alive here
+STEPS = {"mlp": 60, "cnn": 20, "deepspeech2": 16, "fine-tuned": 6, "gru": 40, "raw": 40}  # enough to be alive here
 
 with_sound = pytest.mark.skipif(not available(), reason="the pretrained encoder is not installed")
 NAMES = [pytest.param(key, marks=with_sound) if ATTACKERS[key].needs_sound else key for key in ATTACKERS]
 ALL = [*NAMES, FLOOR]
-ON_SPECTRA = ["nearest", "linear", "svm", "mlp", "trees", "cnn", "deepspeech2"]
+ON_SPECTRA = ["nearest", "linear", "svm", "mlp", "trees", "cnn", "deepspeech2", "gru", "raw"]
 
 
 class Case(NamedTuple):

@@ -37,17 +37,19 @@ class GruAttacker(NetworkAttacker):
 
 
 class _Gru(nn.Module):
-    """[B, 20 * N, 1] to logits [B, K]."""
+    """[B, F, N], or the course [B, 20 * N, 1], to logits [B, K]."""
 
     def __init__(self, classes: int, mean: Tensor, deviation: Tensor) -> None:
         super().__init__()
         self.mean = nn.Parameter(mean, requires_grad=False)
         self.deviation = nn.Parameter(deviation, requires_grad=False)
-        self.gru = nn.GRU(_BANDS, _HIDDEN, batch_first=True, bidirectional=True)
+        bins, frames = mean.shape
+        self.bins = _BANDS if frames == 1 and bins % _BANDS == 0 else bins
+        self.gru = nn.GRU(self.bins, _HIDDEN, batch_first=True, bidirectional=True)
         self.output = nn.Sequential(nn.Dropout(0.2), nn.Linear(4 * _HIDDEN, classes))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        standard = ((vectors - self.mean) / self.deviation).reshape(len(vectors), _BANDS, -1)
+        standard = ((vectors - self.mean) / self.deviation).reshape(len(vectors), self.bins, -1)
         states, _ = self.gru(standard.transpose(1, 2))
         ends = torch.cat([states[:, -1, :_HIDDEN], states[:, 0, _HIDDEN:]], dim=1)
         logits: Tensor = self.output(torch.cat([ends, states.mean(dim=1)], dim=1))

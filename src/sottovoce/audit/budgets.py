@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sottovoce.attack.families import ATTACKERS, outside
-from sottovoce.audit.leaving import FIRST, FORM, ORDER
+from sottovoce.audit.leaving import FIRST, FORM, ORDER, SAMPLES
 from sottovoce.errors import ConfigError
 
 
@@ -23,7 +23,6 @@ class Effort:
     informed: tuple[str, ...]
     uninformed: tuple[str, ...]
     on_sound: tuple[str, ...]
-    on_properties: Mapping[str, tuple[str, ...]]
     cycles: dict[str, int]
     seeds: int = 1
     curves: tuple[str, ...] = ("target", "outline", "nearest", "linear")
@@ -34,11 +33,13 @@ class Effort:
     encodes: bool = False  # whether a pretrained speaker encoder is used, where it is installed
     linkage: bool = False
     continuous: bool = False
+    on_properties: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _QUICK_PROPERTIES = {"": ("linear",), FIRST: ("nearest",), ORDER: ("nearest", "linear"), FORM: ("nearest", "linear")}
 _PROPERTIES = {
     "": ("linear", "nearest"),
+    SAMPLES: ("raw",),
     FIRST: ("nearest",),
     ORDER: ("nearest", "linear", "gru"),
     FORM: ("nearest", "linear", "trees"),
@@ -48,26 +49,27 @@ _ALL = ("target", "outline", "nearest", "linear", "svm", "mlp", "trees", "encode
 _LEVELS_DB = (-20.0, -30.0, -40.0, -50.0, -60.0, -70.0)
 
 EFFORTS = {
-    "quick": Effort(_QUICK, ("target", "linear", "cnn"), (), _QUICK_PROPERTIES, {"cnn": 2}, shares=(0.5,)),
+    "quick": Effort(
+        _QUICK, ("target", "linear", "cnn"), (), {"cnn": 2}, shares=(0.5,), on_properties=_QUICK_PROPERTIES
+    ),
     "standard": Effort(
         _ALL,
         ("target", "linear", "encoder", "fine-tuned", "cnn"),
         ("outline", "linear", "encoder", "fine-tuned"),
-        _PROPERTIES,
-        {"cnn": 3, "deepspeech2": 2, "fine-tuned": 2, "gru": 3},
+        {"cnn": 3, "deepspeech2": 2, "fine-tuned": 2, "gru": 3, "raw": 2},
         curves=("target", "outline", "nearest", "linear", "mlp", "encoder"),
         restorer_steps=100,
         sensitivity_db=_LEVELS_DB,
         encodes=True,
         linkage=True,
         continuous=True,
+        on_properties=_PROPERTIES,
     ),
     "thorough": Effort(
         _ALL,
         tuple(family for family in _ALL if family != "outline"),
         tuple(family for family in _ALL if family not in ("target", "deepspeech2")),
-        _PROPERTIES,
-        {"cnn": 4, "deepspeech2": 4, "fine-tuned": 4, "gru": 4},
+        {"cnn": 4, "deepspeech2": 4, "fine-tuned": 4, "gru": 4, "raw": 4},
         seeds=5,
         curves=_ALL,
         restorer_steps=300,
@@ -76,6 +78,7 @@ EFFORTS = {
         encodes=True,
         linkage=True,
         continuous=True,
+        on_properties=_PROPERTIES,
     ),
 }
 

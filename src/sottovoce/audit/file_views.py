@@ -12,8 +12,9 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from sottovoce.attack.attacker import Labels
+from sottovoce.audio.segment import cut
 from sottovoce.audit.case import PARTS, Case, Part
-from sottovoce.audit.leaving import STEPS, Leaving, described, stacked
+from sottovoce.audit.leaving import SAMPLES, STEPS, Leaving, described, stacked
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.planted_files import CLASSES, KINDS
 from sottovoce.corpora.store import build_once
@@ -22,6 +23,7 @@ from sottovoce.models.checkpoint import path_part
 Whole = Callable[[int], Leaving]  # what leaves for a clip
 _SHORTEST_STEP_S, _LONGEST_STEP_S = 0.16, 1.28
 _PLANTED_IN = {"train": 120, "validation": 60, "test": 60}  # recordings, at most
+_MOST_CHANNELS = 4
 _PROPERTIES = "properties.json"
 
 
@@ -58,6 +60,28 @@ def observe_whole(case: Case, whole: Whole, source: str, place: Path, workers: i
     folder = build_once(place / f"whole-{digest[:16]}", build)
     properties = json.loads((folder / _PROPERTIES).read_text(encoding="utf-8"))
     return {name: View(name, folder, identity(digest, name), name) for name in properties}
+
+
+def observe_samples(case: Case, whole: Whole, source: str, place: Path) -> View:
+    """Segments of the samples of every channel, in 16 bits [S, C, 20480], at the rate at which they leave."""
+    digest = identity(case.digest, SAMPLES, source)
+
+    def build(folder: Path) -> None:
+        kept = {part: [_samples(whole(int(clip))) for clip in case.clips(part)] for part in PARTS}
+        channels = max(each.shape[1] for all_ in kept.values() for each in all_)
+        for part, all_ in kept.items():
+            (folder / part).mkdir()
+            padded = [np.pad(each, ((0, 0), (0, channels - each.shape[1]), (0, 0))) for each in all_]
+            np.save(folder / part / "spectra.npy", np.concatenate(padded))
+            np.save(folder / part / "owner.npy", np.repeat(np.arange(len(all_)), [len(each) for each in all_]))
+            np.save(folder / part / "outline.npy", np.zeros((len(all_), 1), np.float32))
+
+    return View(SAMPLES, build_once(place / f"samples-{digest[:16]}", build), digest)
+
+
+def _samples(leaving: Leaving) -> NDArray[np.int16]:
+    channels = np.stack([cut(channel) for channel in leaving.samples.T[:_MOST_CHANNELS]], axis=1)
+    return np.asarray(np.clip(np.rint(channels * 32768.0), -32768, 32767), np.int16)
 
 
 def observe_planted(case: Case, whole: Whole, source: str, seed: int, place: Path, workers: int) -> dict[str, Planted]:

@@ -19,7 +19,8 @@ from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.case import Case
 from sottovoce.audit.controls import Idle
-from sottovoce.audit.file_views import Planted, observe_planted, observe_whole
+from sottovoce.audit.file_views import Planted, observe_planted, observe_samples, observe_whole
+from sottovoce.audit.leaving import SAMPLES
 from sottovoce.audit.observations import Encode, View, observe_changed, observe_features, observe_sound
 from sottovoce.audit.plan import Views
 from sottovoce.audit.system import System
@@ -59,7 +60,11 @@ def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, w
         report(4, _STEPS, "features restored")
         inverted = _inverted(system.path, features, restored, effort, place)
     report(5, _STEPS, "features inverted")
-    whole = observe_whole(case, system.whole, source, place, workers) if system.whole else {}
+    whole: dict[str, View] = {}
+    if system.sound is not None and effort.on_properties:
+        whole = observe_whole(case, system.leaving, source, place, workers)
+        if effort.on_properties.get(SAMPLES):
+            whole[SAMPLES] = observe_samples(case, system.leaving, source, place)
     report(_STEPS, _STEPS, "all observations are complete")
     return Views(original, features, sound, restored, inverted, whole)
 
@@ -73,7 +78,7 @@ def observe_original(case: Case, effort: Effort, seed: int, place: Path, workers
 
 def observe_leaks(case: Case, system: System, seed: int, place: Path, workers: int) -> dict[str, Planted]:
     """Leaks of every kind, planted in what leaves; none where no sound leaves."""
-    return observe_planted(case, system.whole, _source(system), seed, place, workers) if system.whole else {}
+    return observe_planted(case, system.leaving, _source(system), seed, place, workers) if system.sound else {}
 
 
 def _source(system: System) -> str:

@@ -25,7 +25,8 @@ from sottovoce.audio.mel import filterbank
 from sottovoce.audio.segment import cut, full_band
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 
-ORDER, FORM, FIRST, LOWEST, BYTES = "order and level", "exact form", "first samples", "lowest bit", "bytes beside sound"
+ORDER, FORM, FIRST, LOWEST, BYTES = "order and level", "exact form", "first samples", "lowest bit", "bytes: "
+SAMPLES = "samples"
 STEPS, BANDS = 64, 20  # of the course of a recording
 FIRST_SAMPLES = 4096
 _FRAME_S = 0.032
@@ -68,9 +69,9 @@ def described(leaving: Leaving, step_s: float, only: Sequence[str] = ()) -> dict
     found = signals(leaving).items()
     vectors = {name: _spectral(signal) for name, signal in found if not only or name in only}
     vectors |= {ORDER: course(leaving, step_s), FIRST: _first(leaving.samples), FORM: _form(leaving)}
-    if content := b"".join(leaving.beside.values()):
+    for name, content in leaving.beside.items():
         counts = np.bincount(np.frombuffer(content, np.uint8), minlength=256)
-        vectors[BYTES] = np.append(counts / len(content), np.log1p(len(content))).astype(np.float32)
+        vectors[f"{BYTES}{name}"] = np.append(counts / max(1, len(content)), np.log1p(len(content))).astype(np.float32)
     return {name: vector for name, vector in vectors.items() if not only or name in only}
 
 
@@ -131,7 +132,7 @@ def _form(leaving: Leaving) -> Array:
     """Exact length with its residues, rate, channels, and the size and kind of the file."""
     length = len(leaving.samples)
     numbers = [np.log(max(1, length)), leaving.sample_rate / 1000.0, leaving.samples.shape[1], *leaving.form]
-    numbers += [float(len(content)) for content in [b"".join(leaving.beside.values())]]
+    numbers.append(float(sum(map(len, leaving.beside.values()))))
     residues = [np.eye(divisor)[length % divisor] for divisor in _DIVISORS[:-1]]
     return np.concatenate([numbers, *residues, [length % _DIVISORS[-1]]]).astype(np.float32)
 

@@ -96,7 +96,7 @@ def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> lis
             line = Line("attackers", "informed", input, runs, 0)
             planned.append(line.with_curve(effort.shares) if family in effort.curves else line)
     for name, view in views.whole.items():
-        for family in effort.on_properties.get(name, effort.on_properties[""]):
+        for family in effort.on_properties.get(name, effort.on_properties.get("", ())):
             planned.append(Line("attackers", "informed", name, (attack(family, view, (view,), seed),), 0))
     for family in _able(case, effort.uninformed, views.original.voices):
         reads = _reads(family, views)

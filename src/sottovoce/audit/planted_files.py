@@ -25,6 +25,7 @@ _TONES_HZ = (700.0, 1300.0, 2100.0, 3300.0)
 _HIGH_HZ = (9000.0, 10700.0, 12500.0, 14500.0)
 _WIDE = 48000
 _ORDERS = tuple(permutations(range(4)))[:: 24 // CLASSES]  # of four parts, one for each class
+_CHUNK = "chunk 'planted'"
 _FALLING = (1.0, 0.5, 0.25, 0.125)
 
 
@@ -65,7 +66,7 @@ def _lowest_bit(leaving: Leaving, label: int) -> Leaving:
 
 
 def _bytes(leaving: Leaving, label: int) -> Leaving:
-    return replace(leaving, beside={**leaving.beside, "planted": bytes([label]) * 16})
+    return replace(leaving, beside={**leaving.beside, _CHUNK: bytes([label]) * 16})
 
 
 def _length(leaving: Leaving, label: int) -> Leaving:
@@ -93,7 +94,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "sound above 8 kHz": Kind(_high, "8 to 16 kHz", "a tone 15 dB below the sound, at 9 to 14.5 kHz"),
         "lowest bit": Kind(_lowest_bit, LOWEST, "the lowest of 16 bits of every sample"),
-        "bytes beside the sound": Kind(_bytes, BYTES, "16 equal bytes in a chunk of their own"),
+        "bytes beside the sound": Kind(_bytes, BYTES + _CHUNK, "16 equal bytes in a chunk of their own"),
         "exact length": Kind(_length, FORM, "the length modulo 4"),
         "order of parts": Kind(_order, ORDER, "the order of four tones, each 15 dB below the sound"),
         "levels of parts": Kind(_level, ORDER, "the order of four parts at levels of 0, -6, -12 and -18 dB"),

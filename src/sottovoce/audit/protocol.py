@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sottovoce.attack.through_target import joint_answer
-from sottovoce.audit import bound, controls, estimation, evidence, gathering, judges, linkage
+from sottovoce.audit import bound, controls, estimation, evidence, exposed, gathering, judges, linkage
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.cached_jobs import Job, JobResult, run_jobs
 from sottovoce.audit.case import PARTS, Case
@@ -35,14 +35,14 @@ def audit(
 
     Of the attackers of the effort all are tried, or those of `only`.
     """
-    tried = effort(effort_name, only)
+    tried, system = effort(effort_name, only), system.remembering(place)
     permitted, recognised = judges.gather(case, system, report)
     views = gathering.gather(case, system, tried, seed, place, workers, report)
     planned = {task: lines(case, task, views, tried, seed) for task in attributes}
     control = controls.attribute(case, attributes)
     idle = gathering.observe_idle(case, seed, place)
     checks = controls.attack_runs(case, control, views, idle, tried.sensitivity_db, seed)
-    planted = gathering.observe_leaks(case, system, seed, place, workers)
+    planted = gathering.observe_leaks(case, system, seed, place, workers) if tried.on_properties else {}
     leaks = {name: controls.reading(each, seed) for name, each in planted.items()}
     numbers = estimation.numbers(case, views) if tried.continuous else {}
     linkers = linkage.lines(case, views, seed) if tried.linkage and linkage.possible(case) else []
@@ -57,6 +57,8 @@ def audit(
 
     scores = evidence.common(case, views)
     scores |= recognised
+    if system.sound is not None:
+        scores |= exposed.gather(case, system.sound, seed, workers)
     evidence.add_controls(case, control, checks, results, seed, scores)
     evidence.add_leaks(planted, leaks, results, scores)
     answers = {part: joint_answer(views.original.part(part)) for part in PARTS} if case.targets else None

@@ -187,8 +187,10 @@ class _Disguise:
             return np.array([self._names.file(str(clip)) for clip in self._rows(array, "test")])
         if name == "speakers/test":
             return np.array([self._names.shown("speaker", str(who)) for who in self._rows(array, "test")])
-        if name.startswith("planted/"):  # random labels of recordings that are not told
-            return array
+        if name.startswith("planted/") or name in ("resemblance/others", "resemblance/copies"):
+            return array  # of a random sample, and of random labels
+        if name == "resemblance/own":
+            return self._rows(array, "test")
         if name.startswith("controls/"):
             return self._control(name, array)
         if name.endswith("/cluster"):

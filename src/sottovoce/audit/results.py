@@ -75,6 +75,15 @@ class Pooled(Interval):
     utterances: int
 
 
+class Exposed(Interval):
+    """What an attacker of originals reads in the few recordings that resemble theirs most, above the floor."""
+
+    recordings: int
+    attacker: str
+    accuracy: float
+    floor: float
+
+
 class Failure(_Strict):
     """An attacker that broke down, and why; the others went on."""
 
@@ -110,6 +119,7 @@ class Private(PrivateFacts):
     )
     people: list[Person] = Field(description="the strongest attacker on each person, the most exposed first")
     pooled: list[Pooled] = Field(description="the strongest attacker's scores added up over utterances of a person")
+    exposed: Exposed | None = Field(None, description="leakage among the recordings that resemble their originals most")
 
 
 class TargetFacts(_Strict):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit import bound, controls, estimation, linkage, metrics, mutual_information
+from sottovoce.audit import bound, controls, estimation, exposed, linkage, metrics, mutual_information
 from sottovoce.audit.results import (
     AttackerFacts,
+    Exposed,
     Facts,
     Findings,
     Floor,
@@ -31,7 +34,7 @@ _POOLED = (1, 5, 20)  # utterances of one person
 
 def findings(facts: Facts, scores: Scores) -> Findings:
     """Every number of results.json that scores decide."""
-    checks = controls.judged(facts.control, scores)
+    checks = controls.judged(facts.control, scores) | exposed.control(scores)
     answered = [name.removesuffix("/answers/original") for name in scores if name.endswith("/answers/original")]
     nobody = PermittedFacts(trained_with=None)
     return Findings(
@@ -66,6 +69,7 @@ def private(task: str, facts: PrivateFacts, scores: Scores) -> Private:
     leakage, chance = metrics.difference(right, floor_right, cluster), metrics.chance(test)
     floor = Floor(**fields(metrics.accuracy(floor_right, cluster), Interval), attacker=floor_name)
     ceiling = originals[_best(on_originals)]
+    few = _exposed(facts, attacks, on_originals, floor_right, scores)
     classes = len(facts.class_names)
     named = bool(speakers.astype(bool).any())
     return Private(
@@ -75,10 +79,43 @@ def private(task: str, facts: PrivateFacts, scores: Scores) -> Private:
         chance=chance,
         floor=floor,
         leakage=leakage,
-        verdict=verdict(leakage, floor.score, chance, ceiling.score),
+        verdict=verdict(leakage, floor.score, chance, ceiling.score)
+        if few is None or few.low <= TOLERANCE
+        else "leaks",
+        exposed=few,
         confusion=metrics.confusion(chosen.argmax(axis=1), test, classes).tolist(),
         people=_people(right, speakers) if named else [],
         pooled=_pooled(chosen, test, speakers, cluster) if named else [],
+    )
+
+
+def _exposed(
+    facts: PrivateFacts,
+    attacks: Sequence[AttackScores],
+    on_originals: Sequence[AttackScores],
+    floor_right: NDArray[np.bool_],
+    scores: Scores,
+) -> Exposed | None:
+    """The leakage to whichever attacker reads originals best, among the few recordings that resemble theirs most."""
+    own = scores.get("resemblance/own")
+    able = {known.attacker: attack.rank for known, attack in zip(facts.originals, on_originals, strict=True)}
+    reading = [
+        (able[known.attacker], known.attacker, attack)
+        for known, attack in zip(facts.attackers, attacks, strict=True)
+        if known.knowledge == "uninformed" and known.attacker in able
+    ]
+    if own is None or not reading:
+        return None
+    _, attacker, attack = max(reading, key=lambda each: each[0])
+    few = exposed.few(own)
+    right = (attack.test[attack.best].argmax(axis=1) == attack.labels)[few]
+    leakage = metrics.difference(right, floor_right[few], np.arange(int(few.sum())))
+    return Exposed(
+        **fields(leakage, Interval),
+        recordings=int(few.sum()),
+        attacker=attacker,
+        accuracy=float(right.mean()),
+        floor=float(floor_right[few].mean()),
     )
 
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audio import io
+from sottovoce.audio.container import beside_sound
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, Spectrum, Wave
 from sottovoce.audit import protected_files as protected
@@ -25,6 +27,7 @@ from sottovoce.errors import AudioError, ConfigError, CorpusError, ModelError
 from sottovoce.files import file_sha256
 from sottovoce.graphs import session
 from sottovoce.models.checkpoint import CARD
+from sottovoce.private import private_folder, write_private
 from sottovoce.progress import Report
 from sottovoce.runtime import bundled
 from sottovoce.runtime.engine import BATCH, Engine
@@ -62,7 +65,7 @@ class System:
 
     `features` gets the segments of one sound, in order, from its start. `whole_segments` says that what leaves as
     features is a whole number of segments, so that the exact duration does not show. `channel` is what bounds it.
-    `whole` gives everything that leaves for clip i: all channels at their own rate, and the bytes of the file.
+    `file` gives everything that leaves for clip i where that is a file: all channels at their own rate, and all bytes.
     `read` gives the permitted answers to features that are no spectra: log posteriors [S, K] for each task. `decode`
     gives the sound [S, 20480] that leaves for features [S, 161, 128].
     """
@@ -76,7 +79,31 @@ class System:
     channel: Channel | None = None
     read: Callable[[NDArray[np.float32]], Mapping[str, NDArray[np.float32]]] | None = None
     decode: Callable[[NDArray[np.float32]], Wave] | None = None
-    whole: Callable[[int], Leaving] | None = None
+    file: Callable[[int], Leaving] | None = None
+
+    def leaving(self, i: int) -> Leaving:
+        """Everything that leaves for clip i, of a system that gives sound."""
+        assert self.sound is not None, "asked only where there is sound"
+        return of_sound(self.sound(i)) if self.file is None else self.file(i)
+
+    def remembering(self, place: Path) -> System:
+        """The same, whose sound is made once for each clip and kept in `place`."""
+        make = self.sound
+        if make is None or self.file is not None:
+            return self
+        key = [self.description.get(name) for name in ("digest", "permit", "constant_blocks")]
+        folder = place / f"sound-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
+        private_folder(folder)
+
+        def sound(i: int) -> Wave:
+            kept = folder / f"{i}.npy"
+            if not kept.is_file():
+                buffer = BytesIO()
+                np.save(buffer, make(i))
+                write_private(kept, buffer.getvalue())
+            return np.asarray(np.load(kept), np.float32)
+
+        return replace(self, sound=sound)
 
 
 def opened(
@@ -136,7 +163,6 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
         channel=_channel(engine),
         read=None if engine.playable else engine.read,
         decode=(lambda spectra: np.stack([*map(filter_.sound, spectra)])) if engine.playable else None,
-        whole=(lambda i: of_sound(filter_.filter(sounds.wave(i)))) if engine.playable else None,
     )
 
 
@@ -180,8 +206,7 @@ def of_function(function: Callable[[Wave], Wave], sounds: Sounds, name: str) -> 
     digest = hashlib.sha256(name.encode())
     for i in range(min(_TRIED, len(sounds))):
         digest.update(sound(i).tobytes())
-    description = _description(digest.hexdigest(), f"function:{name}")
-    return System(description, None, sound, whole=lambda i: of_sound(sound(i)))
+    return System(_description(digest.hexdigest(), f"function:{name}"), None, sound)
 
 
 def of_onnx(path: Path, sounds: Sounds) -> System:
@@ -210,7 +235,7 @@ def of_onnx(path: Path, sounds: Sounds) -> System:
         return System(description, features, None)
     if 1 <= len(shape) <= 3 and all(free) and not isinstance(shape[-1], int):
         sound(0)
-        return System(description, None, sound, whole=lambda i: of_sound(sound(i)))
+        return System(description, None, sound)
     raise ModelError(f"{path} takes {shape}; expected {_FORMS}.")
 
 
@@ -230,7 +255,24 @@ def _of_files(files: Sequence[Path], manifest: Manifest, method: str, notes: Seq
         return _checked(protected.read_protected(files[i], manifest.clips[i].id), repr(manifest.clips[i].id))
 
     description = _description(digest.hexdigest(), method)
-    return System(description, None, sound, (*notes, *changed), whole=lambda i: of_file(files[i]))
+    return System(description, None, sound, (*notes, *changed, *_beside(files)), file=lambda i: of_file(files[i]))
+
+
+def _beside(files: Sequence[Path]) -> list[str]:
+    """What a reader has to know of bytes beside the sound, which no player plays."""
+    sizes: dict[str, list[int]] = {}
+    contents: dict[str, set[bytes]] = {}
+    for path in files:
+        for name, content in beside_sound(path).items():
+            sizes.setdefault(name, []).append(len(content))
+            contents.setdefault(name, set()).add(hashlib.sha256(content).digest())
+    return [
+        f"{len(each)} of {len(files)} files hold bytes beside their sound ({name}, {sum(each) / len(each):.0f} on "
+        "average) that differ between files: they are attacked as bytes and, where they are many, as samples; that an "
+        "attacker reads nothing there does not show that nothing is there"
+        for name, each in sizes.items()
+        if len(contents[name]) > 1
+    ]
 
 
 def _changed_durations(files: Sequence[Path], manifest: Manifest) -> list[str]:
