@@ -14,7 +14,7 @@ from sottovoce.audio.parts import parts
 from sottovoce.audio.ranges import read_at
 
 _RIFF = (b"RIFF", b"RIFX", b"RF64")
-_OF_SOUND = (b"fmt ", b"data", b"ds64", b"fact")  # chunks of a WAV file that its sound accounts for
+_OF_SOUND = (b"data", b"ds64")  # chunks of a WAV file that its sound accounts for
 _STREAMINFO, _SEEKTABLE = 0, 3  # blocks of a FLAC file that its sound accounts for
 _MOST_CHUNKS = 1000
 _LARGEST_BYTES = 1 << 24  # of what is returned: more than that says nothing new

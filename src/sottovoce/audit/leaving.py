@@ -89,7 +89,8 @@ def signals(leaving: Leaving) -> dict[str, Wave]:
             found[f"{edges} of {name}" if name else edges] = _band(signal, rate, band)
     scaled = samples[:, 0] * _FULL_SCALE
     whole_numbers = np.rint(scaled)
-    found[LOWEST] = (whole_numbers.astype(np.int64) & 1) * 2.0 - 1.0
+    for place, name in enumerate((LOWEST, "second lowest bit", "third lowest bit")):
+        found[name] = (whole_numbers.astype(np.int64) >> place & 1) * 2.0 - 1.0
     if (scaled != whole_numbers).any():
         found["below 16 bits"] = scaled - whole_numbers
     for name, content in islice(_hidden(leaving.beside), 2):
@@ -129,10 +130,13 @@ def _first(samples: NDArray[np.float64]) -> Array:
 
 
 def _form(leaving: Leaving) -> Array:
-    """Exact length with its residues, rate, channels, and the size and kind of the file."""
+    """Exact length with its residues, rate, channels, size and kind of the file, and moments of the samples."""
     length = len(leaving.samples)
     numbers = [np.log(max(1, length)), leaving.sample_rate / 1000.0, leaving.samples.shape[1], *leaving.form]
     numbers.append(float(sum(map(len, leaving.beside.values()))))
+    levels = leaving.samples[:, 0]
+    numbers += [levels.mean() * _FULL_SCALE, levels.std(), np.abs(levels).max(), (levels == 0.0).mean()]
+    numbers.append(len(np.unique(levels)) / length)
     residues = [np.eye(divisor)[length % divisor] for divisor in _DIVISORS[:-1]]
     return np.concatenate([numbers, *residues, [length % _DIVISORS[-1]]]).astype(np.float32)
 

@@ -79,9 +79,9 @@ class Exposed(Interval):
     """What an attacker of originals reads in the few recordings that resemble theirs most, above the floor."""
 
     recordings: int
+    copies: int = Field(description="how many of them are nearly their originals")
     attacker: str
     accuracy: float
-    floor: float
 
 
 class Failure(_Strict):

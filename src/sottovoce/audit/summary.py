@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sottovoce.audit import bound, controls, estimation, exposed, linkage, metrics, mutual_information
+from sottovoce.audit.bootstrap import binomial
 from sottovoce.audit.results import (
     AttackerFacts,
     Exposed,
@@ -69,7 +70,7 @@ def private(task: str, facts: PrivateFacts, scores: Scores) -> Private:
     leakage, chance = metrics.difference(right, floor_right, cluster), metrics.chance(test)
     floor = Floor(**fields(metrics.accuracy(floor_right, cluster), Interval), attacker=floor_name)
     ceiling = originals[_best(on_originals)]
-    few = _exposed(facts, attacks, on_originals, floor_right, scores)
+    few = _exposed(facts, attacks, on_originals, floor.score, scores)
     classes = len(facts.class_names)
     named = bool(speakers.astype(bool).any())
     return Private(
@@ -93,10 +94,13 @@ def _exposed(
     facts: PrivateFacts,
     attacks: Sequence[AttackScores],
     on_originals: Sequence[AttackScores],
-    floor_right: NDArray[np.bool_],
+    floor: float,
     scores: Scores,
 ) -> Exposed | None:
-    """The leakage to whichever attacker reads originals best, among the few recordings that resemble theirs most."""
+    """The leakage to whichever attacker reads originals best, among the few recordings that resemble theirs most.
+
+    The interval is exact, with recordings as independent; the floor is that of all recordings.
+    """
     own = scores.get("resemblance/own")
     able = {known.attacker: attack.rank for known, attack in zip(facts.originals, on_originals, strict=True)}
     reading = [
@@ -109,13 +113,15 @@ def _exposed(
     _, attacker, attack = max(reading, key=lambda each: each[0])
     few = exposed.few(own)
     right = (attack.test[attack.best].argmax(axis=1) == attack.labels)[few]
-    leakage = metrics.difference(right, floor_right[few], np.arange(int(few.sum())))
+    share = binomial(int(right.sum()), len(right))
     return Exposed(
-        **fields(leakage, Interval),
-        recordings=int(few.sum()),
+        score=share.score - floor,
+        low=share.low - floor,
+        high=share.high - floor,
+        recordings=len(right),
+        copies=int((own >= exposed.COPY).sum()),
         attacker=attacker,
-        accuracy=float(right.mean()),
-        floor=float(floor_right[few].mean()),
+        accuracy=share.score,
     )
 
 
