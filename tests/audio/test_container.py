@@ -9,10 +9,12 @@ import pytest
 import soundfile
 
 from sottovoce.audio.container import beside_sound
+from sottovoce.audio.io import native
 from sottovoce.errors import AudioError
 
 FORMAT = "chunk 'fmt '"
 SECRET = b"who speaks here" * 3
+RNG = np.random.default_rng(0)
 WAV = np.sin(np.arange(8000) / 5.0) * 0.3
 
 
@@ -71,3 +73,19 @@ def test_what_is_no_sound_is_refused(tmp_path):
     place.write_bytes(SECRET)
     with pytest.raises(AudioError):
         beside_sound(place)
+
+
+def test_a_file_that_is_joined_to_another_is_sound_of_its_own(tmp_path):
+    first, second = written(tmp_path / "a.wav", subtype="PCM_16"), written(tmp_path / "b.wav", subtype="PCM_16")
+    first.write_bytes(first.read_bytes() + second.read_bytes())
+    assert [*beside_sound(first)] == [FORMAT]
+    samples, rate, kind = native(first)
+    assert (len(samples), rate, kind) == (2 * len(WAV), 16000, "WAV PCM_16")
+
+
+def test_samples_are_exact_at_any_depth(tmp_path):
+    for subtype, bits in (("PCM_16", 15), ("PCM_24", 23), ("PCM_32", 31)):
+        whole = RNG.integers(-(2**bits), 2**bits, (100, 3)) / 2.0**bits
+        place = tmp_path / f"{subtype}.wav"
+        soundfile.write(place, whole, 22050, subtype=subtype)
+        np.testing.assert_array_equal(native(place)[0], whole)

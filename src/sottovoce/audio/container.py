@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
-from sottovoce.audio import ogg
+from sottovoce.audio import m4a, ogg
 from sottovoce.audio.parts import parts
 from sottovoce.audio.ranges import read_at
 
@@ -28,6 +28,8 @@ def beside_sound(path: str | os.PathLike[str]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     with open(path, "rb") as handle:
         size = os.fstat(handle.fileno()).st_size
+        if m4a.demuxer(read_at(handle, 0, 12)) is not None:
+            return dict(_boxes(handle, size))
         sections = parts(handle, size)
         for part in sections:
             start = read_at(handle, part.start, 4)
@@ -57,6 +59,21 @@ def _chunks(handle: BinaryIO, start: int, stop: int) -> Iterator[tuple[str, byte
             kept = min(length, stop - position - 8, _LARGEST_BYTES)
             yield f"chunk {head[:4].decode('latin-1')!r}", read_at(handle, position + 8, kept)
         position += 8 + length + length % 2
+
+
+def _boxes(handle: BinaryIO, size: int) -> Iterator[tuple[str, bytes]]:
+    """The boxes of an MP4 file but that of its media."""
+    position = 0
+    for _ in range(_MOST_CHUNKS):
+        head = read_at(handle, position, 16)
+        if len(head) < 8 or position >= size:
+            return
+        length = int.from_bytes(head[:4], "big")
+        length = int.from_bytes(head[8:], "big") if length == 1 else length or size - position
+        if head[4:8] != b"mdat":
+            kept = min(max(0, length - 8), _LARGEST_BYTES)
+            yield f"box {head[4:8].decode('latin-1')!r}", read_at(handle, position + 8, kept)
+        position += max(8, length)
 
 
 def _blocks(handle: BinaryIO, start: int, stop: int) -> Iterator[tuple[str, bytes]]:

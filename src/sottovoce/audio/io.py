@@ -92,6 +92,22 @@ def blocks(path: str | os.PathLike[str], sample_rate: int = SAMPLE_RATE, *, bloc
     yield from regrouped(_pieces(path, sample_rate, 0.0, None), size)
 
 
+def native(path: str | os.PathLike[str]) -> tuple[NDArray[np.float64], int, str]:
+    """The samples [T, C] at `path` as they are, their rate in Hz, and the kind of the file, such as "WAV PCM_16".
+
+    Where several files are joined into one, those of another rate or other channels than the first are left out.
+    """
+    with _opened(path) as (handle, sections):
+        found = []
+        for section in sections:
+            with _decoder(handle, section.part) as sound:
+                kind = f"{sound.format} {sound.subtype}"
+                found.append((sound.read(dtype="float64", always_2d=True), sound.samplerate, kind))
+        first, rate, kind = found[0]
+        alike = [samples for samples, other, _ in found if (other, samples.shape[1]) == (rate, first.shape[1])]
+        return np.nan_to_num(np.concatenate(alike)), rate, kind
+
+
 def file_name(path: str | os.PathLike[str]) -> str:
     """A file's name for a message, quoted and escaped: it may hold line breaks and terminal commands."""
     return repr(os.fspath(path))

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import soundfile
 from numpy.typing import ArrayLike, NDArray
 
 from sottovoce.attack.attacker import Array
+from sottovoce.audio import io as sound
 from sottovoce.audio.container import beside_sound
 from sottovoce.audio.mel import filterbank
 from sottovoce.audio.segment import cut, full_band
@@ -36,6 +38,7 @@ _FULL_SCALE = 32768.0  # of 16 bits
 _FAINTEST_DB = -120.0
 _MAGIC = (b"RIFF", b"RF64", b"fLaC", b"OggS", b"ID3")
 _LEAST_BYTES = 2048  # beside the sound, that can be a sound themselves
+_MOST_SAMPLES = 60 * SAMPLE_RATE  # of that
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,9 @@ def of_sound(wav: Wave) -> Leaving:
 
 def of_file(path: Path) -> Leaving:
     """A whole sound file."""
-    with open(path, "rb") as file, soundfile.SoundFile(file) as sound:
-        samples = sound.read(dtype="float64", always_2d=True)
-        kind = float(sum(sound.format.encode()) % 97 * 97 + sum(sound.subtype.encode()) % 97)  # any number for each
-        return Leaving(samples, sound.samplerate, beside_sound(path), (float(path.stat().st_size), kind))
+    samples, rate, kind = sound.native(path)
+    number = float(crc32(kind.encode()) % 1000)  # any number for each kind
+    return Leaving(samples, rate, beside_sound(path), (float(path.stat().st_size), number))
 
 
 def described(leaving: Leaving, step_s: float, only: Sequence[str] = ()) -> dict[str, Array]:
@@ -160,7 +162,7 @@ def _hidden(beside: Mapping[str, bytes]) -> Iterator[tuple[str, NDArray[np.float
         return
     for start in sorted(place for magic in _MAGIC if (place := content.find(magic)) >= 0):
         try:
-            samples, _ = soundfile.read(io.BytesIO(content[start:]), dtype="float64", always_2d=True)
+            samples, _ = soundfile.read(io.BytesIO(content[start:]), _MOST_SAMPLES, dtype="float64", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError):
             continue
         yield "a sound among the bytes beside sound", samples[:, 0]
