@@ -105,7 +105,7 @@ def native(path: str | os.PathLike[str]) -> tuple[NDArray[np.float64], int, str]
                 found.append((sound.read(dtype="float64", always_2d=True), sound.samplerate, kind))
         first, rate, kind = found[0]
         alike = [samples for samples, other, _ in found if (other, samples.shape[1]) == (rate, first.shape[1])]
-        return np.nan_to_num(np.concatenate(alike)), rate, kind
+        return np.concatenate(alike), rate, kind
 
 
 def file_name(path: str | os.PathLike[str]) -> str:

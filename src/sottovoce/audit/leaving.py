@@ -63,7 +63,7 @@ def of_file(path: Path) -> Leaving:
     """A whole sound file."""
     samples, rate, kind = sound.native(path)
     number = float(crc32(kind.encode()) % 1000)  # any number for each kind
-    return Leaving(samples, rate, beside_sound(path), (float(path.stat().st_size), number))
+    return Leaving(np.nan_to_num(samples), rate, beside_sound(path), (float(path.stat().st_size), number))
 
 
 def described(leaving: Leaving, step_s: float, only: Sequence[str] = ()) -> dict[str, Array]:

@@ -24,7 +24,6 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 import numpy as np
-import soundfile
 
 from sottovoce.audio import io, writer
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
@@ -40,7 +39,6 @@ from sottovoce.runtime.folders import SOUND_ENDINGS
 LIMIT_S = 60.0  # for one clip, and ten times its duration on top
 _POLL_S = 0.02
 _NAMED = 5  # how many of many a message names
-_BLOCK = 2**16
 _LARGEST_BYTES = 1 << 28  # that a command may write for one clip, messages included
 
 
@@ -48,9 +46,8 @@ def read_protected(path: Path, clip_id: str) -> Wave:
     """The sound [T] at 16 kHz of a protected file; AudioError if it cannot be read, ModelError if it is not finite."""
     wav = io.read(path)
     # Once more, since the reader takes for silence what is not finite.
-    with open(path, "rb") as file, soundfile.SoundFile(file) as sound:
-        if not all(np.isfinite(block).all() for block in sound.blocks(_BLOCK, dtype="float32")):
-            raise ModelError(f"{clip_id!r} has samples that are not finite once protected; correct what protects it.")
+    if not np.isfinite(io.native(path)[0]).all():
+        raise ModelError(f"{clip_id!r} has samples that are not finite once protected; correct what protects it.")
     return wav
 
 
