@@ -76,7 +76,7 @@ class Line:
             np.stack([results[run.digest].arrays[f"{self.read}/{part}"] for run in self.seeds])
             for part in ("validation", "test")
         )
-        return AttackScores(validation, test, labels["validation"], labels["test"])
+        return AttackScores(validation, test, labels["validation"], labels["test"], labels["train"])
 
 
 def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> list[Line]:
