@@ -295,7 +295,7 @@ def test_the_verdicts_of_earlier_versions_are_read_and_not_computed_again(folder
         shutil.copytree(Path(__file__).parent / "schema-2", folder)
     else:
         forge(folder, lambda found: found.update(schema=schema, plain=0.1))
-    with pytest.raises(ConfigError, match="verdicts of earlier versions are not computed again, .*: audit again"):
+    with pytest.raises(ConfigError, match=r"verdicts of earlier versions are not computed again, .*: audit again"):
         verify(folder)
     read = record.read_results(folder)
     assert read.schema_ == max(schema, 3) and read.plain == 0.1

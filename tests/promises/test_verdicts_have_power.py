@@ -1,7 +1,7 @@
 """A verdict is a statement with an error rate: hidden is said of a true leak, and leaks of none, in 2.5 % at most.
 
 Whatever the numbers of people and recordings are, how unequal the classes, and how much an attacker's luck varies
-between people; and nothing is called hidden that too few recordings, or attackers who cannot read it, say nothing about.
+between people. What too few recordings say nothing about, or attackers who cannot read it anyway, is not shown.
 """
 
 from collections.abc import Callable

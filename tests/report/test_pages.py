@@ -555,7 +555,7 @@ def open_(verdict: str, recordings: int | None = None, people: int | None = 29, 
 def test_each_verdict_has_its_sentence(
     tmp_path: Path, results: dict[str, Any], entry: dict[str, Any], words: str
 ) -> None:
-    results["private"] = {"speaker": entry}
+    results = valid(results | {"private": {"speaker": entry}})
     text = page(tmp_path, results).text.replace("\u202f", " ")
     assert words in text
     assert "You permitted emotion." in text

@@ -79,7 +79,7 @@ class Sample:
         share = min(1.0, hits / size)
         error = _error(share, np.divide(without, sizes, out=np.full(len(sizes), share), where=sizes > 1e-12))
         member, weights = self._member[among], self._weights[among]
-        independent, clusters = _number(weights), _number(np.bincount(member, weights))
+        independent, clusters = _number(weights), _number(np.bincount(member, weights).astype(np.float64))
         quantile = self.quantile(level)
         with_hit, with_miss = (len(np.unique(member[hit[among] != value])) for value in (0, 1))
         if min(with_hit, with_miss) < min(_FEWEST_CLUSTERS, len(np.unique(member))) or not error or clusters < 1.5:
@@ -129,7 +129,7 @@ def difference(first: Correct, second: Correct, labels: Labels, cluster: Cluster
 
 
 def exact(share: float, number: float, level: float = LEVEL) -> tuple[float, float]:
-    """The ends of the interval of Clopper and Pearson for a share of a number of recordings, which may be no integer."""
+    """The ends of the interval of Clopper and Pearson for a share of recordings, whose number may be no integer."""
     hits, tail = share * number, (1.0 - level) / 2.0
     low = float(beta.ppf(tail, hits, number - hits + 1.0)) if hits > 1e-9 else 0.0
     high = float(beta.ppf(1.0 - tail, hits + 1.0, number - hits)) if number - hits > 1e-9 else 1.0

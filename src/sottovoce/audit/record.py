@@ -179,8 +179,8 @@ def verify(folder: Path) -> list[str]:
         wrong.append(f"{TABLE} is not the table of what {RESULTS} says")
     if results.schema_ < _RECOMPUTED:
         old = (
-            f"{folder / RESULTS} has schema {results.schema_}; the verdicts of earlier versions are not computed again, "
-            "since this version draws them by stricter rules: audit again, or verify with the version that wrote it."
+            f"{folder / RESULTS} has schema {results.schema_}; the verdicts of earlier versions are not computed again,"
+            " since this version draws them by stricter rules: audit again, or verify with the version that wrote it."
         )
         if wrong:
             return [*wrong, old]

@@ -97,7 +97,7 @@ class Settle(_Strict):
     """What would settle a verdict that is not shown."""
 
     verdict: Literal["hidden", "leaks"] = Field(
-        description="what would then be shown: hidden if nothing leaks, or leaks if the measured leakage is the true one"
+        description="what would then be shown: hidden if nothing leaks, leaks if the measured leakage is the true one"
     )
     recordings: int = Field(description="test recordings")
     people: int | None = Field(description="people who speak in them; null where the corpus names nobody")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -77,7 +76,7 @@ class AttackScores:
         frequent = np.log(np.maximum(1, np.bincount(self.train_labels, minlength=self.validation.shape[2])))
         as_they_are = accuracies(self.validation, self.validation_labels).max()
         corrected = accuracies(self.validation - frequent, self.validation_labels).max()
-        return frequent * (corrected > as_they_are)
+        return np.asarray(frequent * float(corrected > as_they_are))
 
     @cached_property
     def on_validation(self) -> NDArray[np.float64]:
@@ -110,8 +109,8 @@ class AttackScores:
         return float(self.on_validation[self.best]), float(self.on_test[self.best])
 
 
-def accuracies(scores: Array | Sequence[Array], labels: Labels) -> NDArray[np.float64]:
+def accuracies(scores: NDArray[Any], labels: Labels) -> NDArray[np.float64]:
     """The balanced accuracy of each seed [R], from scores [R, U, K]: the mean share of right guesses over classes."""
-    right = np.asarray(scores).argmax(axis=2) == labels
+    right = scores.argmax(axis=2) == labels
     of, counts = np.unique(labels, return_inverse=True, return_counts=True)[1:]
     return np.asarray((right / counts[of]).sum(axis=1) / len(counts), np.float64)

@@ -42,6 +42,7 @@ def findings(facts: Facts, scores: Scores) -> Findings:
         sensitivity_db=controls.sensitivity_db(facts.levels_db, scores),
         tolerance=TOLERANCE,
         level=level(len(facts.private)),
+        plain=None,
         permitted={task: permitted(task, facts.permitted.get(task, nobody), scores) for task in answered},
         private={
             task: private(task, known, scores, level(len(facts.private))) for task, known in facts.private.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from sottovoce.audit.results import Interval, Settle, Verdict
 
@@ -54,7 +55,7 @@ def settle(
     up, down, above = leakage.high - leakage.score, leakage.score - leakage.low, leakage.score - TOLERANCE
     wrong = 1.0 - floor
     if above > 0.0:
-        shown: Verdict = "leaks"
+        shown: Literal["hidden", "leaks"] = "leaks"
         times = (down / above) ** 2
     elif alike and TOLERANCE < up < wrong:
         shown, times = "hidden", math.log1p(-up / wrong) / math.log1p(-TOLERANCE / wrong)

@@ -85,8 +85,8 @@ def decided(results: Results) -> str:
     if count < 2:
         return ""
     return (
-        f"Verdicts are decided by intervals of {100 * results['level']:.4g}\u202f%, so that all {count} of them are right "
-        f"in 95 of 100 audits."
+        f"Verdicts are decided by intervals of {100 * results['level']:.4g}\u202f%, so that all {count} of them are "
+        "right in 95 of 100 audits."
     )
 
 

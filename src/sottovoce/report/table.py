@@ -36,8 +36,8 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
             f"{_loud(conclusion(entry, results['tolerance']))}"
         )
     yield (
-        "all accuracies are balanced (the mean over classes); floor: from the permitted answer alone; ceiling: strongest "
-        "attacker without the filter"
+        "all accuracies are balanced (the mean over classes); floor: from the permitted answer alone; ceiling: the "
+        "strongest attacker without the filter"
     )
     yield from (f"{name}: {estimated(name, number)}" for name, number in results["continuous"].items())
     if results["linkage"]:
