@@ -63,7 +63,8 @@ def _lines(plan: Mapping[str, Any]) -> Iterator[str]:
         )
     yield (
         f"The three columns are percentage points: if nothing leaks, the {100 * plan['level']:.4g} % interval of the "
-        f"leakage ends so far above the floor, and no smaller leakage can be ruled out. Hidden needs {100 * plan['tolerance']:g}."
+        "leakage ends so far above the floor, and no smaller leakage can be ruled out. Hidden needs "
+        f"{100 * plan['tolerance']:g}."
     )
     yield (
         "independent: recordings have nothing in common; by people: right guesses about one person are correlated by "
