@@ -66,6 +66,8 @@ def add_private(
     cluster_name, scores[f"{task}/cluster"] = case.cluster(task)
     labels = {part: case.labels(task, part) for part in PARTS}
     scores |= {f"{task}/labels/{part}": labels[part] for part in PARTS}
+    if not case.is_whole(task):
+        scores[f"{task}/speakers/test"] = np.array(case.speakers("test"))[case.picked(task, "test")]
     sides: dict[str, list[AttackerFacts]] = {"attackers": [], "originals": []}
     failed: list[Failure] = []
     for line in lines:
@@ -87,7 +89,7 @@ def add_private(
             )
     classes = case.classes(task)
     if case.targets:
-        train, held_out, test = (views.original.part(part) for part in PARTS)
+        train, held_out, test = (views.original.part(part).pick(case.picked(task, part)) for part in PARTS)
         floor = FromAnswer().fit(train, labels["train"], held_out, labels["validation"], len(classes))
         scores |= {f"{task}/floor/validation": floor.scores(held_out), f"{task}/floor/test": floor.scores(test)}
     return PrivateFacts(class_names=list(classes), cluster=cluster_name, **sides, failed=failed)

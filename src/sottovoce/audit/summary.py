@@ -55,7 +55,8 @@ def findings(facts: Facts, scores: Scores) -> Findings:
 
 def private(task: str, facts: PrivateFacts, scores: Scores, decisive: float) -> Private:
     """The entry of a private attribute, whose verdict follows from intervals of the level `decisive`."""
-    test, cluster, speakers = scores.labels(task), scores.cluster(task), scores["speakers/test"]
+    test, cluster = scores.labels(task), scores.cluster(task)
+    speakers = scores.get(f"{task}/speakers/test", scores["speakers/test"])
     attacks = [scores.attack(task, "attackers", i) for i in range(len(facts.attackers))]
     on_originals = [scores.attack(task, "originals", i) for i in range(len(facts.originals))]
     attackers, originals = (

@@ -15,6 +15,8 @@ from sottovoce.errors import ConfigError
 from sottovoce.machine import usable_cores
 from sottovoce.redaction import visible
 
+_UNASKED = "it was not asked for"  # the end of a note on a label that the user left out
+
 
 @app.command()
 def audit(
@@ -162,9 +164,12 @@ def audit(
         if not names_:
             typer.echo(f"the names of people and files are kept in {names_place(results)}, for you alone", err=True)
     shared.show(results, json_, table)
+    passed_over = [note for note in results["notes"] if note.startswith("the label ") and not note.endswith(_UNASKED)]
     if wrong := list(_bad(results, max_leakage, max_loss)):
-        terminal.complain(f"sottovoce: {'; '.join(wrong)}")
+        terminal.complain(f"sottovoce: {'; '.join([*wrong, *passed_over])}")
         raise typer.Exit(1)
+    if passed_over:
+        terminal.complain(f"sottovoce: {'; '.join(passed_over)}")
 
 
 def _bad(results: dict[str, Any], max_leakage: float | None, max_loss: float | None) -> Iterator[str]:

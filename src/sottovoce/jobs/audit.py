@@ -99,7 +99,8 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
         case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
     )
     names = _pseudonyms(config, case, system, attributes)
-    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes, *missing, *_restricted(config)]
+    passed_over = [*case.not_attacked(attributes), *case.left_out(attributes)]
+    notes = [*case.manifest.notes, *passed_over, *system.notes, *missing, *_restricted(config)]
     shown = notes if config.names else names.sentences(notes)
     texts = [line(config.command), word(case.manifest.spec), word(system.description["method"])]
     command, spec, method = texts if config.names else map(names.known, texts)

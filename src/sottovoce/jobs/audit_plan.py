@@ -31,7 +31,7 @@ def plan_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     decisive = level(len(attributes))
     planned = {}
     for task in attributes:
-        people = len({*case.speakers("test")} - {""})
+        people = len({case.speakers("test")[i] for i in case.picked(task, "test")} - {""})
         found = reach(case.labels(task, "test"), people, case.cluster(task)[1], decisive)
         planned[task] = asdict(found) | {"resampled_by": case.cluster(task)[0], "hidden_possible": found.possible}
     return {
@@ -41,7 +41,7 @@ def plan_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
         "tolerance": TOLERANCE,
         "assumed_correlation": ALIKE,
         "attributes": planned,
-        "notes": case.not_attacked(attributes),
+        "notes": [*case.not_attacked(attributes), *case.left_out(attributes)],
     }
 
 
