@@ -34,9 +34,13 @@ def test_a_label_that_is_not_attacked_is_named_with_the_reason(case):
     once[case.split.test[:1]] = "seldom"
     many = relabelled(case, mood=mood, accent=once.tolist(), visit=[str(i) for i in range(75)], room=["hall"] * 75)
     reasons = many.not_attacked(many.attackable())
-    assert [reason.split()[2] for reason in reasons] == ["accent", "mood", "room"], "a number is estimated"
-    assert "test but not in training: 'seldom'" in reasons[0]
-    assert "1 of 75 clips" in reasons[1] and "at least two classes" in reasons[2]
+    assert [reason.split()[2] for reason in reasons] == ["room"], "a number is estimated, and the others are attacked"
+    assert "at least two classes" in reasons[0]
+    left = many.left_out(many.attackable())
+    assert left == [
+        "the label accent was attacked without 'seldom', which no training clip has",
+        "the label mood was attacked without 1 of 75 clips, which have no such label",
+    ]
     assert "the label gender was not attacked: it was not asked for" in case.not_attacked(["speaker"])[0]
 
 
@@ -54,24 +58,67 @@ def test_a_number_with_leading_zeros_is_a_name(case):
 
 def test_a_number_that_tells_who_speaks_is_classified_too(case):
     many = relabelled(case, speaker=[f"s{i % 25:02}" for i in range(75)], weight=[str(50 + i % 25) for i in range(75)])
-    assert many.continuous() == ["weight"]
     assert ("weight" in many.attackable()) == ("speaker" in many.attackable())
+    assert (many.continuous() == ["weight"]) == ("weight" not in many.attackable()), "one or the other"
 
 
 def test_speakers_who_were_never_heard_cannot_be_named(case):
     by_speaker = replace(case, split=split(case.manifest, "speaker"))
-    assert by_speaker.attackable() == ["gender"]
+    heard = {clip.labels["gender"] for clip in (case.manifest.clips[i] for i in by_speaker.split.test)}
+    assert by_speaker.attackable() == ["gender"] * (len(heard) > 1)
+    assert "that training has" in by_speaker.not_attacked(["gender"])[0]
 
 
-def test_a_label_that_some_clips_lack_cannot_be_attacked(case):
+def test_a_label_that_some_clips_lack_is_attacked_on_the_others(case):
     mood = ["", *(("glad", "sad")[i % 2] for i in range(74))]
-    assert "mood" not in relabelled(case, mood=mood).attackable()
+    some = relabelled(case, mood=mood)
+    assert "mood" in some.attackable() and not some.is_whole("mood") and some.is_whole("gender")
+    for part in ("train", "validation", "test"):
+        has = [bool(mood[i]) for i in some.clips(part)]
+        assert some.picked("mood", part).tolist() == np.flatnonzero(has).tolist()
+        assert len(some.labels("mood", part)) == sum(has)
+    assert len(some.cluster("mood")[1]) == len(some.labels("mood", "test"))
 
 
-def test_a_class_that_is_only_in_test_cannot_be_attacked(case):
-    rare = np.full(75, "often")
+def test_a_class_that_is_only_in_test_is_left_out_and_named(case):
+    rare = np.array(["often", "always", "often"] * 25)
     rare[case.split.test[:2]] = "seldom"
-    assert "accent" not in relabelled(case, accent=rare.tolist()).attackable()
+    some = relabelled(case, accent=rare.tolist())
+    assert "accent" in some.attackable()
+    assert len(some.labels("accent", "test")) == len(case.split.test) - 2
+    assert "'seldom', which no training clip has" in some.left_out(["accent"])[0]
+
+
+def test_a_class_that_occurs_once_in_training_is_named(case):
+    rare = np.array(["often", "always", "often"] * 25)
+    rare[case.split.train[:1]] = "once"
+    some = relabelled(case, accent=rare.tolist())
+    assert some.left_out(["accent"]) == ["the label accent was not tested for 'once', which no test clip has"]
+
+
+@pytest.mark.parametrize("labelled", [0, 1, 2])
+def test_a_label_of_hardly_any_clip_is_named_with_the_reason(case, labelled):
+    few = np.full(75, "", dtype=object)
+    few[case.split.train[:labelled]] = ["yes", "no"][:labelled]
+    some = relabelled(case, rare=few.tolist())
+    assert "rare" not in some.attackable()
+    assert bool(some.not_attacked(some.attackable())) == bool(labelled)
+
+
+def test_numbers_with_gaps_are_estimated(case):
+    ages = relabelled(case, age=["" if i % 9 == 0 else str(20 + i % 30) for i in range(75)])
+    assert ages.continuous() == ["age"]
+    assert sum(np.isnan(ages.numbers("age", part)).sum() for part in ("train", "validation", "test")) == 9
+
+
+def test_whole_numbers_that_recur_may_be_names_where_nobody_is_named(case):
+    clips = tuple(
+        replace(clip, labels={"voice": str(i % 25), "kg": f"{i % 25}.5", "take": str(i)})
+        for i, clip in enumerate(case.manifest.clips)
+    )
+    nameless = replace(case, manifest=replace(case.manifest, clips=clips), targets=(), permit=())
+    assert ("voice" in nameless.attackable()) == ("voice" not in nameless.continuous())
+    assert {"kg", "take"} <= {*nameless.continuous()} and "voice" in nameless.attackable()
 
 
 @pytest.mark.parametrize("asked", ["word", "mood", "speaker,gender"])

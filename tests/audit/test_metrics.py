@@ -5,12 +5,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest, norm, t
-from sklearn.metrics import confusion_matrix, mean_absolute_error, r2_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, mean_absolute_error, r2_score
 
 from sottovoce.audit import metrics
 from sottovoce.audit.bootstrap import ratio
-from sottovoce.audit.metrics import accuracy, chance, confusion, difference, people, pooled, r_squared
+from sottovoce.audit.metrics import (
+    accuracy,
+    balanced_accuracy,
+    chance,
+    confusion,
+    difference,
+    people,
+    pooled,
+    r_squared,
+)
 from sottovoce.audit.results import Interval
+from sottovoce.audit.verdicts import TOLERANCE
 from sottovoce.errors import ConfigError
 
 RUNS, SPEAKERS = 300, 30
@@ -25,49 +35,59 @@ def right(*words: str) -> np.ndarray:
     return np.array([letter == "R" for letter in "".join(words)])
 
 
-def by_hand(values: np.ndarray, cluster: np.ndarray, draws: int, seed: int) -> tuple[float, float]:
-    """The definition: draw as many clusters as there are, with replacement, and take the mean over their utterances.
+def by_hand(values: np.ndarray, labels: np.ndarray, cluster: np.ndarray) -> float:
+    """The definition of the jackknife's standard error: leave out one cluster after another."""
 
-    The tails are as small as makes up for few clusters (Hesterberg 2015).
-    """
-    rng, names, means = np.random.default_rng(seed), np.unique(cluster), []
-    for _ in range(draws):
-        drawn = [values[cluster == name] for name in rng.choice(names, len(names))]
-        means.append(np.concatenate(drawn).mean())
-    tail = norm.cdf(-np.sqrt(len(names) / (len(names) - 1)) * t.ppf(0.975, len(names) - 1))
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
+    def balanced(kept: np.ndarray) -> float:
+        return float(np.mean([values[kept & (labels == one)].mean() for one in np.unique(labels[kept])]))
+
+    names = np.unique(cluster)
+    without = np.array([balanced(cluster != name) for name in names])
+    everything = balanced(np.ones(len(values), bool))
+    return float(np.sqrt((len(names) - 1) / len(names) * ((without - everything) ** 2).sum()))
 
 
 def test_the_score_is_the_share_of_right_guesses():
     assert accuracy(right("RRRx"), np.array([0, 0, 1, 1])).score == 0.75
 
 
-def test_the_interval_is_that_of_the_literal_bootstrap():
+def test_the_interval_of_many_recordings_is_that_of_the_literal_jackknife():
     rng = np.random.default_rng(0)
-    cluster = rng.integers(0, 12, 90) * 7  # of different sizes, with gaps between their numbers
-    correct = rng.random(90) < 0.3 + 0.03 * (cluster // 7)
-    found = accuracy(correct, cluster)
-    assert (found.low, found.high) == pytest.approx(by_hand(correct, cluster, 6000, seed=1), abs=0.02)
-    other = rng.random(90) < 0.4
-    gain = difference(correct, other, cluster)
-    values = correct.astype(float) - other
-    assert gain.score == pytest.approx(values.mean())
-    assert (gain.low, gain.high) == pytest.approx(by_hand(values, cluster, 6000, seed=1), abs=0.02)
+    cluster = rng.integers(0, 40, 2000) * 7  # of different sizes, with gaps between their numbers
+    labels = rng.choice(4, 2000, p=[0.1, 0.2, 0.3, 0.4])
+    correct = rng.random(2000) < 0.3 + 0.01 * (cluster // 7)
+    found, half = balanced_accuracy(correct, labels, cluster), t.ppf(0.975, 39)
+    assert found.score == pytest.approx(balanced_accuracy_score(labels, np.where(correct, labels, (labels + 1) % 4)))
+    assert found.high - found.low == pytest.approx(2 * half * by_hand(correct, labels, cluster), rel=0.05)
+    other = rng.random(2000) < 0.4
+    gain, values = difference(correct, other, labels, cluster), correct.astype(float) - other
+    assert gain.score == pytest.approx(found.score - balanced_accuracy(other, labels, cluster).score)
+    assert gain.high - gain.low == pytest.approx(2 * half * by_hand(values, labels, cluster), rel=0.05)
+
+
+def test_balanced_accuracy_counts_each_class_alike():
+    labels = np.array([0] * 90 + [1] * 10)
+    always = labels == 0
+    assert balanced_accuracy(always, labels, np.arange(100)).score == pytest.approx(0.5)
+    assert accuracy(always, np.arange(100)).score == pytest.approx(0.9)
+    assert balanced_accuracy(~always, labels, np.arange(100)).score == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("letter", ["R", "x"])
 @pytest.mark.parametrize("utterances", [1, 15, 288])
-def test_where_all_is_right_or_wrong_the_interval_is_exactly_binomial(letter, utterances):
-    found = accuracy(right(letter * utterances), np.arange(utterances) % 5)
-    exact = binomtest(utterances if letter == "R" else 0, utterances).proportion_ci(0.95)
-    assert three(found) == pytest.approx((float(letter == "R"), exact.low, exact.high))
+@pytest.mark.parametrize("clusters", [5, 1000])
+def test_where_all_is_right_or_wrong_the_interval_is_exactly_binomial_by_cluster(letter, utterances, clusters):
+    """However alike the recordings of a cluster are, the clusters are independent."""
+    found = accuracy(right(letter * utterances), np.arange(utterances) % clusters)
+    independent = min(utterances, clusters)
+    exact = binomtest(independent if letter == "R" else 0, independent).proportion_ci(0.95)
+    assert three(found) == pytest.approx((float(letter == "R"), exact.low, exact.high), abs=5e-3)
     assert found.low < found.high
 
 
 def test_where_every_cluster_has_the_same_share_the_interval_is_not_a_point():
     found = accuracy(right("Rx" * 20), np.repeat(np.arange(20), 2))
-    exact = binomtest(20, 40).proportion_ci(0.95)
+    exact = binomtest(10, 20).proportion_ci(0.95)
     assert three(found) == pytest.approx((0.5, exact.low, exact.high))
 
 
@@ -83,21 +103,47 @@ def test_low_score_and_high_are_in_order_and_within_0_and_1(correct, clusters):
     assert 0.0 <= found.low <= found.score <= found.high <= 1.0
 
 
-def test_the_difference_of_one_attacker_from_itself_is_nothing():
-    correct = np.random.default_rng(0).random(50) < 0.4
-    assert three(difference(correct, correct.copy(), np.arange(50))) == (0.0, 0.0, 0.0)
+def test_the_same_guesses_on_few_recordings_show_little():
+    """A constant guess that is the floor: no recording tells them apart, and few recordings cannot."""
+    for recordings, at_least in ((2, 0.4), (8, 0.25), (60, 0.04)):
+        labels = np.arange(recordings) % 2
+        found = difference(labels == 0, labels == 0, labels, np.arange(recordings))
+        assert found.score == 0.0 and found.high == pytest.approx(-found.low) and found.high > at_least
+    labels = np.arange(400) % 2
+    assert difference(labels == 0, labels == 0, labels, np.arange(400)).high < TOLERANCE
+    by_person = difference(labels == 0, labels == 0, labels, np.arange(400) // 40)
+    assert by_person.high > 0.1, "ten people are few, however many recordings they have"
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 3)), min_size=1, max_size=40), st.integers(1, 9))
+def test_no_difference_has_an_interval_without_width(guesses, clusters):
+    first, second, labels = (np.array(column) for column in zip(*guesses, strict=True))
+    found = difference(first, second, labels, np.arange(len(labels)) % clusters)
+    assert -1.0 <= found.low <= found.score <= found.high <= 1.0 and found.low < found.high
+    wider = difference(first, second, labels, np.arange(len(labels)) % clusters, level=0.99)
+    assert wider.low <= found.low + 1e-9 and found.high <= wider.high + 1e-9
+
+
+def test_one_recording_more_or_less_changes_an_interval_a_little():
+    labels = np.arange(288) % 2
+    same = labels == 0
+    one = same.copy()
+    one[1] = True
+    found = [difference(guess, same, labels, np.arange(288) // 12) for guess in (same, one)]
+    assert found[0].high == pytest.approx(found[1].high, abs=0.03)
 
 
 def test_the_difference_is_paired():
     """Two attackers that are right on nearly the same utterances differ by little, and surely."""
     first = np.random.default_rng(0).random(400) < 0.5
-    second = first.copy()
+    second, labels = first.copy(), np.zeros(400, int)
     second[np.flatnonzero(first)[:20]] = False
-    found = difference(first, second, np.arange(400))
+    found = difference(first, second, labels, np.arange(400))
     assert found.score == pytest.approx(0.05)
-    assert 0.02 < found.low < found.high < 0.08
-    reverse = difference(second, first, np.arange(400))
-    assert three(reverse) == pytest.approx((-found.score, -found.high, -found.low))
+    assert 0.02 < found.low < found.high < 0.09
+    reverse = difference(second, first, labels, np.arange(400))
+    assert three(reverse) == pytest.approx((-found.score, -found.high, -found.low), abs=0.01)
 
 
 def test_the_same_numbers_come_out_twice():
@@ -108,7 +154,7 @@ def test_the_same_numbers_come_out_twice():
 @pytest.mark.parametrize(
     ("labels", "expected"), [([0, 0, 0], 1.0), ([0, 1, 2, 2], 0.5), ([5, 5, 3], 2 / 3), ([4], 1.0)]
 )
-def test_chance_is_the_best_constant_guess(labels, expected):
+def test_chance_is_the_share_of_the_commonest_class(labels, expected):
     assert chance(np.array(labels)) == pytest.approx(expected)
     assert chance(np.array(labels)) == max(np.mean(np.array(labels) == guess) for guess in range(6))
 
@@ -133,7 +179,7 @@ def test_intervals_by_speaker_hold_the_truth_as_often_as_they_say(simulated):
 
 
 def test_intervals_of_a_difference_hold_the_truth_as_often_as_they_say(simulated):
-    intervals = [difference(one, other, cluster) for one, other, cluster in simulated]
+    intervals = [difference(one, other, cluster % 2, cluster) for one, other, cluster in simulated]
     assert 0.88 < np.mean([found.low <= 0.0 <= found.high for found in intervals]) < 0.99
 
 
@@ -183,10 +229,10 @@ def test_one_utterance_pooled_is_that_utterance():
     scores, labels, speaker = heard(12, 9, np.random.default_rng(0))
     correct = scores.argmax(axis=1) == labels
     by_speaker = pooled(scores, labels, speaker.astype(str), speaker, 1)
-    assert three(by_speaker) == pytest.approx(three(accuracy(correct, speaker)), abs=0.02)
+    assert three(by_speaker) == pytest.approx(three(balanced_accuracy(correct, labels, speaker)), abs=0.02)
     alone = np.arange(len(labels))
     assert three(pooled(scores, labels, speaker.astype(str), alone, 1)) == pytest.approx(
-        three(accuracy(correct, alone)), abs=0.02
+        three(balanced_accuracy(correct, labels, alone)), abs=0.02
     )
 
 

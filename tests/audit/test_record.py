@@ -266,10 +266,10 @@ def test_garbage_is_refused(folder, name, content):
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("value", [0, 1, 5, "3", "2", None, [3]])
+@pytest.mark.parametrize("value", [0, 1, 6, "3", "2", None, [3]])
 def test_another_version_is_refused(folder, value):
     forge(folder, lambda found: found.update(schema=value))
-    with pytest.raises(ConfigError, match=r"has schema .*this version reads 2 to 4: audit again") as refused:
+    with pytest.raises(ConfigError, match=r"has schema .*this version reads 2 to 5: audit again") as refused:
         verify(folder)
     assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
 
@@ -283,24 +283,26 @@ def test_a_record_of_the_former_schema_gets_a_sentence(folder):
             del found[name]
 
     forge(folder, former)
-    with pytest.raises(ConfigError, match=r"has schema 1, which an earlier version of sottovoce wrote; .*reads 2 to 4"):
+    with pytest.raises(ConfigError, match=r"has schema 1, which an earlier version of sottovoce wrote; .*reads 2 to 5"):
         verify(folder)
 
 
-def test_a_record_of_version_0_2_0_is_read_and_its_numbers_are_right(tmp_path):
-    """Its results are of schema 2, in other words; the digests are those of the files as they are."""
-    shutil.copytree(Path(__file__).parent / "schema-2", tmp_path / "out")
-    assert stored(tmp_path / "out")["schema"] == 2
-    assert verify(tmp_path / "out") == []
-    read = record.read_results(tmp_path / "out")
-    assert read.schema_ == 3 and read.linkage and read.bound and read.continuous and read.permitted
+@pytest.mark.parametrize("schema", [2, 3, 4])
+def test_the_verdicts_of_earlier_versions_are_read_and_not_computed_again(folder, tmp_path, schema):
+    """Their digests are checked, and the rest gets a sentence that says what to do."""
+    if schema == 2:  # in other words
+        folder = tmp_path / "former"
+        shutil.copytree(Path(__file__).parent / "schema-2", folder)
+    else:
+        forge(folder, lambda found: found.update(schema=schema, plain=0.1))
+    with pytest.raises(ConfigError, match=r"verdicts of earlier versions are not computed again, .*: audit again"):
+        verify(folder)
+    read = record.read_results(folder)
+    assert read.schema_ == max(schema, 3) and read.plain == 0.1
     assert {row.knowledge for row in read.private["speaker"].attackers} == {"uninformed", "informed"}
-    forge_former = stored(tmp_path / "out")
-    forge_former["private"]["speaker"]["worst"]["score"] += 0.01
-    (tmp_path / "out" / "results.json").write_text(json.dumps(forge_former), encoding="utf-8")
-    wrong = verify(tmp_path / "out")
-    assert any("results.json is not the file" in sentence for sentence in wrong)
-    assert any("private.speaker.strongest.score" in sentence for sentence in wrong)
+    (folder / "results.json").write_bytes((folder / "results.json").read_bytes() + b"\n")
+    wrong = verify(folder)
+    assert any("results.json is not the file" in sentence for sentence in wrong) and "audit again" in wrong[-1]
 
 
 def test_the_table_has_a_row_for_every_attacker(written):

@@ -152,7 +152,7 @@ def sample(**changes: Any) -> dict[str, Any]:
         "parameters": 759012,
     }
     results = {
-        "schema": 4,
+        "schema": 5,
         "sottovoce": "0.1.0",
         "date": "2026-11-25T17:40:00Z",
         "names_shown": False,
@@ -239,7 +239,17 @@ def everything() -> dict[str, Any]:
         private={
             "speaker": one("leaks", 24, 0.0417, 0.7862, 0.9543, people=everyone),
             "gender": one("implied", 2, 0.5, 0.9712, 0.9931, failed=broken, floor=told, leakage=score(0.0104, 0.02)),
-            "intensity": one("hidden", 3, 0.5333, 0.5512, 0.8912, people=[], pooled=[], leakage=score(0.0079, 0.05)),
+            "intensity": one(
+                "not shown",
+                3,
+                0.5333,
+                0.5512,
+                0.8912,
+                people=[],
+                pooled=[],
+                leakage=score(0.0079, 0.05),
+                settle={"verdict": "hidden", "recordings": 1800, "people": 150},
+            ),
         },
         continuous={"pitch": PITCH},
         linkage=LINKAGE,
@@ -368,10 +378,12 @@ def test_the_card_and_the_terminal_have_the_headline(large: tuple[dict[str, Any]
     for name, private in results["private"].items():
         for found in (private["floor"], private["strongest"], private["ceiling"]):
             assert f"{found['score']:.1%}"[:-1] in text
-        doubt = findings.doubt(private, results["tolerance"])
-        assert f"**{private['verdict']}{', but ' * bool(doubt)}{doubt}**" in text
-        verdict = f"{private['verdict'].upper()}{', BUT ' * bool(doubt)}{doubt}"
-        assert re.search(rf"^{name} .*at least {private['strongest']['score']:.1%}.*: {verdict}$", said, re.M)
+        conclusion = findings.conclusion(private, results["tolerance"])
+        assert f"**{conclusion}**" in text
+        verdict = conclusion.replace(private["verdict"], private["verdict"].upper(), 1).replace(", but", ", BUT")
+        assert re.search(
+            rf"^{name} .*at least {private['strongest']['score']:.1%}.*: {re.escape(verdict)}$", said, re.M
+        )
     for where in (text, said):
         assert "encoder (informed), gender: did not finish: RuntimeError: out of memory." in where
         assert "288 of 1440 protected recordings" in where
@@ -522,16 +534,28 @@ def test_the_banner_stands_only_over_an_invalid_audit(tmp_path: Path, results: d
     assert "planted leak" not in banner
 
 
+def open_(verdict: str, recordings: int | None = None, people: int | None = 29, **changes: Any) -> dict[str, Any]:
+    """An attribute with a leakage of -46 to 48 points, and what would settle it."""
+    settle = recordings and {"verdict": "hidden", "recordings": recordings, "people": people}
+    wide = {"score": 0.01, "low": -0.46, "high": 0.48}
+    return attribute(verdict) | {"leakage": wide, "corrected": wide, "settle": settle or None, **changes}
+
+
 @pytest.mark.parametrize(
-    ("verdict", "words"),
+    ("entry", "words"),
     [
-        ("leaks", "Speaker ▲ leaks"),
-        ("implied", "Speaker ○ implied, but a leakage of up to 72.8 points cannot be ruled out"),
-        ("hidden", "Speaker ○ hidden, but a leakage of up to 72.8 points cannot be ruled out"),
+        (attribute("leaks"), "Speaker ▲ leaks"),
+        (open_("implied"), "Speaker ○ implied, but a leakage of up to 48 points cannot be ruled out"),
+        (open_("not shown", 2900), "Speaker ? not shown: 2,900 test recordings of 29 people would settle it"),
+        (open_("not shown", 2900, None), "Speaker ? not shown: 2,900 test recordings would settle it"),
+        (open_("not shown"), "Speaker ? not shown: the leakage is too near the tolerance"),
+        (open_("not shown", unreadable=True), "Speaker ? not shown: without the filter, the attackers do not"),
     ],
 )
-def test_each_verdict_has_its_sentence(tmp_path: Path, results: dict[str, Any], verdict: str, words: str) -> None:
-    results["private"] = {"speaker": attribute(verdict)}
+def test_each_verdict_has_its_sentence(
+    tmp_path: Path, results: dict[str, Any], entry: dict[str, Any], words: str
+) -> None:
+    results = valid(results | {"private": {"speaker": entry}})
     text = page(tmp_path, results).text.replace("\u202f", " ")
     assert words in text
     assert "You permitted emotion." in text
@@ -540,36 +564,59 @@ def test_each_verdict_has_its_sentence(tmp_path: Path, results: dict[str, Any], 
         "An attacker trained on filtered sound (CNN) recognises speaker (one of 3) in 79 % (75–82) of recordings; "
         "guessing gives 4 %, the permitted answer alone 9 %, and without the filter an attacker reaches 95 %."
     ) in text
-    assert ("cannot be ruled out" in text) == (verdict != "leaks")
+    assert ("cannot be ruled out" in text) == (entry["verdict"] == "implied")
+    sentence = words.split(" ", 2)[2]
+    if entry["verdict"] == "not shown":
+        assert sentence in card(tmp_path, results) and sentence.removeprefix("not shown") in table(results)
+        assert sentence in findings.headline(results)
 
 
-@pytest.mark.parametrize("verdict", ["leaks", "implied", "hidden"])
+@pytest.mark.parametrize("verdict", ["leaks", "implied", "hidden", "not shown"])
 @pytest.mark.parametrize("high", [-0.01, 0.02, 0.0201, 0.26])
-def test_no_verdict_has_a_reassuring_colour_where_the_interval_ends_above_the_tolerance(
+def test_only_hidden_and_implied_have_a_reassuring_colour(
     tmp_path: Path, results: dict[str, Any], verdict: str, high: float
 ) -> None:
-    results["private"]["speaker"] |= {
-        "verdict": verdict,
-        "leakage": {"score": high - 0.1, "low": high - 0.2, "high": high},
-    }
+    wide = {"score": high - 0.1, "low": high - 0.2, "high": high}
+    results["private"]["speaker"] |= {"verdict": verdict, "leakage": wide, "corrected": wide}
     found = page(tmp_path, results)
     coloured = {name for _, attributes in found.elements for name in (attributes.get("class") or "").split()}
-    assert ({"hidden", "implied"} & coloured == {verdict}) == (verdict != "leaks" and high <= results["tolerance"])
+    shown = verdict in ("hidden", "implied") and high <= results["tolerance"]
+    assert ({"hidden", "implied"} & coloured) == ({verdict} if shown else set())
+    assert ("not-shown" in coloured) == (verdict == "not shown")
     doubt = f"{verdict}, but a leakage of up to {round(100 * high, 1):g} points cannot be ruled out"
     assert sum(doubt in words for words in found.verdicts) == 2 * (
-        verdict != "leaks" and high > results["tolerance"]
+        verdict in ("implied", "hidden") and high > results["tolerance"]
     ), "in the summary and in the table"
 
 
-def test_the_headline_names_what_is_bad_and_what_is_open(results: dict[str, Any]) -> None:
+def test_the_headline_names_what_is_bad_and_what_is_not_shown(results: dict[str, Any]) -> None:
+    results["bound"] = {"bits_per_block": 3.0}  # of which the headline needs no more
     results["private"]["speaker"] |= {"verdict": "hidden", "leakage": score(-0.1)}
-    assert findings.headline(results) == "No leak was found"
-    results["private"]["gender"] = attribute("hidden") | {"leakage": {"score": 0.1, "low": -0.1, "high": 0.26}}
-    assert findings.headline(results) == "For gender, a leakage of up to 26 points cannot be ruled out"
+    hidden = "peaker is hidden from these attackers, within the tolerance of 2 points"
+    assert findings.headline(results) == f"S{hidden}"
+    results["private"]["gender"] = open_("not shown", 2900)
+    results["private"]["age"] = open_("not shown", 31_000, 310)
+    unsettled = "hat leaks of gender and age is not shown: 31,000 test recordings of 310 people would settle it"
+    assert findings.headline(results) == f"W{unsettled}; s{hidden}"
     results["private"]["speaker"]["verdict"] = "leaks"
-    assert findings.headline(results).startswith("Speaker leaks; for gender, a leakage of up to 26 points")
+    assert findings.headline(results) == f"Speaker leaks; w{unsettled}"
+    results["private"] = {"speaker": open_("implied")}
+    assert findings.headline(results) == "For speaker, a leakage of up to 48 points cannot be ruled out"
     assert findings.headline({**results, "private": {}}) == "No private attribute was attacked"
     assert "invalid" in findings.headline({**results, "valid": False})
+
+
+def test_without_a_bound_the_headline_says_what_no_attacker_can_see(tmp_path: Path, results: dict[str, Any]) -> None:
+    words = (
+        "no bound is known, so what no attacker can see is not ruled out, such as bits that are hidden with a secret"
+    )
+    for changed in ({}, {"private": {}}, {"valid": False}, {"private": {"speaker": attribute("hidden")}}):
+        said = valid({**results, **changed})
+        assert words in findings.headline(said)
+        assert findings.headline(said) in page(tmp_path, said).blocks
+        assert all(words in text for text in (card(tmp_path, said), table(said)))
+    results["filter"] |= {"bits_per_block": 3.0, "block_s": 1.28}
+    assert words not in findings.headline(results)
 
 
 @pytest.mark.parametrize("why", ["invalid", "not converged", "nothing to find"])
@@ -629,7 +676,7 @@ def test_the_judge_that_loses_most_stands_beside_the_target(tmp_path: Path, resu
         "The application recognises emotion in 90 % of recordings, and without the filter in 90 %. Of 3 other "
         "recognisers the one that loses most (a deaf one) recognises it in 60 %, and without the filter in 90 %."
     ) in text
-    assert findings.headline(results).endswith("for another recogniser, a deaf one (90\u202f% to 60\u202f%)")
+    assert "for another recogniser, a deaf one (90\u202f% to 60\u202f%); " in findings.headline(results)
     assert {row["judge"] for row in others} <= {block for block in page(tmp_path, results).blocks}
     assert "Digest of another recogniser, emotion" in text
 

@@ -1,17 +1,13 @@
-"""Intervals by resampling whole clusters, such as all utterances of a speaker, and exact ones where nothing varies."""
+"""Intervals by resampling whole clusters, such as all utterances of a speaker."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binomtest, norm, t
+from scipy.stats import norm, t
 
+from sottovoce.audit.jackknife import LEVEL, Clusters, Values
 from sottovoce.audit.results import Interval
 
-Correct = NDArray[np.bool_]
-Clusters = NDArray[np.int64]
-Values = NDArray[np.float64]
-LEVEL = 0.95
 _DRAWS = 2000
 
 
@@ -39,9 +35,3 @@ def ends(draws: Values, clusters: int) -> tuple[float, float]:
         tail = norm.cdf(np.sqrt(clusters / (clusters - 1)) * t.ppf((1.0 - LEVEL) / 2.0, clusters - 1))
     low, high = np.quantile(draws, [tail, 1.0 - tail])
     return float(low), float(high)
-
-
-def binomial(hits: int, trials: int) -> Interval:
-    """Share of hits with the exact interval of Clopper and Pearson."""
-    exact = binomtest(hits, trials).proportion_ci(LEVEL)
-    return Interval(score=hits / trials, low=float(exact.low), high=float(exact.high))

@@ -50,7 +50,9 @@ def summary(facts: BoundFacts, private: Mapping[str, PrivateFacts], scores: Scor
         bits_per_block=bits,
         entropy_bits_per_block=entropy(np.bincount(scores["codes/train"], minlength=count)),
         attributes={
-            task: _attribute(task, len(known.class_names), count, sent_bits, scores) for task, known in private.items()
+            task: _attribute(task, len(known.class_names), count, sent_bits, scores)
+            for task, known in private.items()
+            if f"{task}/speakers/test" not in scores  # whose recordings are not those of the codes
         },
     )
 

@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from sottovoce.attack.attacker import Labels
 from sottovoce.audit.results import Kind
 from sottovoce.corpora.cache import Sounds
-from sottovoce.corpora.labels import is_number, names_speakers, why_not
+from sottovoce.corpora.labels import is_number, may_be_names, names_speakers, why_not
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.splits import Split
+from sottovoce.corpora.table import named
 from sottovoce.errors import ConfigError, CorpusError
 from sottovoce.models.target import Target
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
-_FEWEST_SPEAKERS = 10  # to be resampled
+_FEWEST_SPEAKERS = 6  # to be a sample of people
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,28 @@ class Case:
         clips: NDArray[np.int64] = getattr(self.split, part)
         return clips
 
+    def picked(self, task: str, part: Part) -> NDArray[np.int64]:
+        """Which of the clips of a part are attacked, [U]: those that have the label, if training has their class.
+
+        All, where a target answers the task.
+        """
+        clips = self.clips(part)
+        if any(target.task == task for target in self.targets):
+            return np.arange(len(clips))
+        known = {self.manifest.clips[i].labels.get(task) for i in self.split.train} - {None}
+        return np.flatnonzero([self.manifest.clips[i].labels.get(task) in known for i in clips])
+
+    def is_whole(self, task: str) -> bool:
+        """Whether every clip of every part is attacked."""
+        return all(len(self.picked(task, part)) == len(self.clips(part)) for part in PARTS)
+
     def values(self, task: str, part: Part) -> list[str]:
-        """What the clips of a part are labelled with, [U]."""
-        return [self.manifest.clips[i].labels[task] for i in self.clips(part)]
+        """What the clips of a part that are attacked are labelled with, [U]."""
+        return [self.manifest.clips[i].labels[task] for i in self.clips(part)[self.picked(task, part)]]
+
+    def numbers(self, task: str, part: Part) -> NDArray[np.float64]:
+        """The values of a label that is a number, of all clips of a part [U]; NaN where there is none."""
+        return np.array([float(self.manifest.clips[i].labels.get(task, "nan")) for i in self.clips(part)])
 
     def speakers(self, part: Part) -> list[str]:
         """Who speaks in the clips of a part, [U]; empty names where the corpus does not say."""
@@ -84,15 +104,24 @@ class Case:
         return np.array([classes.index(name) for name in names])
 
     def cluster(self, task: str) -> tuple[Literal["speaker", "utterance"], NDArray[np.int64]]:
-        """What intervals are resampled by, and each test clip's cluster [U]: its speaker, unless that is the label."""
-        names = self.speakers("test")
-        if task == "speaker" or len(set(names)) < _FEWEST_SPEAKERS:
+        """What intervals are resampled by, and the cluster of each test clip that is attacked, [U].
+
+        It is the speaker, unless that is the label, or there are few. Of a number all test clips have one.
+        """
+        names = np.array(self.speakers("test"))
+        if task not in self.continuous():
+            names = names[self.picked(task, "test")] if task in self.manifest.tasks else names
+        if task == "speaker" or names_speakers(self.manifest, task) or len(set(names.tolist())) < _FEWEST_SPEAKERS:
             return "utterance", np.arange(len(names))
         return "speaker", np.unique(names, return_inverse=True)[1]
 
     def continuous(self) -> list[str]:
-        """The private labels that are numbers, to be estimated."""
-        return [task for task in self.manifest.tasks if task not in self.permit and is_number(self.manifest, task)]
+        """The private labels that are numbers, to be estimated; what may be names is classified where possible."""
+        return [
+            task
+            for task in self.manifest.tasks
+            if task not in self.permit and is_number(self.manifest, task) and self._why_not(task) is not None
+        ]
 
     def attackable(self) -> list[str]:
         """The private labels that an attacker can learn here: every class that is tested is in training, too."""
@@ -102,6 +131,23 @@ class Case:
         """A sentence for each private label that is not among `attributes` and is no number: why it is not attacked."""
         left = [task for task in self.manifest.tasks if task not in (*self.permit, *attributes, *self.continuous())]
         return [f"the label {task} was not attacked: {self._why_not(task) or 'it was not asked for'}" for task in left]
+
+    def left_out(self, attributes: Sequence[str]) -> list[str]:
+        """A sentence for each of `attributes` of which some clips are not attacked, or some classes are not tested."""
+        notes = []
+        for task in attributes:
+            missing = sum(task not in clip.labels for clip in self.manifest.clips)
+            untold = f"{missing} of {len(self.manifest.clips)} clips, which have no such label" if missing else ""
+            train, test = (
+                {self.manifest.clips[i].labels.get(task) for i in self.clips(part)} for part in ("train", "test")
+            )
+            unknown, untested = (sorted(filter(None, one - other)) for one, other in ((test, train), (train, test)))
+            new = f"{named(unknown)}, which no training clip has" if unknown else ""
+            if left := " and ".join(filter(None, (untold, new))):
+                notes.append(f"the label {task} was attacked without {left}")
+            if untested:
+                notes.append(f"the label {task} was not tested for {named(untested)}, which no test clip has")
+        return notes
 
     def chosen(self, attributes: Sequence[str] | None) -> list[str]:
         """`attributes`, or all that can be attacked; ConfigError where one cannot, or none."""
@@ -126,6 +172,6 @@ class Case:
 
     def _why_not(self, task: str) -> str | None:
         """Why an attacker cannot classify a label; None if it can."""
-        if is_number(self.manifest, task) and not names_speakers(self.manifest, task):
+        if is_number(self.manifest, task) and not may_be_names(self.manifest, task):
             return "it is a number, which is estimated and not classified"
         return why_not(self.manifest, self.split, task)

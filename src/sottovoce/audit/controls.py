@@ -20,7 +20,7 @@ from sottovoce.audit import metrics
 from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.file_views import Planted
 from sottovoce.audit.observations import View
-from sottovoce.audit.plan import AttackRun, Views
+from sottovoce.audit.plan import AttackRun, Views, picks
 from sottovoce.audit.planted_files import KINDS
 from sottovoce.audit.results import Control
 from sottovoce.audit.scores import Scores
@@ -63,10 +63,13 @@ def attack_runs(
     """The attacks of each control by its name, and those on tones of other levels."""
     leaving, mixed, classes = views.leaving, shuffled(case, task, seed), len(case.classes(task))
     true = {part: case.labels(task, part) for part in PARTS}
-    planted = AttackRun(_FAMILY, task, mixed, min(classes, _MOST), leaving, (leaving,), planted_db=PLANTED_DB)
+    picked = picks(case, task)
+    planted = AttackRun(
+        _FAMILY, task, mixed, min(classes, _MOST), leaving, (leaving,), planted_db=PLANTED_DB, picked=picked
+    )
     return {
         "shuffled": replace(planted, planted_db=None),
-        "original": AttackRun(_FAMILY, task, true, classes, views.original, (views.original, idle)),
+        "original": AttackRun(_FAMILY, task, true, classes, views.original, (views.original, idle), picked=picked),
         "planted": planted,
         **{tone(level): replace(planted, planted_db=level) for level in levels_db},
     }

@@ -27,8 +27,7 @@ Values = dict[Part, NDArray[np.float64]]
 def values(case: Case) -> dict[str, tuple[str, Values]]:
     """Numbers to be estimated, with their unit: labels that are numbers, and the pitch of every original."""
     numbers: dict[str, tuple[str, Values]] = {
-        task: ("as labelled", {part: np.array([float(v) for v in case.values(task, part)]) for part in PARTS})
-        for task in case.continuous()
+        task: ("as labelled", {part: case.numbers(task, part) for part in PARTS}) for task in case.continuous()
     }
     if PITCH not in case.manifest.tasks:
         pitches = {part: np.array([pitch(case.sounds.wave(int(clip))) for clip in case.clips(part)]) for part in PARTS}

@@ -15,7 +15,7 @@ from sottovoce.audit.file_views import Planted
 from sottovoce.audit.observations import View
 from sottovoce.audit.plan import AttackRun, Line, Views
 from sottovoce.audit.results import AttackerFacts, Curve, Failure, PrivateFacts
-from sottovoce.audit.scores import AttackScores, Scores
+from sottovoce.audit.scores import AttackScores, Scores, accuracies
 from sottovoce.errors import ModelError
 from sottovoce.models.vote import vote
 
@@ -86,6 +86,8 @@ def add_private(
     cluster_name, scores[f"{task}/cluster"] = case.cluster(task)
     labels = {part: case.labels(task, part) for part in PARTS}
     scores |= {f"{task}/labels/{part}": labels[part] for part in PARTS}
+    if not case.is_whole(task):
+        scores[f"{task}/speakers/test"] = np.array(case.speakers("test"))[case.picked(task, "test")]
     sides: dict[str, list[AttackerFacts]] = {"attackers": [], "originals": []}
     failed: list[Failure] = []
     for line in lines:
@@ -107,9 +109,9 @@ def add_private(
             )
     classes = case.classes(task)
     if case.targets:
-        train, held_out, test = (views.original.part(part) for part in PARTS)
+        train, held_out, test = (views.original.part(part).pick(case.picked(task, part)) for part in PARTS)
         floor = FromAnswer().fit(train, labels["train"], held_out, labels["validation"], len(classes))
-        scores[f"{task}/floor/test"] = floor.scores(test)
+        scores |= {f"{task}/floor/validation": floor.scores(held_out), f"{task}/floor/test": floor.scores(test)}
     return PrivateFacts(class_names=list(classes), cluster=cluster_name, **sides, failed=failed)
 
 
@@ -121,7 +123,7 @@ def _facts(line: Line, attack: AttackScores, results: Mapping[str, JobResult], v
     tried = [(result.facts["recordings"], result.arrays["0/validation"]) for result in fewer]
     tried.append((best.facts["recordings"], attack.validation[attack.best]))
     labels = attack.validation_labels
-    recordings = [(int(count), float((scores.argmax(axis=1) == labels).mean())) for count, scores in tried]
+    recordings = [(int(count), float(accuracies(scores[None] - attack.prior, labels)[0])) for count, scores in tried]
     restored = {"restored": views.restored, "inverted": views.inverted}.get(line.input)
     return AttackerFacts(
         attacker=_AFTER.get(line.input, "") + best.facts["attacker"],

@@ -7,7 +7,7 @@ originals then reads the few that resemble theirs most.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,8 @@ def _alike(left: Array, original: Array) -> float:
     return float((left[:both] * original[:both]).mean())
 
 
-def gather(case: Case, sound: Callable[[int], Wave], seed: int, workers: int) -> Scores:
-    """How much what leaves for each test clip resembles its original [U], or another original, and so of copies."""
+def gather(case: Case, tasks: Sequence[str], sound: Callable[[int], Wave], seed: int, workers: int) -> Scores:
+    """How much what leaves for each test clip of `tasks` resembles its original [U], or another, and so of copies."""
     clips = [int(clip) for clip in case.clips("test")]
     rng = np.random.default_rng(seed)
     some = rng.permutation(len(clips))[:_MOST_OTHERS]
@@ -57,9 +57,10 @@ def gather(case: Case, sound: Callable[[int], Wave], seed: int, workers: int) ->
         return np.array(found, np.float32)
 
     original = case.sounds.wave
+    own = compared((sound(clip), original(clip)) for clip in clips)
     return Scores(
         {
-            "resemblance/own": compared((sound(clip), original(clip)) for clip in clips),
+            **{f"{task}/resemblance": own[case.picked(task, "test")] for task in tasks},
             "resemblance/others": compared(
                 (sound(clips[i]), original(clips[j])) for i, j in zip(some, others, strict=True) if i != j
             ),

@@ -1,7 +1,8 @@
-"""Numbers with intervals: what attackers get right, resampled by cluster.
+"""Numbers with intervals: what attackers get right, by cluster.
 
-The interval is the expanded percentile bootstrap (Hesterberg 2015, "What teachers should know about the bootstrap",
-section 4.2): plain percentiles of few clusters are too narrow, as a normal interval without Student's t would be.
+Accuracies and their differences have the intervals of `jackknife`. R² and word error rates have the expanded percentile
+bootstrap (Hesterberg 2015, "What teachers should know about the bootstrap", section 4.2): plain percentiles of few
+clusters are too narrow, as a normal interval without Student's t would be.
 """
 
 from __future__ import annotations
@@ -13,33 +14,39 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from sottovoce.attack.attacker import Array, Labels
-from sottovoce.audit.bootstrap import Clusters, Correct, Values, binomial, ratio
+from sottovoce.audit import jackknife
+from sottovoce.audit.bootstrap import ratio
+from sottovoce.audit.jackknife import LEVEL, Clusters, Correct, Values
 from sottovoce.audit.results import Interval
 from sottovoce.errors import ConfigError
 
 _GROUPINGS = 20  # ways to deal a person's utterances into sets; any one of them is noise
 
 
-def accuracy(correct: Correct | Values, cluster: Clusters, seed: int = 0) -> Interval:
-    """Share of right guesses among utterances [U], right or wrong or right so often, resampled by their clusters [U].
-
-    Where resampling shows no spread (all right or all wrong), the exact binomial interval over utterances stands in.
-    """
-    share = ratio(correct.astype(np.float64), np.ones(len(correct)), cluster, seed)
-    if share.low < share.high:
-        return share
-    exact = binomial(round(float(correct.sum())), len(correct))
-    return Interval(score=share.score, low=exact.low, high=exact.high)
+def accuracy(correct: Correct | Values, cluster: Clusters) -> Interval:
+    """Share of right guesses among utterances [U], right or wrong or right so often, by their clusters [U]."""
+    return jackknife.share(correct, np.zeros(len(correct), np.int64), cluster)
 
 
-def difference(first: Correct, second: Correct, cluster: Clusters, seed: int = 0) -> Interval:
-    """Accuracy of `first` minus that of `second` on the same utterances [U], resampled together by cluster [U]."""
-    return ratio(first.astype(np.float64) - second, np.ones(len(first)), cluster, seed)
+def balanced_accuracy(correct: Correct | Values, labels: Labels, cluster: Clusters, level: float = LEVEL) -> Interval:
+    """The mean over classes of the share of right guesses [U] among the utterances of a class, by clusters [U]."""
+    return jackknife.share(correct, labels, cluster, level)
+
+
+def difference(first: Correct, second: Correct, labels: Labels, cluster: Clusters, level: float = LEVEL) -> Interval:
+    """Balanced accuracy of `first` minus that of `second` on the same utterances [U], by cluster [U]."""
+    return jackknife.difference(first, second, labels, cluster, level)
 
 
 def chance(labels: Labels) -> float:
-    """Accuracy of the best constant guess on these labels [U]."""
+    """The share of the commonest class among labels [U]."""
     return float(np.bincount(labels).max() / len(labels))
+
+
+def binomial(hits: int, trials: int) -> Interval:
+    """Share of hits with the exact interval of Clopper and Pearson."""
+    low, high = jackknife.exact(hits / trials, trials)
+    return Interval(score=hits / trials, low=low, high=high)
 
 
 def confusion(guesses: Labels, labels: Labels, classes: int) -> NDArray[np.int64]:
@@ -61,7 +68,7 @@ def people(correct: Correct, speakers: NDArray[np.str_]) -> list[tuple[str, int,
 def pooled(
     scores: Array, labels: Labels, speakers: NDArray[np.str_], cluster: Clusters, utterances: int, seed: int = 0
 ) -> Interval | None:
-    """Accuracy when the log probabilities `scores` [U, K] of several utterances of a speaker [U] are added up.
+    """Balanced accuracy when the log probabilities `scores` [U, K] of utterances of a speaker [U] are added up.
 
     The utterances of every speaker and label [U] are dealt at random into sets of `utterances`; what fills no set is
     left out, and where none is filled there is None. The score is the mean over several ways to deal. Resampled are the
@@ -79,8 +86,8 @@ def pooled(
         sets = np.concatenate(filled).reshape(-1, utterances)
         correct.append(logs[sets].sum(axis=1).argmax(axis=1) == labels[sets[:, 0]])
     if all((cluster[own] == cluster[own[0]]).all() for own in whole):
-        return accuracy(np.mean(correct, axis=0), cluster[sets[:, 0]], seed)
-    each = [accuracy(right, np.arange(len(sets)), seed) for right in correct]
+        return balanced_accuracy(np.mean(correct, axis=0), labels[sets[:, 0]], cluster[sets[:, 0]])
+    each = [balanced_accuracy(right, labels[sets[:, 0]], np.arange(len(sets))) for right in correct]
     score, low, high = np.mean([(one.score, one.low, one.high) for one in each], axis=0).tolist()
     return Interval(score=score, low=low, high=high)
 

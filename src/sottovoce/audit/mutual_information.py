@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from sottovoce.attack.attacker import Array, Labels
-from sottovoce.audit.bootstrap import Clusters, ratio
+from sottovoce.audit.bootstrap import ratio
+from sottovoce.audit.jackknife import Clusters
 from sottovoce.audit.results import Interval
 from sottovoce.errors import ConfigError
 

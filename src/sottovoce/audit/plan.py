@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sottovoce.attack.attacker import Array, Attacker, Knowledge, Labels, Observations
 from sottovoce.attack.families import ATTACKERS
@@ -77,16 +78,16 @@ class Line:
             np.stack([results[run.digest].arrays[f"{self.read}/{part}"] for run in self.seeds])
             for part in ("validation", "test")
         )
-        return AttackScores(validation, test, labels["validation"], labels["test"])
+        return AttackScores(validation, test, labels["validation"], labels["test"], labels["train"])
 
 
 def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> list[Line]:
     """Every line of one attribute."""
-    labels = {part: case.labels(task, part) for part in PARTS}
+    labels, picked = {part: case.labels(task, part) for part in PARTS}, picks(case, task)
 
     def attack(family: str, fitted_on: View, reads: tuple[View, ...], seed: int) -> AttackRun:
         cycles = effort.cycles.get(family, 0)
-        return AttackRun(family, task, labels, len(case.classes(task)), fitted_on, reads, cycles, seed)
+        return AttackRun(family, task, labels, len(case.classes(task)), fitted_on, reads, cycles, seed, picked=picked)
 
     planned = []
     for input, view, families in _leaving(views, effort):
@@ -106,6 +107,11 @@ def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> lis
             for read, (knowledge, input, _) in enumerate(reads)
         ]
     return planned
+
+
+def picks(case: Case, task: str) -> dict[Part, NDArray[np.int64]] | None:
+    """Which utterances of each part are attacked; None for all."""
+    return None if case.is_whole(task) else {part: case.picked(task, part) for part in PARTS}
 
 
 def _leaving(views: Views, effort: Effort) -> list[tuple[Input, View, tuple[str, ...]]]:
@@ -162,6 +168,7 @@ class AttackRun:
     seed: int = 0
     share: float = 1.0
     planted_db: float | None = None
+    picked: dict[Part, NDArray[np.int64]] | None = None  # the utterances that have the label; None for all
     attacker: Plugin[type[Attacker]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -173,7 +180,9 @@ class AttackRun:
         views = [view.digest for view in (self.fitted_on, *self.reads)]
         who = [self.family, self.attacker.version]
         settings = [*who, self.classes, self.cycles, self.seed, self.share, self.planted_db]
-        return identity("attack", views, settings, {part: labels.tolist() for part, labels in self.labels.items()})
+        known = {part: labels.tolist() for part, labels in self.labels.items()}
+        some = [] if self.picked is None else [{part: rows.tolist() for part, rows in self.picked.items()}]
+        return identity("attack", views, settings, known, *some)
 
     @property
     def title(self) -> str:
@@ -214,6 +223,8 @@ class AttackRun:
 
     def _observed(self, view: View, part: Part) -> Observations:
         observations = view.part(part)
+        if self.picked is not None:
+            observations = observations.pick(self.picked[part])
         if self.planted_db is None:
             return observations
         return plant(observations, self.labels[part], self.classes, self.planted_db)

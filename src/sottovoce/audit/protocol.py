@@ -58,7 +58,7 @@ def audit(
     scores = evidence.common(case, views)
     scores |= recognised
     if system.sound is not None:
-        scores |= exposed.gather(case, system.sound, seed, workers)
+        scores |= exposed.gather(case, attributes, system.sound, seed, workers)
     evidence.add_controls(case, control, checks, results, seed, scores)
     evidence.add_leaks(planted, leaks, results, scores)
     answers = {part: joint_answer(views.original.part(part)) for part in PARTS} if case.targets else None

@@ -185,11 +185,13 @@ class _Disguise:
     def _array(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
         if name == "clips/test":
             return np.array([self._names.file(str(clip)) for clip in self._rows(array, "test")])
-        if name == "speakers/test":
+        if name == "speakers/test" or name.endswith("/speakers/test"):
             return np.array([self._names.shown("speaker", str(who)) for who in self._rows(array, "test")])
-        if name.startswith("planted/") or name in ("resemblance/others", "resemblance/copies"):
+        if name.startswith("planted/"):
             return array  # of a random sample, and of random labels
-        if name == "resemblance/own":
+        if name.startswith("resemblance/"):
+            return np.sort(array)
+        if name.endswith("/resemblance"):
             return self._rows(array, "test")
         if name.startswith("controls/"):
             return self._control(name, array)
@@ -237,7 +239,7 @@ class _Disguise:
     def _codes(self, part: str, owners: bool) -> NDArray[Any]:
         """The codes of blocks, or whose they are, recording by recording in the new order."""
         codes, owner = self._scores[f"codes/{part}"], self._scores[f"codes/{part}/owner"]
-        recordings = len(self._scores[f"{next(iter(self._facts.private))}/labels/{part}"])
+        recordings = int(owner.max()) + 1
         moved = np.argsort(self._names.order(f"recordings, {part}", recordings))[owner]
         order = np.argsort(moved, kind="stable")
         assert self._facts.bound is not None, "there are codes"

@@ -29,6 +29,7 @@ PAGES = ("report.html", "report.md")
 _LARGEST_RESULTS_BYTES = 1 << 26
 _LARGEST_BYTES = 1 << 30
 _SHOWN = 20
+_RECOMPUTED = 5  # the first schema whose verdicts follow from the rules of this version
 _SIDES = ("attackers", "originals", "linkers")
 _SCORED = re.compile(r"((.+/(?:attackers|originals|obfuscated|linkers|judges))/(\d+))/[a-z]+", re.DOTALL)
 
@@ -176,6 +177,14 @@ def verify(folder: Path) -> list[str]:
         wrong.append(f"{SCORES} is not the file that {RESULTS} was made from")
     if table and (folder / TABLE).read_bytes() != csv_table(results).encode():
         wrong.append(f"{TABLE} is not the table of what {RESULTS} says")
+    if results.schema_ < _RECOMPUTED:
+        old = (
+            f"{folder / RESULTS} has schema {results.schema_}; the verdicts of earlier versions are not computed again,"
+            " since this version draws them by stricter rules: audit again, or verify with the version that wrote it."
+        )
+        if wrong:
+            return [*wrong, old]
+        raise ConfigError(old)
     try:
         scores = Scores(read_arrays(folder / SCORES, _LARGEST_BYTES))
         again = summary.findings(results, scores).model_dump(mode="json")

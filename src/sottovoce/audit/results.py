@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA = 4
-READ = (2, 3, SCHEMA)  # which schemas this version reads
+SCHEMA = 5
+READ = (2, 3, 4, SCHEMA)  # which schemas this version reads
 _DATE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
-Verdict = Literal["hidden", "implied", "leaks"]
+Verdict = Literal["hidden", "implied", "leaks", "not shown"]
 Knowledge = Literal["uninformed", "informed", "white-box"]
 Input = str  # features, sound, restored, inverted, original, or a property of what leaves, such as "lowest bit"
 Kind = Literal["trained-with", "seed", "architecture", "third-party"]
@@ -49,9 +49,9 @@ class AttackerFacts(_Strict):
 
 
 class Row(AttackerFacts, Interval):
-    """One attacker on one attribute: its accuracy on test, and what stands behind it."""
+    """One attacker on one attribute: its balanced accuracy on test, and what stands behind it."""
 
-    validation: float = Field(description="accuracy on validation, by which the strongest is chosen")
+    validation: float = Field(description="balanced accuracy on validation, by which the strongest is chosen")
     bits: Interval = Field(description="lower bound on the mutual information of label and guess, bits per recording")
     seeds: list[float] = Field(description="accuracy on test of each seed; the row is the seed best on validation")
 
@@ -102,15 +102,32 @@ class PrivateFacts(_Strict):
     failed: list[Failure] = []
 
 
+class Settle(_Strict):
+    """What would settle a verdict that is not shown."""
+
+    verdict: Literal["hidden", "leaks"] = Field(
+        description="what would then be shown: hidden if nothing leaks, leaks if the measured leakage is the true one"
+    )
+    recordings: int = Field(description="test recordings")
+    people: int | None = Field(description="people who speak in them; null where the corpus names nobody")
+
+
 class Private(PrivateFacts):
     """What the attackers found about one private attribute."""
 
     classes: int
-    chance: float
+    chance: float = Field(description="balanced accuracy of any constant guess: 1 / the number of classes in test")
     floor: Floor
     ceiling: Row
     leakage: Interval
+    corrected: Interval | None = Field(
+        None, description="the leakage with an interval of the level in `level`, which decides the verdict"
+    )
     verdict: Verdict
+    unreadable: bool = Field(
+        False, description="no attacker is shown to read it from originals either, so that nothing was tested"
+    )
+    settle: Settle | None = Field(None, description="null where the verdict is shown, or where no number settles it")
     strongest: Row
     attackers: list[Row]
     originals: list[Row]
@@ -281,8 +298,13 @@ class Findings(Facts):
     sensitivity_db: float | None = Field(
         None, description="level of the faintest planted tone that was found, in dB against the sound; null for none"
     )
-    tolerance: float = Field(description="a leakage whose interval reaches down to this may be called hidden")
-    plain: float = Field(0.1, description="a leakage above this is called a leak however wide its interval")
+    tolerance: float = Field(description="the leakage that counts as none")
+    level: float = Field(
+        0.95, description="of the intervals that decide verdicts: 1 - 0.05 / the number of private attributes"
+    )
+    plain: float | None = Field(
+        None, description="up to schema 4: a leakage above this was called a leak however wide its interval"
+    )
     permitted: dict[str, Permitted]
     private: dict[str, Private]
     continuous: dict[str, Continuous] = {}

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit import bound, controls, estimation, exposed, linkage, metrics, mutual_information
-from sottovoce.audit.bootstrap import binomial
+from sottovoce.audit import bound, controls, estimation, exposed, jackknife, linkage, metrics, mutual_information
 from sottovoce.audit.results import (
     AttackerFacts,
     Exposed,
@@ -27,8 +26,8 @@ from sottovoce.audit.results import (
     Row,
     fields,
 )
-from sottovoce.audit.scores import AttackScores, Scores, accuracies
-from sottovoce.audit.verdicts import _PLAIN, TOLERANCE, verdict
+from sottovoce.audit.scores import AttackScores, Scores
+from sottovoce.audit.verdicts import TOLERANCE, level, settle, unreadable, verdict
 
 _POOLED = (1, 5, 20)  # utterances of one person
 
@@ -45,63 +44,78 @@ def findings(facts: Facts, scores: Scores) -> Findings:
         controls=checks,
         sensitivity_db=controls.sensitivity_db(facts.levels_db, scores),
         tolerance=TOLERANCE,
-        plain=_PLAIN,
+        level=level(len(facts.private)),
+        plain=None,
         permitted={task: permitted(task, facts.permitted.get(task, nobody), scores) for task in answered},
-        private={task: private(task, known, scores) for task, known in facts.private.items()},
+        private={
+            task: private(task, known, scores, level(len(facts.private))) for task, known in facts.private.items()
+        },
         continuous={task: estimation.summary(task, known, scores) for task, known in facts.continuous.items()},
         linkage=linkage.summary(facts.linkage, scores) if facts.linkage else None,
         bound=bound.summary(facts.bound, facts.private, scores) if facts.bound else None,
     )
 
 
-def private(task: str, facts: PrivateFacts, scores: Scores) -> Private:
-    """The entry of a private attribute."""
-    test, cluster, speakers = scores.labels(task), scores.cluster(task), scores["speakers/test"]
+def private(task: str, facts: PrivateFacts, scores: Scores, decisive: float) -> Private:
+    """The entry of a private attribute, whose verdict follows from intervals of the level `decisive`."""
+    test, cluster = scores.labels(task), scores.cluster(task)
+    speakers = scores.get(f"{task}/speakers/test", scores["speakers/test"])
     attacks = [scores.attack(task, "attackers", i) for i in range(len(facts.attackers))]
     on_originals = [scores.attack(task, "originals", i) for i in range(len(facts.originals))]
     attackers, originals = (
         [_row(known, attack, cluster) for known, attack in zip(side, scored, strict=True)]
         for side, scored in ((facts.attackers, attacks), (facts.originals, on_originals))
     )
-    strongest = _best(attacks)
-    chosen = attacks[strongest].test[attacks[strongest].best]
-    right = chosen.argmax(axis=1) == test
-    floor_right, floor_name = floor_correct(task, test, scores)
-    leakage, chance = metrics.difference(right, floor_right, cluster), metrics.chance(test)
-    floor = Floor(**fields(metrics.accuracy(floor_right, cluster), Interval), attacker=floor_name)
-    ceiling = originals[_best(on_originals)]
-    few = _exposed(facts, attacks, on_originals, floor.score, scores)
-    classes = len(facts.class_names)
+    strongest, ceiling = _best(attacks), _best(on_originals)
+    attack = attacks[strongest]
+    floor_right, floor_name = floor_correct(task, scores)
+    corrected = metrics.difference(attack.right, floor_right, test, cluster, decisive)
+    floor, top = (
+        metrics.balanced_accuracy(right, test, cluster, decisive)
+        for right in (floor_right, on_originals[ceiling].right)
+    )
+    chance, classes = 1.0 / len(np.unique(test)), len(facts.class_names)
+    few = _exposed(task, facts, attacks, on_originals, floor.score, scores, decisive)
+    found = verdict(corrected, floor, top, chance, few)
+    untested = unreadable(floor, top)
     named = bool(speakers.astype(bool).any())
+    people = len(set(speakers.tolist()) - {""})
+    alike = bool((attack.right == floor_right).all())
+    open_ = found == "not shown" and not (untested and corrected.score <= TOLERANCE)
     return Private(
-        **fields(facts, PrivateFacts)
-        | {"attackers": attackers, "originals": originals, "strongest": attackers[strongest], "ceiling": ceiling},
+        **fields(facts, PrivateFacts) | {"attackers": attackers, "originals": originals},
+        strongest=attackers[strongest],
+        ceiling=originals[ceiling],
         classes=classes,
         chance=chance,
-        floor=floor,
-        leakage=leakage,
-        verdict=verdict(leakage, floor.score, chance, ceiling.score)
-        if few is None or few.low <= TOLERANCE
-        else "leaks",
+        floor=Floor(**fields(metrics.balanced_accuracy(floor_right, test, cluster), Interval), attacker=floor_name),
+        leakage=metrics.difference(attack.right, floor_right, test, cluster),
+        corrected=corrected,
+        verdict=found,
         exposed=few,
-        confusion=metrics.confusion(chosen.argmax(axis=1), test, classes).tolist(),
-        people=_people(right, speakers) if named else [],
-        pooled=_pooled(chosen, test, speakers, cluster) if named else [],
+        unreadable=untested,
+        settle=settle(corrected, floor.score, alike, len(test), people, facts.cluster == "speaker") if open_ else None,
+        confusion=metrics.confusion(attack.chosen.argmax(axis=1), test, classes).tolist(),
+        people=_people(attack.right, speakers) if named else [],
+        pooled=_pooled(attack.chosen, test, speakers, cluster) if named else [],
     )
 
 
 def _exposed(
+    task: str,
     facts: PrivateFacts,
     attacks: Sequence[AttackScores],
     on_originals: Sequence[AttackScores],
     floor: float,
     scores: Scores,
+    decisive: float,
 ) -> Exposed | None:
     """The leakage to whichever attacker reads originals best, among the few recordings that resemble theirs most.
 
-    The interval is exact, with recordings as independent; the floor is that of all recordings.
+    The interval is exact, with recordings as independent; the floor is that of all recordings. Its level allows for a
+    second test of the attribute.
     """
-    own = scores.get("resemblance/own")
+    own = scores.get(f"{task}/resemblance")
     able = {known.attacker: attack.rank for known, attack in zip(facts.originals, on_originals, strict=True)}
     reading = [
         (able[known.attacker], known.attacker, attack)
@@ -112,16 +126,17 @@ def _exposed(
         return None
     _, attacker, attack = max(reading, key=lambda each: each[0])
     few = exposed.few(own)
-    right = (attack.test[attack.best].argmax(axis=1) == attack.labels)[few]
-    share = binomial(int(right.sum()), len(right))
+    right = attack.right[few]
+    share = float(right.mean())
+    low, high = jackknife.exact(share, len(right), (1.0 + decisive) / 2.0)
     return Exposed(
-        score=share.score - floor,
-        low=share.low - floor,
-        high=share.high - floor,
+        score=share - floor,
+        low=low - floor,
+        high=high - floor,
         recordings=len(right),
         copies=int((own >= exposed.COPY).sum()),
         attacker=attacker,
-        accuracy=share.score,
+        accuracy=share,
     )
 
 
@@ -149,26 +164,29 @@ def permitted(task: str, facts: PermittedFacts, scores: Scores) -> Permitted:
     )
 
 
-def floor_correct(task: str, test: NDArray[np.int64], scores: Scores) -> tuple[NDArray[np.bool_], str]:
-    """Whether a guess from the permitted answer alone is right, [U]; never worse than the best constant guess."""
-    constant = test == np.bincount(test).argmax()
-    name = f"{task}/floor/test"
-    correct = scores[name].argmax(axis=1) == test if name in scores else constant
-    if name not in scores or constant.mean() > correct.mean():  # who knows the answer may still ignore it
-        return constant, "the best constant guess"
-    return correct, "the permitted answer alone"
+def floor_correct(task: str, scores: Scores) -> tuple[NDArray[np.bool_], str]:
+    """Whether the floor is right about each test recording, [U], and what it is: what did better on validation.
+
+    A constant guess is as good as any other in balanced accuracy; it is the commonest class of training.
+    """
+    test, validation = scores.labels(task), scores.labels(task, "validation")
+    tested = np.bincount(scores.labels(task, "train"), minlength=int(test.max()) + 1)[: test.max() + 1]
+    commonest = int(np.where(np.isin(np.arange(len(tested)), test), tested, -1).argmax())
+    answer, constant = scores.floor(task), 1.0 / len(np.unique(validation))
+    if answer is None or constant > answer.rank[0]:  # who knows the answer may still ignore it
+        return test == commonest, "the best constant guess"
+    return answer.right, "the permitted answer alone"
 
 
 def _row(facts: AttackerFacts, attack: AttackScores, cluster: NDArray[np.int64]) -> Row:
     """One attacker, by the seed that did best on validation."""
     validation, test = attack.validation[attack.best], attack.test[attack.best]
-    accuracy = metrics.accuracy(test.argmax(axis=1) == attack.labels, cluster)
     return Row(
         **fields(facts, AttackerFacts),
-        **fields(accuracy, Interval),
+        **fields(metrics.balanced_accuracy(attack.right, attack.labels, cluster), Interval),
         validation=attack.rank[0],
         bits=mutual_information.bits(test, attack.labels, validation, attack.validation_labels, cluster),
-        seeds=accuracies(attack.test, attack.labels).tolist(),
+        seeds=attack.on_test.tolist(),
     )
 
 

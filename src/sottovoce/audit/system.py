@@ -143,7 +143,7 @@ def of_filter(filter_: Filter, sounds: Sounds, permit: Sequence[str] = (), const
     filter_.engine.check_auditable()
     filter_ = filter_.permitting(permit or filter_.card.get("permit", ()))
     filter_ = filter_.constant(constant) if constant else filter_
-    known = _description("", "")
+    known = undescribed("", "")
     description = known | {key: value for key, value in filter_.card.items() if key in known}
     description |= {name: filter_.card[name] for name in ("codewords", "none", "targets") if name in filter_.card}
     description |= {
@@ -206,7 +206,7 @@ def of_function(function: Callable[[Wave], Wave], sounds: Sounds, name: str) -> 
     digest = hashlib.sha256(name.encode())
     for i in range(min(_TRIED, len(sounds))):
         digest.update(sound(i).tobytes())
-    return System(_description(digest.hexdigest(), f"function:{name}"), None, sound)
+    return System(undescribed(digest.hexdigest(), f"function:{name}"), None, sound)
 
 
 def of_onnx(path: Path, sounds: Sounds) -> System:
@@ -215,7 +215,7 @@ def of_onnx(path: Path, sounds: Sounds) -> System:
     ModelError, also when the system is used, for a graph of another form and for what is no sound or no such spectra.
     """
     run, shape = _graph(path)
-    description = _description(file_sha256(path), f"onnx:{path.name}")
+    description = undescribed(file_sha256(path), f"onnx:{path.name}")
     free = [not isinstance(size, int) or size == 1 for size in shape]
 
     def features(segments: Wave) -> Spectrum:
@@ -239,7 +239,8 @@ def of_onnx(path: Path, sounds: Sounds) -> System:
     raise ModelError(f"{path} takes {shape}; expected {_FORMS}.")
 
 
-def _description(digest: str, method: str) -> dict[str, Any]:
+def undescribed(digest: str, method: str) -> dict[str, Any]:
+    """What is known of a system that says nothing about itself."""
     unknown: dict[str, Any] = {"preset": None, "permit": [], "bits_per_block": None, "block_s": None}
     unknown["parameters"] = None
     return {"digest": digest, "method": method, "constant_blocks": 0, **unknown}
@@ -254,7 +255,7 @@ def _of_files(files: Sequence[Path], manifest: Manifest, method: str, notes: Seq
     def sound(i: int) -> Wave:
         return _checked(protected.read_protected(files[i], manifest.clips[i].id), repr(manifest.clips[i].id))
 
-    description = _description(digest.hexdigest(), method)
+    description = undescribed(digest.hexdigest(), method)
     return System(description, None, sound, (*notes, *changed, *_beside(files)), file=lambda i: of_file(files[i]))
 
 

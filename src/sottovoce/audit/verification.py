@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit.bootstrap import Correct, Values, binomial, ends
+from sottovoce.audit.bootstrap import ends
+from sottovoce.audit.jackknife import Correct, Values
+from sottovoce.audit.metrics import binomial
 from sottovoce.audit.results import Interval
 from sottovoce.errors import ConfigError
 

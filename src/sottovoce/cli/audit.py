@@ -10,10 +10,12 @@ import typer
 
 from sottovoce import terminal
 from sottovoce.cli import shared, targets
-from sottovoce.cli.shared import Corpus, Json, Out, Seed, Split, app
+from sottovoce.cli.shared import Corpus, Json, Seed, Split, app
 from sottovoce.errors import ConfigError
 from sottovoce.machine import usable_cores
 from sottovoce.redaction import visible
+
+_UNASKED = "it was not asked for"  # the end of a note on a label that the user left out
 
 
 @app.command()
@@ -27,7 +29,7 @@ def audit(
         ),
     ],
     corpus: Corpus,
-    out: Out,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; needed unless --plan is set.")] = None,
     attackers: Annotated[
         str, typer.Option(help="How many attackers to try: quick, standard or thorough.")
     ] = "standard",
@@ -108,6 +110,13 @@ def audit(
             "system, and what an attacker restores. Without this option the page holds neither.",
         ),
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Attack nothing, and say which leakage this corpus, split and choice of attributes can rule out.",
+        ),
+    ] = False,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
@@ -119,12 +128,14 @@ def audit(
         for option, most in (("--max-leakage", max_leakage), ("--max-loss", max_loss)):
             if most is not None and not 0.0 <= most <= 1.0:
                 raise ConfigError(f"{option} is {most}; expected a share from 0 to 1.")
+        if out is None and not plan:
+            raise ConfigError("--out is missing; expected the folder to write. With --plan, none is needed.")
         recognisers = targets.targets(target, task, classes, sample_rate, judges=judge or ())
         count = len(shared.names(target))
         config = AuditConfig(
             system,
             shared.cut(corpus, split),
-            out,
+            out or Path(),
             attackers,
             shared.names(attack),
             shared.names(permit),
@@ -141,15 +152,24 @@ def audit(
             replace,
             recognisers[count:],
         )
+        if plan:
+            from sottovoce.jobs.audit_plan import plan_audit
+            from sottovoce.jobs.audit_plan import table as planned
+
+            shared.show(plan_audit(config, shared.Progress()), json_, planned)
+            return
         results = run_audit(config, shared.Progress())
         for note in notes_with_names(results):
             typer.echo(visible(note), err=True)
         if not names_:
             typer.echo(f"the names of people and files are kept in {names_place(results)}, for you alone", err=True)
     shared.show(results, json_, table)
+    passed_over = [note for note in results["notes"] if note.startswith("the label ") and not note.endswith(_UNASKED)]
     if wrong := list(_bad(results, max_leakage, max_loss)):
-        terminal.complain(f"sottovoce: {'; '.join(wrong)}")
+        terminal.complain(f"sottovoce: {'; '.join([*wrong, *passed_over])}")
         raise typer.Exit(1)
+    if passed_over:
+        terminal.complain(f"sottovoce: {'; '.join(passed_over)}")
 
 
 def _bad(results: dict[str, Any], max_leakage: float | None, max_loss: float | None) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from unicodedata import normalize
 
 import numpy as np
@@ -16,6 +17,7 @@ from sottovoce.errors import CorpusError
 
 _MEANS_NONE = ("nan", "na", "n/a", "null", "<na>")  # what programs write for a cell that is empty
 _FEWEST_VALUES = 20  # of a label that is a number, to be estimated as one
+_RECUR = 3  # times that a number occurs on average which may be a name
 _NAMES = re.compile(  # of labels whose numbers are names, such as a user's
     r"(?i:(.*[\W_])?(id|uid|uuid|code|speaker|user|client|person|participant|subject|patient|actor|reader|session))"
     r"|.*[a-z](I[dD]|UID|UUID|Code)"
@@ -24,11 +26,11 @@ _PADDED = re.compile(r"0\d+")  # no quantity is written so
 
 
 def gaps(clips: Sequence[Clip], labels: Iterable[str]) -> list[str]:
-    """A sentence for each of `labels` that some clips lack: it can be no task, and no attacker is scored on it."""
+    """A sentence for each of `labels` that some clips lack: it can be no task, and attackers do without them."""
     missing = {label: sum(label not in clip.labels for clip in clips) for label in labels}
     return [
-        f"{count} of {len(clips)} clips have no label {label!r}, so it can be neither permitted nor attacked: fill it "
-        "in, or leave those clips out"
+        f"{count} of {len(clips)} clips have no label {label!r}, so it cannot be permitted, and the other clips alone "
+        "are attacked: fill it in, or leave those clips out"
         for label, count in missing.items()
         if count
     ]
@@ -70,15 +72,20 @@ def differences(manifest: Manifest) -> list[str]:
 def why_not(manifest: Manifest, parts: Split, task: str) -> str | None:
     """Why an attacker cannot learn the label `task` by a split, as one sentence; None if it can."""
     try:
-        check_task(manifest, task)
+        check_task(replace(manifest, clips=tuple(clip for clip in manifest.clips if task in clip.labels)), task)
     except CorpusError as error:
         return str(error).removesuffix(".")
-    known, tested = ({manifest.clips[i].labels[task] for i in part} for part in (parts.train, parts.test))
+    known, held_out, tested = (
+        {manifest.clips[i].labels[task] for i in part if task in manifest.clips[i].labels}
+        for part in (parts.train, parts.validation, parts.test)
+    )
     if len(known) < 2:
-        return f"all of its training clips are {named(sorted(known))}"
-    only_tested = sorted(tested - known)
-    if only_tested:
-        return f"nothing can learn what is in test but not in training: {named(only_tested)}"
+        return f"all of its training clips are {named(sorted(known))}" if known else "no training clip has it"
+    if not known & held_out:
+        return "no validation clip has a class that training has"
+    if len(known & tested) < 2:
+        new = f", where {named(sorted(tested - known))} is new" if tested - known else ""
+        return f"fewer than two of its classes are both in training and in test{new}"
     return None
 
 
@@ -87,15 +94,28 @@ def is_number(manifest: Manifest, task: str) -> bool:
     if _NAMES.fullmatch(task) or any(_PADDED.fullmatch(clip.labels.get(task, "")) for clip in manifest.clips):
         return False
     try:
-        values = {float(clip.labels[task]) for clip in manifest.clips}
-    except (KeyError, ValueError):
+        values = {float(clip.labels[task]) for clip in manifest.clips if task in clip.labels}
+    except ValueError:
         return False
     return len(values) >= _FEWEST_VALUES and bool(np.isfinite(list(values)).all())
 
 
 def names_speakers(manifest: Manifest, task: str) -> bool:
     """Whether each value of a label belongs to one speaker and each speaker has one value: it identifies who speaks."""
-    pairs = {(clip.labels.get("speaker"), clip.labels.get(task)) for clip in manifest.clips}
-    return all(None not in pair for pair in pairs) and len(pairs) == len({a for a, _ in pairs}) == len(
-        {b for _, b in pairs}
-    )
+    pairs = {
+        (clip.labels["speaker"], clip.labels[task])
+        for clip in manifest.clips
+        if task in clip.labels and "speaker" in clip.labels
+    }
+    return bool(pairs) and len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+
+
+def may_be_names(manifest: Manifest, task: str) -> bool:
+    """Whether the numbers of a label may be names, and so are attacked as such, too.
+
+    They are where each belongs to one speaker; and may be where nobody is named and whole numbers recur.
+    """
+    if manifest.speakers:
+        return names_speakers(manifest, task)
+    values = Counter(clip.labels[task] for clip in manifest.clips if task in clip.labels)
+    return all(value.isdecimal() for value in values) and values.total() >= _RECUR * len(values)

@@ -90,7 +90,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     manifest, sounds = corpus.opened(config.corpus, report)
     permit = tuple(dict.fromkeys(config.permit))
     system = opened(_named(config), manifest, sounds, config.workers, report, permit, config.constant)
-    case, missing = _case(config, system, manifest, sounds)
+    case, missing = case_of(config, system, manifest, sounds)
     attributes = case.chosen(config.attributes)
     if not config.replace:
         _check_same(config, case, system, attributes)
@@ -99,7 +99,8 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
         case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
     )
     names = _pseudonyms(config, case, system, attributes)
-    notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes, *missing, *_restricted(config)]
+    passed_over = [*case.not_attacked(attributes), *case.left_out(attributes)]
+    notes = [*case.manifest.notes, *passed_over, *system.notes, *missing, *_restricted(config)]
     shown = notes if config.names else names.sentences(notes)
     texts = [line(config.command), word(case.manifest.spec), word(system.description["method"])]
     command, spec, method = texts if config.names else map(names.known, texts)
@@ -239,7 +240,7 @@ def _check_place(config: AuditConfig) -> None:
         raise ConfigError(f"{config.system} is not a filter, and nothing else can be audited by fragment.")
 
 
-def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> tuple[Case, list[str]]:
+def case_of(config: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> tuple[Case, list[str]]:
     """What the system is audited against, and sentences on judges that are missing.
 
     Of a filter these are its own targets and judges, and the split that it was trained with.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,10 @@ _TRAINED = {
 }
 _MOST_EXPOSED = 5
 _MOST_NAMES = 4  # of attributes in the headline
+_KINDS = ("leaks", "not shown", "implied", "hidden")
+_NO_BOUND = (
+    "no bound is known, so what no attacker can see is not ruled out, such as bits that are hidden with a secret key"
+)
 Row = Mapping[str, Any]
 
 
@@ -39,38 +44,76 @@ def full_label(row: Row) -> str:
 
 
 def headline(results: Row) -> str:
-    """The audit in one sentence: leaks, losses of the permitted tasks, what was not measured or cannot be ruled out."""
+    """The audit in one sentence: leaks, losses of the permitted tasks, and what was not shown or not measured."""
     if not results["valid"]:
-        return "This audit is invalid, because it failed its own controls"
+        return "; ".join(["This audit is invalid, because it failed its own controls", *_unseen(results)])
     private, tolerance = results["private"], results["tolerance"]
-    leaks = [name for name, entry in private.items() if entry["verdict"] == "leaks"]
-    open_ = [name for name, entry in private.items() if doubt(entry, tolerance)]
+    of = {kind: [name for name, entry in private.items() if entry["verdict"] == kind] for kind in _KINDS}
+    open_ = [name for name in of["implied"] if doubt(private[name], tolerance)]
+    leaks, hidden = of["leaks"], of["hidden"]
     parts = [f"{listed(leaks, most=_MOST_NAMES)} {'leaks' if len(leaks) == 1 else 'leak'}"] if leaks else []
     parts += [f"{task} {loss(scores)}" for task, scores in results["permitted"].items() if loss(scores)]
     alone = [(task, unmeasured(task, results)) for task in results["permitted"]]
     for text in dict.fromkeys(text for _, text in alone if text):
         tasks = [task for task, each in alone if each == text]
         parts.append(f"{listed(tasks, most=_MOST_NAMES)} {'is' if len(tasks) == 1 else 'are'} {text}")
+    if of["not shown"]:
+        most = max((private[name] for name in of["not shown"]), key=_effort)
+        parts.append(f"what leaks of {listed(of['not shown'], most=_MOST_NAMES)} is {not_shown(most)}")
     if open_:
         widest = max((private[name] for name in open_), key=lambda entry: float(entry["leakage"]["high"]))
         parts.append(f"for {listed(open_, most=_MOST_NAMES)}, {doubt(widest, tolerance)}")
-    if not leaks and not open_:
+    if hidden:
+        verb = "is" if len(hidden) == 1 else "are"
+        within = f"within the tolerance of {_points(tolerance)} points"
+        parts.append(f"{listed(hidden, most=_MOST_NAMES)} {verb} hidden from these attackers, {within}")
+    if not leaks and not hidden and not of["not shown"] and not open_:
         parts.append("no leak was found" if private else "no private attribute was attacked")
-    return capitalised("; ".join(parts))
+    return capitalised("; ".join([*parts, *_unseen(results)]))
+
+
+def _unseen(results: Row) -> list[str]:
+    """What attacks cannot rule out, and only a bound can."""
+    return [] if results["bound"] or results["filter"].get("bits_per_block") is not None else [_NO_BOUND]
 
 
 def doubt(attribute: Row, tolerance: float) -> str:
-    """How large a leakage the evidence does not rule out; empty for a leak, or where that is within the tolerance."""
-    high = attribute["leakage"]["high"]
-    if attribute["verdict"] == "leaks" or high <= tolerance:
+    """How large a leakage is not ruled out of what is implied; empty where that is within the tolerance."""
+    high = (attribute["corrected"] or attribute["leakage"])["high"]
+    if attribute["verdict"] in ("leaks", "not shown") or high <= tolerance:
         return ""
     return f"a leakage of up to {_points(high)} points cannot be ruled out"
 
 
+def not_shown(attribute: Row) -> str:
+    """That nothing is shown, and how many recordings and people would settle it."""
+    settle = attribute["settle"]
+    if settle is None and attribute["unreadable"]:
+        return "not shown: without the filter, the attackers do not recognise it clearly better than the floor either"
+    if settle is None:
+        return "not shown: the leakage is too near the tolerance for any number of recordings to settle it"
+    people = settle["people"]
+    of = f" of {people:,} {'person' if people == 1 else 'people'}" if people else ""
+    return f"not shown: {settle['recordings']:,} test recordings{of} would settle it"
+
+
+def _effort(attribute: Row) -> float:
+    """How many recordings would settle a verdict."""
+    return float(attribute["settle"]["recordings"]) if attribute["settle"] else math.inf
+
+
+def conclusion(attribute: Row, tolerance: float) -> str:
+    """The verdict in words, with what is left open."""
+    if attribute["verdict"] == "not shown":
+        return not_shown(attribute)
+    open_ = doubt(attribute, tolerance)
+    return f"{attribute['verdict']}{', but ' * bool(open_)}{open_}"
+
+
 def status(attribute: Row, results: Row) -> str:
     """The colour of a verdict: that of "hidden" or "implied" only where nothing is left open, otherwise "open"."""
-    if attribute["verdict"] == "leaks":
-        return "leaks"
+    if attribute["verdict"] in ("leaks", "not shown"):
+        return str(attribute["verdict"]).replace(" ", "-")
     open_ = doubt(attribute, results["tolerance"]) or not attribute["strongest"]["converged"] or _unlearnable(attribute)
     return "open" if open_ or not results["valid"] else str(attribute["verdict"])
 

@@ -79,6 +79,17 @@ def multiplicity(results: Results) -> str:
     )
 
 
+def decided(results: Results) -> str:
+    """Which intervals decide the verdicts."""
+    count = len(results["private"])
+    if count < 2:
+        return ""
+    return (
+        f"Verdicts are decided by intervals of {100 * results['level']:.4g}\u202f%, so that all {count} of them are "
+        "right in 95 of 100 audits."
+    )
+
+
 def failures(results: Results) -> list[str]:
     """The attackers that did not finish."""
     places = [(name, entry["failed"]) for name, entry in results["private"].items()]

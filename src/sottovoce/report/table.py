@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sottovoce.report import impact_assessment
-from sottovoce.report.findings import doubt, estimated, full_label, headline, linked
+from sottovoce.report.findings import conclusion, estimated, full_label, headline, linked
 from sottovoce.report.transfer import recognisers, reservation
 
 
@@ -28,13 +29,16 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
             yield f"permitted, BUT {task} {against.upper()}"
     yield f"{'private':12} {'chance':>7} {'floor':>7} {'ceiling':>8}   strongest attacker"
     for name, entry in results["private"].items():
-        strongest, open_ = entry["strongest"], doubt(entry, results["tolerance"])
+        strongest = entry["strongest"]
         yield (
             f"{name:12} {entry['chance']:7.1%} {entry['floor']['score']:7.1%} {entry['ceiling']['score']:8.1%}   "
             f"{'' if strongest['converged'] else 'at least '}{_interval(strongest)} by {full_label(strongest)}: "
-            f"{entry['verdict'].upper()}{', BUT ' * bool(open_)}{open_}"
+            f"{_loud(conclusion(entry, results['tolerance']))}"
         )
-    yield "floor: accuracy from the permitted answer alone; ceiling: strongest attacker without the filter"
+    yield (
+        "all accuracies are balanced (the mean over classes); floor: from the permitted answer alone; ceiling: the "
+        "strongest attacker without the filter"
+    )
     yield from (f"{name}: {estimated(name, number)}" for name, number in results["continuous"].items())
     if results["linkage"]:
         yield f"linking: {linked(results['linkage'])}"
@@ -43,6 +47,11 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     failed = [name for name, control in results["controls"].items() if not control["passed"]]
     if not results["valid"]:
         yield f"INVALID: the control failed: {', '.join(failed)}"
+
+
+def _loud(conclusion: str) -> str:
+    """A verdict in capitals, and what stands behind it as it is."""
+    return re.sub(r"^[a-z ]+(, but)?", lambda verdict: verdict[0].upper(), conclusion)
 
 
 def _interval(score: Mapping[str, Any]) -> str:
