@@ -506,7 +506,8 @@ def test_a_record_is_verified(sottovoce, shaped, made, quick, tmp_path):
     out = tmp_path / "a"
     assert sottovoce(*audit_of(made, shaped, out)).status == 0
     said = sottovoce("verify", out, "--json")
-    assert (said.status, said.json) == (0, {"verified": True, "wrong": []})
+    right = ["every digest and every number is right", "the pages are those that the results give"]
+    assert (said.status, said.json) == (0, {"verified": True, "right": right, "wrong": [], "notes": []})
     results = json.loads((out / "results.json").read_text())
     results["private"]["gender"]["verdict"] = "hidden"
     (out / "results.json").write_text(json.dumps(results))

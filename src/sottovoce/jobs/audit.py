@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from sottovoce.audit.case import Case
 from sottovoce.audit.compare import RESTRICTED
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
-from sottovoce.audit.results import Results, TargetFacts
+from sottovoce.audit.results import ExhibitFacts, Results, TargetFacts
 from sottovoce.audit.system import System, opened
 from sottovoce.corpora import corpus
 from sottovoce.corpora.cache import Sounds
@@ -41,6 +41,8 @@ from sottovoce.models.target_loading import load_target
 from sottovoce.progress import Report
 from sottovoce.redaction import line, word
 from sottovoce.report.pages import exhibits, write_report
+from sottovoce.report.rendered_again import exhibit_facts
+from sottovoce.report.rendered_again import versions as page_versions
 from sottovoce.runtime.export import target_place
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import quantise
@@ -78,6 +80,7 @@ class AuditConfig:
     only: tuple[str, ...] = ()  # attackers by name, where not all of the effort are to be tried
     replace: bool = True  # the record of another audit that is in `out`
     judges: tuple[Path | str, ...] = ()
+    sign: Path | None = None  # the private key that the record is signed with
 
 
 def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
@@ -86,11 +89,12 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     check_seed(config.seed)
     effort(config.attackers, config.only)
     _check_place(config)
+    sign = _signature(config)
     attacks_folder()  # what is wrong with it shows before hours of work
     manifest, sounds = corpus.opened(config.corpus, report)
     permit = tuple(dict.fromkeys(config.permit))
     system = opened(_named(config), manifest, sounds, config.workers, report, permit, config.constant)
-    case, missing = _case(config, system, manifest, sounds)
+    case, missing = case_of(config, system, manifest, sounds)
     attributes = case.chosen(config.attributes)
     if not config.replace:
         _check_same(config, case, system, attributes)
@@ -98,7 +102,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     evidence, views = audit(
         case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
     )
-    names = _pseudonyms(config, case, system, attributes)
+    names = pseudonyms_of(config, case, system, attributes)
     notes = [*case.manifest.notes, *case.not_attacked(attributes), *system.notes, *missing, *_restricted(config)]
     shown = notes if config.names else names.sentences(notes)
     texts = [line(config.command), word(case.manifest.spec), word(system.description["method"])]
@@ -108,6 +112,8 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     else:
         answered = {*attributes, *(target.task for target in case.targets)}
         evidence = disguised(evidence, names, {task: case.classes(task) for task in answered})
+    shown_to = None if config.names else names
+    exhibited = exhibits(case, system, views, attributes, shown_to) if config.with_originals else []
     results = Results(
         **dict(summary.findings(evidence.facts, evidence.scores)),
         sottovoce=__version__,
@@ -122,22 +128,35 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
         targets=[TargetFacts(digest=target.digest, task=target.task) for target in case.targets],
         notes=shown,
         scores=record.write_scores(config.out, evidence.scores),
-        versions={name: importlib.metadata.version(name) for name in _LIBRARIES}
-        | {"python": platform.python_version()}
-        | {f"attacker {name}": ATTACKERS.version(name) for name in ATTACKERS.outside()},
+        versions=versions(),
+        exhibits=[ExhibitFacts.model_validate(each) for each in exhibit_facts(exhibited)],
     )
     written = record.write_results(config.out, results)
-    shown_to = None if config.names else names
-    write_report(
-        config.out,
-        written,
-        exhibits(case, system, views, attributes, shown_to) if config.with_originals else [],
-    )
+    write_report(config.out, written, exhibited)
     record.write_digests(config.out)
+    sign(config.out)
     shutil.rmtree(place, ignore_errors=True)
     kept = {**names.key_to_names(), "notes": notes}
     private.write_private(names_place(written), json.dumps(kept, indent=1).encode())
     return written
+
+
+def versions() -> dict[str, str]:
+    """The versions of what the numbers and the pages of an audit depend on, beside that of Sottovoce."""
+    known = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    known |= {"python": platform.python_version(), **page_versions()}
+    return known | {f"attacker {name}": ATTACKERS.version(name) for name in ATTACKERS.outside()}
+
+
+def _signature(config: AuditConfig) -> Callable[[Path], None]:
+    """What signs the record in a folder; what is wrong with the key shows before hours of work."""
+    if config.sign is None:
+        return lambda folder: None
+    from sottovoce.audit.signing_keys import private_key  # which need an optional package
+    from sottovoce.audit.statement import write_statement
+
+    key = private_key(config.sign, config.out)
+    return lambda folder: write_statement(folder, key)
 
 
 def _check_same(config: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> None:
@@ -191,7 +210,7 @@ def notes_with_names(results: dict[str, Any]) -> list[str]:
     return [note for note in kept.get("notes", ()) if note not in results["notes"]]
 
 
-def _pseudonyms(config: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
+def pseudonyms_of(config: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
     """Pseudonyms that this audit gives again, wherever it is repeated, and that no other audit gives.
 
     Their key comes from the content of all recordings: who lacks these cannot make it, and who has them can repeat the
@@ -239,7 +258,7 @@ def _check_place(config: AuditConfig) -> None:
         raise ConfigError(f"{config.system} is not a filter, and nothing else can be audited by fragment.")
 
 
-def _case(config: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> tuple[Case, list[str]]:
+def case_of(config: AuditConfig, system: System, manifest: Manifest, sounds: Sounds) -> tuple[Case, list[str]]:
     """What the system is audited against, and sentences on judges that are missing.
 
     Of a filter these are its own targets and judges, and the split that it was trained with.
