@@ -156,7 +156,7 @@ def test_a_statement_about_something_else_is_found(signed, key, edit, said):
 )
 def test_a_statement_of_another_form_is_refused(signed, key, edit):
     resigned(signed, key, edit)
-    with pytest.raises(ConfigError, match="expected|does not list"):
+    with pytest.raises(ConfigError, match=r"expected|does not list"):
         wrong(signed, key)
 
 
@@ -240,9 +240,9 @@ def test_a_key_of_another_kind_is_refused(tmp_path, name):
     key = OTHERS[name]()
     (tmp_path / "key").write_bytes(pem(key))
     (tmp_path / "pub").write_bytes(public_pem(key.public_key()))
-    with pytest.raises(ConfigError, match="key of another kind .*; expected a private Ed25519 key in PEM"):
+    with pytest.raises(ConfigError, match=r"key of another kind .*; expected a private Ed25519 key in PEM"):
         private_key(tmp_path / "key", tmp_path / "out")
-    with pytest.raises(ConfigError, match="key of another kind .*; expected a public Ed25519 key in PEM"):
+    with pytest.raises(ConfigError, match=r"key of another kind .*; expected a public Ed25519 key in PEM"):
         public_key(tmp_path / "pub", tmp_path / "out")
 
 
@@ -259,7 +259,7 @@ def private_content(key: Ed25519PrivateKey) -> dict[str, bytes]:
 def test_what_is_no_private_key_is_refused_without_a_word_of_it(tmp_path, key, name):
     content = private_content(key)[name]
     (tmp_path / "key").write_bytes(content)
-    with pytest.raises(ConfigError, match="is no key that can be read; expected .*openssl genpkey") as refused:
+    with pytest.raises(ConfigError, match=r"is no key that can be read; expected .*openssl genpkey") as refused:
         private_key(tmp_path / "key", tmp_path / "out")
     secret = "".join(pem(key).decode().splitlines()[1:-1])
     assert secret not in str(refused.value) and "\n" not in str(refused.value)
@@ -267,7 +267,7 @@ def test_what_is_no_private_key_is_refused_without_a_word_of_it(tmp_path, key, n
 
 def test_an_encrypted_key_is_refused_with_what_to_do(tmp_path, key):
     (tmp_path / "key").write_bytes(pem(key, form.BestAvailableEncryption(b"secret")))
-    with pytest.raises(ConfigError, match="is encrypted; .*openssl pkey -in key -out PLAIN"):
+    with pytest.raises(ConfigError, match=r"is encrypted; .*openssl pkey -in key -out PLAIN"):
         private_key(tmp_path / "key", tmp_path / "out")
 
 
@@ -289,7 +289,7 @@ def test_the_public_key_does_not_come_with_the_record(signed, key):
 
 def test_a_private_key_is_not_needed_and_refused(tmp_path, key):
     (tmp_path / "key").write_bytes(pem(key))
-    with pytest.raises(ConfigError, match="holds a private key; .*openssl pkey -in key -pubout"):
+    with pytest.raises(ConfigError, match=r"holds a private key; .*openssl pkey -in key -pubout"):
         public_key(tmp_path / "key", tmp_path / "out")
 
 

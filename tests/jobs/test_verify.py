@@ -309,9 +309,19 @@ def permitted_accuracy(found: dict[str, Any], arrays: dict[str, Any]) -> None:
     arrays["word/answers/obfuscated"] = np.where(np.arange(len(answers)) < 3, (answers + 1) % 3, answers)
 
 
+def other_words(found: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Names are changed, digests are not."""
+    found["corpus"]["name"], found["filter"]["method"] = "voxceleb2", "acme"
+
+
+def passed_control(found: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """The guesses of a control are others; controls are not repeated."""
+    arrays["controls/original"] = np.roll(arrays["controls/original"], 1)
+
+
 FORGERIES = [
     random_scores, raised_floor, other_labels, fewer_attackers, grand_names, more_effort, other_corpus, other_filter,
-    permitted_accuracy,
+    permitted_accuracy, other_words, passed_control,
 ]  # fmt: skip
 
 
@@ -344,10 +354,16 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("change", FORGERIES, ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", SAID, ids=lambda change: change.__name__)
 def test_attackers_that_are_fitted_again_find_the_forgery_of_the_auditor(made, folder, change):
     forge(folder, change)
     assert any(SAID[change] in sentence for sentence in wrong(folder, again(made)))
+
+
+@pytest.mark.parametrize("change", [other_words, passed_control], ids=lambda change: change.__name__)
+def test_what_is_not_repeated_is_found_by_the_signature_alone(made, folder, change):
+    forge(folder, change)
+    assert wrong(folder, again(made)) == []
 
 
 def test_a_record_that_is_wrong_already_is_not_attacked_again(made, folder):

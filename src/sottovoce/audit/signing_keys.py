@@ -15,7 +15,7 @@ try:
     from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 except ModuleNotFoundError as error:
     raise MissingExtraError(
-        f"signatures need {error.name}, which is not installed: pip install 'sottovoce[sign]'."
+        "signatures need the package cryptography, which is not installed: pip install 'sottovoce[sign]'."
     ) from error
 
 _LARGEST_BYTES = 1 << 14

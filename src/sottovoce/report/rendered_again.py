@@ -21,7 +21,8 @@ from sottovoce.report.pages import CARD, PAGE, Exhibit, drawn, render
 
 _MEDIA = ("picture", "sound")
 _SHOWN = re.compile(
-    r'<figure><figcaption>[^<]*</figcaption>(<svg (?:(?!<audio |<figure>).)*)<audio [^>]*? src="([^"]*)"></audio></figure>',
+    r"<figure><figcaption>[^<]*</figcaption>(<svg (?:(?!<audio |<figure>).)*)"
+    r'<audio [^>]*? src="([^"]*)"></audio></figure>',
     re.DOTALL,
 )
 
