@@ -325,22 +325,6 @@ FORGERIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("change", FORGERIES, ids=lambda change: change.__name__)
-def test_a_consistent_forgery_passes_what_needs_neither_key_nor_recordings(folder, change):
-    """This is why `verify` alone shows nothing about an auditor who lies, and the documentation says so."""
-    forge(folder, change)
-    assert wrong(folder) == []
-
-
-@pytest.mark.parametrize("change", FORGERIES, ids=lambda change: change.__name__)
-def test_the_signature_finds_a_forgery_of_whoever_lacks_the_key(made, folder, change):
-    pytest.importorskip("cryptography")
-    forge(folder, change)
-    assert "results.json is not the file that was signed" in wrong(folder, key=made.public)
-    (folder / record.STATEMENT).unlink()
-    assert wrong(folder, key=made.public) == ["the record is not signed: there is no statement.intoto.json"]
-
-
 SAID = {
     random_scores: "does not agree with the record: the same guess for",
     raised_floor: "floor/test",
@@ -354,16 +338,22 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize("change", SAID, ids=lambda change: change.__name__)
-def test_attackers_that_are_fitted_again_find_the_forgery_of_the_auditor(made, folder, change):
+@pytest.mark.parametrize("change", FORGERIES, ids=lambda change: change.__name__)
+def test_a_consistent_forgery_is_found_by_the_signature_and_by_attackers_that_are_fitted_again(made, folder, change):
+    """And by nothing else, so that `verify` alone shows nothing about an auditor who lies; docs/verify.md says so."""
     forge(folder, change)
-    assert any(SAID[change] in sentence for sentence in wrong(folder, again(made)))
+    found = wrong(folder, again(made))
+    assert any(SAID[change] in sentence for sentence in found) if change in SAID else found == []
+    if made.public.exists():
+        found = wrong(folder, key=made.public)
+        assert "results.json is not the file that was signed" in found
+        assert all(re.search("was signed$|states another", sentence) for sentence in found), "all else is right"
 
 
-@pytest.mark.parametrize("change", [other_words, passed_control], ids=lambda change: change.__name__)
-def test_what_is_not_repeated_is_found_by_the_signature_alone(made, folder, change):
-    forge(folder, change)
-    assert wrong(folder, again(made)) == []
+def test_a_signature_that_was_taken_away_is_missed(made, folder):
+    pytest.importorskip("cryptography")
+    (folder / record.STATEMENT).unlink()
+    assert wrong(folder, key=made.public) == ["the record is not signed: there is no statement.intoto.json"]
 
 
 def test_a_record_that_is_wrong_already_is_not_attacked_again(made, folder):
