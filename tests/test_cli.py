@@ -506,7 +506,8 @@ def test_a_record_is_verified(sottovoce, shaped, made, quick, tmp_path):
     out = tmp_path / "a"
     assert sottovoce(*audit_of(made, shaped, out)).status == 0
     said = sottovoce("verify", out, "--json")
-    assert (said.status, said.json) == (0, {"verified": True, "wrong": []})
+    right = ["every digest and every number is right", "the pages are those that the results give"]
+    assert (said.status, said.json) == (0, {"verified": True, "right": right, "wrong": [], "notes": []})
     results = json.loads((out / "results.json").read_text())
     results["private"]["gender"]["verdict"] = "hidden"
     (out / "results.json").write_text(json.dumps(results))
@@ -516,6 +517,66 @@ def test_a_record_is_verified(sottovoce, shaped, made, quick, tmp_path):
     (out / "results.json").write_text("{")
     refused(sottovoce("verify", out), "results.json")
     refused(sottovoce("verify", tmp_path / "nowhere"), "digests.json")
+
+
+@pytest.fixture
+def keys(tmp_path) -> Path:
+    """A folder with two pairs of keys."""
+    pytest.importorskip("cryptography")
+    from cryptography.hazmat.primitives import serialization as form
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    (tmp_path / "keys").mkdir()
+    for name in ("auditor", "stranger"):
+        key, pem = Ed25519PrivateKey.generate(), form.Encoding.PEM
+        private = key.private_bytes(pem, form.PrivateFormat.PKCS8, form.NoEncryption())
+        public = key.public_key().public_bytes(pem, form.PublicFormat.SubjectPublicKeyInfo)
+        (tmp_path / "keys" / f"{name}-private.pem").write_bytes(private)
+        (tmp_path / "keys" / f"{name}.pem").write_bytes(public)
+    return tmp_path / "keys"
+
+
+def test_a_record_is_signed_and_its_attackers_are_fitted_again(sottovoce, shaped, made, quick, tmp_path, keys):
+    out, private = tmp_path / "a", keys / "auditor-private.pem"
+    assert sottovoce(*audit_of(made, shaped, out)).status == 0
+    assert not (out / "statement.intoto.json").exists()
+    assert sottovoce(*audit_of(made, shaped, out), "--sign", private).status == 0, "an audit that is there is resumed"
+    secret = "".join(private.read_text().splitlines()[1:-1])
+    for path in out.iterdir():
+        content = path.read_bytes()
+        assert secret.encode() not in content and private.name.encode() not in content, "the key stays with its owner"
+    said = sottovoce("verify", out)
+    assert said.status == 0 and "the signature in statement.intoto.json was not checked: add --key" in said.out
+    fitted = ("--rerun", 2, "--corpus", shaped.spec, "--workers", 1)
+    said = sottovoce("verify", out, made.filter, "--key", keys / "auditor.pem", *fitted)
+    assert said.status == 0, said
+    assert said.out.splitlines()[-1] == "2 of 2 attackers that were fitted again agree with the record"
+    said = sottovoce("verify", out, "--key", keys / "stranger.pem", "--json")
+    assert said.status == 1 and said.json["wrong"] == [
+        "statement.intoto.json was not signed with this key, or was changed afterwards"
+    ]
+    refused(sottovoce("verify", out, "--key", private), "holds a private key")
+    refused(sottovoce("verify", out, "--key", tmp_path / "nowhere"), "nowhere")
+    refused(sottovoce("verify", out, "--rerun", 2), "--rerun needs what was audited")
+    refused(sottovoce("verify", out, made.filter, "--corpus", shaped.spec), "add --rerun N")
+    refused(sottovoce(*audit_of(made, shaped, tmp_path / "b"), "--sign", keys / "auditor.pem"), "is no key that can be")
+    assert not (tmp_path / "b").exists(), "nothing was attacked yet"
+    assert sottovoce(*audit_of(made, shaped, out)).status == 0
+    assert not (out / "statement.intoto.json").exists(), "what was signed of the former record is not left behind"
+    assert sottovoce("verify", out, "--key", keys / "auditor.pem").status == 1
+
+
+def test_signatures_without_their_package_are_refused_with_what_to_install(
+    sottovoce, shaped, made, quick, tmp_path, monkeypatch
+):
+    for name in ("cryptography", "cryptography.exceptions"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("sottovoce.audit.signing_keys", "sottovoce.audit.statement"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    (tmp_path / "key").write_text("")
+    signed = (*audit_of(made, shaped, tmp_path / "a"), "--sign", tmp_path / "key")
+    refused(sottovoce(*signed), "pip install 'sottovoce[sign]'")
+    refused(sottovoce("verify", tmp_path / "a", "--key", tmp_path / "key"), "pip install 'sottovoce[sign]'")
 
 
 def test_the_same_commands_give_the_same_filter(sottovoce, shaped, made, quick, tmp_path):

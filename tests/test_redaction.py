@@ -30,6 +30,8 @@ SHOWN = {
     f"{AUDIT} f --target http://berta:ge/heim@host/a": f"{AUDIT} f --target http://REDACTED",
     f"{AUDIT} f --token geheim --json": f"{AUDIT} f --token REDACTED --json",
     f"{AUDIT} f --token=geheim": f"{AUDIT} f --token=REDACTED",
+    f"{AUDIT} f --sign /keys/geheim.pem --json": f"{AUDIT} f --sign REDACTED --json",
+    f"{AUDIT} f --sign=geheim.pem --design x": f"{AUDIT} f --sign=REDACTED --design x",
     f"{AUDIT} f --api-key geheim --PASSWORD geheim": f"{AUDIT} f --api-key REDACTED --PASSWORD REDACTED",
     f"{AUDIT} f --verbose-token --json": f"{AUDIT} f --verbose-token --json",
     f"{AUDIT} 'command:anonymise {{in}} {{out}}'": f"{AUDIT} 'command:anonymise {{in}} {{out}}'",

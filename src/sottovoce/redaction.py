@@ -14,7 +14,8 @@ _COMMAND = re.compile(r"((?:--?[\w-]+=)?command:)(.*)", re.DOTALL)
 _PROGRAM = re.compile(r"[\w.+-]+")
 _OPTION = re.compile(r"--[A-Za-z][A-Za-z0-9_-]*|-[A-Za-z]")
 _SECRET_NAME = (
-    r"[\w-]*(?:api.?key|auth|bearer|cookie|credential|key|pass|pwd|secret|session|signature|token|user)[\w-]*"
+    r"(?:[\w-]*(?:api.?key|auth|bearer|cookie|credential|key|pass|pwd|secret|session|signature|token|user)[\w-]*"
+    r"|-{0,2}sign)"
 )
 _SECRET_OPTION = re.compile(rf"--?{_SECRET_NAME}", re.IGNORECASE)
 _SECRET_VALUE = re.compile(rf"({_SECRET_NAME}\s*[:=]\s*)\S.*", re.IGNORECASE | re.DOTALL)

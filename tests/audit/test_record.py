@@ -229,7 +229,7 @@ SCORES = {
 
 @pytest.mark.parametrize("name", SCORES)
 def test_scores_that_are_none_are_found(folder, monkeypatch, name):
-    monkeypatch.setattr(record, "_LARGEST_BYTES", 1 << 26)
+    monkeypatch.setattr(record, "LARGEST_BYTES", 1 << 26)
     place = folder / "scores.npz"
     place.write_bytes(SCORES[name](place.read_bytes()))
     forge(folder, lambda found: found.update(scores=record.file_sha256(place)))

@@ -72,11 +72,15 @@ def attacks_folder() -> Path:
     return folder
 
 
-def run_jobs(jobs: Sequence[Job], workers: int, report: Report) -> list[JobResult]:
-    """What came of every job, in their order; one that breaks down is an error, and the others go on."""
+def run_jobs(jobs: Sequence[Job], workers: int, report: Report, fresh: bool = False) -> list[JobResult]:
+    """What came of every job, in their order; one that breaks down is an error, and the others go on.
+
+    `fresh` jobs are all run, whatever is kept of them, and nothing of them is kept.
+    """
     order = sorted(range(len(jobs)), key=lambda i: -jobs[i].cost)
     results: dict[int, JobResult] = {}
-    at_once, place, key = min(workers, max(1, len(jobs))), attacks_folder(), private.secret(cache_folder())
+    at_once, key = min(workers, max(1, len(jobs))), private.secret(cache_folder())
+    place = None if fresh else attacks_folder()
     running = Parallel(n_jobs=at_once, return_as="generator_unordered", batch_size=1)(
         delayed(_numbered)(i, jobs[i], place, key, at_once) for i in order
     )
@@ -92,9 +96,9 @@ def run_jobs(jobs: Sequence[Job], workers: int, report: Report) -> list[JobResul
     return [results[i] for i in range(len(jobs))]
 
 
-def _numbered(i: int, job: Job, place: Path, key: bytes, at_once: int) -> tuple[int, JobResult]:
-    kept = place / f"{job.digest}.npz"
-    known = _read(kept, job.digest, key)
+def _numbered(i: int, job: Job, place: Path | None, key: bytes, at_once: int) -> tuple[int, JobResult]:
+    kept = place and place / f"{job.digest}.npz"
+    known = _read(kept, job.digest, key) if kept else None
     if known is not None:
         return i, known
     if at_once > 1:
@@ -107,7 +111,8 @@ def _numbered(i: int, job: Job, place: Path, key: bytes, at_once: int) -> tuple[
     except Exception as error:  # whatever it is, the other jobs go on and the report says so
         return i, JobResult({}, {}, f"{type(error).__name__}: {error}")
     result = replace(result, facts={**result.facts, "seconds": round(time.monotonic() - began, 2)})
-    _write(kept, result, job.digest, key)
+    if kept is not None:
+        _write(kept, result, job.digest, key)
     return i, result
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sottovoce.attack.attacker import Labels
+from sottovoce.attack.attacker import Array, Labels
 from sottovoce.attack.through_target import FromAnswer
 from sottovoce.audit import controls
 from sottovoce.audit.cached_jobs import JobResult
@@ -14,7 +14,7 @@ from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.file_views import Planted
 from sottovoce.audit.observations import View
 from sottovoce.audit.plan import AttackRun, Line, Views
-from sottovoce.audit.results import AttackerFacts, Curve, Failure, PrivateFacts
+from sottovoce.audit.results import AttackerFacts, Curve, Failure, Input, PrivateFacts
 from sottovoce.audit.scores import AttackScores, Scores, accuracies
 from sottovoce.errors import ModelError
 from sottovoce.models.vote import vote
@@ -109,10 +109,16 @@ def add_private(
             )
     classes = case.classes(task)
     if case.targets:
-        train, held_out, test = (views.original.part(part).pick(case.picked(task, part)) for part in PARTS)
-        floor = FromAnswer().fit(train, labels["train"], held_out, labels["validation"], len(classes))
-        scores |= {f"{task}/floor/validation": floor.scores(held_out), f"{task}/floor/test": floor.scores(test)}
+        scores |= floor(case, task, views)
     return PrivateFacts(class_names=list(classes), cluster=cluster_name, **sides, failed=failed)
+
+
+def floor(case: Case, task: str, views: Views) -> Scores:
+    """The scores [U, K] of guessing a private attribute from the permitted answers alone, by validation and test."""
+    train, held_out, test = (views.original.part(part).pick(case.picked(task, part)) for part in PARTS)
+    labels, held_out_labels = (case.labels(task, part) for part in PARTS[:2])
+    found = FromAnswer().fit(train, labels, held_out, held_out_labels, len(case.classes(task)))
+    return Scores({f"{task}/floor/validation": found.scores(held_out), f"{task}/floor/test": found.scores(test)})
 
 
 def _facts(line: Line, attack: AttackScores, results: Mapping[str, JobResult], views: Views) -> AttackerFacts:
@@ -126,7 +132,7 @@ def _facts(line: Line, attack: AttackScores, results: Mapping[str, JobResult], v
     recordings = [(int(count), float(accuracies(scores[None] - attack.prior, labels)[0])) for count, scores in tried]
     restored = {"restored": views.restored, "inverted": views.inverted}.get(line.input)
     return AttackerFacts(
-        attacker=_AFTER.get(line.input, "") + best.facts["attacker"],
+        attacker=title(line.input, best.facts["attacker"]),
         knowledge=line.knowledge,
         input=line.input,
         needs=_NEEDS.get(line.input, best.facts["needs"]),
@@ -136,6 +142,11 @@ def _facts(line: Line, attack: AttackScores, results: Mapping[str, JobResult], v
         curve=Curve(recordings=recordings if fewer else [], steps=best.facts["steps"]),
         seconds=round(sum(result.facts["seconds"] for result in seeds), 1),
     )
+
+
+def title(input: Input, name: str) -> str:
+    """What an attacker of that name is called that is scored on `input`."""
+    return _AFTER.get(input, "") + name
 
 
 def _hungry(recordings: Sequence[tuple[int, float]], validation: int) -> bool:

@@ -8,7 +8,8 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,23 @@ from sottovoce.redaction import visible
 
 RESULTS, TABLE, SCORES, DIGESTS = "results.json", "results.csv", "scores.npz", "digests.json"
 PAGES = ("report.html", "report.md")
-_LARGEST_RESULTS_BYTES = 1 << 26
-_LARGEST_BYTES = 1 << 30
+FILES = (RESULTS, TABLE, SCORES, *PAGES)
+STATEMENT = "statement.intoto.json"  # where the record is signed
+LARGEST_RESULTS_BYTES = 1 << 26
+LARGEST_BYTES = 1 << 30
 _SHOWN = 20
 _RECOMPUTED = 5  # the first schema whose verdicts follow from the rules of this version
 _SIDES = ("attackers", "originals", "linkers")
 _SCORED = re.compile(r"((.+/(?:attackers|originals|obfuscated|linkers|judges))/(\d+))/[a-z]+", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a check of a record shows, in sentences: what is right, what is wrong, and what a reader has to know."""
+
+    right: Sequence[str] = ()
+    wrong: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
 
 def write_scores(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -48,6 +60,7 @@ def write_results(folder: Path, results: Results) -> dict[str, Any]:
     text = shown.model_dump_json(by_alias=True, indent=1)
     write_file(folder / RESULTS, text.encode())
     write_file(folder / TABLE, csv_table(shown).encode())
+    (folder / STATEMENT).unlink(missing_ok=True)  # it was about the record that was there before
     read: dict[str, Any] = json.loads(text)
     return read
 
@@ -113,7 +126,7 @@ def read_results(folder: Path) -> Results:
     """The results of the audit in a folder; ConfigError says what is not of their form."""
     place = folder / RESULTS
     try:
-        data = read_json(read_bytes(place, _LARGEST_RESULTS_BYTES), _LARGEST_RESULTS_BYTES)
+        data = read_json(read_bytes(place, LARGEST_RESULTS_BYTES), LARGEST_RESULTS_BYTES)
     except ModelError as error:
         raise ConfigError(f"{place} is not the results of an audit: {error}") from error
     schema = data.get("schema")
@@ -152,7 +165,7 @@ def _from_schema_2(value: Any) -> Any:
 
 def write_digests(folder: Path) -> None:
     """Write the digest of every file of the record; the last step, which makes the record complete."""
-    digests = {name: file_sha256(folder / name) for name in (RESULTS, TABLE, SCORES, *PAGES)}
+    digests = {name: file_sha256(folder / name) for name in FILES}
     write_file(folder / DIGESTS, json.dumps(digests, indent=1).encode())
 
 
@@ -168,7 +181,7 @@ def verify(folder: Path) -> list[str]:
     for name in (RESULTS, *table, SCORES, *PAGES):
         if not (folder / name).is_file():
             raise ConfigError(f"{folder / name} is missing; expected the whole folder that `sottovoce audit` wrote.")
-        if (folder / name).stat().st_size > _LARGEST_BYTES:
+        if (folder / name).stat().st_size > LARGEST_BYTES:
             raise ConfigError(f"{folder / name} is larger than 1 GiB; an audit writes no such file.")
         if file_sha256(folder / name) != digests.get(name):
             wrong.append(f"{name} is not the file that {DIGESTS} was written for")
@@ -186,7 +199,7 @@ def verify(folder: Path) -> list[str]:
             return [*wrong, old]
         raise ConfigError(old)
     try:
-        scores = Scores(read_arrays(folder / SCORES, _LARGEST_BYTES))
+        scores = Scores(read_arrays(folder / SCORES, LARGEST_BYTES))
         again = summary.findings(results, scores).model_dump(mode="json")
     except Exception as error:  # the file is from others, and there is no end to what can be wrong with it
         return [*wrong, f"{SCORES} does not hold the scores that {RESULTS} speaks of ({type(error).__name__}: {error})"]

@@ -278,6 +278,25 @@ class Control(_Strict):
     detail: str
 
 
+class PanelFacts(_Strict):
+    """One form of an exhibit: what the page shows of it, its picture and sound as their SHA-256."""
+
+    name: str
+    picture: str
+    sound: str
+    seconds: float
+    level_db: float
+    bands: list[float]
+
+
+class ExhibitFacts(_Strict):
+    """A recording that the page holds to see and to play."""
+
+    title: str
+    brightest: float
+    panels: list[PanelFacts]
+
+
 class Facts(_Strict):
     """What an audit did, apart from scores."""
 
@@ -332,6 +351,7 @@ class Results(Findings):
     notes: list[str] = []
     scores: str = Field(description="SHA-256 of scores.npz, the score of every attacker for every recording")
     versions: dict[str, str] = {}
+    exhibits: list[ExhibitFacts] = []
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True, populate_by_name=True)
 

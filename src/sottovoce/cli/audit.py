@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -88,6 +89,14 @@ def audit(
             "judge; 0.02 is 2 percentage points."
         ),
     ] = None,
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            help="Sign the record with the Ed25519 key in this PEM file; whoever has its public key can check it with "
+            "`sottovoce verify --key`.",
+        ),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace the results of another audit in the output folder.")
     ] = False,
@@ -151,6 +160,7 @@ def audit(
             tuple(attacker or ()),
             replace,
             recognisers[count:],
+            sign,
         )
         if plan:
             from sottovoce.jobs.audit_plan import plan_audit
@@ -191,19 +201,62 @@ def _bad(results: dict[str, Any], max_leakage: float | None, max_loss: float | N
 @app.command()
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `sottovoce audit` wrote.")],
+    system: Annotated[
+        str | None, typer.Argument(metavar="[FILTER]", help="With --rerun: what was audited, as `audit` takes it.")
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="PUB", help="Check the signature with this public key of the auditor, a PEM file."),
+    ] = None,
+    rerun: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="Fit N of the attackers again, chosen at random, and compare their scores."
+        ),
+    ] = None,
+    corpus: Annotated[
+        str | None, typer.Option(help="With --rerun: the recordings that the audit used, as `audit` takes them.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="With --rerun: targets that the audit was given, as `audit` takes them.")
+    ] = None,
+    judge: Annotated[
+        list[str] | None, typer.Option(help="With --rerun: a judge that the audit was given; repeat for several.")
+    ] = None,
+    task: targets.Task = None,
+    classes: targets.Classes = None,
+    sample_rate: targets.SampleRate = None,
+    seed: Annotated[
+        int | None, typer.Option(help="With --rerun: choose the attackers by this seed; default: a new one.", min=0)
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(help="With --rerun: number of attackers that run in parallel.", min=1)
+    ] = usable_cores(),
     json_: Json = False,
 ) -> None:
-    """Recompute the digests and every number of an audit from its scores. Exit with status 1 if anything differs."""
-    with shared.needs("audit"):
-        from sottovoce.audit.record import verify as check
+    """Check the record of an audit: digests, numbers, pages, and on request its signature and some attackers.
 
-        wrong = check(folder)
-    shared.show(
-        {"verified": not wrong, "wrong": wrong},
-        json_,
-        lambda found: "\n".join(found["wrong"]) or "every digest and every number is right",
-    )
-    if wrong:
+    Exit with status 1 if anything differs.
+    """
+    with shared.needs("audit"):
+        from sottovoce.jobs.rerun import RerunConfig
+        from sottovoce.jobs.verify import VerifyConfig, run_verify
+
+        again = None
+        if rerun is not None:
+            if corpus is None or system is None:
+                raise ConfigError(
+                    "--rerun needs what was audited, and on what: verify DIR FILTER --rerun N --corpus ..."
+                )
+            recognisers = targets.targets(target, task, classes, sample_rate, judges=judge or ())
+            count = len(shared.names(target))
+            chosen_by = secrets.randbelow(1 << 31) if seed is None else seed  # nobody may know it before
+            again = RerunConfig(rerun, corpus, system, chosen_by, recognisers[:count], recognisers[count:], workers)
+        elif any((system, corpus, target, judge, task, classes, sample_rate, seed is not None)):
+            raise ConfigError("a system, --corpus and the like are for fitting attackers again; add --rerun N.")
+        result = run_verify(VerifyConfig(folder, key, again), shared.Progress())
+    shared.show(result, json_, lambda said: "\n".join([*said["notes"], *said["right"], *said["wrong"]]))
+    if not result["verified"]:
         raise typer.Exit(1)
 
 

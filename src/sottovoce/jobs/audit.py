@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from sottovoce.audit.case import Case
 from sottovoce.audit.compare import RESTRICTED
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
-from sottovoce.audit.results import Results, TargetFacts
+from sottovoce.audit.results import ExhibitFacts, Results, TargetFacts
 from sottovoce.audit.system import System, opened
 from sottovoce.corpora import corpus
 from sottovoce.corpora.cache import Sounds
@@ -41,6 +41,8 @@ from sottovoce.models.target_loading import load_target
 from sottovoce.progress import Report
 from sottovoce.redaction import line, word
 from sottovoce.report.pages import exhibits, write_report
+from sottovoce.report.rendered_again import exhibit_facts
+from sottovoce.report.rendered_again import versions as page_versions
 from sottovoce.runtime.export import target_place
 from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.quantise import quantise
@@ -78,6 +80,7 @@ class AuditConfig:
     only: tuple[str, ...] = ()  # attackers by name, where not all of the effort are to be tried
     replace: bool = True  # the record of another audit that is in `out`
     judges: tuple[Path | str, ...] = ()
+    sign: Path | None = None  # the private key that the record is signed with
 
 
 def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
@@ -86,6 +89,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     check_seed(config.seed)
     effort(config.attackers, config.only)
     _check_place(config)
+    sign = _signature(config)
     attacks_folder()  # what is wrong with it shows before hours of work
     manifest, sounds = corpus.opened(config.corpus, report)
     permit = tuple(dict.fromkeys(config.permit))
@@ -98,7 +102,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     evidence, views = audit(
         case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
     )
-    names = _pseudonyms(config, case, system, attributes)
+    names = pseudonyms_of(config, case, system, attributes)
     passed_over = [*case.not_attacked(attributes), *case.left_out(attributes)]
     notes = [*case.manifest.notes, *passed_over, *system.notes, *missing, *_restricted(config)]
     shown = notes if config.names else names.sentences(notes)
@@ -109,6 +113,8 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     else:
         answered = {*attributes, *(target.task for target in case.targets)}
         evidence = disguised(evidence, names, {task: case.classes(task) for task in answered})
+    shown_to = None if config.names else names
+    exhibited = exhibits(case, system, views, attributes, shown_to) if config.with_originals else []
     results = Results(
         **dict(summary.findings(evidence.facts, evidence.scores)),
         sottovoce=__version__,
@@ -123,22 +129,35 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
         targets=[TargetFacts(digest=target.digest, task=target.task) for target in case.targets],
         notes=shown,
         scores=record.write_scores(config.out, evidence.scores),
-        versions={name: importlib.metadata.version(name) for name in _LIBRARIES}
-        | {"python": platform.python_version()}
-        | {f"attacker {name}": ATTACKERS.version(name) for name in ATTACKERS.outside()},
+        versions=versions(),
+        exhibits=[ExhibitFacts.model_validate(each) for each in exhibit_facts(exhibited)],
     )
     written = record.write_results(config.out, results)
-    shown_to = None if config.names else names
-    write_report(
-        config.out,
-        written,
-        exhibits(case, system, views, attributes, shown_to) if config.with_originals else [],
-    )
+    write_report(config.out, written, exhibited)
     record.write_digests(config.out)
+    sign(config.out)
     shutil.rmtree(place, ignore_errors=True)
     kept = {**names.key_to_names(), "notes": notes}
     private.write_private(names_place(written), json.dumps(kept, indent=1).encode())
     return written
+
+
+def versions() -> dict[str, str]:
+    """The versions of what the numbers and the pages of an audit depend on, beside that of Sottovoce."""
+    known = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    known |= {"python": platform.python_version(), **page_versions()}
+    return known | {f"attacker {name}": ATTACKERS.version(name) for name in ATTACKERS.outside()}
+
+
+def _signature(config: AuditConfig) -> Callable[[Path], None]:
+    """What signs the record in a folder; what is wrong with the key shows before hours of work."""
+    if config.sign is None:
+        return lambda folder: None
+    from sottovoce.audit.signing_keys import private_key  # which need an optional package
+    from sottovoce.audit.statement import write_statement
+
+    key = private_key(config.sign, config.out)
+    return lambda folder: write_statement(folder, key)
 
 
 def _check_same(config: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> None:
@@ -192,7 +211,7 @@ def notes_with_names(results: dict[str, Any]) -> list[str]:
     return [note for note in kept.get("notes", ()) if note not in results["notes"]]
 
 
-def _pseudonyms(config: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
+def pseudonyms_of(config: AuditConfig, case: Case, system: System, attributes: Sequence[str]) -> Pseudonyms:
     """Pseudonyms that this audit gives again, wherever it is repeated, and that no other audit gives.
 
     Their key comes from the content of all recordings: who lacks these cannot make it, and who has them can repeat the

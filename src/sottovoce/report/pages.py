@@ -58,13 +58,23 @@ def write_report(folder: Path, results: Mapping[str, Any], exhibits: Sequence[Ex
 
     Each is written whole or not at all. Raises ModelError where a file cannot be written.
     """
-    shown = [_drawn(f"exhibit-{number}", exhibit) for number, exhibit in enumerate(exhibits, 1)]
-    page = html(f"{PAGE}.j2", bool(shown), results=results, exhibits=shown)
+    rendered = render(results, drawn(exhibits))
+    write_file(folder / CARD, rendered[CARD])
+    write_file(folder / PAGE, rendered[PAGE])
+    return folder / PAGE
+
+
+def render(results: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    """The pages by file name, from what results.json holds and the exhibits as `drawn` gives them."""
+    page = html(f"{PAGE}.j2", bool(drawn), results=results, exhibits=drawn)
     # Here, too, whatever a template is given is text; only what stands in the template is markup.
     card = environment(finalize=wording.markdown).get_template(f"{CARD}.j2").render(results=results)
-    write_file(folder / CARD, card.encode())
-    write_file(folder / PAGE, page.encode())
-    return folder / PAGE
+    return {PAGE: page.encode(), CARD: card.encode()}
+
+
+def drawn(exhibits: Sequence[Exhibit]) -> list[dict[str, Any]]:
+    """What the page shows of each exhibit."""
+    return [_drawn(f"exhibit-{number}", exhibit) for number, exhibit in enumerate(exhibits, 1)]
 
 
 def html(template: str, media: bool, **given: Any) -> str:
