@@ -28,21 +28,34 @@ class Effort:
     restorer_steps: int = 60  # of the first cycle; the second has twice as many
     inversion_steps: int = 0
     sensitivity_db: tuple[float, ...] = ()
-    encodes: bool = False  # whether a pretrained speaker encoder is used, where it is installed
+    encodes: bool = False  # whether pretrained speaker encoders are used, where they are installed
     linkage: bool = False
     continuous: bool = False
 
 
 _QUICK = ("target", "outline", "nearest", "linear", "cnn")
-_ALL = ("target", "outline", "nearest", "linear", "svm", "mlp", "trees", "encoder", "fine-tuned", "cnn", "deepspeech2")
+_ALL = (
+    "target",
+    "outline",
+    "nearest",
+    "linear",
+    "svm",
+    "mlp",
+    "trees",
+    "encoder",
+    "fine-tuned",
+    "campplus",
+    "cnn",
+    "deepspeech2",
+)
 _LEVELS_DB = (-20.0, -30.0, -40.0, -50.0, -60.0, -70.0)
 
 EFFORTS = {
     "quick": Effort(_QUICK, ("target", "linear", "cnn"), (), {"cnn": 2}, shares=(0.5,)),
     "standard": Effort(
         _ALL,
-        ("target", "linear", "encoder", "fine-tuned", "cnn"),
-        ("outline", "linear", "encoder", "fine-tuned"),
+        ("target", "linear", "encoder", "fine-tuned", "campplus", "cnn"),
+        ("outline", "linear", "encoder", "fine-tuned", "campplus"),
         {"cnn": 3, "deepspeech2": 2, "fine-tuned": 2},
         curves=("target", "outline", "nearest", "linear", "mlp", "encoder"),
         restorer_steps=100,

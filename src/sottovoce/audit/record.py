@@ -30,7 +30,7 @@ _LARGEST_RESULTS_BYTES = 1 << 26
 _LARGEST_BYTES = 1 << 30
 _SHOWN = 20
 _SIDES = ("attackers", "originals", "linkers")
-_SCORED = re.compile(r"((.+/(?:attackers|originals|obfuscated|linkers|judges))/(\d+))/[a-z]+", re.DOTALL)
+_SCORED = re.compile(r"((.+/(?:attackers|originals|obfuscated|linkers|judges))/(\d+))/[a-z-]+", re.DOTALL)
 
 
 def write_scores(folder: Path, arrays: Mapping[str, NDArray[Any]]) -> str:

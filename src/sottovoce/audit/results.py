@@ -181,12 +181,23 @@ class LinkerFacts(_Strict):
     input: str = Field(description="which two recordings are compared, such as 'sound with sound'")
 
 
+class Crowd(Interval):
+    """A share of trials among so many people, when so many utterances of a person are pooled."""
+
+    people: int
+    utterances: int
+
+
 class Linker(LinkerFacts):
     """How well one attacker links two recordings of a person whom it was not trained on."""
 
     eer: Interval = Field(description="equal error rate; 0.5 is chance, 0 is always right")
     d_sys: float = Field(description="global linkability, from 0 (unlinkable) to 1 (Gomez-Barrero et al. 2018)")
     tpr: Interval = Field(description="share of pairs of one person found when 1 % of others are taken for one")
+    searches: list[Crowd] = Field([], description="how often a person is found among so many; chance is 1 in so many")
+    isolations: list[Crowd] = Field(
+        [], description="how often exactly one person passes a threshold that one in so many passes; chance is 37 %"
+    )
 
 
 class LinkageFacts(_Strict):
