@@ -30,6 +30,7 @@ class Effort:
     sensitivity_db: tuple[float, ...] = ()
     encodes: bool = False  # whether pretrained speaker encoders are used, where they are installed
     linkage: bool = False
+    words: int = 0  # recordings that a speech recogniser writes down, at most
     continuous: bool = False
 
 
@@ -62,6 +63,7 @@ EFFORTS = {
         sensitivity_db=_LEVELS_DB,
         encodes=True,
         linkage=True,
+        words=100,
         continuous=True,
     ),
     "thorough": Effort(
@@ -76,6 +78,7 @@ EFFORTS = {
         sensitivity_db=_LEVELS_DB,
         encodes=True,
         linkage=True,
+        words=600,
         continuous=True,
     ),
 }

@@ -12,6 +12,7 @@ SCHEMA = 4
 READ = (2, 3, SCHEMA)  # which schemas this version reads
 _DATE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 Verdict = Literal["hidden", "implied", "leaks"]
+WordsVerdict = Literal["hidden", "not shown", "leaks"]
 Knowledge = Literal["uninformed", "informed", "white-box"]
 Input = Literal["features", "sound", "restored", "inverted", "original"]
 Kind = Literal["trained-with", "seed", "architecture", "third-party"]
@@ -221,6 +222,32 @@ class Linkage(LinkageFacts):
     originals: list[Linker] = Field([], description="the same without the system")
 
 
+class WordsFacts(_Strict):
+    """Who wrote down what was said."""
+
+    recogniser: str
+    recordings: int = Field(description="of the test part, drawn at random; 0 where the recogniser broke down")
+    failed: list[Failure] = []
+
+
+class Recognised(_Strict):
+    """What a recogniser wrote down, against what was said."""
+
+    error_rate: Interval = Field(description="word errors per spoken word; above 1 where it writes more than was said")
+    recovered: Interval = Field(description="share of the content words that stand in what it wrote")
+
+
+class Words(WordsFacts):
+    """Whether what was said can be recognised; all but the facts are null where the recogniser broke down."""
+
+    original: Recognised | None = None
+    obfuscated: Recognised | None = None
+    floor: Interval | None = Field(None, description="share of content words that is guessed without the sound")
+    guess: str = Field("", description="the guess of the floor, in words")
+    leakage: Interval | None = Field(None, description="share of content words recovered beyond the floor")
+    verdict: WordsVerdict | None = None
+
+
 class Span(_Strict):
     """What can be told at most in a span of time, and how often a guess from that can be right at most."""
 
@@ -271,6 +298,7 @@ class Facts(_Strict):
     private: Mapping[str, PrivateFacts]
     continuous: Mapping[str, ContinuousFacts] = {}
     linkage: LinkageFacts | None = None
+    words: WordsFacts | None = None
     bound: BoundFacts | None = Field(None, description="null for a system of which nothing bounds what it sends")
 
 
@@ -288,6 +316,7 @@ class Findings(Facts):
     private: dict[str, Private]
     continuous: dict[str, Continuous] = {}
     linkage: Linkage | None = None
+    words: Words | None = Field(None, description="null where they were not attacked; the notes say why")
     bound: Bound | None = Field(None, description="null for a system of which nothing bounds what it sends")
 
 

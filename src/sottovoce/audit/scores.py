@@ -21,8 +21,8 @@ class Scores(dict[str, NDArray[Any]]):
     TASK/labels/PART [U], TASK/cluster [U], TASK/answers/SIDE [U], TASK/judges/NUMBER/SIDE [U],
     TASK/floor/test [U, K] (of a number [U]),
     TASK/values/PART [U], TASK/attackers/NUMBER/PART and TASK/originals/NUMBER/PART [R, U, K] with a row for each seed,
-    linkage/SIDE/NUMBER/NAME [P], controls/NAME [U], codes/PART [B] and codes/PART/owner [B], clips/test and
-    speakers/test [U].
+    linkage/SIDE/NUMBER/NAME [P], transcripts/NAME and transcripts/SIDE/NAME [n], controls/NAME [U], codes/PART [B] and
+    codes/PART/owner [B], clips/test and speakers/test [U].
     """
 
     def labels(self, task: str, part: Part = "test") -> Labels:

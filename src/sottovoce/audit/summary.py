@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit import bound, controls, estimation, linkage, metrics, mutual_information
+from sottovoce.audit import bound, controls, estimation, linkage, metrics, mutual_information, words
 from sottovoce.audit.results import (
     AttackerFacts,
     Facts,
@@ -46,6 +46,7 @@ def findings(facts: Facts, scores: Scores) -> Findings:
         private={task: private(task, known, scores) for task, known in facts.private.items()},
         continuous={task: estimation.summary(task, known, scores) for task, known in facts.continuous.items()},
         linkage=linkage.summary(facts.linkage, scores) if facts.linkage else None,
+        words=words.summary(facts.words, scores) if facts.words else None,
         bound=bound.summary(facts.bound, facts.private, scores) if facts.bound else None,
     )
 

@@ -83,6 +83,7 @@ def failures(results: Results) -> list[str]:
     """The attackers that did not finish."""
     places = [(name, entry["failed"]) for name, entry in results["private"].items()]
     places += [("linking", results["linkage"]["failed"])] if results["linkage"] else []
+    places += [("words", results["words"]["failed"])] if results.get("words") else []
     return [
         f"{failure['attacker']} ({failure['knowledge']}), {place}: did not finish: {failure['reason'].rstrip('.')}."
         for place, failed in places
@@ -149,6 +150,8 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
             "Linking",
             "it was not tested whether recordings of a person unknown to the attackers are recognised as one person's.",
         )
+    if not results.get("words"):
+        yield "Words", "it was not tested whether what was said is recognised."
     if not sensitivity(results):
         yield "How faint a trace these attackers would notice", "no planted tone was tried at falling levels."
     yield (
