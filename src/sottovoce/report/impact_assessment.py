@@ -115,7 +115,10 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
     examined = [*permitted(results), *results["private"], *results["continuous"]]
     others = [name for name in ("health", "age", "accent", "emotion", "gender") if name not in examined]
     corpus, attributes = results["corpus"]["name"], results["private"].values()
-    yield "Words", "no attacker tried to transcribe what was said."
+    if results.get("words"):
+        yield "Words, by other recognisers", "none was trained on what leaves, and none reads another language."
+    else:
+        yield "Words", "no attacker tried to transcribe what was said."
     yield (
         f"Other attributes, such as {listed(others[:3], 'or')}",
         "the recordings have no labels for them that an attacker could learn, or this audit was not asked to attack "
@@ -150,8 +153,6 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
             "Linking",
             "it was not tested whether recordings of a person unknown to the attackers are recognised as one person's.",
         )
-    if not results.get("words"):
-        yield "Words", "it was not tested whether what was said is recognised."
     if not sensitivity(results):
         yield "How faint a trace these attackers would notice", "no planted tone was tried at falling levels."
     yield (
