@@ -35,28 +35,16 @@ class Effort:
 
 
 _QUICK = ("target", "outline", "nearest", "linear", "cnn")
-_ALL = (
-    "target",
-    "outline",
-    "nearest",
-    "linear",
-    "svm",
-    "mlp",
-    "trees",
-    "encoder",
-    "fine-tuned",
-    "campplus",
-    "cnn",
-    "deepspeech2",
-)
+_ALL = ("target", "outline", "nearest", "linear", "svm", "mlp", "trees", "encoder", "fine-tuned", "cnn", "deepspeech2")
+_STRONGER = ("campplus", "fusion")  # which read embeddings of another encoder
 _LEVELS_DB = (-20.0, -30.0, -40.0, -50.0, -60.0, -70.0)
 
 EFFORTS = {
     "quick": Effort(_QUICK, ("target", "linear", "cnn"), (), {"cnn": 2}, shares=(0.5,)),
     "standard": Effort(
-        _ALL,
-        ("target", "linear", "encoder", "fine-tuned", "campplus", "cnn"),
-        ("outline", "linear", "encoder", "fine-tuned", "campplus"),
+        (*_ALL, *_STRONGER),
+        ("target", "linear", "encoder", "fine-tuned", "cnn", *_STRONGER),
+        ("outline", "linear", "encoder", "fine-tuned", *_STRONGER),
         {"cnn": 3, "deepspeech2": 2, "fine-tuned": 2},
         curves=("target", "outline", "nearest", "linear", "mlp", "encoder"),
         restorer_steps=100,
@@ -67,10 +55,10 @@ EFFORTS = {
         continuous=True,
     ),
     "thorough": Effort(
-        _ALL,
-        tuple(family for family in _ALL if family != "outline"),
-        tuple(family for family in _ALL if family not in ("target", "deepspeech2")),
-        {"cnn": 4, "deepspeech2": 4, "fine-tuned": 4},
+        (*_ALL, *_STRONGER, "campplus-tuned"),
+        (*(family for family in _ALL if family != "outline"), *_STRONGER, "campplus-tuned"),
+        (*(family for family in _ALL if family not in ("target", "deepspeech2")), *_STRONGER, "campplus-tuned"),
+        {"cnn": 4, "deepspeech2": 4, "fine-tuned": 4, "campplus-tuned": 2},
         seeds=5,
         curves=_ALL,
         restorer_steps=300,
