@@ -18,7 +18,7 @@ _TINY = 1e-9
 
 @ATTACKERS.register("fusion")
 class Fusion(BestOfCandidates):
-    """Logistic regression on statistics, outline and the embeddings of every speaker encoder, its penalty chosen.
+    """Logistic regression on statistics and the embeddings of every speaker encoder, its penalty chosen.
 
     Each view is standardised and has the same variance in all, however many dimensions it has.
     """
@@ -50,4 +50,4 @@ class Fusion(BestOfCandidates):
 
     def _views(self, observations: Observations) -> list[Array]:
         voices = [embeddings(name, observations) for name in self.encoders_]
-        return [statistics(observations), observations.outline, *voices]
+        return [statistics(observations), *voices]

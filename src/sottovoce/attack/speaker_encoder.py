@@ -17,9 +17,9 @@ from sottovoce.attack.attacker import Array, Labels, Observations
 from sottovoce.attack.classical import BestOfCandidates, logistic
 from sottovoce.attack.families import ATTACKERS
 from sottovoce.attack.network import NetworkAttacker
-from sottovoce.audio.filterbank import log_filterbank
+from sottovoce.audio.filterbank import HOP_SAMPLES, WINDOW_SAMPLES, log_filterbank
 from sottovoce.audio.mel import mels
-from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
+from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ConfigError
 from sottovoce.models import campplus, speaker_encoder
 from sottovoce.models.speaker_encoder import one_thread
@@ -29,7 +29,7 @@ _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse strengths
 _HEAD_SCALE = 30.0
 _PARTIAL_FRAMES = 160  # 1.6 s, which Resemblyzer was trained on
 _PART_FRAMES = 300  # 3 s, which CAM++ was trained on
-_FEWEST_SAMPLES = SAMPLE_RATE // 2
+_FEWEST_SAMPLES = WINDOW_SAMPLES + (_PARTIAL_FRAMES - 1) * HOP_SAMPLES  # of 160 frames
 _READ_AT_ONCE = 64
 _TINY = 1e-9
 
@@ -52,7 +52,7 @@ class Encoder:
 
 
 def _without_means(wav: Wave) -> Array:
-    """What CAM++ reads; a sound shorter than 0.5 s is repeated."""
+    """What CAM++ reads; a sound shorter than 1.6 s is repeated."""
     frames = log_filterbank(np.resize(wav, max(len(wav), _FEWEST_SAMPLES)))
     centred: Array = frames - frames.mean(axis=0)
     return centred

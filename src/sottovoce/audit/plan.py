@@ -125,7 +125,7 @@ def _reads(family: str, views: Views) -> list[tuple[Knowledge, Input, View]]:
         (knowledge, input, view)
         for knowledge, input, view in tried
         if view is not None
-        and _has_sound(family, view)
+        and has_sound(family, view)
         and not (ATTACKERS[family].needs_answers and input in ("restored", "inverted"))  # which have no answers
     ]
 
@@ -135,11 +135,11 @@ def _able(case: Case, families: tuple[str, ...], view: View) -> list[str]:
     return [
         family
         for family in families
-        if (case.targets or not ATTACKERS[family].needs_answers) and _has_sound(family, view)
+        if (case.targets or not ATTACKERS[family].needs_answers) and has_sound(family, view)
     ]
 
 
-def _has_sound(family: str, view: View) -> bool:
+def has_sound(family: str, view: View) -> bool:
     """Whether a view has what an attacker needs of sound: any, or what its own speaker encoder makes of it."""
     attacker = ATTACKERS[family]
     return bool(view.voices) and attacker.encoder in ("", *view.voices) if attacker.needs_sound else True

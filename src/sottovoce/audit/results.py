@@ -8,26 +8,27 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sottovoce.audit.results_base import Failure as Failure
+from sottovoce.audit.results_base import Interval as Interval
+from sottovoce.audit.results_base import Knowledge as Knowledge
+from sottovoce.audit.results_linkage import Crowd as Crowd
+from sottovoce.audit.results_linkage import Linkage as Linkage
+from sottovoce.audit.results_linkage import LinkageFacts as LinkageFacts
+from sottovoce.audit.results_linkage import Linker as Linker
+from sottovoce.audit.results_linkage import LinkerFacts as LinkerFacts
+from sottovoce.audit.results_words import Words as Words
+from sottovoce.audit.results_words import WordsFacts as WordsFacts
+
 SCHEMA = 4
 READ = (2, 3, SCHEMA)  # which schemas this version reads
 _DATE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 Verdict = Literal["hidden", "implied", "leaks"]
-WordsVerdict = Literal["hidden", "not shown", "leaks"]
-Knowledge = Literal["uninformed", "informed", "white-box"]
 Input = Literal["features", "sound", "restored", "inverted", "original"]
 Kind = Literal["trained-with", "seed", "architecture", "third-party"]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
-
-
-class Interval(_Strict):
-    """A score and its 95 % interval. Accuracies are shares from 0 to 1."""
-
-    score: float
-    low: float
-    high: float
 
 
 class Curve(_Strict):
@@ -74,14 +75,6 @@ class Pooled(Interval):
     """Accuracy when the scores of so many utterances of one person are added up."""
 
     utterances: int
-
-
-class Failure(_Strict):
-    """An attacker that broke down, and why; the others went on."""
-
-    attacker: str
-    knowledge: str
-    reason: str
 
 
 class PrivateFacts(_Strict):
@@ -172,80 +165,6 @@ class Continuous(ContinuousFacts):
     error: float = Field(description="mean absolute error of the strongest estimator, in the unit")
     constant_error: float = Field(description="mean absolute error of the best constant guess, in the unit")
     estimator: str
-
-
-class LinkerFacts(_Strict):
-    """One attacker who decides whether two recordings are of one person whom it was not trained on."""
-
-    attacker: str
-    knowledge: Knowledge
-    input: str = Field(description="which two recordings are compared, such as 'sound with sound'")
-
-
-class Crowd(Interval):
-    """A share of trials among so many people, when so many utterances of a person are pooled."""
-
-    people: int
-    utterances: int
-
-
-class Linker(LinkerFacts):
-    """How well one attacker links two recordings of a person whom it was not trained on."""
-
-    eer: Interval = Field(description="equal error rate; 0.5 is chance, 0 is always right")
-    d_sys: float = Field(description="global linkability, from 0 (unlinkable) to 1 (Gomez-Barrero et al. 2018)")
-    tpr: Interval = Field(description="share of pairs of one person found when 1 % of others are taken for one")
-    searches: list[Crowd] = Field([], description="how often a person is found among so many; chance is 1 in so many")
-    isolations: list[Crowd] = Field(
-        [], description="how often exactly one person passes a threshold that one in so many passes; chance is 37 %"
-    )
-
-
-class LinkageFacts(_Strict):
-    """Who links recordings of unseen people."""
-
-    recordings: int
-    linkers: Sequence[LinkerFacts]
-    originals: Sequence[LinkerFacts] = Field([], description="the same without the system")
-    failed: list[Failure] = []
-
-
-class Linkage(LinkageFacts):
-    """Whether recordings of unseen people can be linked."""
-
-    speakers: int
-    same_pairs: int
-    other_pairs: int
-    strongest: Linker
-    ceiling: Linker
-    linkers: list[Linker]
-    originals: list[Linker] = Field([], description="the same without the system")
-
-
-class WordsFacts(_Strict):
-    """Who wrote down what was said."""
-
-    recogniser: str
-    recordings: int = Field(description="of the test part, drawn at random; 0 where the recogniser broke down")
-    failed: list[Failure] = []
-
-
-class Recognised(_Strict):
-    """What a recogniser wrote down, against what was said."""
-
-    error_rate: Interval = Field(description="word errors per spoken word; above 1 where it writes more than was said")
-    recovered: Interval = Field(description="share of the content words that stand in what it wrote")
-
-
-class Words(WordsFacts):
-    """Whether what was said can be recognised; all but the facts are null where the recogniser broke down."""
-
-    original: Recognised | None = None
-    obfuscated: Recognised | None = None
-    floor: Interval | None = Field(None, description="share of content words that is guessed without the sound")
-    guess: str = Field("", description="the guess of the floor, in words")
-    leakage: Interval | None = Field(None, description="share of content words recovered beyond the floor")
-    verdict: WordsVerdict | None = None
 
 
 class Span(_Strict):

@@ -23,7 +23,8 @@ from sottovoce.audit.cached_jobs import JobResult
 from sottovoce.audit.case import Case, Part
 from sottovoce.audit.observations import identity
 from sottovoce.audit.plan import Views
-from sottovoce.audit.results import Failure, Interval, Recognised, Words, WordsFacts, WordsVerdict, fields
+from sottovoce.audit.results import Failure, Interval, fields
+from sottovoce.audit.results_words import Recognised, Words, WordsFacts, WordsVerdict
 from sottovoce.audit.scores import Scores
 from sottovoce.audit.verdicts import TOLERANCE
 from sottovoce.models import speech_recogniser
