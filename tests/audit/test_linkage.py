@@ -96,17 +96,17 @@ def test_who_has_an_encoder_also_compares_voices(crowd, tmp_path):
         frames = [np.abs(np.fft.rfft(wav[: len(wav) // 512 * 512].reshape(-1, 512)))[:, 20:200] for wav in waves]
         return np.stack([np.log(frame.mean(axis=0)) for frame in frames]), np.arange(len(waves))
 
-    original = observe_features(crowd, front_end, "original", "", 0, tmp_path, encode=encode)
-    sound = observe_sound(crowd, lambda i: -crowd.sounds.wave(i), "s", 0, tmp_path, encode)
+    encoders = {"resemblyzer": encode, "campplus": encode}
+    original = observe_features(crowd, front_end, "original", "", 0, tmp_path, encoders=encoders)
+    sound = observe_sound(crowd, lambda i: -crowd.sounds.wave(i), "s", 0, tmp_path, encoders)
     lines = linkage.lines(crowd, Views(original, None, sound), 0)
     kinds = Counter((line.side, line.job.front) for line in lines)
-    statistics, encoder = "statistics", "encoder"
     linkers, originals = "linkers", "originals"
     assert kinds == {
-        (linkers, statistics): 2,
-        (originals, statistics): 2,
-        (linkers, encoder): 3,
-        (originals, encoder): 2,
+        (linkers, "statistics"): 2,
+        (originals, "statistics"): 2,
+        **{(linkers, name): 3 for name in encoders},
+        **{(originals, name): 2 for name in encoders},
     }
     assert len({line.job.digest for line in lines}) == len(lines)
     for line in lines:
@@ -128,7 +128,7 @@ class Noted:
         return self
 
     def similarity(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        self.fits[-1] = (self.fits[-1][0], len(first))
+        self.fits[-1] = (self.fits[-1][0], self.fits[-1][1] or len(first))  # pairs come first
         return np.zeros(len(first), np.float32)
 
 
@@ -202,13 +202,14 @@ def test_the_best_linker_on_originals_is_the_ceiling(crowd, heard):
 
 
 @pytest.mark.parametrize("counts", [[1], [3], [4], [5], [6, 1, 2], [7, 3, 11, 2]])
-@pytest.mark.parametrize("voices", [False, True])
-def test_pieces_are_the_same_in_shorter_utterances(counts, voices):
-    size, owner = 4 if voices else 3, np.repeat(np.arange(len(counts)), counts)
+@pytest.mark.parametrize(("front", "size"), [("statistics", 3), ("resemblyzer", 4), ("campplus", 1)])
+def test_pieces_are_the_same_in_shorter_utterances(counts, front, size):
+    owner = np.repeat(np.arange(len(counts)), counts)
     each = np.arange(len(owner), dtype=np.float32).reshape(-1, 1, 1)
     outline = np.arange(len(counts), dtype=np.float32)[:, None]
-    pieces, of = linkage._pieces(Observations(each, owner, outline, speaker_embeddings=(each[:, :, 0], owner)), voices)
-    found, whose = pieces.speaker_embeddings if voices else (pieces.spectra, pieces.owner)
+    voices = {} if front == "statistics" else {front: (each[:, :, 0], owner)}
+    pieces, of = linkage._pieces(Observations(each, owner, outline, speaker_embeddings=voices), front)
+    found, whose = pieces.speaker_embeddings[front] if voices else (pieces.spectra, pieces.owner)
     assert found.ravel().tolist() == each.ravel().tolist()
     np.testing.assert_array_equal(of[whose], owner)
     np.testing.assert_array_equal(pieces.outline, outline[of])
@@ -217,3 +218,15 @@ def test_pieces_are_the_same_in_shorter_utterances(counts, voices):
     for u, count in enumerate(counts):
         expected = [size] * (count // size - 1) + [size + count % size] if count >= size else [count]
         assert sizes[of == u].tolist() == expected
+
+
+def test_every_linker_searches_among_more_people_and_with_more_recordings(linked, wall):
+    told, silent_ = linked(), linked(wall)
+    for entry in (told, silent_):
+        for linker in entry["linkers"] + entry["originals"]:
+            searches = {(row["people"], row["utterances"]): row for row in linker["searches"]}
+            assert {*searches} == {(2, 1), (2, 3)}, "folds of two and three people, six recordings each"
+            assert {(row["people"], row["utterances"]) for row in linker["isolations"]} == {(2, 1)}
+    best, chance = told["strongest"]["searches"][0], silent_["strongest"]["searches"][0]
+    assert best["score"] > 0.9 and 0.0 <= best["low"] <= best["score"] <= best["high"] <= 1.0
+    assert 0.3 < chance["score"] < 0.7

@@ -152,16 +152,20 @@ def halves(waves: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_with_an_encoder_sound_and_voices_are_heard(features, case, tmp_path):
-    for view in (features(encode=halves), observe_sound(case, case.sounds.wave, "s", 0, tmp_path, halves)):
+    encoders = {"halves": halves, "again": halves}
+    for view in (features(encoders=encoders), observe_sound(case, case.sounds.wave, "s", 0, tmp_path, encoders)):
+        assert view.voices == ("again", "halves")
         for part in PARTS:
             heard = view.part(part)
             assert len(heard.waves) == len(heard) == len(case.clips(part))
-            for mine, again in zip(heard.speaker_embeddings, halves(heard.waves), strict=True):
-                np.testing.assert_array_equal(mine, again)
-    for wav, clip in zip(features(encode=halves).part("test").waves, case.split.test, strict=True):
+            for name in encoders:
+                for mine, again in zip(heard.speaker_embeddings[name], halves(heard.waves), strict=True):
+                    np.testing.assert_array_equal(mine, again)
+    for wav, clip in zip(features(encoders=encoders).part("test").waves, case.split.test, strict=True):
         np.testing.assert_array_equal(wav, case.sounds.wave(clip))
     assert features().part("test").waves is None and features().part("test").speaker_embeddings is None
-    assert features().digest != features(encode=halves).digest
+    assert features().voices == ()
+    assert len({features(encoders=some).digest for some in ({}, {"halves": halves}, encoders)}) == 3
 
 
 def test_a_hearing_is_named_by_all_that_it_depends_on(features, case):

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from sottovoce.attack.attacker import Attacker, Observations, accuracy
 from sottovoce.attack.classical import LEAST, best, settled
 from sottovoce.attack.families import ATTACKERS
 from sottovoce.attack.network import NetworkAttacker
+from sottovoce.attack.speaker_encoder import installed
 from sottovoce.attack.through_target import FromAnswer, ThroughTarget, joint_answer
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import SAMPLE_RATE
@@ -25,16 +26,21 @@ from sottovoce.corpora import cache, espeak
 from sottovoce.corpora.catalogue import open_corpus
 from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError
-from sottovoce.models.speaker_encoder import available
 
 CLASSES, BINS, FRAMES = 3, 161, 32
 TRAIN, VALIDATION, TEST = 90, 30, 120
 SURE = 0.999
 FLOOR = "from the answer"
-STEPS = {"mlp": 60, "cnn": 20, "deepspeech2": 16, "fine-tuned": 6, "gru": 40, "raw": 40}  # enough to be alive here
+STEPS = {"mlp": 60, "cnn": 20, "deepspeech2": 16, "fine-tuned": 6, "campplus-tuned": 16, "gru": 40, "raw": 40}
 
-with_sound = pytest.mark.skipif(not available(), reason="the pretrained encoder is not installed")
-NAMES = [pytest.param(key, marks=with_sound) if ATTACKERS[key].needs_sound else key for key in ATTACKERS]
+
+def named(key: str) -> Any:
+    attacker = ATTACKERS[key]
+    missing = attacker.needs_sound and (not installed() or attacker.encoder not in ("", *installed()))
+    return pytest.param(key, marks=pytest.mark.skipif(missing, reason="its pretrained encoder is not installed"))
+
+
+NAMES = [named(key) for key in ATTACKERS]
 ALL = [*NAMES, FLOOR]
 ON_SPECTRA = ["nearest", "linear", "svm", "mlp", "trees", "cnn", "deepspeech2", "gru", "raw"]
 

@@ -30,9 +30,22 @@ def root(record, tmp_path: Path) -> Path:
 def test_labels_and_parts(root: Path) -> None:
     manifest = kaldi.read(root)
     assert len(manifest.clips) == 12 and manifest.split_rule == "speaker"
-    assert manifest.clips[0].labels == {"speaker": "1", "gender": "female", "age": "21", "words": "SOME WORDS 0"}
+    assert manifest.clips[0].labels == {
+        "speaker": "1", "gender": "female", "age": "21", "age_group": "adult", "words": "SOME WORDS 0",
+    }  # fmt: skip
     dealt = split(manifest)
     assert {manifest.clips[i].labels["speaker"] for i in dealt.test} == {"5", "6"}
+
+
+@pytest.mark.parametrize(
+    ("age", "group"),
+    [("6", "child"), ("17", "child"), ("17.9", "child"), ("18", "adult"), ("43", "adult"), ("-1", None), ("old", None)],
+)
+def test_an_age_gives_an_age_group(root: Path, age: str, group: str | None) -> None:
+    table = root / "train" / "spk2age"
+    table.write_text(table.read_text().replace("1 21", f"1 {age}"))
+    labels = kaldi.read(root).clips[0].labels
+    assert labels["age"] == age and labels.get("age_group") == group
 
 
 def test_one_folder_has_no_parts(root: Path) -> None:

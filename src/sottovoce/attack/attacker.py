@@ -29,7 +29,8 @@ class Observations:
     and `owner` [S] in 0..U-1, ascending, says whose each is. `outline` [U, D] is what shows without a look at the
     content: the duration in seconds and, of sound, the level in dB. `answers` are the logits [S, K] of each permitted
     target by its task, where there are any. `waves` are the sounds [T] at 16 kHz, where sound arrives, and
-    `speaker_embeddings` what a pretrained encoder makes of them: [P, 256] of pieces of 1.6 s, and whose each is [P].
+    `speaker_embeddings` what pretrained speaker encoders make of them, by the encoder's name: embeddings [P, D] of
+    pieces of a few seconds, and whose each is [P].
     """
 
     spectra: Array
@@ -37,7 +38,7 @@ class Observations:
     outline: Array
     answers: Mapping[str, Array] | None = None
     waves: Sequence[Array] | None = None
-    speaker_embeddings: tuple[Array, NDArray[np.int64]] | None = None
+    speaker_embeddings: Mapping[str, tuple[Array, NDArray[np.int64]]] | None = None
 
     def __len__(self) -> int:
         return len(self.outline)
@@ -52,8 +53,8 @@ class Observations:
         segments, owner = _of(utterances, self.owner)
         embeddings = None
         if self.speaker_embeddings is not None:
-            pieces, whose = _of(utterances, self.speaker_embeddings[1])
-            embeddings = self.speaker_embeddings[0][pieces], whose
+            chosen = {name: _of(utterances, whose) for name, (_, whose) in self.speaker_embeddings.items()}
+            embeddings = {name: (self.speaker_embeddings[name][0][at], own) for name, (at, own) in chosen.items()}
         return Observations(
             self.spectra[segments],
             owner,
@@ -88,6 +89,7 @@ class Attacker(ABC):
         "uninformed",
     )  # what it is fitted on
     needs_sound: ClassVar[bool] = False  # `speaker_embeddings` or `waves`: features alone are nothing to it
+    encoder: ClassVar[str] = ""  # the speaker encoder whose `speaker_embeddings` it needs
     needs_answers: ClassVar[bool] = False  # of the permitted targets
     seeded: ClassVar[bool] = False  # another seed is another attacker
     cost: ClassVar[int] = 5  # how slow it is, 0 to 10: the slowest begin first

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -14,37 +17,108 @@ from sottovoce.attack.attacker import Array, Labels, Observations
 from sottovoce.attack.classical import BestOfCandidates, logistic
 from sottovoce.attack.families import ATTACKERS
 from sottovoce.attack.network import NetworkAttacker
+from sottovoce.audio.filterbank import HOP_SAMPLES, WINDOW_SAMPLES, log_filterbank
 from sottovoce.audio.mel import mels
 from sottovoce.audio.spectrum import Wave
 from sottovoce.errors import ConfigError
-from sottovoce.models.speaker_encoder import EMBEDDING, one_thread, pretrained
+from sottovoce.models import campplus, speaker_encoder
+from sottovoce.models.speaker_encoder import one_thread
 
 _NEEDS = "a public speaker encoder, and labelled recordings as the application receives them"
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse strengths
 _HEAD_SCALE = 30.0
+_PARTIAL_FRAMES = 160  # 1.6 s, which Resemblyzer was trained on
+_PART_FRAMES = 300  # 3 s, which CAM++ was trained on
+_FEWEST_SAMPLES = WINDOW_SAMPLES + (_PARTIAL_FRAMES - 1) * HOP_SAMPLES  # of 160 frames
+_READ_AT_ONCE = 64
+_TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A pretrained speaker encoder.
+
+    `spectrum` makes the frames [N, F] that it reads of sound [T] at 16 kHz, `cut` the pieces [F, n] that it reads one
+    by one; `network` makes embeddings [B, D] of length 1 of pieces [B, F, n]. So many pieces cover about four seconds.
+    """
+
+    title: str
+    size: int  # D
+    available: Callable[[], bool]
+    network: Callable[[], nn.Module]
+    spectrum: Callable[[Wave], Array]
+    cut: Callable[[Array], Sequence[Array]]
+    in_four_seconds: int
+
+
+def _without_means(wav: Wave) -> Array:
+    """What CAM++ reads; a sound shorter than 1.6 s is repeated."""
+    frames = log_filterbank(np.resize(wav, max(len(wav), _FEWEST_SAMPLES)))
+    centred: Array = frames - frames.mean(axis=0)
+    return centred
+
+
+def _parts(frames: Array) -> list[Array]:
+    """Pieces of about 3 s, equally long."""
+    return [part.T for part in np.array_split(frames, max(1, round(len(frames) / _PART_FRAMES)))]
+
+
+def _overlapping(frames: Array) -> list[Array]:
+    """Pieces of 1.6 s [F, 160] that overlap by half, the last padded with silence."""
+    step = _PARTIAL_FRAMES // 2
+    count = 1 + max(0, -(-(len(frames) - _PARTIAL_FRAMES) // step))
+    padded = np.pad(frames, ((0, max(0, (count + 1) * step - len(frames))), (0, 0)))
+    return [padded[i * step : i * step + _PARTIAL_FRAMES].T for i in range(count)]
+
+
+RESEMBLYZER, CAMPPLUS = "resemblyzer", "campplus"
+ENCODERS: Mapping[str, Encoder] = MappingProxyType({
+    RESEMBLYZER: Encoder(
+        "pretrained encoder", speaker_encoder.EMBEDDING, speaker_encoder.available, speaker_encoder.pretrained,
+        mels, _overlapping, 4,
+    ),
+    CAMPPLUS: Encoder(
+        "CAM++", campplus.EMBEDDING, campplus.available, campplus.pretrained, _without_means, _parts, 1,
+    ),
+})  # fmt: skip
+
+
+def installed() -> list[str]:
+    """The names of the encoders whose weights are installed."""
+    return [name for name, encoder in ENCODERS.items() if encoder.available()]
 
 
 @ATTACKERS.register("encoder")
 class OnEmbedding(BestOfCandidates):
     """Logistic regression on embeddings of the encoder as it is, its penalty chosen."""
 
-    name = "pretrained encoder, linear"
+    name = f"{ENCODERS[RESEMBLYZER].title}, linear"
+    encoder = RESEMBLYZER
     needs = _NEEDS
     needs_sound = True
     cost = 7
 
     def features(self, observations: Observations) -> Array:
-        return embeddings(observations)
+        return embeddings(self.encoder, observations)
 
     def candidates(self, utterances: int) -> list[Any]:
         return logistic(_PENALTIES)
+
+
+@ATTACKERS.register("campplus")
+class OnCampplus(OnEmbedding):
+    """The same on embeddings of CAM++."""
+
+    name = f"{ENCODERS[CAMPPLUS].title}, linear"
+    encoder = CAMPPLUS
 
 
 @ATTACKERS.register("fine-tuned")
 class FineTuned(NetworkAttacker):
     """The encoder, trained on with a head of its own."""
 
-    name = "pretrained encoder, fine-tuned"
+    name = f"{ENCODERS[RESEMBLYZER].title}, fine-tuned"
+    encoder = RESEMBLYZER
     needs = _NEEDS
     needs_sound = True
     cost = 9
@@ -52,10 +126,10 @@ class FineTuned(NetworkAttacker):
     learning_rate = 3e-4
 
     def network(self, classes: int, bins: int, frames: int) -> nn.Module:
-        return _Tuned(classes)
+        return _Tuned(ENCODERS[self.encoder], classes)
 
     def view(self, observations: Observations) -> Observations:
-        return Observations(*partials(_sound(observations)), observations.outline)
+        return Observations(*partials(self.encoder, _sound(observations)), observations.outline)
 
     def fit(
         self, train: Observations, labels: Labels, validation: Observations, validation_labels: Labels, classes: int
@@ -68,26 +142,36 @@ class FineTuned(NetworkAttacker):
             return super().scores(observations)
 
 
-class _Tuned(nn.Module):
-    """The pretrained encoder and a linear layer: [B, 40, 160] -> [B, K]."""
+@ATTACKERS.register("campplus-tuned")
+class FineTunedCampplus(FineTuned):
+    """CAM++, trained on with a head of its own."""
 
-    def __init__(self, classes: int) -> None:
+    name = f"{ENCODERS[CAMPPLUS].title}, fine-tuned"
+    encoder = CAMPPLUS
+    cost = 10
+
+
+class _Tuned(nn.Module):
+    """A pretrained encoder and a linear layer: [B, F, 160] -> [B, K]."""
+
+    def __init__(self, encoder: Encoder, classes: int) -> None:
         super().__init__()
-        self.encoder = pretrained()
-        self.norm = nn.BatchNorm1d(EMBEDDING)
-        self.output = nn.Linear(EMBEDDING, classes)
+        self.encoder = encoder.network()
+        self.norm = nn.BatchNorm1d(encoder.size)
+        self.output = nn.Linear(encoder.size, classes)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def forward(self, mels: Tensor) -> Tensor:
+    def forward(self, spectra: Tensor) -> Tensor:
         # Scaled, the new layer learns at the pace that it needs while the encoder keeps to the slow one that suits it.
-        logits: Tensor = _HEAD_SCALE * self.output(self.norm(self.encoder(mels)))
+        logits: Tensor = _HEAD_SCALE * self.output(self.norm(self.encoder(spectra)))
         return logits
 
 
-def embeddings(observations: Observations) -> Array:
-    """What the encoder makes of each utterance, [U, 256]; ConfigError where no sound was observations."""
-    return embed(*(observations.speaker_embeddings or speaker_embeddings(_sound(observations))))
+def embeddings(name: str, observations: Observations) -> Array:
+    """What an encoder makes of each utterance, [U, D]; ConfigError where no sound was observed."""
+    kept = observations.speaker_embeddings or {}
+    return embed(*(kept[name] if name in kept else speaker_embeddings(name, _sound(observations))))
 
 
 def _sound(observations: Observations) -> Sequence[Wave]:
@@ -96,35 +180,28 @@ def _sound(observations: Observations) -> Sequence[Wave]:
     return observations.waves
 
 
-_PARTIAL_FRAMES = 160  # 1.6 s, which the encoder was trained on
-_READ_AT_ONCE = 64
-_TINY = 1e-9
+def partials(name: str, waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
+    """Spectra of 1.6 s that overlap by half [S, F, 160], the last padded with silence, and whose each is [S]."""
+    cut = [_overlapping(ENCODERS[name].spectrum(wav)) for wav in waves]
+    return np.stack([*chain(*cut)]), np.repeat(np.arange(len(cut)), [len(part) for part in cut])
 
 
-def partials(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
-    """Mel spectra of 1.6 s that overlap by half [S, 40, 160], the last padded with silence, and whose each is [S]."""
-    cut = [_overlapping(mels(wav)) for wav in waves]
-    return np.concatenate(cut), np.repeat(np.arange(len(cut)), [len(part) for part in cut])
-
-
-def _overlapping(mel: Array) -> Array:
-    step = _PARTIAL_FRAMES // 2
-    count = 1 + max(0, -(-(len(mel) - _PARTIAL_FRAMES) // step))
-    padded = np.pad(mel, ((0, max(0, (count + 1) * step - len(mel))), (0, 0)))
-    return np.stack([padded[i * step : i * step + _PARTIAL_FRAMES].T for i in range(count)])
-
-
-def speaker_embeddings(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
-    """Embeddings [P, 256] of length 1 of pieces of 1.6 s of sounds [T] at 16 kHz, and whose each is [P]."""
-    spectra, owner = partials(waves)
-    encoder = pretrained()
+def speaker_embeddings(name: str, waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
+    """Embeddings [P, D] of length 1 of pieces of sounds [T] at 16 kHz, and whose each is [P]."""
+    encoder = ENCODERS[name]
+    network = encoder.network()
+    cut = [encoder.cut(encoder.spectrum(wav)) for wav in waves]
+    owner = np.repeat(np.arange(len(cut)), [len(pieces) for pieces in cut])
+    each = []
     with one_thread(), torch.no_grad():
-        each = [encoder(part) for part in torch.split(torch.from_numpy(spectra), _READ_AT_ONCE)]
+        for _, alike in groupby(chain(*cut), np.shape):
+            batches = torch.split(torch.from_numpy(np.stack([*alike])), _READ_AT_ONCE)
+            each += [network(batch) for batch in batches]
     return torch.cat(each).numpy(), owner
 
 
 def embed(pieces: Array, owner: NDArray[np.int64]) -> Array:
-    """One embedding [U, 256] of length 1 for each owner of `pieces` [P, 256]; owners [P] ascend from 0 to U - 1."""
+    """One embedding [U, D] of length 1 for each owner of `pieces` [P, D]; owners [P] ascend from 0 to U - 1."""
     total = np.add.reduceat(pieces, np.searchsorted(owner, np.arange(owner[-1] + 1)))
     embeddings: Array = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), _TINY)
     return embeddings

@@ -30,8 +30,9 @@ class Effort:
     restorer_steps: int = 60  # of the first cycle; the second has twice as many
     inversion_steps: int = 0
     sensitivity_db: tuple[float, ...] = ()
-    encodes: bool = False  # whether a pretrained speaker encoder is used, where it is installed
+    encodes: bool = False  # whether pretrained speaker encoders are used, where they are installed
     linkage: bool = False
+    words: int = 0  # recordings that a speech recogniser writes down, at most
     continuous: bool = False
     on_properties: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -46,6 +47,7 @@ _PROPERTIES = {
 }
 _QUICK = ("target", "outline", "nearest", "linear", "cnn")
 _ALL = ("target", "outline", "nearest", "linear", "svm", "mlp", "trees", "encoder", "fine-tuned", "cnn", "deepspeech2")
+_STRONGER = ("campplus", "fusion")  # which read embeddings of another encoder
 _LEVELS_DB = (-20.0, -30.0, -40.0, -50.0, -60.0, -70.0)
 
 EFFORTS = {
@@ -53,23 +55,24 @@ EFFORTS = {
         _QUICK, ("target", "linear", "cnn"), (), {"cnn": 2}, shares=(0.5,), on_properties=_QUICK_PROPERTIES
     ),
     "standard": Effort(
-        _ALL,
-        ("target", "linear", "encoder", "fine-tuned", "cnn"),
-        ("outline", "linear", "encoder", "fine-tuned"),
+        (*_ALL, *_STRONGER),
+        ("target", "linear", "encoder", "fine-tuned", "cnn", *_STRONGER),
+        ("outline", "linear", "encoder", "fine-tuned", *_STRONGER),
         {"cnn": 3, "deepspeech2": 2, "fine-tuned": 2, "gru": 3, "raw": 2},
         curves=("target", "outline", "nearest", "linear", "mlp", "encoder"),
         restorer_steps=100,
         sensitivity_db=_LEVELS_DB,
         encodes=True,
         linkage=True,
+        words=100,
         continuous=True,
         on_properties=_PROPERTIES,
     ),
     "thorough": Effort(
-        _ALL,
-        tuple(family for family in _ALL if family != "outline"),
-        tuple(family for family in _ALL if family not in ("target", "deepspeech2")),
-        {"cnn": 4, "deepspeech2": 4, "fine-tuned": 4, "gru": 4, "raw": 4},
+        (*_ALL, *_STRONGER, "campplus-tuned"),
+        (*(family for family in _ALL if family != "outline"), *_STRONGER, "campplus-tuned"),
+        (*(family for family in _ALL if family not in ("target", "deepspeech2")), *_STRONGER, "campplus-tuned"),
+        {"cnn": 4, "deepspeech2": 4, "fine-tuned": 4, "campplus-tuned": 2, "gru": 4, "raw": 4},
         seeds=5,
         curves=_ALL,
         restorer_steps=300,
@@ -77,6 +80,7 @@ EFFORTS = {
         sensitivity_db=_LEVELS_DB,
         encodes=True,
         linkage=True,
+        words=600,
         continuous=True,
         on_properties=_PROPERTIES,
     ),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sottovoce.attack.attacker import Array, Labels
+from sottovoce.attack.attacker import Labels
 from sottovoce.attack.through_target import FromAnswer
 from sottovoce.audit import controls
 from sottovoce.audit.cached_jobs import JobResult

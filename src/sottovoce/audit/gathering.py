@@ -11,9 +11,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from sottovoce.attack import speaker_encoder
 from sottovoce.attack.attacker import Array
 from sottovoce.attack.reconstruction import Restorer, invert
+from sottovoce.attack.speaker_encoder import installed, speaker_embeddings
 from sottovoce.audio.segment import FRONT_END, front_end, full_band
 from sottovoce.audio.spectrum import Wave
 from sottovoce.audit.budgets import Effort
@@ -21,11 +21,10 @@ from sottovoce.audit.case import Case
 from sottovoce.audit.controls import Idle
 from sottovoce.audit.file_views import Planted, observe_planted, observe_samples, observe_whole
 from sottovoce.audit.leaving import SAMPLES
-from sottovoce.audit.observations import Encode, View, observe_changed, observe_features, observe_sound
+from sottovoce.audit.observations import Encode, Encoders, View, observe_changed, observe_features, observe_sound
 from sottovoce.audit.plan import Views
 from sottovoce.audit.system import System
 from sottovoce.models.architectures import restore
-from sottovoce.models.speaker_encoder import available
 from sottovoce.progress import Report
 from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
@@ -53,7 +52,7 @@ def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, w
         )
     report(2, _STEPS, "features that leave the system observed")
     if system.sound is not None and (features is None or effort.on_sound):
-        sound = observe_sound(case, system.sound, source, seed, place, _encode(effort, workers))
+        sound = observe_sound(case, system.sound, source, seed, place, _encoders(effort, workers))
     report(3, _STEPS, "sound that leaves the system observed")
     if features is not None:
         restored = _restored(features, original, effort, seed, place)
@@ -72,7 +71,7 @@ def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, w
 def observe_original(case: Case, effort: Effort, seed: int, place: Path, workers: int) -> View:
     """What arrives where there is no system."""
     return observe_features(
-        case, full_band, "original", "", seed, place, encode=_encode(effort, workers), for_targets=front_end
+        case, full_band, "original", "", seed, place, encoders=_encoders(effort, workers), for_targets=front_end
     )
 
 
@@ -92,16 +91,19 @@ def observe_idle(case: Case, seed: int, place: Path) -> View:
     return observe_features(case, idle.obfuscate, "idle", "", seed, place, parts=("validation", "test"))
 
 
-def _encode(effort: Effort, workers: int) -> Encode | None:
-    """The speaker encoder in several processes, where it is to be used and installed."""
-    if not (effort.encodes and available()):
-        return None
+def _encoders(effort: Effort, workers: int) -> Encoders:
+    """The speaker encoders that are installed, where they are to be used."""
+    return {name: _encoder(name, workers) for name in installed()} if effort.encodes else {}
+
+
+def _encoder(name: str, workers: int) -> Encode:
+    """A speaker encoder in several processes."""
 
     def encode(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
         count = min(workers, len(waves))
         bounds = [len(waves) * i // count for i in range(count + 1)]
-        embed = delayed(speaker_encoder.speaker_embeddings)
-        parts = Parallel(n_jobs=count)(embed(waves[a:b]) for a, b in pairwise(bounds))
+        embed = delayed(speaker_embeddings)
+        parts = Parallel(n_jobs=count)(embed(name, waves[a:b]) for a, b in pairwise(bounds))
         owners = [owner + start for (_, owner), start in zip(parts, bounds, strict=False)]
         return np.concatenate([voices for voices, _ in parts]), np.concatenate(owners)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from sottovoce.attack.attacker import Array, Knowledge, Observations
 from sottovoce.attack.classical import statistics
 from sottovoce.attack.linkage import Cosine, Discriminant, Linker, pairs
-from sottovoce.attack.speaker_encoder import embeddings
-from sottovoce.audit import results, verification
+from sottovoce.attack.speaker_encoder import ENCODERS, embeddings
+from sottovoce.audit import linkability, results, verification
+from sottovoce.audit.bootstrap import ratio
 from sottovoce.audit.cached_jobs import JobResult
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.plan import Views
-from sottovoce.audit.results import Failure, Linkage, LinkageFacts, LinkerFacts, fields
+from sottovoce.audit.results import Crowd, Failure, Interval, Linkage, LinkageFacts, LinkerFacts, fields
 from sottovoce.audit.scores import Scores
 
 
@@ -44,14 +45,13 @@ def lines(case: Case, views: Views, seed: int) -> list[LinkLine]:
 
     both = f"{as_} with {as_}"
     planned = [line("statistics", back, leaving, leaving, both, "informed") for back in BACK_ENDS]
-    for front in ("statistics", *(["encoder"] if original.voices else [])):
+    for front in ("statistics", *original.voices):
         planned += [line(front, back, original, original, "original with original", "uninformed") for back in BACK_ENDS]
-    if original.voices and views.sound is not None:
-        sound = views.sound
+    for front, sound in [(front, views.sound) for front in original.voices if views.sound is not None]:
         planned += [
-            line("encoder", "cosine", sound, original, "sound with original", "uninformed"),
-            line("encoder", "cosine", sound, sound, "sound with sound", "uninformed"),
-            line("encoder", "discriminant", sound, sound, "sound with sound", "informed"),
+            line(front, "cosine", sound, original, "sound with original", "uninformed"),
+            line(front, "cosine", sound, sound, "sound with sound", "uninformed"),
+            line(front, "discriminant", sound, sound, "sound with sound", "informed"),
         ]
     return planned
 
@@ -99,19 +99,53 @@ def _linker(facts: LinkerFacts, name: str, scores: Scores) -> results.Linker:
     similarity, same, first, second = (scores[f"{name}/{key}"] for key in ("similarity", "same", "first", "second"))
     eer, tpr = verification.intervals(similarity, same, first, second)
     d_sys = verification.d_sys(similarity[same], similarity[~same])
-    return results.Linker(**fields(facts, LinkerFacts), eer=eer, d_sys=d_sys, tpr=tpr)
+    return results.Linker(
+        **fields(facts, LinkerFacts),
+        eer=eer,
+        d_sys=d_sys,
+        tpr=tpr,
+        searches=_searches(name, scores),
+        isolations=_isolations(name, scores),
+    )
+
+
+def _searches(name: str, scores: Scores) -> list[Crowd]:
+    """How often a person is found, by how many people there are and how many utterances are pooled."""
+    rivals, others, utterances, speaker = (scores.get(f"{name}/search-{key}", np.array([])) for key in COLUMNS)
+    rows = []
+    for count in np.unique(utterances):
+        own = utterances == count
+        for people in linkability.sizes(int(others[own].min()) + 1):
+            found = linkability.found_among(rivals[own], others[own], people)
+            rows.append(_crowd(people, int(count), found, speaker[own]))
+    return rows
+
+
+def _isolations(name: str, scores: Scores) -> list[Crowd]:
+    """How often one person is set apart, by how many people there are and how many utterances are pooled."""
+    alone, people, utterances, speaker = (scores.get(f"{name}/isolation-{key}", np.array([])) for key in COLUMNS)
+    kinds = sorted({*zip(utterances.tolist(), people.tolist(), strict=True)})
+    chosen = [(people == size) & (utterances == count) for count, size in kinds]
+    return [_crowd(size, count, alone[own], speaker[own]) for (count, size), own in zip(kinds, chosen, strict=True)]
+
+
+def _crowd(people: int, utterances: int, values: NDArray[np.float64], speaker: NDArray[np.str_]) -> Crowd:
+    share = ratio(values, np.ones(len(values)), np.unique(speaker, return_inverse=True)[1])
+    return Crowd(people=people, utterances=utterances, **fields(share, Interval))
 
 
 _FOLDS = 3
 _FEWEST = 6  # people with two recordings
-_SEGMENTS, _VOICES = 3, 4  # in a piece of some four seconds: a long recording is several examples of its speaker
+_SEGMENTS = 3  # in a piece of some four seconds: a long recording is several examples of its speaker
+
+COLUMNS = ("value", "people", "utterances", "speaker")  # of the tables of searches and isolations
 
 BACK_ENDS: dict[str, Callable[[], Linker]] = {"cosine": Cosine, "discriminant": Discriminant}
 FRONT_ENDS: dict[str, Callable[[Observations], Array]] = {
     "statistics": statistics,
-    "encoder": embeddings,
+    **{name: partial(embeddings, name) for name in ENCODERS},
 }
-_WORDS = {"statistics": "statistics", "encoder": "pretrained encoder"}
+_WORDS = {"statistics": "statistics", **{name: encoder.title for name, encoder in ENCODERS.items()}}
 
 
 def possible(case: Case) -> bool:
@@ -124,7 +158,7 @@ class Linking:
     """One way to compare recordings: vectors of each, and how alike two vectors are.
 
     `enrolled` are observations of the known recordings, `view` of the others. The result has "similarity" [P], "same"
-    [P] and the names of the two speakers, "first" and "second" [P].
+    [P] and the names of the two speakers, "first" and "second" [P], and tables of `linkability.rows`, a column each.
     """
 
     front: str
@@ -157,6 +191,7 @@ class Linking:
         examples, whose = self._examples(vector)
         people = np.random.default_rng(self.seed).permutation(_tested(self.speakers))
         pairwise: dict[str, list[NDArray[Any]]] = {"similarity": [], "same": [], "first": [], "second": []}
+        searched: linkability.Rows = {}
         for fold in range(_FOLDS):
             tested = np.isin(self.speakers, people[fold::_FOLDS])
             learnt = (whose != "") & ~np.isin(whose, people[fold::_FOLDS])
@@ -167,15 +202,21 @@ class Linking:
             pairwise["same"].append(same)
             pairwise["first"].append(self.speakers[here[first]])
             pairwise["second"].append(self.speakers[here[second]])
+            more = linkability.rows(linker.similarity, known[here], there[here], self.speakers[here], self.seed)
+            searched = {table: searched.get(table, []) + rows for table, rows in more.items()}
         facts = {"attacker": f"{_WORDS[self.front]}, {self.back}"}
-        return JobResult(facts, {name: np.concatenate(parts) for name, parts in pairwise.items()})
+        arrays = {name: np.concatenate(parts) for name, parts in pairwise.items()}
+        for table, rows in searched.items():
+            columns = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
+            arrays |= {f"{table}-{name}": np.array([*column]) for name, column in zip(COLUMNS, columns, strict=True)}
+        return JobResult(facts, arrays)
 
     def _examples(self, vector: Callable[[Observations], Array]) -> tuple[Array, NDArray[np.str_]]:
         """Vectors of pieces of some four seconds, and who speaks in each."""
         vectors, whose, before = [], [], 0
         for part in PARTS:
             observed = self.view.part(part)
-            cut, owner = _pieces(observed, self.front == "encoder")
+            cut, owner = _pieces(observed, self.front)
             vectors.append(vector(cut))
             whose.append(self.speakers[before + owner])
             before += len(observed)
@@ -199,12 +240,13 @@ def _aligned(vectors: Array, others: Array) -> Array:
     return moved
 
 
-def _pieces(observed: Observations, voices: bool) -> tuple[Observations, NDArray[np.int64]]:
-    """The same as more, shorter utterances, by their segments or voices, and of which utterance each is [Q]."""
-    if voices and observed.speaker_embeddings is not None:
-        each, owner = observed.speaker_embeddings
-        piece, of = _grouped(owner, _VOICES)
-        return replace(observed, speaker_embeddings=(each, piece), outline=observed.outline[of]), of
+def _pieces(observed: Observations, front: str) -> tuple[Observations, NDArray[np.int64]]:
+    """The same as more, shorter utterances, by their segments or embeddings, and of which utterance each is [Q]."""
+    if front in (observed.speaker_embeddings or {}):
+        assert observed.speaker_embeddings is not None
+        each, owner = observed.speaker_embeddings[front]
+        piece, of = _grouped(owner, ENCODERS[front].in_four_seconds)
+        return replace(observed, speaker_embeddings={front: (each, piece)}, outline=observed.outline[of]), of
     piece, of = _grouped(observed.owner, _SEGMENTS)
     return Observations(observed.spectra, piece, observed.outline[of]), of
 

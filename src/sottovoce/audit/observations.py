@@ -34,11 +34,13 @@ _SILENT_DB = -100.0
 _TRIED = 3  # test clips
 _FACTS = "facts.json"
 _ANSWERS = "answers-"  # and the task
+_VOICES, _WHOSE = "voices-", "whose-"  # and the speaker encoder
 
 Transform = Callable[[Wave], Array]  # segments [S, 20480] of one sound, from its start, to features [S, F, N]
 Read = Callable[[Array], Mapping[str, Array]]  # features [S, F, N] to the logits [S, K] of each task
 Decode = Callable[[Array], Wave]  # features [S, F, N] to sound [S, 20480]
 Encode = Callable[[Sequence[Wave]], tuple[Array, NDArray[np.int64]]]  # sounds to embeddings, and whose each is
+Encoders = Mapping[str, Encode]  # of each speaker encoder, by its name
 
 
 @dataclass(frozen=True)
@@ -59,14 +61,14 @@ class View:
         waves = np.split(kept["samples"], np.cumsum(kept["lengths"])[:-1]) if "samples" in kept else None
         names = [name for name in kept if name.startswith(_ANSWERS)]
         answers = {unquote(name.removeprefix(_ANSWERS)): np.array(kept[name]) for name in names} or None
-        voices = (np.array(kept["voices"]), np.array(kept["whose"])) if "voices" in kept else None
+        voices = {n: (np.array(kept[_VOICES + n]), np.array(kept[_WHOSE + n])) for n in self.voices} or None
         spectra, owner, outline = kept[path_part(self.spectra)], np.array(kept["owner"]), np.array(kept["outline"])
         return Observations(spectra, owner, outline, answers, waves, voices)
 
     @property
-    def voices(self) -> bool:
-        """Whether there are embeddings of a speaker encoder."""
-        return (self.folder / "test" / "voices.npy").is_file()
+    def voices(self) -> tuple[str, ...]:
+        """The speaker encoders of which there are embeddings."""
+        return tuple(sorted(path.stem.removeprefix(_VOICES) for path in (self.folder / "test").glob(f"{_VOICES}*.npy")))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def observe_features(
     seed: int,
     place: Path,
     parts: Sequence[Part] = PARTS,
-    encode: Encode | None = None,
+    encoders: Encoders | None = None,
     whole_segments: bool = False,
     read: Read | None = None,
     for_targets: Transform | None = None,
@@ -98,8 +100,8 @@ def observe_features(
 
     `source` is the digest of the transform. `read` gives the application's answers to features that targets cannot
     read; `for_targets` makes what targets take of the same segments, where attackers get others; `decode` makes what
-    targets of sound take of features. With `encode` there are embeddings of the original sounds as well. The outline is
-    the duration; where only `whole_segments` leave, that of these.
+    targets of sound take of features. With `encoders` there are embeddings of the original sounds as well. The outline
+    is the duration; where only `whole_segments` leave, that of these.
     """
     rng = np.random.default_rng(seed)
 
@@ -122,21 +124,22 @@ def observe_features(
             whole_s = len(left) * SEGMENT_SAMPLES / SAMPLE_RATE
             outline.append([whole_s if whole_segments else case.sounds.duration_s(clip)])
         given = Observations(np.concatenate(spectra), np.array(owner), np.array(outline, np.float32))
-        if encode is not None:
+        if encoders:
             waves = [case.sounds.wave(clip) for clip in case.clips(part)]
-            given = replace(given, waves=waves, speaker_embeddings=encode(waves))
+            voices = {name: encode(waves) for name, encode in encoders.items()}
+            given = replace(given, waves=waves, speaker_embeddings=voices)
         if read is not None:
             return replace(given, answers=read(given.spectra))
         if for_targets is None:
             answers.add(given.spectra, partial(decode, given.spectra) if decode else None)
         return replace(given, answers=answers.all())
 
-    depends = identity(case.digest, _targets(case), name, source, seed, encode is not None, whole_segments)
+    depends = identity(case.digest, _targets(case), name, source, seed, sorted(encoders or ()), whole_segments)
     return _kept(place, name, depends, observed, parts)
 
 
 def observe_sound(
-    case: Case, sound: Callable[[int], Wave], source: str, seed: int, place: Path, encode: Encode | None = None
+    case: Case, sound: Callable[[int], Wave], source: str, seed: int, place: Path, encoders: Encoders | None = None
 ) -> View:
     """What arrives as sound: at one level and without the silence around it, which the outline tells of."""
     rng = np.random.default_rng(seed)
@@ -155,11 +158,11 @@ def observe_sound(
             level_db = 20.0 * np.log10(max(float(rms(raw)), 10.0 ** (_SILENT_DB / 20.0)))
             outline.append([len(wav) / SAMPLE_RATE, len(raw) / SAMPLE_RATE, level_db])
             waves.append(wav)
-        voices = encode(waves) if encode is not None else None
+        voices = {name: encode(waves) for name, encode in (encoders or {}).items()} or None
         facts = np.array(outline, np.float32)
         return Observations(np.concatenate(spectra), np.array(owner), facts, answers.all(), waves, voices)
 
-    depends = identity(case.digest, _targets(case), "sound", source, seed, encode is not None)
+    depends = identity(case.digest, _targets(case), "sound", source, seed, sorted(encoders or ()))
     return _kept(place, "sound", depends, observed)
 
 
@@ -238,8 +241,8 @@ def _write(folder: Path, observed: Observations) -> None:
         "outline": observed.outline,
     }
     arrays |= {f"{_ANSWERS}{path_part(task)}": logits for task, logits in (observed.answers or {}).items()}
-    if observed.speaker_embeddings is not None:
-        arrays["voices"], arrays["whose"] = observed.speaker_embeddings
+    for encoder, (voices, whose) in (observed.speaker_embeddings or {}).items():
+        arrays |= {f"{_VOICES}{encoder}": voices, f"{_WHOSE}{encoder}": whose}
     if observed.waves is not None:
         arrays["samples"] = np.concatenate(observed.waves)
         arrays["lengths"] = np.array([len(wav) for wav in observed.waves])

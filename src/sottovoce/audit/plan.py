@@ -91,7 +91,7 @@ def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> lis
 
     planned = []
     for input, view, families in _leaving(views, effort):
-        for family in _able(case, families, view.voices):
+        for family in _able(case, families, view):
             seeds = range(seed, seed + (effort.seeds if ATTACKERS[family].seeded else 1))
             runs = tuple(attack(family, view, (view,), each) for each in seeds)
             line = Line("attackers", "informed", input, runs, 0)
@@ -99,7 +99,7 @@ def lines(case: Case, task: str, views: Views, effort: Effort, seed: int) -> lis
     for name, view in views.whole.items():
         for family in effort.on_properties.get(name, effort.on_properties.get("", ())):
             planned.append(Line("attackers", "informed", name, (attack(family, view, (view,), seed),), 0))
-    for family in _able(case, effort.uninformed, views.original.voices):
+    for family in _able(case, effort.uninformed, views.original):
         reads = _reads(family, views)
         runs = (attack(family, views.original, tuple(view for _, _, view in reads), seed),)
         planned += [
@@ -135,18 +135,24 @@ def _reads(family: str, views: Views) -> list[tuple[Knowledge, Input, View]]:
         (knowledge, input, view)
         for knowledge, input, view in tried
         if view is not None
-        and (view.voices or not ATTACKERS[family].needs_sound)
+        and has_sound(family, view)
         and not (ATTACKERS[family].needs_answers and input in ("restored", "inverted"))  # which have no answers
     ]
 
 
-def _able(case: Case, families: tuple[str, ...], voices: bool) -> list[str]:
+def _able(case: Case, families: tuple[str, ...], view: View) -> list[str]:
     """Those of the families that have what they need here."""
     return [
         family
         for family in families
-        if (case.targets or not ATTACKERS[family].needs_answers) and (not ATTACKERS[family].needs_sound or voices)
+        if (case.targets or not ATTACKERS[family].needs_answers) and has_sound(family, view)
     ]
+
+
+def has_sound(family: str, view: View) -> bool:
+    """Whether a view has what an attacker needs of sound: any, or what its own speaker encoder makes of it."""
+    attacker = ATTACKERS[family]
+    return bool(view.voices) and attacker.encoder in ("", *view.voices) if attacker.needs_sound else True
 
 
 @dataclass(frozen=True, eq=False)

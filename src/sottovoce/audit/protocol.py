@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sottovoce.attack.through_target import joint_answer
-from sottovoce.audit import bound, controls, estimation, evidence, exposed, gathering, judges, linkage
+from sottovoce.audit import bound, controls, estimation, evidence, exposed, gathering, judges, linkage, words
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.cached_jobs import Job, JobResult, run_jobs
 from sottovoce.audit.case import PARTS, Case
@@ -46,9 +46,11 @@ def audit(
     leaks = {name: controls.reading(each, seed) for name, each in planted.items()}
     numbers = estimation.numbers(case, views) if tried.continuous else {}
     linkers = linkage.lines(case, views, seed) if tried.linkage and linkage.possible(case) else []
+    said = words.plan(case, views, tried.words, seed)
     first: list[Job] = [run for each in planned.values() for line in each for run in line.seeds + line.shares]
     first += [*checks.values(), *(run for runs in leaks.values() for run in runs)]
     first += [line.job for line in linkers]
+    first += [job for jobs in said.jobs.values() for job in jobs]
     first += [job for number in numbers.values() for job in number.originals + number.obfuscated]
     results = _run(first, {}, workers, report)
     planned = {task: _with_strongest_curve(case, task, each, results, tried.shares) for task, each in planned.items()}
@@ -74,6 +76,7 @@ def audit(
         private=private,
         continuous={task: known for task, known in continuous.items() if known},
         linkage=linkage.gather(linkers, results, scores) if linkers else None,
+        words=words.gather(said, results, scores),
         bound=bound.gather(case, system.channel, scores) if system.channel else None,
     )
     return Evidence(facts, scores), views

@@ -47,6 +47,12 @@ _SCORED = re.compile(
     re.DOTALL,
 )
 _LINKED = re.compile(r"(linkage/(?:linkers|originals)/\d+)/(similarity|same|first|second)")
+_SEARCHED = re.compile(
+    r"(?P<table>linkage/(?:linkers|originals)/\d+/(?:search|isolation))-(?P<column>value|people|utterances|speaker)"
+)
+_SAID = re.compile(
+    r"transcripts/(?:(?:original|obfuscated)/(?:errors|recovered|other)|spoken|content|constant|cluster)"
+)
 _CODES = re.compile(r"codes/(train|test)(/owner)?")
 _TRUE_LABELS = ("controls/idle", "controls/original")
 Entry = TypeVar("Entry", PrivateFacts, LinkageFacts)
@@ -199,6 +205,13 @@ class _Disguise:
             return _renumbered(self._rows(array, "test"))
         if match := _LINKED.fullmatch(name):
             return self._linked(match[1], match[2], array)
+        if _SAID.fullmatch(name):
+            moved = array[self._names.order("recordings, transcripts", len(array))]
+            return _renumbered(moved) if name.endswith("/cluster") else moved
+        if match := _SEARCHED.fullmatch(name):
+            moved = array[self._names.order(match["table"], len(array))]
+            people = match["column"] == "speaker"
+            return np.array([self._names.shown("speaker", str(who)) for who in moved]) if people else moved
         if match := _CODES.fullmatch(name):
             return self._codes(match[1], bool(match[2]))
         match = _SCORED.fullmatch(name)

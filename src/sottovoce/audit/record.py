@@ -34,7 +34,7 @@ LARGEST_BYTES = 1 << 30
 _SHOWN = 20
 _RECOMPUTED = 5  # the first schema whose verdicts follow from the rules of this version
 _SIDES = ("attackers", "originals", "linkers")
-_SCORED = re.compile(r"((.+/(?:attackers|originals|obfuscated|linkers|judges))/(\d+))/[a-z]+", re.DOTALL)
+_SCORED = re.compile(r"((.+/(?:attackers|originals|obfuscated|linkers|judges))/(\d+))/[a-z-]+", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -8,25 +8,27 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sottovoce.audit.results_base import Failure as Failure
+from sottovoce.audit.results_base import Interval as Interval
+from sottovoce.audit.results_base import Knowledge as Knowledge
+from sottovoce.audit.results_linkage import Crowd as Crowd
+from sottovoce.audit.results_linkage import Linkage as Linkage
+from sottovoce.audit.results_linkage import LinkageFacts as LinkageFacts
+from sottovoce.audit.results_linkage import Linker as Linker
+from sottovoce.audit.results_linkage import LinkerFacts as LinkerFacts
+from sottovoce.audit.results_words import Words as Words
+from sottovoce.audit.results_words import WordsFacts as WordsFacts
+
 SCHEMA = 5
 READ = (2, 3, 4, SCHEMA)  # which schemas this version reads
 _DATE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 Verdict = Literal["hidden", "implied", "leaks", "not shown"]
-Knowledge = Literal["uninformed", "informed", "white-box"]
 Input = str  # features, sound, restored, inverted, original, or a property of what leaves, such as "lowest bit"
 Kind = Literal["trained-with", "seed", "architecture", "third-party"]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
-
-
-class Interval(_Strict):
-    """A score and its 95 % interval. Accuracies are shares from 0 to 1."""
-
-    score: float
-    low: float
-    high: float
 
 
 class Curve(_Strict):
@@ -82,14 +84,6 @@ class Exposed(Interval):
     copies: int = Field(description="how many of them are nearly their originals")
     attacker: str
     accuracy: float
-
-
-class Failure(_Strict):
-    """An attacker that broke down, and why; the others went on."""
-
-    attacker: str
-    knowledge: str
-    reason: str
 
 
 class PrivateFacts(_Strict):
@@ -200,43 +194,6 @@ class Continuous(ContinuousFacts):
     estimator: str
 
 
-class LinkerFacts(_Strict):
-    """One attacker who decides whether two recordings are of one person whom it was not trained on."""
-
-    attacker: str
-    knowledge: Knowledge
-    input: str = Field(description="which two recordings are compared, such as 'sound with sound'")
-
-
-class Linker(LinkerFacts):
-    """How well one attacker links two recordings of a person whom it was not trained on."""
-
-    eer: Interval = Field(description="equal error rate; 0.5 is chance, 0 is always right")
-    d_sys: float = Field(description="global linkability, from 0 (unlinkable) to 1 (Gomez-Barrero et al. 2018)")
-    tpr: Interval = Field(description="share of pairs of one person found when 1 % of others are taken for one")
-
-
-class LinkageFacts(_Strict):
-    """Who links recordings of unseen people."""
-
-    recordings: int
-    linkers: Sequence[LinkerFacts]
-    originals: Sequence[LinkerFacts] = Field([], description="the same without the system")
-    failed: list[Failure] = []
-
-
-class Linkage(LinkageFacts):
-    """Whether recordings of unseen people can be linked."""
-
-    speakers: int
-    same_pairs: int
-    other_pairs: int
-    strongest: Linker
-    ceiling: Linker
-    linkers: list[Linker]
-    originals: list[Linker] = Field([], description="the same without the system")
-
-
 class Span(_Strict):
     """What can be told at most in a span of time, and how often a guess from that can be right at most."""
 
@@ -306,6 +263,7 @@ class Facts(_Strict):
     private: Mapping[str, PrivateFacts]
     continuous: Mapping[str, ContinuousFacts] = {}
     linkage: LinkageFacts | None = None
+    words: WordsFacts | None = None
     bound: BoundFacts | None = Field(None, description="null for a system of which nothing bounds what it sends")
 
 
@@ -328,6 +286,7 @@ class Findings(Facts):
     private: dict[str, Private]
     continuous: dict[str, Continuous] = {}
     linkage: Linkage | None = None
+    words: Words | None = Field(None, description="null where they were not attacked; the notes say why")
     bound: Bound | None = Field(None, description="null for a system of which nothing bounds what it sends")
 
 

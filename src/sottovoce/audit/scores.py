@@ -20,9 +20,9 @@ class Scores(dict[str, NDArray[Any]]):
     TASK/labels/PART [U], TASK/cluster [U], TASK/answers/SIDE [U], TASK/judges/NUMBER/SIDE [U],
     TASK/floor/PART [U, K] of validation and test (of a number: of test, [U]),
     TASK/values/PART [U], TASK/attackers/NUMBER/PART and TASK/originals/NUMBER/PART [R, U, K] with a row for each seed,
-    linkage/SIDE/NUMBER/NAME [P], controls/NAME [U], codes/PART [B] and codes/PART/owner [B], clips/test and
-    speakers/test [U]; TASK/speakers/test
-    where not all utterances have the label, so that those of the task are fewer.
+    linkage/SIDE/NUMBER/NAME [P], transcripts/NAME and transcripts/SIDE/NAME [n], controls/NAME [U], planted/KIND/NAME
+    [n], resemblance/NAME [n] and TASK/resemblance [U], codes/PART [B] and codes/PART/owner [B], clips/test and
+    speakers/test [U]; TASK/speakers/test where not all utterances have the label, so that those of the task are fewer.
     """
 
     def labels(self, task: str, part: Part = "test") -> Labels:

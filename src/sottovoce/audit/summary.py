@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audit import bound, controls, estimation, exposed, jackknife, linkage, metrics, mutual_information
+from sottovoce.audit import bound, controls, estimation, exposed, jackknife, linkage, metrics, mutual_information, words
 from sottovoce.audit.results import (
     AttackerFacts,
     Exposed,
@@ -52,6 +52,7 @@ def findings(facts: Facts, scores: Scores) -> Findings:
         },
         continuous={task: estimation.summary(task, known, scores) for task, known in facts.continuous.items()},
         linkage=linkage.summary(facts.linkage, scores) if facts.linkage else None,
+        words=words.summary(facts.words, scores) if facts.words else None,
         bound=bound.summary(facts.bound, facts.private, scores) if facts.bound else None,
     )
 

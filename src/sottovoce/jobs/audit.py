@@ -18,7 +18,7 @@ from typing import Any
 
 from sottovoce import __version__, private
 from sottovoce.attack.families import ATTACKERS
-from sottovoce.audit import judges, record, summary
+from sottovoce.audit import judges, record, summary, words
 from sottovoce.audit.budgets import effort
 from sottovoce.audit.cached_jobs import attacks_folder
 from sottovoce.audit.case import Case
@@ -105,6 +105,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     names = pseudonyms_of(config, case, system, attributes)
     passed_over = [*case.not_attacked(attributes), *case.left_out(attributes)]
     notes = [*case.manifest.notes, *passed_over, *system.notes, *missing, *_restricted(config)]
+    notes += words.not_attacked(case, views, effort(config.attackers, config.only).words)
     shown = notes if config.names else names.sentences(notes)
     texts = [line(config.command), word(case.manifest.spec), word(system.description["method"])]
     command, spec, method = texts if config.names else map(names.known, texts)

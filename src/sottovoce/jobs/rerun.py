@@ -119,7 +119,7 @@ class _Repeated:
             scores |= {f"{task}/labels/{part}": labels[part] for part in PARTS}
             scores[f"{task}/cluster"] = self.case.cluster(task)[1]
             if self.case.targets:
-                scores[f"{task}/floor/test"] = evidence.floor(self.case, task, views)
+                scores |= evidence.floor(self.case, task, views)
             for each in (each for each in chosen if each.task == task):
                 attack = each.line.scores(done, labels)
                 scores |= dict(zip(each.names, (attack.validation, attack.test), strict=True))

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -18,7 +16,7 @@ from torch.nn import functional
 
 from sottovoce.audio import mel
 from sottovoce.errors import MissingExtraError
-from sottovoce.files import file_sha256
+from sottovoce.models.installed import installed_weights
 
 _SHA256 = "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
 EMBEDDING = 256  # dimensions
@@ -59,12 +57,8 @@ def pretrained() -> SpeakerEncoder:
     return encoder.eval()
 
 
-@cache
 def _place() -> Path | None:
-    package = find_spec("resemblyzer")  # found, not imported
-    folders = package.submodule_search_locations if package is not None else None
-    places = [Path(folder) / "pretrained.pt" for folder in folders or ()]
-    return next((place for place in places if place.is_file() and file_sha256(place) == _SHA256), None)
+    return installed_weights("resemblyzer", "pretrained.pt", _SHA256)
 
 
 @contextmanager

@@ -94,6 +94,7 @@ def failures(results: Results) -> list[str]:
     """The attackers that did not finish."""
     places = [(name, entry["failed"]) for name, entry in results["private"].items()]
     places += [("linking", results["linkage"]["failed"])] if results["linkage"] else []
+    places += [("words", results["words"]["failed"])] if results.get("words") else []
     return [
         f"{failure['attacker']} ({failure['knowledge']}), {place}: did not finish: {failure['reason'].rstrip('.')}."
         for place, failed in places
@@ -125,7 +126,10 @@ def untested(results: Results) -> Iterator[tuple[str, str]]:
     examined = [*permitted(results), *results["private"], *results["continuous"]]
     others = [name for name in ("health", "age", "accent", "emotion", "gender") if name not in examined]
     corpus, attributes = results["corpus"]["name"], results["private"].values()
-    yield "Words", "no attacker tried to transcribe what was said."
+    if results.get("words"):
+        yield "Words, by other recognisers", "none was trained on what leaves, and none reads another language."
+    else:
+        yield "Words", "no attacker tried to transcribe what was said."
     yield (
         f"Other attributes, such as {listed(others[:3], 'or')}",
         "the recordings have no labels for them that an attacker could learn, or this audit was not asked to attack "

@@ -27,7 +27,7 @@ from sottovoce.audit.pseudonyms import Pseudonyms
 from sottovoce.audit.system import System
 from sottovoce.files import write_file
 from sottovoce.redaction import visible
-from sottovoce.report import detection, findings, impact_assessment, pictures, transfer, wording
+from sottovoce.report import detection, findings, impact_assessment, pictures, speech, transfer, wording
 from sottovoce.runtime.filter import Filter
 
 PAGE, CARD = "report.html", "report.md"
@@ -110,7 +110,7 @@ def environment(**escaping: Any) -> jinja2.Environment:
         "listed", "counted",
     ):  # fmt: skip
         environment.filters[name] = getattr(wording, name)
-    for module in (detection, findings, impact_assessment, pictures, transfer):
+    for module in (detection, findings, impact_assessment, pictures, speech, transfer):
         environment.globals[module.__name__.rpartition(".")[2]] = module
     return environment
 

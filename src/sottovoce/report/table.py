@@ -8,6 +8,7 @@ from typing import Any
 
 from sottovoce.report import impact_assessment
 from sottovoce.report.findings import conclusion, estimated, full_label, headline, linked
+from sottovoce.report.speech import said
 from sottovoce.report.transfer import recognisers, reservation
 
 
@@ -42,6 +43,8 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{name}: {estimated(name, number)}" for name, number in results["continuous"].items())
     if results["linkage"]:
         yield f"linking: {linked(results['linkage'])}"
+    if results.get("words"):
+        yield f"words: {said(results['words'])}"
     yield from impact_assessment.failures(results)
     yield from (f"note: {note}" for note in results["notes"])
     failed = [name for name, control in results["controls"].items() if not control["passed"]]

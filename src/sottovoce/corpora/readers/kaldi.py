@@ -3,8 +3,8 @@
 wav.scp (utterance and path on each line), utt2spk and, where they are there, spk2gender, spk2age, text and segments
 (utterance, recording, start and end in s): in the folder, or in train, validation (dev) and test below it. Paths in
 wav.scp are relative to the folder, or to that of wav.scp, and stay below the folder; a line that names a command, which
-Kaldi would run, is skipped. Split by speaker, over the given parts where none of them shares a speaker with another;
-else as `listing.default_rule`.
+Kaldi would run, is skipped. An age gives the label age_group as well: child below 18, adult from then on. Split by
+speaker, over the given parts where none of them shares a speaker with another; else as `listing.default_rule`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from sottovoce.corpora.walk import skip_notes
 from sottovoce.errors import CorpusError
 
 _GENDERS = {"f": "female", "m": "male"}
+_ADULT = 18  # years
 
 
 def _read(root: Path) -> Manifest:
@@ -84,7 +85,9 @@ def _utterances(root: Path, folder: Path) -> tuple[list[Clip], list[str]]:
             continue
         speaker = speakers.get(utterance, "")
         gender = _GENDERS.get(genders.get(speaker, "").lower(), "")
-        labels = {"speaker": speaker, "gender": gender, "age": ages.get(speaker, ""), "words": words.get(utterance, "")}
+        age = ages.get(speaker, "")
+        labels = {"speaker": speaker, "gender": gender, "age": age, "age_group": _group(age)}
+        labels["words"] = words.get(utterance, "")
         clip = whole_file(root, path, {task: value for task, value in labels.items() if value}, part)
         clips.append(cut(clip, *map(float, times)) if times else clip)
     return clips, [*notes, *skip_notes(skipped)]
@@ -96,7 +99,7 @@ def _segments(folder: Path, segments: dict[str, str], paths: dict[str, str]) -> 
         return {utterance: [utterance] for utterance in paths}
     cuts = {utterance: line.split() for utterance, line in segments.items()}
     for utterance, fields in cuts.items():
-        if not (len(fields) == 3 and 0.0 <= _seconds(fields[1]) < _seconds(fields[2])):
+        if not (len(fields) == 3 and 0.0 <= _number(fields[1]) < _number(fields[2])):
             raise CorpusError(
                 f"{folder / 'segments'}: {quoted(utterance)} has {quoted(segments[utterance])}; expected the "
                 "recording, and its start and end in seconds."
@@ -104,12 +107,18 @@ def _segments(folder: Path, segments: dict[str, str], paths: dict[str, str]) -> 
     return cuts
 
 
-def _seconds(text: str) -> float:
+def _number(text: str) -> float:
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
         return math.nan
-    return seconds if math.isfinite(seconds) else math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def _group(age: str) -> str:
+    """ "child" or "adult"; empty where an age is no number of years."""
+    years = _number(age)
+    return "" if not years >= 0.0 else "adult" if years >= _ADULT else "child"
 
 
 def _path(table: Path, utterance: str, given: str, below: Below, folder: Path) -> Path | None:
@@ -136,7 +145,7 @@ CORPUS: Corpus = Corpus(
     title="a folder in the layout of Kaldi",
     homepage="https://kaldi-asr.org/doc/data_prep.html",
     layout="wav.scp and utt2spk, in the folder or in train, dev and test below it",
-    labels=("age", "gender", "speaker", "words"),
+    labels=("age", "age_group", "gender", "speaker", "words"),
     licence="unknown: see the corpus",
     citation="",
     split_rule="speaker",
