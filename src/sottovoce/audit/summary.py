@@ -82,7 +82,8 @@ def private(task: str, facts: PrivateFacts, scores: Scores, decisive: float) -> 
     named = bool(speakers.astype(bool).any())
     people = len(set(speakers.tolist()) - {""})
     alike = bool((attack.right == floor_right).all())
-    open_ = found == "not shown" and not (untested and corrected.score <= TOLERANCE)
+    copies = few is not None and few.copies > 0
+    open_ = found == "not shown" and not copies and not (untested and corrected.score <= TOLERANCE)
     return Private(
         **fields(facts, PrivateFacts) | {"attackers": attackers, "originals": originals},
         strongest=attackers[strongest],

@@ -10,7 +10,7 @@ import numpy as np
 
 from sottovoce.audit.mutual_information import entropy
 from sottovoce.report.transfer import loss, unmeasured
-from sottovoce.report.wording import capitalised, interval, listed, number_with_interval, rounded_percent
+from sottovoce.report.wording import capitalised, interval, listed, number_with_interval, points, rounded_percent
 
 INPUTS = {
     "features": "the spectrum that leaves the filter",
@@ -34,8 +34,10 @@ Row = Mapping[str, Any]
 
 
 def label(row: Row) -> str:
-    """An attacker's name, which says if it restores or inverts first, and whether it was scored on sound."""
-    return f"{row['attacker']}, on sound" if row["input"] == "sound" else str(row["attacker"])
+    """An attacker's name, which says if it restores or inverts first, and which property of what leaves it read."""
+    if row["input"] in INPUTS and row["input"] != "sound":
+        return str(row["attacker"])
+    return f"{row['attacker']}, on {row['input']}"
 
 
 def full_label(row: Row) -> str:
@@ -51,6 +53,8 @@ def headline(results: Row) -> str:
     of = {kind: [name for name, entry in private.items() if entry["verdict"] == kind] for kind in _KINDS}
     open_ = [name for name in of["implied"] if doubt(private[name], tolerance)]
     leaks, hidden = of["leaks"], of["hidden"]
+    if (results.get("words") or {}).get("verdict") == "leaks":
+        leaks = [*leaks, "what is said"]
     parts = [f"{listed(leaks, most=_MOST_NAMES)} {'leaks' if len(leaks) == 1 else 'leak'}"] if leaks else []
     parts += [f"{task} {loss(scores)}" for task, scores in results["permitted"].items() if loss(scores)]
     alone = [(task, unmeasured(task, results)) for task in results["permitted"]]
@@ -88,6 +92,9 @@ def doubt(attribute: Row, tolerance: float) -> str:
 def not_shown(attribute: Row) -> str:
     """That nothing is shown, and how many recordings and people would settle it."""
     settle = attribute["settle"]
+    if settle is None and _copies(attribute):
+        verb = "recording leaves" if _copies(attribute) == 1 else "recordings leave"
+        return f"not shown: {_copies(attribute):,} {verb} nearly as {'it' if _copies(attribute) == 1 else 'they'} came"
     if settle is None and attribute["unreadable"]:
         return "not shown: without the filter, the attackers do not recognise it clearly better than the floor either"
     if settle is None:
@@ -95,6 +102,23 @@ def not_shown(attribute: Row) -> str:
     people = settle["people"]
     of = f" of {people:,} {'person' if people == 1 else 'people'}" if people else ""
     return f"not shown: {settle['recordings']:,} test recordings{of} would settle it"
+
+
+def _copies(attribute: Row) -> int:
+    return int((attribute.get("exposed") or {}).get("copies", 0))
+
+
+def exposed_few(attribute: Row) -> str:
+    """What is read of the few recordings that resemble their originals most; empty where that was not looked at."""
+    few = attribute.get("exposed")
+    if not few:
+        return ""
+    return (
+        f"Among the {few['recordings']:,} test recordings that resemble their originals most, of which "
+        f"{few['copies']:,} leave nearly as they came, an attacker trained on original sound ({few['attacker']}) is "
+        f"right in {rounded_percent(few['accuracy'])}, {points(few['score'])} points above the floor "
+        f"({points(few['low'])} to {points(few['high'])})."
+    )
 
 
 def _effort(attribute: Row) -> float:
