@@ -81,11 +81,11 @@ def why_not(manifest: Manifest, parts: Split, task: str) -> str | None:
     )
     if len(known) < 2:
         return f"all of its training clips are {named(sorted(known))}" if known else "no training clip has it"
-    if not known & held_out:
-        return "no validation clip has a class that training has"
     if len(known & tested) < 2:
         new = f", where {named(sorted(tested - known))} is new" if tested - known else ""
         return f"fewer than two of its classes are both in training and in test{new}"
+    if not known & held_out:
+        return "no validation clip has a class that training has"
     return None
 
 
