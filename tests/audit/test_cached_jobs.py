@@ -227,6 +227,7 @@ def test_every_setting_of_an_attack_run_is_in_its_digest(case, tmp_path):
         "seed": 1,
         "share": 0.5,
         "planted_db": -15.0,
+        "picked": {part: np.arange(2) for part in labels},
     }
     digests = {attack_run.digest, *(replace(attack_run, **{name: value}).digest for name, value in changes.items())}
     assert len(digests) == 1 + len(changes)
