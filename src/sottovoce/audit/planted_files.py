@@ -83,7 +83,9 @@ def _order(leaving: Leaving, label: int) -> Leaving:
 
 def _level(leaving: Leaving, label: int) -> Leaving:
     parts = np.array_split(_mono(leaving), 4)
-    scaled = [_FALLING[place] * part for place, part in zip(_ORDERS[label], parts, strict=True)]
+    levels = [max(1e-4, float(np.sqrt(np.mean(np.square(part))))) for part in parts]  # which are taken away first
+    planted = zip(_ORDERS[label], parts, levels, strict=True)
+    scaled = [0.1 * _FALLING[place] * part / level for place, part, level in planted]
     return replace(leaving, samples=np.concatenate(scaled)[:, None])
 
 
