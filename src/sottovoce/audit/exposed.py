@@ -35,14 +35,19 @@ def resemblance(left: Wave, original: Wave) -> float:
     left, original = left[:_LONGEST], original[:_LONGEST]
     one, other = left - left.mean(), original - original.mean()
     scale = float(np.linalg.norm(one) * np.linalg.norm(other))
-    samples = float(np.abs(correlate(one, other, method="fft")).max()) / scale if scale > 0.0 else 0.0
-    return min(1.0, samples) + max(0.0, _alike(full_band(cut(left)), full_band(cut(original))))
+    if scale == 0.0:
+        return 0.0
+    correlation = np.abs(correlate(one, other, method="fft"))
+    late = int(correlation.argmax()) - (len(other) - 1)  # samples by which what leaves is behind the original
+    left, original = left[max(0, late) :], original[max(0, -late) :]
+    both = min(len(left), len(original))
+    alike = _alike(full_band(cut(left[:both])), full_band(cut(original[:both])))
+    return min(1.0, float(correlation.max()) / scale) + max(0.0, alike)
 
 
 def _alike(left: Array, original: Array) -> float:
     """The mean correlation of standardised spectra [S, F, N] of two sounds, segment by segment."""
-    both = min(len(left), len(original))
-    return float((left[:both] * original[:both]).mean())
+    return float((left * original).mean())
 
 
 def gather(case: Case, tasks: Sequence[str], sound: Callable[[int], Wave], seed: int, workers: int) -> Scores:
@@ -81,15 +86,15 @@ def few(own: NDArray[np.float32]) -> NDArray[np.bool_]:
 
 
 def control(scores: Scores) -> dict[str, Control]:
-    """Whether copies that were planted resemble their originals more than what leaves resembles other originals."""
+    """Whether copies that were planted are told: as nearly copies, or from what leaves for other recordings."""
     if "resemblance/copies" not in scores or not len(scores["resemblance/others"]):
         return {}
     copies, others = scores["resemblance/copies"], scores["resemblance/others"]
-    found = float((copies > np.quantile(others, 1.0 - SHARE)).mean())
+    found = float(((copies >= COPY) | (copies > np.quantile(others, 1.0 - SHARE))).mean())
     return {
         "planted leak: copies of originals": Control(
             passed=found >= _FOUND,
-            detail=f"originals 6 dB fainter and 50 ms late: {found:.1%} of {len(copies)} resemble their original more "
-            "than 95 % of what leaves resembles another",
+            detail=f"originals 6 dB fainter and 50 ms late: {found:.1%} of {len(copies)} are nearly copies, or "
+            "resemble their original more than 95 % of what leaves resembles another",
         )
     }

@@ -119,7 +119,7 @@ def _measured(
     encode = digits.word_filter(encoder, words, "live").codes
     codes: Streams = {part: [list(encode([wav])) for wav in waves[part]] for part in PARTS}
     before: Streams = {part: digits.transcribe(target, waves[part]) for part in PARTS}
-    true = [labels(text) for text in case.values("digits", "test")]
+    true = [labels(case.manifest.clips[i].labels["digits"]) for i in case.clips("test")]
     result: dict[str, Any] = {
         "entropy_bits_per_block": entropy(np.bincount(np.concatenate(codes["test"]))),
         "floor": _read(run, case, _outlines(before, words, "even")),
