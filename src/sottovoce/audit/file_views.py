@@ -21,7 +21,7 @@ from sottovoce.corpora.store import build_once
 from sottovoce.models.checkpoint import path_part
 
 Whole = Callable[[int], Leaving]  # what leaves for a clip
-_SHORTEST_STEP_S, _LONGEST_STEP_S = 0.16, 1.28
+_SHORTEST_STEP_S, _LONGEST_STEP_S = 0.032, 1.28
 _PLANTED_IN = {"train": 120, "validation": 60, "test": 60}  # recordings, at most
 _MOST_CHANNELS = 4
 _PROPERTIES = "properties.json"

@@ -9,6 +9,7 @@ described here by numbers of its own, which attackers read one by one:
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, islice
@@ -106,7 +107,7 @@ def course(leaving: Leaving, step_s: float) -> Array:
     if not mono.any():  # channels that cancel each other
         mono = leaving.samples[:, 0]
     frame = round(_FRAME_S * leaving.sample_rate)
-    step = frame * max(1, round(step_s / _FRAME_S))
+    step = frame * max(1, math.ceil(step_s / _FRAME_S - 1e-6))
     padded = np.pad(mono[: STEPS * step], (0, max(0, STEPS * step - len(mono))))
     frames = padded.reshape(STEPS, -1, frame)
     power = (np.abs(np.fft.rfft(frames * np.hanning(frame), axis=2)) ** 2).mean(axis=1) / frame
