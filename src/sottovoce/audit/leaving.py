@@ -29,7 +29,7 @@ from sottovoce.audio.segment import cut, full_band
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
 
 ORDER, FORM, FIRST, LOWEST, BYTES = "order and level", "exact form", "first samples", "lowest bit", "bytes: "
-SAMPLES = "samples"
+LEVELS, SAMPLES = "levels of parts", "samples"
 STEPS, BANDS = 64, 20  # of the course of a recording
 FIRST_SAMPLES = 4096
 _FRAME_S = 0.032
@@ -71,7 +71,8 @@ def described(leaving: Leaving, step_s: float, only: Sequence[str] = ()) -> dict
     """A vector [D] for each property of what leaves, or for those of `only`; a frame of its course lasts `step_s`."""
     found = signals(leaving).items()
     vectors = {name: _spectral(signal) for name, signal in found if not only or name in only}
-    vectors |= {ORDER: course(leaving, step_s), FIRST: _first(leaving.samples), FORM: _form(leaving)}
+    vectors |= {ORDER: course(leaving, step_s), LEVELS: _levels(leaving.samples)}
+    vectors |= {FIRST: _first(leaving.samples), FORM: _form(leaving)}
     for name, content in leaving.beside.items():
         counts = np.bincount(np.frombuffer(content, np.uint8), minlength=256)
         vectors[f"{BYTES}{name}"] = np.append(counts / max(1, len(content)), np.log1p(len(content))).astype(np.float32)
@@ -122,6 +123,12 @@ def _spectral(signal: Wave) -> Array:
     step = np.abs(np.diff(spectra, axis=2)).mean(axis=(0, 2))
     level = _db(np.mean(np.square(signal, dtype=np.float64)))
     return np.concatenate([[level], frames.mean(axis=1), frames.std(axis=1), step]).astype(np.float32)
+
+
+def _levels(samples: NDArray[np.float64]) -> Array:
+    """Levels in dB of 4, 8 and 16 equal parts of the first channel, [28]."""
+    parts = [part for count in (4, 8, 16) for part in np.array_split(samples[:, 0], count)]
+    return _db([float(np.square(part).mean()) if len(part) else 0.0 for part in parts]).astype(np.float32)
 
 
 def _first(samples: NDArray[np.float64]) -> Array:

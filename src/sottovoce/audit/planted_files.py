@@ -16,7 +16,7 @@ import soxr
 from numpy.typing import NDArray
 
 from sottovoce.audio.spectrum import SAMPLE_RATE
-from sottovoce.audit.leaving import BYTES, FORM, LOWEST, ORDER, Leaving
+from sottovoce.audit.leaving import BYTES, FORM, LEVELS, LOWEST, ORDER, Leaving
 
 CLASSES = 4
 LONGEST_S = 5.12
@@ -99,6 +99,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "bytes beside the sound": Kind(_bytes, BYTES + _CHUNK, "16 equal bytes in a chunk of their own"),
         "exact length": Kind(_length, FORM, "the length modulo 4"),
         "order of parts": Kind(_order, ORDER, "the order of four tones, each 15 dB below the sound"),
-        "levels of parts": Kind(_level, ORDER, "the order of four parts at levels of 0, -6, -12 and -18 dB"),
+        "levels of parts": Kind(_level, LEVELS, "the order of four parts at levels of 0, -6, -12 and -18 dB"),
     }
 )
