@@ -34,7 +34,7 @@ _STEPS = 6
 
 def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, workers: int, report: Report) -> Views:
     """Everything that attackers observe, kept in `place` until the audit is done."""
-    source = _source(system)
+    source = system.source
     original = observe_original(case, effort, seed, place, workers)
     report(1, _STEPS, "originals observed")
     features = sound = restored = inverted = None
@@ -77,12 +77,7 @@ def observe_original(case: Case, effort: Effort, seed: int, place: Path, workers
 
 def observe_leaks(case: Case, system: System, seed: int, place: Path, workers: int) -> dict[str, Planted]:
     """Leaks of every kind, planted in what leaves; none where no sound leaves."""
-    return observe_planted(case, system.leaving, _source(system), seed, place, workers) if system.sound else {}
-
-
-def _source(system: System) -> str:
-    """What a system is known by: one folder under other permissions is another."""
-    return json.dumps([system.description.get(key) for key in ("digest", "permit", "constant_blocks")])
+    return observe_planted(case, system.leaving, system.source, seed, place, workers) if system.sound else {}
 
 
 def observe_idle(case: Case, seed: int, place: Path) -> View:

@@ -81,6 +81,11 @@ class System:
     decode: Callable[[NDArray[np.float32]], Wave] | None = None
     file: Callable[[int], Leaving] | None = None
 
+    @property
+    def source(self) -> str:
+        """What it is known by: one folder under other permissions is another system."""
+        return json.dumps([self.description.get(key) for key in ("digest", "permit", "constant_blocks")])
+
     def leaving(self, i: int) -> Leaving:
         """Everything that leaves for clip i, of a system that gives sound."""
         assert self.sound is not None, "asked only where there is sound"
@@ -91,8 +96,7 @@ class System:
         make = self.sound
         if make is None or self.file is not None:
             return self
-        key = [self.description.get(name) for name in ("digest", "permit", "constant_blocks")]
-        folder = place / f"sound-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
+        folder = place / f"sound-{hashlib.sha256(self.source.encode()).hexdigest()[:16]}"
         private_folder(folder)
 
         def sound(i: int) -> Wave:
