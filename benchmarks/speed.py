@@ -43,7 +43,7 @@ from sottovoce.runtime.filter import Filter
 from sottovoce.runtime.golden import run_whole
 
 COMPACT = (PRESETS["compact"].architecture, PRESETS["compact"].obfuscator)
-PAPER = ("cyclegan-vc2", {"bins": BINS, "blocks": 3, "divisor": 8})
+PAPER = ("cyclegan-vc2", {"bins": BINS, "blocks": 3, "first": 16, "second": 32, "body": 32, "hidden": 64})
 SOUND_S = 4 * BATCH * SEGMENT_S  # measured on: 82 s, so that nothing fits the cache that would not in real use
 LEAST_S, LEAST_RUNS = 1.0, 3
 

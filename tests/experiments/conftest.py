@@ -13,13 +13,13 @@ from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
 from sottovoce.corpora.readers import strings
 from sottovoce.corpora.readers.mixtures import Mixing
-from sottovoce.experiments.ablation import Variant
 from sottovoce.experiments.adr_games import Games
 from sottovoce.experiments.catalogue import EXPERIMENTS
 from sottovoce.experiments.digit_strings import StringFilter, StringTarget
 from sottovoce.experiments.experiment import Corpus, Experiment, RunSettings
 from sottovoce.experiments.filter_runs import FilterJob, FilterRun, TargetJob, filter_run
 from sottovoce.experiments.latents import LatentAttackers
+from sottovoce.experiments.optin import GameRun
 from sottovoce.experiments.paper_run import FirstSteps
 from sottovoce.experiments.rdal import sender_run
 from sottovoce.experiments.shipped import Shipped
@@ -84,7 +84,9 @@ RDAL = RdalSettings(width=2, batch=8, epochs=2, warmup_epochs=0, ramp=2, replace
 MASKED = replace(RDAL, mask="frozen", masking=MaskSettings(width=2, epochs=1))
 FEW = LatentAttackers((("nearest", 0),), sequences=4, length=3, folds=3)
 ONE_STEP = CtcSettings(steps=1)
-EMOTION = TargetJob(TABLE, "emotion", settings=tuple(TARGET.items()))
+EMOTION, SPEAKER, GENDER = (
+    TargetJob(TABLE, task, settings=tuple(TARGET.items())) for task in ("emotion", "speaker", "gender")
+)
 
 
 def run(method: str = "codebook", permit: str = "speaker", attack: tuple[str, ...] = ("gender",), **more) -> FilterRun:
@@ -109,10 +111,6 @@ def senders() -> tuple[RunSettings, ...]:
 
 
 MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
-    "ablation": lambda: (
-        Variant(game=GAME, target=EMOTION, attackers=("nearest",)),
-        Variant("raw", target_weight=1.0, game=GAME, target=EMOTION, attackers=("nearest",)),
-    ),
     "adr-games": lambda: tuple(
         Games(corpus=TABLE, also=Corpus("csv:others.csv"), settings=EMBEDDINGS, recogniser_steps=2, seed=seed)
         for seed in (0, 1)
@@ -130,6 +128,15 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
     "figure3b": lambda: (run(permit="gender", attack=("speaker",)),),
     "figure4": of_figures,
     "first-light": lambda: (run("raw"),),
+    "optin": lambda: tuple(
+        GameRun(
+            job, loss, ("speaker", "gender"), (EMOTION, EMOTION), (SPEAKER,) * 2 + (GENDER,) * 2, ("nearest",), (), 1
+        )
+        for loss, job in (
+            ("none", FilterJob((EMOTION,), "optin", settings=(*GAME_BY_NAME.items(), ("obfuscator.body", 2)))),
+            ("latent", FilterJob((EMOTION,), "raw", settings=(*GAME_BY_NAME.items(), ("gradient_ratio", 0.5)))),
+        )
+    ),
     "paper-run": lambda: (FirstSteps(2, replace(GAME, optimiser="sgd", steps=7200), EMOTION),),
     "rdal": senders,
     "rdal-mixing": lambda: tuple(

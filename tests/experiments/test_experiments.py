@@ -82,7 +82,7 @@ def test_all_are_listed_with_what_they_answer_need_and_cost() -> None:
 @pytest.mark.parametrize(
     ("name", "preset", "expected"),
     [
-        ("figure5", "compact", "unknown experiment 'figure5'; expected list, or one of ablation"),
+        ("figure5", "compact", "unknown experiment 'figure5'; expected list, or one of adr-games"),
         ("figure4", "huge", "--preset is 'huge'; expected for the experiment 'figure4': compact, paper"),
         ("rdal", "paper", "--preset is 'paper'; expected for the experiment 'rdal': compact"),
     ],
@@ -106,12 +106,12 @@ def test_the_record_is_whole_after_each_seed(miniature, tmp_path: Path) -> None:
     written = []
 
     def perform(settings: RunSettings, place: object) -> dict:
-        path = tmp_path / "ablation.json"
+        path = tmp_path / "codebook.json"
         written.append(len(json.loads(path.read_text())["runs"]) if path.is_file() else 0)
         return {}
 
     experiment = miniature(
-        "ablation", runs=tuple(_Numbered(number, seed=each.seed) for number, each in enumerate(runs))
+        "codebook", runs=tuple(_Numbered(number, seed=each.seed) for number, each in enumerate(runs))
     )
     table = replace(experiment.table, lines=lambda results: [])
     runner.run(replace(experiment, perform=perform, table=table), tmp_path, tmp_path, 1)

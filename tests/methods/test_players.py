@@ -10,7 +10,7 @@ from torch import nn
 from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError
 from sottovoce.methods.optin import training as optin
-from sottovoce.methods.optin.training import OptinSettings, train_optin
+from sottovoce.methods.optin.training import OptinSettings, privacy_weight, train_optin
 from sottovoce.models.target import Target, from_module
 from sottovoce.training import loop
 from sottovoce.training.loop import Run
@@ -59,7 +59,7 @@ def same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 @pytest.mark.parametrize("settings", [TINY, SGD], ids=["adam", "sgd"])
 def test_the_target_is_never_changed_and_both_players_are(shaped_once, train_clips, target, settings, raw):
     before = weights(target.logits)
-    obfuscator, deobfuscator = train_optin(
+    obfuscator, deobfuscator, _ = train_optin(
         shaped_once.sounds, train_clips, target, replace(settings, raw=raw), Run(3, 0, silent)
     )
     assert same(before, weights(target.logits))
@@ -84,7 +84,11 @@ def test_a_target_without_gradients_is_refused(shaped_once, train_clips):
 def test_the_seed_decides_and_a_kill_does_not(shaped_once, train_clips, target, settings, tmp_path, monkeypatch):
     def trained(seed: int, report=silent, partial=None) -> list[torch.Tensor]:
         run = Run(4, seed, report, partial, "mine")
-        return weights(*train_optin(shaped_once.sounds, train_clips, target, settings, run))
+        game = train_optin(shaped_once.sounds, train_clips, target, settings, run)
+        kept[seed].append(game.last)
+        return weights(*game[:2])
+
+    kept: dict[int, list[dict[str, float]]] = {0: [], 1: []}
 
     def killed(done: int, total: int, note: str) -> None:
         if done == 3:
@@ -99,6 +103,7 @@ def test_the_seed_decides_and_a_kill_does_not(shaped_once, train_clips, target, 
     again = trained(0, lambda done, total, note: told.append(done) if "L_t" in note else None, tmp_path / "partial")
     assert told == [3, 4]
     assert same(first, again)
+    assert kept[0][0] == kept[0][-1], "and the numbers of the game"
 
 
 @pytest.mark.parametrize("raw", [False, True])
@@ -144,3 +149,74 @@ def test_a_replaced_adversary_is_another_player_in_the_same_game(shaped_once, tr
     )
     assert not same(weights(plain[1]), weights(other[1]))
     assert not same(weights(plain[0]), weights(other[0]))
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_gradient_ratio_is_held_in_every_step(shaped_once, train_clips, target, raw):
+    notes: list[str] = []
+    settings = replace(TINY, raw=raw, target_weight=2.0, gradient_ratio=0.7)
+    run = Run(4, 0, lambda done, total, note: notes.append(note))
+    game = train_optin(shaped_once.sounds, train_clips, target, settings, run)
+    told = [note for note in notes if "L_t" in note]
+    assert [float(note.split()[-1]) for note in told] == pytest.approx([0.7] * 4)
+    assert len({note.split("w_p ")[1].split()[0] for note in told}) == 4, "by another weight in each"
+    assert game.last["r"] == pytest.approx(0.7)
+
+
+def test_the_weight_of_a_ratio_balances_the_two_gradients():
+    for_task, for_privacy = torch.full((2, 3, 4), 3.0), torch.full((2, 3, 4), -0.5)
+    settings = replace(TINY, target_weight=2.0, gradient_ratio=0.25)
+    weight = privacy_weight(for_task, for_privacy, settings)
+    assert weight * for_privacy.norm() == pytest.approx(0.25 * 2.0 * for_task.norm())
+    assert privacy_weight(for_task, for_privacy, replace(settings, gradient_ratio=0.0)) == TINY.privacy_weight
+
+
+def test_the_obfuscator_follows_the_gradient_of_both_losses(shaped_once, train_clips, target):
+    """One step of gradient descent, against the plain derivative of w_t L_t - w_p L_p."""
+    settings = replace(SGD, target_weight=2.0, privacy_weight=5.0, momentum=0.0, learning_rate=1e-2)
+    run = Run(1, 0, silent)
+    moved = train_optin(shaped_once.sounds, train_clips, target, settings, run).obfuscator
+    torch.manual_seed(0)
+    obfuscator, network = (optin.build(settings.architecture, settings.obfuscator) for _ in range(2))
+    torch.manual_seed(0)
+    original, _ = loop.draw(shaped_once.sounds, train_clips, settings.batch, np.random.default_rng([0, 0]))
+    adversary = optin.Deobfuscator(network, torch.optim.SGD(network.parameters(), lr=1e-2), raw=False)
+    obfuscated = obfuscator(original)
+    adversary.improve(obfuscated, original)
+    loss = 2.0 * optin.target_loss(target.logits(obfuscated), target.logits(original))
+    loss = loss - 5.0 * adversary.pressure(obfuscated, original)
+    slopes = torch.autograd.grad(loss, list(obfuscator.parameters()))
+    for after, before, slope in zip(moved.parameters(), obfuscator.parameters(), slopes, strict=True):
+        torch.testing.assert_close(after, before - 1e-2 * slope, rtol=1e-4, atol=1e-6)
+
+
+def test_a_deobfuscator_by_the_letter_of_equation_1_learns_originals_too(shaped_once, train_clips, target):
+    plain, both = (
+        train_optin(shaped_once.sounds, train_clips, target, replace(TINY, restores=which), Run(3, 0, silent))
+        for which in ("obfuscated", "both")
+    )
+    assert both.last["L_a"] > plain.last["L_a"], "the sum of two errors"
+    assert not same(weights(plain.deobfuscator), weights(both.deobfuscator))
+
+
+@pytest.mark.parametrize("through_sound", [False, True])
+def test_others_have_to_understand_what_leaves(shaped_once, train_clips, target, through_sound):
+    class Opposite(Reader):
+        def forward(self, spectrum: torch.Tensor) -> torch.Tensor:
+            return super().forward(spectrum).roll(1, dims=1)
+
+    settings = replace(TINY, through_sound=through_sound, privacy_weight=0.0)
+    other = from_module(Opposite(), "word", ("no", "stop", "yes"))
+    alone, both = (
+        train_optin(shaped_once.sounds, train_clips, target, settings, Run(3, 0, silent), others)
+        for others in ((), (other,))
+    )
+    assert not same(weights(alone.obfuscator), weights(both.obfuscator))
+
+
+def test_played_spectra_are_what_the_front_end_makes_of_the_sound(shaped_once, train_clips):
+    original, _ = loop.draw(shaped_once.sounds, train_clips, 3, np.random.default_rng(0))
+    played = optin._played(original, (0.65, 0.85))
+    assert played.shape == original.shape and not torch.equal(played, original)
+    likeness = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(played.numpy(), original.numpy(), strict=True)]
+    assert min(likeness) > 0.8

@@ -21,7 +21,7 @@ from sottovoce.runtime.export import Dithered, check_parity, save_filter, target
 from sottovoce.runtime.filter import Filter
 
 COMPACT = ("compact-autoencoder", {"width": 4, "blocks": 1})
-PAPER = ("cyclegan-vc2", {"bins": BINS, "blocks": 1, "divisor": 32})
+PAPER = ("cyclegan-vc2", {"bins": BINS, "blocks": 1, "first": 4, "second": 8, "body": 8, "hidden": 16})
 
 
 def network(architecture: str, settings: dict[str, int], seed: int = 0) -> nn.Module:

@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 from sottovoce.errors import ConfigError
 from sottovoce.experiments import (
-    ablation,
     adr_games,
     codebook,
     digit_strings,
     figures,
     first_light,
+    optin,
     paper_run,
     rdal,
     runner,
@@ -28,7 +28,6 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
         each.name: each
         for each in (
-            ablation.EXPERIMENT,
             adr_games.EXPERIMENT,
             codebook.EXPERIMENT,
             digit_strings.EXPERIMENT,
@@ -36,6 +35,7 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
             figures.FIGURE3B,
             figures.FIGURE4,
             first_light.EXPERIMENT,
+            optin.EXPERIMENT,
             paper_run.EXPERIMENT,
             rdal.RDAL,
             rdal.MIXING,

@@ -33,6 +33,7 @@ class TargetJob(SharedJob):
     preset: str = "compact"
     split: SplitRule | None = None  # None: as the corpus suggests
     settings: tuple[tuple[str, object], ...] = ()  # by name, in the place of those of the preset
+    seed: int = 0
 
     @property
     def name(self) -> str:
@@ -44,11 +45,10 @@ class TargetJob(SharedJob):
         folder = place.shared / f"target-{self.corpus.short}-{self.task}-{digest(self)}"
         if not folder.is_dir():
             command = f"sottovoce target --corpus {self.corpus.short}:PATH --task {self.task} --preset {self.preset}"
-            command += (
-                f" --out target-{self.task}" + (f" --split {self.split}" if self.split else "") + _set(self.settings)
-            )
+            command += f" --out target-{self.task} --seed {self.seed}" + _set(self.settings)
+            command += f" --split {self.split}" if self.split else ""
             spec, settings = place.spec(self.corpus), dict(self.settings)
-            make_target(spec, self.task, folder, self.preset, self.split, 0, command, silent, settings)
+            make_target(spec, self.task, folder, self.preset, self.split, self.seed, command, silent, settings)
         return folder
 
 

@@ -51,8 +51,8 @@ def play(run: FirstSteps, place: Place) -> dict[str, Any]:
     target = load_target(run.target.make(place))
     name = identity(corpus=manifest.digest, target=target.digest, settings=repr(run.settings))
     rows = _Rows(place.kept / "rows.json", name)
-    game = Run(run.steps, run.seed, rows.report, place.kept / "state", name)
-    players = train_optin(sounds, split(manifest).train, target, run.settings, game)
+    playing = Run(run.steps, run.seed, rows.report, place.kept / "state", name)
+    game = train_optin(sounds, split(manifest).train, target, run.settings, playing)
     steps = rows.kept[: run.steps]
     usual = median(row["seconds"] for row in steps)  # of a step and of keeping its state
     return {
@@ -60,7 +60,7 @@ def play(run: FirstSteps, place: Place) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device().type == "cuda" else f"{platform.machine()} processor",
         "threads": place.workers,
         "batch": run.settings.batch,
-        "parameters": dict(zip(("obfuscator", "deobfuscator"), map(parameter_count, players), strict=True)),
+        "parameters": dict(zip(("obfuscator", "deobfuscator"), map(parameter_count, game[:2]), strict=True)),
         "steps": steps,
         "seconds_per_step": round(usual, 3),
         "whole_steps": run.settings.steps,

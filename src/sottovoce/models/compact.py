@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.audio.spectrum import BINS
+from sottovoce.models.cyclegan_vc2 import Residual, conv1d
 
 
 class SpecAugment(nn.Module):
@@ -66,18 +67,30 @@ class CompactRecogniser(nn.Module):
 class CompactAutoencoder(nn.Module):
     """Log spectra [B, F, N] to log spectra of the same shape, through strides of 8 in both axes.
 
-    Serves as obfuscator and, wider, as deobfuscator. `encode` gives the latent of equation (3): the output after the
-    first `latent_layers` layers (two down-sampling convolutions, then residual blocks).
+    Serves as obfuscator and, wider, as deobfuscator. With `body` > 0, all bins are brought together to so many channels
+    before the residual blocks, which then are 1-D as those of CycleGAN-VC2; F has to be `bins`. `encode` gives the
+    latent of equation (3): the output of the first `latent_layers` layers (two of down-sampling, one to the 1-D body if
+    there is one, then residual blocks).
     """
 
-    def __init__(self, width: int = 32, blocks: int = 3, latent_layers: int = 2) -> None:
+    def __init__(
+        self, width: int = 32, blocks: int = 3, latent_layers: int = 2, body: int = 0, bins: int = BINS
+    ) -> None:
         super().__init__()
         self.latent_layers = latent_layers
-        layers: list[nn.Module] = [_normalised(1, width, 9, 4), _normalised(width, 2 * width, 3, 2)]
-        layers += [_Residual(2 * width) for _ in range(blocks)]
+        channels, height = 2 * width, -(-bins // 8)
+        layers: list[nn.Module] = [_normalised(1, width, 9, 4), _normalised(width, channels, 3, 2)]
+        if body:
+            layers += [nn.Sequential(nn.Flatten(1, 2), conv1d(channels * height, body, 1))]
+            layers += [Residual(body, 2 * body) for _ in range(blocks)]
+            back = [conv1d(body, channels * height, 1), nn.Unflatten(1, (channels, height))]
+        else:
+            layers += [_Residual2d(channels) for _ in range(blocks)]
+            back = []
         self.layers = nn.ModuleList(layers)
         self.up = nn.Sequential(
-            nn.Conv2d(2 * width, 4 * width, 1),
+            *back,
+            nn.Conv2d(channels, 4 * width, 1),
             nn.PixelShuffle(2),
             nn.InstanceNorm2d(width, affine=True),
             nn.ReLU(),
@@ -101,7 +114,7 @@ class CompactAutoencoder(nn.Module):
         return output
 
 
-class _Residual(nn.Module):
+class _Residual2d(nn.Module):
     """Depthwise 5 x 5, to twice the channels and back, added to its input."""
 
     def __init__(self, channels: int) -> None:

@@ -33,7 +33,7 @@ from sottovoce.errors import ModelError
 Array = NDArray[np.float32]
 Takes = Literal["spectrum", "wave"]
 
-_TYPICAL_SOUND = (0.65, 0.85)  # mean and deviation of the log spectra of speech at the level of the front end
+TYPICAL_SOUND = (0.65, 0.85)  # mean and deviation of the log spectra of speech at the level of the front end
 _GAIN = np.float32(level.LEVEL_RMS / LEVEL_RMS)  # from the level of the front end to that of a sound file
 _BATCH = 64
 _RAREST = 1e-12  # of probabilities, below which a logarithm carries no information
@@ -64,7 +64,7 @@ class Target:
         A target that takes sound gets `sound()` [B, 20480] at 16 kHz instead, or without that the decoded spectra.
         """
         if self.takes == "wave":
-            return self.predict_sound(sound() if sound else at_file_level(decoded(spectra, _TYPICAL_SOUND)))
+            return self.predict_sound(sound() if sound else at_file_level(decoded(spectra, TYPICAL_SOUND)))
         return self._in_batches(self.logits, spectra)
 
     def predict_sound(self, segments: Wave) -> Array:

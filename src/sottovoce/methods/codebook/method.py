@@ -11,10 +11,10 @@ from sottovoce.corpora.splits import Split
 from sottovoce.errors import ConfigError
 from sottovoce.methods.codebook.none import BUILT_IN, of_recordings
 from sottovoce.methods.codebook.ready import all_ready, ready_codebook
-from sottovoce.methods.codebook.recognisers import judges, voters
 from sottovoce.methods.codebook.similarity import described, speakers
 from sottovoce.methods.codebook.training import PRESETS, CodebookSettings, Material, table_shape, train_codebook
 from sottovoce.methods.method import Context, Estimate, Method, TrainConfig, Trained
+from sottovoce.methods.recognisers import judges, voters
 from sottovoce.models.codebook import BLOCKS
 from sottovoce.models.codewords import RECORDINGS, SOURCES
 from sottovoce.models.layers import parameter_count

@@ -6,20 +6,25 @@ from dataclasses import replace
 
 from sottovoce.methods.method import Context, Estimate, Method, Trained
 from sottovoce.methods.optin.training import PRESETS, OptinSettings, train_optin
+from sottovoce.methods.recognisers import voters
 from sottovoce.models.layers import parameter_count
 from sottovoce.runtime.export import save_filter
 
-_SECONDS = {"compact-autoencoder": 0.25, "cyclegan-vc2": 25.0}  # of a step, by architecture
+_SECONDS = {"compact-autoencoder": 0.15, "cyclegan-vc2": 10.0}  # of a step, by architecture
 
 
 def train(context: Context[OptinSettings]) -> Trained:
     """An obfuscator, by opt-in training for the one target."""
     settings, (target,) = context.settings, context.targets
     run = context.run._replace(steps=settings.steps)
-    obfuscator, deobfuscator = train_optin(context.sounds, context.split.train, target, settings, run)
+    others = voters(context, target, settings.voters, settings.voter_steps) if settings.voters else ()
+    obfuscator, deobfuscator, last = train_optin(
+        context.sounds, context.split.train, target, settings, run, others, context.loudness
+    )
     card = {
         "parameters": parameter_count(obfuscator),
         "deobfuscator_parameters": parameter_count(deobfuscator),
+        "game": last,
         "bits_per_block": None,  # nothing bounds what this method lets through
     }
     architecture, sizes = settings.architecture, settings.obfuscator

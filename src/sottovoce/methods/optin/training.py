@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,22 +14,30 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from sottovoce.audio.spectrum import BINS
+from sottovoce.audio.griffin_lim import to_sound
+from sottovoce.audio.segment import front_end
+from sottovoce.audio.spectrum import BINS, magnitude
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
 from sottovoce.models.architectures import build
-from sottovoce.models.target import Target
+from sottovoce.models.cyclegan_vc2 import EIGHTH
+from sottovoce.models.target import TYPICAL_SOUND, Target
 from sottovoce.training.loop import Run, device, draw, frozen, one_cycle, set_learning_rate, train, update
 from sottovoce.training.settings import Positive, Rate
 
 _FRESH_RATE = 3e-3
+_LEAST = 1e-12  # of the norm of a gradient
 
 
 @dataclass(frozen=True)
 class OptinSettings:
     """The two networks and the weights of their losses, which the paper does not publish.
 
-    With `raw`, the obfuscator maximises L_a, which the paper rejects, in the place of L_p.
+    With `raw`, the obfuscator maximises L_a, which the paper rejects, in the place of L_p. With a `gradient_ratio` r
+    above 0, w_p is set anew in every step such that |w_p grad L_p| = r |w_t grad L_t| at the obfuscated spectrum. The
+    deobfuscator `restores` what is obfuscated, or originals too, as equation (1) has it by the letter. `voters` other
+    recognisers, trained for `voter_steps`, have to understand the obfuscated spectrum as the target does, and with
+    `through_sound` both losses are, in every second step, those of what is left of it once it has been played.
     """
 
     architecture: str
@@ -42,15 +50,20 @@ class OptinSettings:
     momentum: Rate = 0.9
     target_weight: float = 1.0
     privacy_weight: float = 1.0
+    gradient_ratio: float = 0.0  # 0: the constant privacy_weight
+    restores: Literal["obfuscated", "both"] = "obfuscated"
     replace_every: int = 0  # steps, after which a deobfuscator trained from nothing takes over; 0: never
     replace_steps: int = 60  # of its training
     raw: bool = False
+    voters: Annotated[int, 0, 8] = 0
+    voter_steps: Positive = 600
+    through_sound: bool = False
 
 
 _COMPACT = OptinSettings(
     "compact-autoencoder",
-    {"width": 16, "blocks": 2},
-    {"width": 24, "blocks": 2},
+    {"width": 16, "blocks": 2, "body": 8},
+    {"width": 24, "blocks": 2, "body": 64, "latent_layers": 4},
     steps=600,
     batch=16,
     optimiser="adam",
@@ -63,8 +76,8 @@ PRESETS: Mapping[str, OptinSettings] = MappingProxyType(
         "quick": replace(_COMPACT, steps=300),
         "paper": OptinSettings(
             "cyclegan-vc2",
-            {"bins": BINS, "blocks": 3, "divisor": 8},
-            {"bins": BINS, "blocks": 6},
+            {"bins": BINS, **EIGHTH},
+            {"bins": BINS},
             steps=100_000,
             batch=16,
         ),
@@ -76,17 +89,21 @@ PRESETS: Mapping[str, OptinSettings] = MappingProxyType(
 class Deobfuscator:
     """Learns to restore the original spectrum; its `pressure` is how far it is from doing so.
 
-    `raw` takes the paper's rejected L_p = -L_a in place of the distance in the latent.
+    `raw` takes the paper's rejected L_p = -L_a in place of the distance in the latent. With `both` it also learns to
+    give back an original that it gets.
     """
 
-    def __init__(self, network: nn.Module, optimiser: Optimizer, raw: bool) -> None:
+    def __init__(self, network: nn.Module, optimiser: Optimizer, raw: bool, both: bool = False) -> None:
         self.network = network
         self.optimiser = optimiser
         self.raw = raw
+        self.both = both
 
     def improve(self, obfuscated: Tensor, original: Tensor) -> float:
         """One step on L_a, equation (1); returns it. Never touches the obfuscator's gradients."""
         loss = adversarial_loss(self.network(obfuscated.detach()), original)
+        if self.both:
+            loss = loss + adversarial_loss(self.network(original), original)
         return update(self.optimiser, loss)
 
     def replace(self, fresh: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -94,7 +111,7 @@ class Deobfuscator:
 
         What the obfuscator has learnt to deceive is then gone. The optimiser keeps its state.
         """
-        replacement = Deobfuscator(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.raw)
+        replacement = Deobfuscator(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.raw, self.both)
         for obfuscated, original in pairs:
             replacement.improve(obfuscated, original)
         self.network.load_state_dict(fresh.state_dict())
@@ -127,12 +144,30 @@ def distance(alpha: Tensor, beta: Tensor) -> Tensor:
     return (torch.sigmoid(alpha - beta) - 0.5).abs()
 
 
+class Game(NamedTuple):
+    """A played game: both players, and means over its last steps of "L_t", "L_p", "L_a", "w_p" and "r".
+
+    r = |w_p grad L_p| / |w_t grad L_t| at the obfuscated spectrum.
+    """
+
+    obfuscator: nn.Module
+    deobfuscator: nn.Module
+    last: dict[str, float]
+
+
 def train_optin(
-    sounds: Sounds, clips: NDArray[np.int64], target: Target, settings: OptinSettings, run: Run
-) -> tuple[nn.Module, nn.Module]:
+    sounds: Sounds,
+    clips: NDArray[np.int64],
+    target: Target,
+    settings: OptinSettings,
+    run: Run,
+    others: Sequence[Target] = (),
+    loudness: tuple[float, float] = TYPICAL_SOUND,
+) -> Game:
     """An obfuscator for `target` and the deobfuscator that was trained against it, from `clips`.
 
-    The obfuscator minimises  w_t L_t - w_p L_p. Raises ConfigError for a target through which no gradient flows.
+    The obfuscator minimises  w_t L_t - w_p L_p, L_t being the mean over the target and `others`. `loudness` are mean
+    and deviation of log spectra on the way to sound. Raises ConfigError for a target through which no gradient flows.
     """
     if not target.differentiable or target.takes != "spectrum":
         raise ConfigError(
@@ -141,10 +176,14 @@ def train_optin(
     torch.manual_seed(run.seed)
     obfuscator = build(settings.architecture, settings.obfuscator).to(device())
     deobfuscator = build(settings.architecture, settings.deobfuscator).to(device())
-    if isinstance(target.logits, nn.Module):
-        target.logits.to(device())
+    recognisers = [target, *others]
+    for network in _networks(recognisers):
+        network.to(device())
     optimiser = _optimiser(obfuscator, settings)
-    adversary = Deobfuscator(deobfuscator, _optimiser(deobfuscator, settings), settings.raw)
+    adversary = Deobfuscator(
+        deobfuscator, _optimiser(deobfuscator, settings), settings.raw, settings.restores == "both"
+    )
+    last = _Recent("L_t", "L_p", "L_a", "w_p", "r")
 
     def pairs(count: int, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         for _ in range(count):
@@ -163,21 +202,76 @@ def train_optin(
         original, _ = draw(sounds, clips, settings.batch, rng)
         obfuscated = obfuscator(original)
         restored_error = adversary.improve(obfuscated, original)
-        task = target_loss(target.logits(obfuscated), target.logits(original))
-        privacy = adversary.pressure(obfuscated, original)
-        update(optimiser, settings.target_weight * task - settings.privacy_weight * privacy)
-        return f"L_t {task.item():.3f}  L_p {privacy.item():.3f}  L_a {restored_error:.3f}"
+        seen = obfuscated.detach()
+        seen = (_played(seen, loudness) if settings.through_sound and number % 2 else seen).requires_grad_()
+        wanted = target.logits(original)
+        task = torch.stack([target_loss(each.logits(seen), wanted) for each in recognisers]).mean()
+        privacy = adversary.pressure(seen, original)
+        for_task, for_privacy = _gradient(task, seen), _gradient(privacy, seen)
+        weight = privacy_weight(for_task, for_privacy, settings)
+        slope = settings.target_weight * for_task - weight * for_privacy
+        update(optimiser, (slope * obfuscated).sum())  # whose gradient at the obfuscated spectrum is `slope`
+        ratio = weight * for_privacy.norm() / (settings.target_weight * for_task.norm()).clamp(min=_LEAST)
+        return last.add(task.item(), privacy.item(), restored_error, weight, ratio.item())
 
     parts: dict[str, nn.Module | Optimizer] = {
         "obfuscator": obfuscator,
         "deobfuscator": deobfuscator,
         "optimiser": optimiser,
         "adversary": adversary.optimiser,
+        "last": last,
     }
     train(step, parts, run)
-    if isinstance(target.logits, nn.Module):
-        target.logits.cpu()
-    return obfuscator.eval().cpu(), deobfuscator.eval().cpu()
+    for network in _networks(recognisers):
+        network.cpu()
+    return Game(obfuscator.eval().cpu(), deobfuscator.eval().cpu(), last.means())
+
+
+def privacy_weight(for_task: Tensor, for_privacy: Tensor, settings: OptinSettings) -> float:
+    """w_p, from the gradients of L_t and L_p at the obfuscated spectrum [B, F, N]."""
+    if not settings.gradient_ratio:
+        return settings.privacy_weight
+    wanted = settings.gradient_ratio * settings.target_weight * for_task.norm()
+    return float(wanted / for_privacy.norm().clamp(min=_LEAST))
+
+
+def _networks(recognisers: Sequence[Target]) -> list[nn.Module]:
+    return [each.logits for each in recognisers if isinstance(each.logits, nn.Module)]
+
+
+def _played(spectra: Tensor, loudness: tuple[float, float]) -> Tensor:
+    """Spectra [B, F, N] as they are once they were decoded to sound and heard."""
+    mean, deviation = map(np.float32, loudness)
+    waves = np.stack([to_sound(magnitude(each * deviation + mean)) for each in spectra.cpu().numpy()])
+    return torch.from_numpy(front_end(waves)).to(spectra.device)
+
+
+def _gradient(loss: Tensor, seen: Tensor) -> Tensor:
+    return torch.autograd.grad(loss, seen)[0]
+
+
+class _Recent(nn.Module):
+    """Means of named numbers over the last hundred steps or so, as state from which a training resumes."""
+
+    values: Tensor
+    count: Tensor
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.names = names
+        self.register_buffer("values", torch.zeros(len(names), dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def add(self, *numbers: float) -> str:
+        """Take the numbers of a step into the means, and say them."""
+        self.count += 1
+        share = max(0.01, 1.0 / float(self.count))
+        self.values += share * (torch.tensor(numbers, dtype=torch.float64) - self.values)
+        return "  ".join(f"{name} {number:.3g}" for name, number in zip(self.names, numbers, strict=True))
+
+    def means(self) -> dict[str, float]:
+        """Each mean by its name."""
+        return {name: round(value, 5) for name, value in zip(self.names, self.values.tolist(), strict=True)}
 
 
 def _optimiser(network: nn.Module, settings: OptinSettings) -> Optimizer:

@@ -1,0 +1,216 @@
+"""Does the opt-in game protect, or only its bottleneck? Both are varied, and every obfuscator is attacked afresh.
+
+The body of the obfuscator has 2, 8 or 32 channels. r, the pressure of the privacy loss relative to that of the loss of
+the target (`OptinSettings.gradient_ratio`), is 0, .3, 1 or 3, for the distance in the latent, equation (3), and for
+-L_a. The game protects only where less can be read at r > 0 than at r = 0 for the same accuracy of the target. A
+codebook filter stands beside them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce.attack.attacker import Observations
+from sottovoce.attack.families import ATTACKERS
+from sottovoce.attack.through_target import FromAnswer
+from sottovoce.audio.segment import cut, front_end
+from sottovoce.audio.spectrum import Wave
+from sottovoce.audit import metrics
+from sottovoce.audit.case import PARTS, Case, Part
+from sottovoce.audit.observations import observe_features
+from sottovoce.corpora.corpus import opened
+from sottovoce.corpora.splits import split
+from sottovoce.experiments.experiment import Corpus, Experiment, Place, Result, RunSettings, Table, grouped, means
+from sottovoce.experiments.filter_runs import FilterJob, Settings, TargetJob
+from sottovoce.experiments.optin_drawing import curves, setting, strongest
+from sottovoce.models.target import Target
+from sottovoce.models.target_loading import load_target
+from sottovoce.models.vote import vote
+from sottovoce.progress import silent
+from sottovoce.runtime.filter import Filter
+
+SEEDS = (0, 1, 2)
+BODIES = (2, 8, 32)
+RATIOS = (0.3, 1.0, 3.0)
+RAVDESS = Corpus("ravdess:ravdess")
+ATTACKED = {"emotion": ("speaker", "gender"), "speaker": ("emotion", "gender")}  # by what is permitted
+_READERS = ("its own target", "another seed", "another architecture")
+_STRANGERS = (("compact", 1300), ("paper", 400))  # presets of uninformed attackers, and steps of their training
+
+
+@dataclass(frozen=True)
+class GameRun(RunSettings):
+    """A filter and who reads it: `others` are recognisers of what is permitted, `uninformed` of what is not."""
+
+    filter: FilterJob
+    loss: str  # "latent", "-L_a", or "none" where r is 0
+    attack: tuple[str, ...]
+    others: tuple[TargetJob, ...]
+    uninformed: tuple[TargetJob, ...]
+    families: tuple[str, ...] = ("linear", "svm", "mlp", "cnn")  # of informed attackers
+    first_families: tuple[str, ...] = ("nearest", "deepspeech2")  # which read the first attribute as well
+    cycles: int = 3  # of training of an attacker that is a network, at most
+
+
+def game_run(permit: str, settings: Settings, seed: int, loss: str = "none", method: str = "optin") -> GameRun:
+    """A run on RAVDESS, with recognisers that all runs share."""
+    uninformed = tuple(
+        TargetJob(RAVDESS, task, preset, settings=(("steps", steps),))
+        for task in ATTACKED[permit]
+        for preset, steps in _STRANGERS
+    )
+    others = TargetJob(RAVDESS, permit, seed=1), TargetJob(RAVDESS, permit, "x-vector")
+    job = FilterJob((TargetJob(RAVDESS, permit),), method, seed=seed, settings=settings)
+    return GameRun(job, loss, ATTACKED[permit], others, uninformed, seed=seed)
+
+
+def sweep(permit: str, seed: int) -> Iterator[GameRun]:
+    """Every body with every pressure, and the codebook."""
+    for body in BODIES:
+        sizes: Settings = (("steps", 1800), ("obfuscator.body", body))
+        yield game_run(permit, (*sizes, ("privacy_weight", 0.0)), seed)
+        for ratio in RATIOS:
+            for loss in ("latent", "-L_a"):
+                pressed = (*sizes, ("gradient_ratio", ratio), ("raw", loss == "-L_a"))
+                yield game_run(permit, pressed, seed, loss)
+    yield game_run(permit, (), seed, method="codebook")
+
+
+def play(run: GameRun, place: Place) -> dict[str, Any]:
+    """Train a filter, and let recognisers and attackers read what leaves it."""
+    (permit,), (job,) = run.filter.permit, run.filter.targets
+    manifest, sounds = opened(place.spec(run.filter.corpus), silent)
+    target, filter_ = load_target(job.make(place)), Filter.load(run.filter.make(place))
+    case = Case(manifest, sounds, split(manifest), (target,), (permit,))
+    readers = dict(zip(_READERS, (target, *(load_target(each.make(place)) for each in run.others)), strict=True))
+    strangers = [load_target(each.make(place)) for each in run.uninformed]
+    with tempfile.TemporaryDirectory() as scratch:
+        view = observe_features(case, filter_.obfuscate, "features", filter_.digest, run.seed, Path(scratch))
+        leaving = {part: view.part(part) for part in PARTS}
+        waves = [sounds.wave(clip) for clip in case.clips("test")]
+        forms = {
+            "originals": _heard(waves),
+            "features": leaving["test"],
+            "sound": _heard([filter_.filter(wav) for wav in waves]),
+        }
+        understood = {
+            form: {name: _right(case, permit, _answers(reader, given), "test") for name, reader in readers.items()}
+            for form, given in forms.items()
+        }
+        return {
+            "permit": permit,
+            "method": run.filter.method,
+            "command": run.filter.command,
+            "corpus": manifest.digest,
+            "filter": filter_.digest,
+            "test_clips": len(waves),
+            **{key: filter_.card.get(key) for key in ("parameters", "game", "seconds")},
+            "validation": _right(case, permit, _answers(target, leaving["validation"]), "validation"),
+            "understood": understood,
+            "read": {task: _read(case, task, leaving, strangers, run) for task in run.attack},
+        }
+
+
+def _heard(waves: Sequence[Wave]) -> Observations:
+    """Sounds as a recogniser of spectra gets them."""
+    segments = [cut(wav) for wav in waves]
+    owner = np.repeat(np.arange(len(waves)), [len(each) for each in segments])
+    return Observations(front_end(np.concatenate(segments)), owner, np.zeros((len(waves), 0), np.float32))
+
+
+def _answers(reader: Target, given: Observations) -> NDArray[np.int64]:
+    """What a recogniser calls each utterance, [U]."""
+    answers: NDArray[np.int64] = vote(reader.predict(np.asarray(given.spectra)), given.owner).argmax(axis=1)
+    return answers
+
+
+def _right(case: Case, task: str, answers: NDArray[np.int64], part: Part) -> float:
+    return float((answers == case.labels(task, part)).mean())
+
+
+def _read(
+    case: Case, task: str, leaving: Mapping[Part, Observations], strangers: Sequence[Target], run: GameRun
+) -> list[dict[str, Any]]:
+    """Every attacker, with its accuracy on validation and, with an interval, on test."""
+    labels = {part: case.labels(task, part) for part in PARTS}
+    train, validation = leaving["train"], leaving["validation"]
+    rows = []
+
+    def add(name: str, knowledge: str, answers: Mapping[Part, NDArray[np.int64]], converged: bool = True) -> None:
+        right = {part: called == labels[part] for part, called in answers.items()}
+        score = metrics.accuracy(right["test"], case.cluster(task)[1]).model_dump()
+        about = {"attacker": name, "knowledge": knowledge, "converged": converged}
+        rows.append(about | {"validation": float(right["validation"].mean()), **score})
+
+    scored: tuple[Part, ...] = ("validation", "test")
+    for stranger, (preset, _) in zip([each for each in strangers if each.task == task], _STRANGERS, strict=True):
+        name = {"compact": "small CNN", "paper": "DeepSpeech2"}[preset]
+        add(name, "uninformed", {part: _answers(stranger, leaving[part]) for part in scored})
+    floor = FromAnswer().fit(train, labels["train"], validation, labels["validation"], len(case.classes(task)))
+    add("the floor", "floor", {part: floor.scores(leaving[part]).argmax(axis=1) for part in scored})
+    for family in (*run.families, *(run.first_families if task == run.attack[0] else ())):
+        attacker = ATTACKERS[family](run.cycles, run.seed)
+        attacker.fit(train, labels["train"], validation, labels["validation"], len(case.classes(task)))
+        found = {part: attacker.scores(leaving[part]).argmax(axis=1) for part in scored}
+        add(attacker.name, "informed", found, attacker.converged_)
+    return rows
+
+
+def _attacked(number: int, knowledge: str, runs: Sequence[Result]) -> str:
+    task = ATTACKED[runs[0]["permit"]][number]
+    read = [100 * strongest(run, task, knowledge) for run in runs]
+    return f"{np.mean(read):.1f} ({min(read):.1f} to {max(read):.1f})"
+
+
+def _paper(runs: Sequence[Result]) -> str:
+    task = ATTACKED[runs[0]["permit"]][0]
+    rows = [row for run in runs for row in run["read"][task] if row["attacker"] == "DeepSpeech2"]
+    known = grouped(rows, lambda row: row["knowledge"])
+    return " / ".join(
+        f"{100 * np.mean([row['score'] for row in known[each]]):.1f}" for each in ("uninformed", "informed")
+    )
+
+
+TABLE = Table(
+    (
+        ("privacy loss", lambda runs: {"none": ""}.get(setting(runs[0])[1], setting(runs[0])[1])),
+        ("body", lambda runs: str(setting(runs[0])[2] or "codebook")),
+        ("r", lambda runs: f"{setting(runs[0])[3]:g}" if setting(runs[0])[2] else ""),
+        ("seeds", lambda runs: str(len(runs))),
+        *(
+            (f"{form}: {name}", means(f"understood.{form}.{name}", 100))
+            for form in ("features", "sound")
+            for name in _READERS
+        ),
+        *(
+            (f"{ordinal} attribute, {knowledge}", partial(_attacked, number, knowledge))
+            for number, ordinal in enumerate(("first", "second"))
+            for knowledge in ("uninformed", "informed", "floor")
+        ),
+        ("first attribute, DeepSpeech2: uninformed / informed", _paper),
+    ),
+    lambda results: grouped(results, setting).values(),
+    lambda results: (
+        f"RAVDESS, permit {results[0]['permit']}; the first attribute is {ATTACKED[results[0]['permit']][0]}, the "
+        f"second {ATTACKED[results[0]['permit']][1]}; {results[0]['test_clips']} test recordings. Attackers: the "
+        "strongest on validation of each run; mean over seeds, and range."
+    ),
+)
+
+EXPERIMENT = Experiment(
+    "optin",
+    "Does the opt-in game protect, or only its bottleneck?",
+    "5 core-hours (x86)",
+    {"compact": tuple(run for seed in SEEDS for run in sweep("emotion", seed))},
+    play,
+    TABLE,
+    {"": curves},
+)

@@ -1,0 +1,67 @@
+"""The figure of the experiment `optin`: what the target gets right against what the strongest attacker reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sottovoce.experiments.experiment import Result, grouped
+from sottovoce.experiments.figure_drawing import svg
+
+_INKS = {"none": "black", "latent": "#0068a8", "-L_a": "#c04a00"}
+_NAMES = {"none": "r = 0", "latent": "latent (3)", "-L_a": "$-L_a$"}
+_MARKS = {2: "v", 8: "o", 32: "s"}  # by the channels of the body
+_STYLES = {0.0: "-", 0.3: ":", 1.0: "--", 3.0: "-."}
+
+
+def setting(run: Result) -> tuple[Any, ...]:
+    """What distinguishes a run from others of its seed: method, loss, body and ratio."""
+    settings = dict(run["settings"]["filter"]["settings"])
+    loss = run["settings"]["loss"]
+    return run["method"], loss, settings.get("obfuscator.body", 0), settings.get("gradient_ratio", 0.0)
+
+
+def strongest(run: Result, task: str, knowledge: str = "informed") -> float:
+    """What the attacker with that knowledge reads on test that read most on validation."""
+    rows = [row for row in run["read"][task] if row["knowledge"] == knowledge]
+    return float(max(rows, key=lambda row: float(row["validation"]))["score"])
+
+
+def curves(results: Sequence[Result]) -> bytes:
+    """An SVG, a panel for each attribute: a line for each loss and r over the bodies, a point the mean of the seeds."""
+    tasks = list(results[0]["read"])
+    figure = Figure(figsize=(1.6 + 4.2 * len(tasks), 4.4), layout="constrained")
+    for axes, task in zip(np.atleast_1d(figure.subplots(1, len(tasks), sharex=True)), tasks, strict=True):
+        for (method, loss, ratio), runs in grouped(results, lambda run: _line(setting(run))).items():
+            points = grouped(runs, lambda run: setting(run)[2])
+            x = [
+                100 * np.mean([run["understood"]["features"]["its own target"] for run in some])
+                for some in points.values()
+            ]
+            y = [100 * np.mean([strongest(run, task) for run in some]) for some in points.values()]
+            if method == "codebook":
+                axes.plot(x, y, "*", ms=12, color="#1a7f5a", label="codebook")
+                continue
+            axes.plot(
+                x,
+                y,
+                _STYLES[ratio],
+                color=_INKS[loss],
+                lw=2.2 if not ratio else 1.1,
+                label=f"{_NAMES[loss]}" + (f", r = {ratio:g}" if ratio else ""),
+            )
+            for body, across, up in zip(points, x, y, strict=True):
+                axes.plot(across, up, _MARKS[body], color=_INKS[loss], ms=6)
+        floor = 100 * np.mean([strongest(run, task, "floor") for run in results])
+        axes.axhline(floor, color="black", ls=":", lw=0.8)
+        axes.set(title=f"{task}, by the strongest attacker, %", xlabel=f"{results[0]['permit']} by the target, %")
+    figure.axes[0].legend(frameon=False, fontsize=8)
+    return svg(figure)
+
+
+def _line(setting: tuple[str, str, int, float]) -> tuple[str, str, float]:
+    method, loss, _, ratio = setting
+    return method, loss, ratio
