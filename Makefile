@@ -69,7 +69,7 @@ bench: install
 
 results: install
 	$(BIN)/sottovoce experiment first-light --corpora $(CORPORA) --out results
-	$(BIN)/sottovoce experiment ablation --corpora $(CORPORA) --out results
+	$(BIN)/sottovoce experiment optin --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment codebook --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment transfer --corpora $(CORPORA) --out results
 	$(BIN)/sottovoce experiment digit-strings --corpora $(CORPORA) --out results

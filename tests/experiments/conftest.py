@@ -134,7 +134,7 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
         )
         for loss, job in (
             ("none", FilterJob((EMOTION,), "optin", settings=(*GAME_BY_NAME.items(), ("obfuscator.body", 2)))),
-            ("latent", FilterJob((EMOTION,), "raw", settings=(*GAME_BY_NAME.items(), ("gradient_ratio", 0.5)))),
+            ("latent", FilterJob((EMOTION,), "raw", settings=(*GAME_BY_NAME.items(), ("gradient_ratio", 0.3)))),
         )
     ),
     "paper-run": lambda: (FirstSteps(2, replace(GAME, optimiser="sgd", steps=7200), EMOTION),),
