@@ -106,12 +106,12 @@ def test_the_record_is_whole_after_each_seed(miniature, tmp_path: Path) -> None:
     written = []
 
     def perform(settings: RunSettings, place: object) -> dict:
-        path = tmp_path / "codebook.json"
+        path = tmp_path / "adr-games.json"
         written.append(len(json.loads(path.read_text())["runs"]) if path.is_file() else 0)
         return {}
 
     experiment = miniature(
-        "codebook", runs=tuple(_Numbered(number, seed=each.seed) for number, each in enumerate(runs))
+        "adr-games", runs=tuple(_Numbered(number, seed=each.seed) for number, each in enumerate(runs))
     )
     table = replace(experiment.table, lines=lambda results: [])
     runner.run(replace(experiment, perform=perform, table=table), tmp_path, tmp_path, 1)

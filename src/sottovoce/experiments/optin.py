@@ -128,7 +128,7 @@ def _heard(waves: Sequence[Wave]) -> Observations:
 
 def _answers(reader: Target, given: Observations) -> NDArray[np.int64]:
     """What a recogniser calls each utterance, [U]."""
-    answers: NDArray[np.int64] = vote(reader.predict(np.asarray(given.spectra)), given.owner).argmax(axis=1)
+    answers: NDArray[np.int64] = vote(reader.predict(np.array(given.spectra)), given.owner).argmax(axis=1)
     return answers
 
 
