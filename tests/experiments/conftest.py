@@ -55,6 +55,7 @@ GAME_BY_NAME = {
     "steps": 2,
     "batch": 4,
 }
+IN_A_BODY = (*GAME_BY_NAME.items(), ("obfuscator.body", 2))
 FEW_CODEWORDS = {
     "drawing.steps": 2,
     "drawing.candidates": 64,
@@ -133,8 +134,8 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
             job, loss, ("speaker", "gender"), (EMOTION, EMOTION), (SPEAKER,) * 2 + (GENDER,) * 2, ("nearest",), (), 1
         )
         for loss, job in (
-            ("none", FilterJob((EMOTION,), "optin", settings=(*GAME_BY_NAME.items(), ("obfuscator.body", 2)))),
-            ("latent", FilterJob((EMOTION,), "raw", settings=(*GAME_BY_NAME.items(), ("gradient_ratio", 0.3)))),
+            ("none", FilterJob((EMOTION,), "optin", settings=IN_A_BODY)),
+            ("latent", FilterJob((EMOTION,), "raw", settings=(*IN_A_BODY, ("gradient_ratio", 0.3)))),
         )
     ),
     "paper-run": lambda: (FirstSteps(2, replace(GAME, optimiser="sgd", steps=7200), EMOTION),),

@@ -182,8 +182,8 @@ def _paper(runs: Sequence[Result]) -> str:
 TABLE = Table(
     (
         ("privacy loss", lambda runs: {"none": ""}.get(setting(runs[0])[1], setting(runs[0])[1])),
-        ("body", lambda runs: str(setting(runs[0])[2] or "codebook")),
-        ("r", lambda runs: f"{setting(runs[0])[3]:g}" if setting(runs[0])[2] else ""),
+        ("body", lambda runs: str(setting(runs[0])[3] or "codebook")),
+        ("r", lambda runs: f"{setting(runs[0])[2]:g}" if setting(runs[0])[3] else ""),
         ("seeds", lambda runs: str(len(runs))),
         *(
             (f"{form}: {name}", means(f"understood.{form}.{name}", 100))
