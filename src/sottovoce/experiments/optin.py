@@ -174,9 +174,7 @@ def _paper(runs: Sequence[Result]) -> str:
     task = ATTACKED[runs[0]["permit"]][0]
     rows = [row for run in runs for row in run["read"][task] if row["attacker"] == "DeepSpeech2"]
     known = grouped(rows, lambda row: row["knowledge"])
-    return " / ".join(
-        f"{100 * np.mean([row['score'] for row in known[each]]):.1f}" for each in ("uninformed", "informed")
-    )
+    return " / ".join(f"{100 * np.mean([row['score'] for row in some]):.1f}" for some in known.values())
 
 
 TABLE = Table(
