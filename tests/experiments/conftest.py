@@ -29,7 +29,7 @@ from sottovoce.experiments.transfer import judged_run
 from sottovoce.methods.adr import training as adr
 from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.methods.digits.ctc import CtcSettings
-from sottovoce.methods.optin.training import OptinSettings
+from sottovoce.methods.optin.settings import OptinSettings
 from sottovoce.methods.rdal.mask import MaskSettings
 from sottovoce.methods.rdal.training import RdalSettings
 
