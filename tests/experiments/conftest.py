@@ -111,6 +111,19 @@ def senders() -> tuple[RunSettings, ...]:
     return tuple(sender_run(name, settings, mixing, attackers=FEW) for name, settings in methods.items())
 
 
+def games() -> tuple[RunSettings, ...]:
+    """Without and with pressure."""
+    return tuple(
+        GameRun(
+            job, loss, ("speaker", "gender"), (EMOTION, EMOTION), (SPEAKER,) * 2 + (GENDER,) * 2, ("nearest",), (), 1
+        )
+        for loss, job in (
+            ("none", FilterJob((EMOTION,), "optin", settings=IN_A_BODY)),
+            ("latent", FilterJob((EMOTION,), "raw", settings=(*IN_A_BODY, ("gradient_ratio", 0.3)))),
+        )
+    )
+
+
 MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
     "adr-games": lambda: tuple(
         Games(corpus=TABLE, also=Corpus("csv:others.csv"), settings=EMBEDDINGS, recogniser_steps=2, seed=seed)
@@ -129,15 +142,8 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
     "figure3b": lambda: (run(permit="gender", attack=("speaker",)),),
     "figure4": of_figures,
     "first-light": lambda: (run("raw"),),
-    "optin": lambda: tuple(
-        GameRun(
-            job, loss, ("speaker", "gender"), (EMOTION, EMOTION), (SPEAKER,) * 2 + (GENDER,) * 2, ("nearest",), (), 1
-        )
-        for loss, job in (
-            ("none", FilterJob((EMOTION,), "optin", settings=IN_A_BODY)),
-            ("latent", FilterJob((EMOTION,), "raw", settings=(*IN_A_BODY, ("gradient_ratio", 0.3)))),
-        )
-    ),
+    "optin": games,
+    "optin-variants": games,
     "paper-run": lambda: (FirstSteps(2, replace(GAME, optimiser="sgd", steps=7200), EMOTION),),
     "rdal": senders,
     "rdal-mixing": lambda: tuple(
