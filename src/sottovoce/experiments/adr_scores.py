@@ -25,6 +25,8 @@ from sottovoce.models.vote import vote
 from sottovoce.progress import silent
 from sottovoce.training.loop import Run
 
+LABELS = ("speaker", "gender", "emotion")
+
 
 class Readers(NamedTuple):
     """Who reads: how recognisers are trained, and the families of fresh attackers."""
