@@ -181,7 +181,7 @@ def games(settings: AdrSettings, seeds: Iterable[int]) -> Iterator[AdrRun]:
 EXPERIMENT = Experiment(
     "adr-games",
     "What do the article's and the released game of ADR hide in embeddings, and what is left of the speaker?",
-    "10 core-hours (x86), 0.7 for each run",
+    "12 core-hours (x86, an estimate): 0.7 for each of 15 runs, and 1 for the embeddings that they share",
     {
         "compact": tuple(games(PRESETS["paper"], SEEDS[:1])),
         "seeds": tuple(games(PRESETS["paper"], SEEDS)),
