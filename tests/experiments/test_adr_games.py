@@ -1,5 +1,6 @@
 """The games of ADR: whom they are taught with, what is scored, and that what several runs need is made once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.splits import split
+from sottovoce.errors import CorpusError
 from sottovoce.experiments import adr_games, adr_scores
 from sottovoce.experiments.adr_voices import EmbeddingsJob, XVectorJob
 from sottovoce.experiments.experiment import Corpus, Place, parts
@@ -34,6 +36,12 @@ def test_every_label_and_both_kinds_of_people_are_scored(miniature, place: Place
             assert {*rates} == {"raw", "before", "after"}
     text = adr_games.TABLE.markdown([results[0], results[0], results[1]])
     assert text.count("| x-vector (csv) |") == 2 and "±" in text and " to " in text
+
+
+def test_a_corpus_without_the_declared_label_is_one_sentence(miniature, place: Place) -> None:
+    run = miniature("adr-games").runs["compact"][0]
+    with pytest.raises(CorpusError, match="has no label 'mood'"):
+        adr_games.play(replace(run, declared="mood"), place)
 
 
 def test_the_network_of_x_vectors_never_learns_from_who_is_scored() -> None:

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from sottovoce.audit.case import Case
 from sottovoce.corpora.corpus import opened
+from sottovoce.corpora.manifest import check_task
 from sottovoce.corpora.splits import split
 from sottovoce.experiments.adr_scores import LABELS, Readers, equal_error_rate, read
 from sottovoce.experiments.adr_table import TABLE
@@ -112,6 +113,7 @@ def _lesson(run: AdrRun, case: Case, original: Embedded, place: Place) -> tuple[
     vectors, names = [], []
     for job in run.taught:
         manifest, _ = opened(place.spec(job.corpus), silent)
+        check_task(manifest, run.declared)
         made = joined(job.make(place))
         vectors.append(made.vectors)
         names += [manifest.clips[i].labels[run.declared] for i in made.owner]
