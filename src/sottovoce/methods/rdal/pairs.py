@@ -1,0 +1,34 @@
+"""Pairs of clips, the second with speech, as trainings of RDAL take them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sottovoce.audio.level import rms
+from sottovoce.audio.mel import magnitudes
+from sottovoce.audio.spectrum import Wave
+
+_LEAST_RMS = 1e-6
+
+
+class PairedClips(NamedTuple):
+    """Pairs without and with speech of one part: magnitudes [P, 2, F, N], and the number of each event [P, 2].
+
+    `gain` [P]: every clip is brought to one level, so the event inside the clip with speech is fainter than the event
+    alone; by this factor.
+    """
+
+    magnitudes: NDArray[np.float32]
+    events: NDArray[np.int64]
+    gain: NDArray[np.float32]
+
+
+def paired(clips: Wave, events: NDArray[np.int64], sample_rate: int) -> PairedClips:
+    """Pairs from the sound of clips [2 P, T], those without and with speech in turn, and the events [P, 2]."""
+    spectra = magnitudes(clips, sample_rate)
+    quiet, spoken = rms(clips).reshape(-1, 2).T
+    gain = np.minimum(1.0, quiet / np.maximum(spoken, _LEAST_RMS)).astype(np.float32)
+    return PairedClips(spectra.reshape(-1, 2, *spectra.shape[1:]), events, gain)
