@@ -45,9 +45,8 @@ def _paper(method: str) -> Cells:
     lost = "" if method == "no-privacy" else f"{event - PAPER['no-privacy'][0]:+.1f}"
     in_loop = "–" if loop is None else str(loop)
     events = f"{event} ({quiet} / {spoken})"
-    return Cells(
-        ["*the paper*", RULES["hidden"], events, lost, "", in_loop, f"{right} / {area}", "", f"{gender}", "", "", f"{steps}", ""]
-    )
+    speech, rule = f"{right} / {area}", RULES["hidden"]
+    return Cells(["*the paper*", rule, events, lost, "", in_loop, speech, "", f"{gender}", "", "", f"{steps}", ""])
 
 
 def _named(runs: Sequence[Result]) -> str:

@@ -241,4 +241,4 @@ def _optimiser(networks: Sequence[nn.Module], settings: RdalSettings) -> torch.o
         return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.05, foreach=True)
     if settings.optimiser == "adam":
         return torch.optim.Adam(parameters, lr=settings.learning_rate, foreach=True)
-    return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9, fused=True)
+    return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9, foreach=True)
