@@ -141,3 +141,9 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, name: str, value: o
     )
     with pytest.raises(ModelError, match=f"{name} is "):
         sender_input(config)
+
+
+def test_another_sample_rate_is_one_sentence(tmp_path: Path) -> None:
+    config = TrainConfig("csv:none", ("event",), (), tmp_path / "f", "rdal", "paper", {"sample_rate": 44100})
+    with pytest.raises(ConfigError, match="sample_rate is 44100 Hz, and recordings are kept at 16000 Hz"):
+        make_filter(config, silent)

@@ -207,7 +207,7 @@ _WIDE: dict[str, Any] = {"extractor": "rdal", "width": 16, "masking": PAPER_MASK
 RDAL = Experiment(
     "rdal",
     "How well do RDAL, its relatives and our two methods hide speech in latents from fresh, stronger attackers?",
-    "COST",
+    "5 to 10 core-hours (x86): 9 ms a step, 4 s a verification, 25 s for the attackers of a checkpoint; `wide` 6 to 13",
     {
         "compact": tuple(_run_of(method, seed) for seed in range(5) for method in METHODS),
         "wide": tuple(_run_of(method, 0, **_WIDE) for method in ("no-privacy", "masked")),

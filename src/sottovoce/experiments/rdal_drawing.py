@@ -49,12 +49,16 @@ def verification_curve(results: Sequence[Result]) -> bytes:
     for axes, method in zip(figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0], drawn, strict=True):
         _checks(axes, [each["checks"] for each in results if each["method"] == method])
         epochs, right = PAPER_CURVE[method]
-        axes.plot(np.multiply(epochs, _EPOCH), right, "x", color="#c04a00", ms=5, label="the same, the paper")
+        axes.plot(
+            np.multiply(epochs, _EPOCH), right, "x", color="#c04a00", ms=5, label="speech, fresh attacker, the paper"
+        )
         axes.axhline(50, color="black", ls=":", lw=0.8)
         axes.set(title=METHODS[method], xlabel="step", ylim=(0, 100))
         axes.xaxis.set_major_formatter(lambda step, _: f"{step / 1000:g} k" if step else "0")
     figure.axes[0].set_ylabel("right on validation, %")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=8
+    )
     return svg(figure)
 
 

@@ -49,7 +49,7 @@ class RdalSettings:
     clip: float = 1.0
     verifier_patience: Positive = 50
     patience: int = 10
-    margin: Share = 0.02
+    margin: Share = 0.03
     keep: Literal["hidden", "balanced"] = "balanced"
     augment: bool = False
 
