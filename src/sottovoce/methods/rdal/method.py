@@ -31,8 +31,8 @@ def check(config: TrainConfig, settings: RdalSettings) -> None:
     """ConfigError for a sample rate at which no recordings are kept."""
     if settings.sample_rate != SAMPLE_RATE:
         raise ConfigError(
-            f"the sample_rate is {settings.sample_rate} Hz, and recordings are kept at {SAMPLE_RATE} Hz; leave it out of "
-            "--set."
+            f"the sample_rate is {settings.sample_rate} Hz, and recordings are kept at {SAMPLE_RATE} Hz; leave it "
+            "out of --set."
         )
 
 
