@@ -399,12 +399,13 @@ def test_a_mask_learns_the_event_as_loud_as_it_is_in_the_mixture() -> None:
     """All clips are brought to one level, so the event alone is louder than the same event inside the mixture."""
     rng = np.random.default_rng(0)
     event, speech = rng.standard_normal((2, 4, 16000)).astype(np.float32)
-    wav = np.stack([event, event + 2.0 * speech], axis=1).reshape(8, -1)
+    mixture = (event + 2.0 * speech) / np.sqrt(5)  # recordings are kept at one level, so their own tells nothing
+    wav = np.stack([event, mixture], axis=1).reshape(8, -1)
     found = paired(wav, np.zeros((4, 2), np.int64), 16000)
     together, alone = found.magnitudes[:, 1], paired(event.repeat(2, axis=0), np.zeros((4, 2), np.int64), 16000)
-    assert np.allclose(found.gain, 1 / np.sqrt(5), rtol=0.03) and np.allclose(alone.gain, 1.0)
+    assert np.allclose(found.gain, 1 / np.sqrt(5), atol=0.03) and np.allclose(alone.gain, 1.0)
     level = np.sqrt(np.square(found.gain[:, None, None] * found.magnitudes[:, 0]).mean(axis=(1, 2)))
-    assert np.allclose(level * np.sqrt(5), np.sqrt(np.square(together).mean(axis=(1, 2))), rtol=0.03)
+    assert np.allclose(level * np.sqrt(5), np.sqrt(np.square(together).mean(axis=(1, 2))), rtol=0.07)
 
 
 def test_the_masks_loss_is_plain_or_relative() -> None:

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audio.level import rms
 from sottovoce.audio.mel import magnitudes
 from sottovoce.audio.spectrum import Wave
 
-_LEAST_RMS = 1e-6
+_LEAST = 1e-12  # of a norm
 
 
 class PairedClips(NamedTuple):
@@ -27,8 +26,13 @@ class PairedClips(NamedTuple):
 
 
 def paired(clips: Wave, events: NDArray[np.int64], sample_rate: int) -> PairedClips:
-    """Pairs from the sound of clips [2 P, T], those without and with speech in turn, and the events [P, 2]."""
+    """Pairs from the sound of clips [2 P, T], those without and with speech in turn, and the events [P, 2].
+
+    With an event e and a mixture g e + s of one level, where the speech s is independent of e, the gain g is the
+    correlation of both, whatever level the recordings were brought to before.
+    """
     spectra = magnitudes(clips, sample_rate)
-    quiet, spoken = rms(clips).reshape(-1, 2).T
-    gain = np.minimum(1.0, quiet / np.maximum(spoken, _LEAST_RMS)).astype(np.float32)
+    quiet, spoken = clips.astype(np.float64).reshape(-1, 2, clips.shape[-1]).swapaxes(0, 1)
+    norms = np.linalg.norm(quiet, axis=1) * np.linalg.norm(spoken, axis=1)
+    gain = np.clip((quiet * spoken).sum(axis=1) / np.maximum(norms, _LEAST), 0.0, 1.0).astype(np.float32)
     return PairedClips(spectra.reshape(-1, 2, *spectra.shape[1:]), events, gain)
