@@ -31,7 +31,7 @@ from sottovoce.methods.adr import training as adr
 from sottovoce.methods.digits.ctc import CtcSettings
 from sottovoce.methods.optin.settings import OptinSettings
 from sottovoce.methods.rdal.mask import MaskSettings
-from sottovoce.methods.rdal.training import RdalSettings
+from sottovoce.methods.rdal.presets import RdalSettings
 
 RATE = 16000
 TABLE = Corpus("csv:clips.csv")
@@ -82,7 +82,7 @@ BY_NAME = {  # settings of each method
     },
 }
 ATTACKERS = Effort(("nearest",), ("nearest",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
-RDAL = RdalSettings(width=2, batch=8, epochs=2, warmup_epochs=0, ramp=2, replace_every=1, verifier_patience=2)
+RDAL = RdalSettings(width=2, batch=8, steps=4, warmup_steps=0, ramp_steps=2, check_every=2, verifier_patience=2)
 MASKED = replace(RDAL, mask="frozen", masking=MaskSettings(width=2, epochs=1))
 FEW = LatentAttackers((("nearest", 0),), sequences=4, length=3, folds=3)
 ONE_STEP = CtcSettings(steps=1)
@@ -108,7 +108,7 @@ def of_figures() -> tuple[RunSettings, ...]:
 def senders() -> tuple[RunSettings, ...]:
     """Two methods that share a mask."""
     mixing = Mixing(windows=1, uses=1)
-    methods = {"masked": MASKED, "codes": replace(MASKED, adversary="none", codes=True)}
+    methods = {"masked": MASKED, "codes": replace(MASKED, adversary="none", replaces=False, codes=True)}
     return tuple(sender_run(name, settings, mixing, attackers=FEW) for name, settings in methods.items())
 
 
@@ -157,7 +157,7 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
     "rdal": senders,
     "rdal-mixing": lambda: tuple(
         sender_run(
-            "no-privacy", replace(RDAL, adversary="none", replace_every=0), Mixing(windows=1, uses=1, snr_db=snr_db)
+            "no-privacy", replace(RDAL, adversary="none", replaces=False), Mixing(windows=1, uses=1, snr_db=snr_db)
         )
         for snr_db in ((-5.0, 0.0), (5.0, 10.0))
     ),

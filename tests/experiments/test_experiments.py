@@ -84,7 +84,7 @@ def test_all_are_listed_with_what_they_answer_need_and_cost() -> None:
     [
         ("figure5", "compact", "unknown experiment 'figure5'; expected list, or one of adr-games"),
         ("figure4", "huge", "--preset is 'huge'; expected for the experiment 'figure4': compact, paper"),
-        ("rdal", "paper", "--preset is 'paper'; expected for the experiment 'rdal': compact"),
+        ("rdal", "paper", "--preset is 'paper'; expected for the experiment 'rdal': compact, wide"),
     ],
 )
 def test_what_no_experiment_has_is_one_sentence(tmp_path: Path, name: str, preset: str, expected: str) -> None:

@@ -23,7 +23,8 @@ RATE, EVENTS = 16000, ("bell", "drum")
 TINY = {
     "width": 2,
     "batch": 8,
-    "epochs": 3,
+    "steps": 6,
+    "check_every": 2,
     "verifier_patience": 1,
     "masking.width": 1,
     "masking.epochs": 1,
@@ -77,7 +78,7 @@ def made(spec: str, folder: Path, preset: str) -> Mapping[str, object]:
     return make_filter(config, silent)
 
 
-@pytest.mark.parametrize("preset", ["no-privacy", "compact", "masked", "pool", "codes"])
+@pytest.mark.parametrize("preset", ["no-privacy", "compact", "masked", "pool", "codes", "paper", "paper-masked"])
 def test_features_are_latents_that_a_reader_reads(tmp_path: Path, preset: str) -> None:
     card = made(corpus(tmp_path), tmp_path, preset)
     filter_ = Filter.load(tmp_path / "filter")
@@ -114,7 +115,6 @@ def test_an_audit_treats_latents_as_whatever_leaves(tmp_path: Path) -> None:
     [
         ("compact", {"speech": False}, "has no label 'speech'"),
         ("masked", {"twins": False}, "no pairs of one event with and without speech"),
-        ("paper", {}, "the preset 'paper' is for 44100 Hz"),
         ("no such", {}, "the method 'rdal' has no preset 'no such'; known: no-privacy, reversal"),
     ],
 )
@@ -141,3 +141,9 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, name: str, value: o
     )
     with pytest.raises(ModelError, match=f"{name} is "):
         sender_input(config)
+
+
+def test_another_sample_rate_is_one_sentence(tmp_path: Path) -> None:
+    config = TrainConfig("csv:none", ("event",), (), tmp_path / "f", "rdal", "paper", {"sample_rate": 44100})
+    with pytest.raises(ConfigError, match="sample_rate is 44100 Hz, and recordings are kept at 16000 Hz"):
+        make_filter(config, silent)

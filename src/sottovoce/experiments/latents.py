@@ -24,7 +24,7 @@ from sottovoce.audit import metrics
 from sottovoce.audit.bootstrap import ends
 from sottovoce.audit.results import Interval
 from sottovoce.methods.rdal.adversary import Latents, verify
-from sottovoce.methods.rdal.training import PairedClips
+from sottovoce.methods.rdal.pairs import PairedClips
 from sottovoce.models.rdal import Sender
 
 _DRAWS = 500

@@ -1,17 +1,21 @@
-"""RDAL reproduced, beside what it is compared with and our own two methods; and how its clips may have been mixed."""
+"""RDAL reproduced, beside what it is compared with and our own two methods; and how its clips may have been mixed.
+
+Two checkpoints of each run are attacked: the one that the original's rule keeps, and one chosen by events as well.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
-from sottovoce.audio.mel import magnitudes
 from sottovoce.corpora import cache
 from sottovoce.corpora.readers import mixtures
 from sottovoce.corpora.readers.mixtures import Mixing
@@ -26,30 +30,25 @@ from sottovoce.experiments.experiment import (
     SharedJob,
     Table,
     digest,
-    grouped,
-    mean,
-    means,
 )
 from sottovoce.experiments.latents import LATENT_ATTACKERS, Clips, LatentAttackers
-from sottovoce.experiments.rdal_drawing import METHODS, plane, strongest, verification_curve
+from sottovoce.experiments.rdal_drawing import METHODS, plane, verification_curve
+from sottovoce.experiments.rdal_table import TABLE
 from sottovoce.files import write_file
 from sottovoce.methods.rdal.adversary import verdict
-from sottovoce.methods.rdal.mask import train_mask
-from sottovoce.methods.rdal.training import PRESETS, PairedClips, RdalSettings, TrainedSender, train_rdal
+from sottovoce.methods.rdal.mask import PAPER_MASK, train_mask
+from sottovoce.methods.rdal.pairs import paired
+from sottovoce.methods.rdal.presets import PRESETS, RdalSettings
+from sottovoce.methods.rdal.training import Chosen, TrainedSender, train_rdal
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import MaskUnet
 from sottovoce.progress import silent
 from sottovoce.training.loop import Run, identity
 
-PAPER = {  # event, in-loop, retrained accuracy / AUC, gender, epochs: the authors' own ten runs each
-    "no-privacy": (75.3, None, 76.5, 0.847, 63.6, 69),
-    "reversal": (75.0, 50.8, 73.9, 0.825, 58.9, 410),
-    "compact": (75.1, 52.4, 62.7, 0.679, 59.6, 2620),
-    "masked": (76.7, 50.3, 51.8, 0.528, 51.0, 1960),
-}
 PAPER_MIXED = {"event": 0.753, "speech": 0.765, "speech AUC": 0.847, "gender": 0.636}  # of no privacy
 RANGES_DB = ((-15.0, 0.0), (-10.0, 5.0), (-5.0, 10.0), (0.0, 15.0), (5.0, 20.0))
 CORPORA = (Corpus("esc10:esc10"), Corpus("librispeech:librispeech"))
+CLIP_SAMPLES = Mixing().samples  # 1 s, as in the original; a filter would take 1.28 s
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class MaskJob(SharedJob):
         parts, _, about = clips(place, self.mixing, self.settings)
         began = time.monotonic()
         run = _run(place, self.mixing.seed, name, about)
-        mask = train_mask(parts["train"].pairs.magnitudes, self.settings.masking, run)
+        mask = train_mask(parts["train"].pairs, parts["validation"].pairs, self.settings.masking, run)
         if not kept.is_file():
             write_file(kept, json.dumps({"seconds": round(time.monotonic() - began, 1)}).encode())
         return mask, json.loads(kept.read_text(encoding="utf-8"))["seconds"]
@@ -104,13 +103,9 @@ def clips(
         rows = np.array([[places[name], places[mixtures.twin(name)]] for name in quiet])
         spoken = [manifest.clips[i].labels for i in rows[:, 1]]
         wav = sounds.segments(rows.ravel(), np.zeros(rows.size, np.int64), settings.samples)
-        spectra = magnitudes(wav, settings.sample_rate)
-        pairs = PairedClips(
-            spectra.reshape(len(rows), 2, *spectra.shape[1:]),
-            np.array([[events.index(each["event"])] * 2 for each in spoken]),
-        )
+        called = np.array([[events.index(each["event"])] * 2 for each in spoken])
         parts[part] = Clips(
-            pairs,
+            paired(wav, called, settings.sample_rate),
             np.array([each["speaker"] for each in spoken]),
             np.array([int(each["gender"] == "male") for each in spoken]),
             np.array([sources[each["source"]] for each in spoken]),
@@ -135,93 +130,61 @@ def _trained(
 
 
 def attack(run: SenderRun, place: Place) -> dict[str, Any]:
-    """Train one sender and attack what it sends."""
-    mask, seconds, epochs = None, 0.0, 0
-    if run.mask is not None:
-        (mask, seconds), epochs = run.mask.make(place), run.settings.masking.epochs
+    """Train one sender, and attack what its two checkpoints send, each once."""
+    mask, masking_s = run.mask.make(place) if run.mask is not None else (None, 0.0)
     began = time.monotonic()
     trained, parts, about = _trained(run, mask, place)
-    seconds += time.monotonic() - began
-    sent = {name: latents.sent(trained.sender, part) for name, part in parts.items()}
+    training_s = time.monotonic() - began
+    hidden = attacked(run, trained.hidden, parts)
+    same = _same(trained.hidden, trained.balanced)
+    balanced = {} if same else attacked(run, trained.balanced, parts)
     return {
         "method": run.method,
         "corpus": about,
-        "epochs": epochs + len(trained.rows),
-        "seconds": round(seconds, 1),
-        "parameters": parameter_count(trained.sender),
-        "event": latents.event_accuracy(trained.reader, sent["test"]),
-        "in_loop": None if trained.in_loop is None else verdict(trained.in_loop, latents.as_latents(sent["test"]))[1],
-        **latents.attacked(sent, run.seed, run.attackers),
-        "rows": [[None if np.isnan(x) else round(float(x), 4) for x in row] for row in trained.rows],
+        "steps": int(trained.checks[-1]["step"]),
+        "seconds": round(masking_s + training_s, 1),
+        "seconds_of_attacks": round(time.monotonic() - began - training_s, 1),
+        "parameters": parameter_count(trained.hidden.sender),
+        **hidden,
+        **({"balanced": balanced} if balanced else {}),
+        "checks": [{name: _rounded(x) for name, x in check.items()} for check in trained.checks],
     }
+
+
+def attacked(run: SenderRun, chosen: Chosen, parts: dict[str, Clips]) -> dict[str, Any]:
+    """What the reader, the adversary of the training, and fresh attackers read from the latents of a checkpoint."""
+    sent = {name: latents.sent(chosen.sender, part) for name, part in parts.items()}
+    return {
+        "event": latents.event_accuracy(chosen.reader, sent["test"]),
+        "in_loop": None if chosen.in_loop is None else verdict(chosen.in_loop, latents.as_latents(sent["test"]))[1],
+        **latents.attacked(sent, run.seed, run.attackers),
+    }
+
+
+def _same(one: Chosen, other: Chosen) -> bool:
+    """Whether two checkpoints send the same."""
+    weights = (chosen.sender.state_dict().values() for chosen in (one, other))
+    return all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def _rounded(number: float) -> float | None:
+    return None if math.isnan(number) else round(number, 4)
 
 
 def mix(run: SenderRun, place: Place) -> dict[str, Any]:
     """Scores on validation of clips mixed so; the distance is the root of the mean squared difference to the paper."""
     trained, parts, about = _trained(run, None, place)
-    sent = {name: latents.sent(trained.sender, parts[name]) for name in ("train", "validation")}
+    sender, reader, _ = trained.hidden
+    sent = {name: latents.sent(sender, parts[name]) for name in ("train", "validation")}
     paper = latents.as_in_the_paper({**sent, "test": sent["validation"]}, run.seed)
     scores = {
-        "event": latents.event_accuracy(trained.reader, sent["validation"])["all"]["score"],
+        "event": latents.event_accuracy(reader, sent["validation"])["all"]["score"],
         "speech": paper["speech"]["accuracy"]["score"],
         "speech AUC": paper["speech"]["auc"]["score"],
         "gender": paper["gender"]["accuracy"]["score"],
     }
     distance = float(np.sqrt(np.mean([(scores[name] - PAPER_MIXED[name]) ** 2 for name in PAPER_MIXED])))
     return {"snr_db": list(run.mixing.snr_db), **scores, "distance": distance, "corpus": about, "split": "validation"}
-
-
-def _lines(results: Sequence[Result]) -> Iterator[list[Result] | Cells]:
-    """A line for each method, and below it the paper's figures."""
-    groups = grouped(results, lambda result: result["method"])
-    for method in [*(name for name in METHODS if name in groups), *sorted(groups.keys() - METHODS.keys())]:
-        yield groups[method]
-        if method in PAPER:
-            event, loop, right, area, gender, epochs = PAPER[method]
-            in_loop = "–" if loop is None else str(loop)
-            yield Cells(
-                ["*the paper*", f"{event}", in_loop, f"{right} / {area}", "", f"{gender}", "", "", f"{epochs}", ""]
-            )
-
-
-def _ladder(what: str, runs: Sequence[Result]) -> str:
-    return mean([strongest(run[what])["auc"]["score"] for run in runs], 3)
-
-
-def _in_loop(runs: Sequence[Result]) -> str:
-    return "–" if runs[0]["in_loop"] is None else means("in_loop", 100)(runs)
-
-
-def _named(runs: Sequence[Result]) -> str:
-    method = runs[0]["method"]
-    return f"{METHODS.get(method, method)} ({len(runs)} seed{'s' if len(runs) > 1 else ''})"
-
-
-def _pair(*cells: Callable[[Sequence[Result]], str]) -> Callable[[Sequence[Result]], str]:
-    return lambda runs: " / ".join(cell(runs) for cell in cells)
-
-
-COLUMNS = (
-    ("", _named),
-    ("event %", means("event.all.score", 100)),
-    ("in-loop D %", _in_loop),
-    (
-        "paper's MLP: accuracy % / AUC",
-        _pair(means("paper.speech.accuracy.score", 100), means("paper.speech.auc.score", digits=3)),
-    ),
-    ("strongest of the ladder: AUC", partial(_ladder, "speech")),
-    (
-        "gender: paper's MLP % / strongest AUC",
-        _pair(means("paper.gender.accuracy.score", 100), partial(_ladder, "gender")),
-    ),
-    ("speaker EER %", means("speaker.eer", 100)),
-    (
-        "a minute: speech / gender AUC",
-        _pair(means("minute.speech.auc", digits=2), means("minute.gender.auc", digits=2)),
-    ),
-    ("epochs", lambda runs: f"{np.mean([run['epochs'] for run in runs]):.0f}"),
-    ("seconds", lambda runs: f"{np.mean([run['seconds'] for run in runs]):.0f}"),
-)
 
 
 def _mixed(results: Sequence[Result]) -> Iterator[Any]:
@@ -234,24 +197,35 @@ def _score(name: str, result: Result) -> str:
     return f"{result[name]:.3f}"
 
 
+def _run_of(method: str, seed: int, **others: Any) -> SenderRun:
+    """A run of a method on clips of 1 s."""
+    settings = replace(PRESETS[method], samples=CLIP_SAMPLES, **others)
+    return sender_run(method, settings, Mixing(turn=seed, seed=seed))
+
+
+_WIDE: dict[str, Any] = {"extractor": "rdal", "width": 16, "masking": PAPER_MASK}
 RDAL = Experiment(
     "rdal",
     "How well do RDAL, its relatives and our two methods hide speech in latents from fresh, stronger attackers?",
-    "1.4 core-hours (x86) for training; the time of the attackers was not measured",
+    "5 to 10 core-hours (x86): 9 ms a step, 4 s a verification, 25 s for the attackers of a checkpoint; `wide` 6 to 13",
     {
-        "compact": tuple(
-            sender_run(method, PRESETS[method], Mixing(turn=seed, seed=seed)) for seed in range(5) for method in METHODS
-        )
+        "compact": tuple(_run_of(method, seed) for seed in range(5) for method in METHODS),
+        "wide": tuple(_run_of(method, 0, **_WIDE) for method in ("no-privacy", "masked")),
     },
     attack,
-    Table(COLUMNS, _lines),
+    TABLE,
     {"-verification": verification_curve, "-plane": plane},
 )
 MIXING = Experiment(
     "rdal-mixing",
     "At which signal-to-noise ratios, which the paper does not give, does no privacy look as it does in the paper?",
     "5 trainings of half a minute (x86), and attackers",
-    {"compact": tuple(sender_run("no-privacy", PRESETS["no-privacy"], Mixing(snr_db=snr_db)) for snr_db in RANGES_DB)},
+    {
+        "compact": tuple(
+            sender_run("no-privacy", replace(PRESETS["no-privacy"], samples=CLIP_SAMPLES), Mixing(snr_db=snr_db))
+            for snr_db in RANGES_DB
+        )
+    },
     mix,
     Table(
         (

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.audio.mel import filterbank, window_samples
-from sottovoce.models.compact import SpecAugment
 
 LATENT = 64
 BANDS = 64
@@ -52,6 +51,7 @@ class Extractor(nn.Module):
             *_block(4 * width, 8 * width, nn.Identity()),
         )
         self.output = nn.Linear(8 * width, latent)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, level_db: Tensor) -> Tensor:
         latent: Tensor = self.output(self.convolutions(level_db.unsqueeze(1)).amax(dim=(2, 3)))
@@ -64,8 +64,6 @@ class CompactExtractor(nn.Module):
     def __init__(self, width: int = 16, latent: int = LATENT) -> None:
         super().__init__()
         self.convolutions = nn.Sequential(
-            nn.BatchNorm2d(1),  # dB are far from the scale at which networks train well
-            SpecAugment(12, 24),
             nn.Conv2d(1, width, 5, stride=4, padding=2, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
@@ -120,11 +118,13 @@ class GradientReversal(torch.autograd.Function):
 class MaskUnet(nn.Module):
     """A mask in 0..1 for magnitudes [B, F, N], of the same shape: six strided convolutions and six back, with skips.
 
-    `width` 16 is the paper's; the form is that of Jansson et al. (ISMIR 2017).
+    `width` 16 is the paper's; the form is that of Jansson et al. (ISMIR 2017). `relative`: it gets the logarithm of
+    magnitudes over their mean, and not, as in the paper, magnitudes as they are.
     """
 
-    def __init__(self, width: int = 16) -> None:
+    def __init__(self, width: int = 16, relative: bool = False) -> None:
         super().__init__()
+        self.relative = relative
         down = [1, *(width * 2**i for i in range(_STRIDES))]
         self.down = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 5, stride=2, padding=2), nn.BatchNorm2d(b), nn.LeakyReLU(0.2))
@@ -140,9 +140,10 @@ class MaskUnet(nn.Module):
     def forward(self, magnitudes: Tensor) -> Tensor:
         bins, frames = magnitudes.shape[1], magnitudes.shape[2]
         step = 2**_STRIDES
-        scale = magnitudes.mean(dim=(1, 2), keepdim=True).clamp(min=1e-6)  # a mask does not depend on how loud it is
-        level = (magnitudes / scale).log1p()
-        hidden = functional.pad(level, (0, -frames % step, 0, -bins % step)).unsqueeze(1)
+        given = magnitudes
+        if self.relative:
+            given = (magnitudes / magnitudes.mean(dim=(1, 2), keepdim=True).clamp(min=1e-6)).log1p()
+        hidden = functional.pad(given, (0, -frames % step, 0, -bins % step)).unsqueeze(1)
         passed: list[Tensor] = []
         for layer in self.down:
             hidden = layer(hidden)

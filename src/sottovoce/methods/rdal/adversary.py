@@ -1,4 +1,8 @@
-"""Adversaries that look for speech in latents, each with `improve`, `pressure` and `replace`."""
+"""Adversaries that look for speech in latents.
+
+`loss` is added to that of the extractor: its gradient improves the adversary, and reversed it presses on the extractor,
+both from one forward pass. After the backward pass, `update` makes the adversary's own step.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.models.rdal import GradientReversal, SpeechClassifier
-from sottovoce.training.loop import frozen, update
+from sottovoce.training.loop import update
 
 _BATCH = 64
 _BANDWIDTHS = (0.25, 1.0, 4.0)  # of the kernel, in median squared distances
@@ -26,26 +30,24 @@ class Latents(NamedTuple):
 
 
 class Discriminator:
-    """The paper's D: a network with its optimiser; gradients into it are clipped by value, to 1."""
+    """The paper's D: a network with its optimiser. `clip` limits each number of its gradient, unless it is 0."""
 
-    def __init__(self, learning_rate: float = 1e-2) -> None:
+    def __init__(self, learning_rate: float = 1e-2, clip: float = 1.0) -> None:
         self.network = SpeechClassifier()
-        self.optimiser = torch.optim.SGD(self.network.parameters(), lr=learning_rate, momentum=0.9)
+        self.optimiser = torch.optim.SGD(self.network.parameters(), lr=learning_rate, momentum=0.9, fused=True)
+        self.clip = clip
 
-    def improve(self, latents: Latents) -> float:
-        """One step on the cross-entropy; returns it. Never touches the extractor's gradients."""
-        loss = error(self.network, latents._replace(latent=latents.latent.detach()))
+    def loss(self, latents: Latents, strength: float) -> Tensor:
+        """The cross-entropy, whose gradient into the latent is reversed and multiplied by `strength`."""
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_value_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        return loss.item()
+        latent: Tensor = GradientReversal.apply(latents.latent, strength)  # type: ignore[no-untyped-call]
+        return error(self.network, latents._replace(latent=latent))
 
-    def pressure(self, latents: Latents, strength: float) -> Tensor:
-        """The cross-entropy, whose gradient into the latent is reversed. Never changes the adversary."""
-        with frozen(self.network):
-            latent: Tensor = GradientReversal.apply(latents.latent, strength)  # type: ignore[no-untyped-call]
-            return error(self.network, latents._replace(latent=latent))
+    def update(self) -> None:
+        """A step along the gradient of the last loss."""
+        if self.clip:
+            nn.utils.clip_grad_value_(self.network.parameters(), self.clip, foreach=True)
+        self.optimiser.step()
 
     def replace(self, verifier: SpeechClassifier) -> None:
         """Continue with the weights of a verifier; the optimiser keeps its state, as in the paper's code."""
@@ -62,13 +64,12 @@ class Kernel:
     def __init__(self, weight: float) -> None:
         self.weight = weight
 
-    def improve(self, latents: Latents) -> float:
-        """Nothing to learn: returns the discrepancy."""
-        return self.discrepancy(latents._replace(latent=latents.latent.detach())).item()
-
-    def pressure(self, latents: Latents, strength: float) -> Tensor:
+    def loss(self, latents: Latents, strength: float) -> Tensor:
         """The discrepancy, weighted."""
         return strength * self.weight * self.discrepancy(latents)
+
+    def update(self) -> None:
+        """Nothing to learn."""
 
     def replace(self, verifier: SpeechClassifier) -> None:
         """It is never older than a batch."""
@@ -84,18 +85,19 @@ class Kernel:
 
 
 class Pool:
-    """All adversaries of a run, of which one at a time, in turn, is replaced; an empty one has no pressure."""
+    """All adversaries of a run, of which one at a time, in turn, is replaced; an empty one has no loss."""
 
     def __init__(self, members: Sequence[Discriminator | Kernel]) -> None:
         self.members = members
 
-    def improve(self, latents: Latents) -> float:
-        """All improve; returns the loss of the last."""
-        return [math.nan, *(member.improve(latents) for member in self.members)][-1]
+    def loss(self, latents: Latents, strength: float) -> Tensor:
+        """The loss of all together."""
+        return torch.stack([torch.zeros(()), *(member.loss(latents, strength) for member in self.members)]).sum()
 
-    def pressure(self, latents: Latents, strength: float) -> Tensor:
-        """The pressure of all together."""
-        return torch.stack([torch.zeros(()), *(member.pressure(latents, strength) for member in self.members)]).sum()
+    def update(self) -> None:
+        """All make their step."""
+        for member in self.members:
+            member.update()
 
     def replace(self, verifier: SpeechClassifier, turn: int) -> None:
         """The one whose turn it is continues with the weights of a verifier."""
@@ -112,7 +114,7 @@ class Pool:
 def verify(train: Latents, validation: Latents, patience: int = 50, epochs: int = 5000) -> SpeechClassifier:
     """A fresh D^tau, trained until `patience` epochs in a row bring nothing on validation: the best of it."""
     network = SpeechClassifier()
-    optimiser = torch.optim.SGD(network.parameters(), lr=1e-2, momentum=0.9)
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-2, momentum=0.9, fused=True)
     best, least, since = copy.deepcopy(network.state_dict()), math.inf, 0
     for _ in range(epochs):
         order = torch.randperm(len(train.latent))

@@ -1,52 +1,100 @@
-"""The history of a training with checkpoints, as state from which a training resumes."""
+"""What a training looked like on validation, and which networks were best there: state from which it resumes."""
 
 from __future__ import annotations
 
+import copy
 import math
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+COLUMNS = (
+    "step",
+    "event_loss",
+    "event_accuracy",
+    "in_loop_loss",
+    "in_loop_accuracy",
+    "fresh_loss",
+    "fresh_accuracy",
+)
 
-class TrainingHistory(nn.Module):
-    """The numbers of each epoch, the highest loss so far, and how many losses since were not higher.
 
-    Columns of `rows`: event loss, loss of the adversary in the loop, its accuracy on validation, and, where there was a
-    verification, the loss and the accuracy of D^tau there; else NaN.
-    """
+class Checks(nn.Module):
+    """The numbers of each check on validation, by `COLUMNS`; NaN where there is no adversary, or no fresh one."""
 
     table: Tensor
-    best: Tensor
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, count: int) -> None:
         super().__init__()
-        self.register_buffer("table", torch.full((epochs, 5), math.nan, dtype=torch.float64))
-        self.register_buffer("best", torch.tensor([-math.inf, 0.0], dtype=torch.float64))
+        self.register_buffer("table", torch.full((count, len(COLUMNS)), math.nan, dtype=torch.float64))
 
-    def append(self, epoch: int, *numbers: float) -> None:
-        """Set the row of an epoch."""
-        self.table[epoch] = torch.tensor(numbers, dtype=torch.float64)
-
-    def is_best(self, loss: float) -> bool:
-        """Whether `loss` is the highest so far; it counts from then on."""
-        better = loss > float(self.best[0])
-        self.best.copy_(torch.tensor([loss, 0.0] if better else [float(self.best[0]), self.since + 1.0]))
-        return better
+    def append(self, number: int, *numbers: float) -> None:
+        """Set the row of a check."""
+        self.table[number] = torch.tensor(numbers, dtype=torch.float64)
 
     @property
-    def has_best(self) -> bool:
-        """Whether there was any loss."""
-        return bool(torch.isfinite(self.best[0]))
+    def rows(self) -> list[dict[str, float]]:
+        """The checks that there were."""
+        return [dict(zip(COLUMNS, row, strict=True)) for row in self.table.tolist() if not math.isnan(row[0])]
+
+
+class Best(nn.Module):
+    """The networks with the highest score so far, and for how many scores there was no higher one."""
+
+    state: Tensor
+
+    def __init__(self, networks: nn.Module) -> None:
+        super().__init__()
+        self.networks = copy.deepcopy(networks)
+        self.register_buffer("state", torch.tensor([-math.inf, 0.0], dtype=torch.float64))
+
+    def offer(self, networks: nn.Module, score: float) -> None:
+        """Keep a copy of `networks` if its score is the highest."""
+        better = score > self.score
+        self.state.copy_(torch.tensor([score, 0.0] if better else [self.score, self.since + 1.0]))
+        if better:
+            self.networks.load_state_dict(networks.state_dict())
 
     @property
-    def since(self) -> float:
-        """How many losses in a row were not the highest."""
-        return float(self.best[1])
+    def score(self) -> float:
+        """The highest score, -inf before the first."""
+        return float(self.state[0])
 
     @property
-    def rows(self) -> NDArray[np.float64]:
-        """The epochs that there were, [E, 5]."""
-        rows: NDArray[np.float64] = self.table.numpy()
-        return rows[~np.isnan(rows[:, 0])]
+    def since(self) -> int:
+        """How many scores in a row were not the highest."""
+        return int(self.state[1])
+
+
+class BestWithin(nn.Module):
+    """The networks with the highest score among those that are nearly as accurate as any.
+
+    Nearly: not more than `margin` below the highest accuracy so far. Networks that fall below when the highest accuracy
+    rises give way to those that raised it.
+    """
+
+    state: Tensor
+
+    def __init__(self, networks: nn.Module, margin: float) -> None:
+        super().__init__()
+        self.networks = copy.deepcopy(networks)
+        self.margin = margin
+        self.register_buffer("state", torch.tensor([-math.inf, 0.0, 0.0], dtype=torch.float64))
+
+    def saw(self, accuracy: float) -> None:
+        """Remember the highest accuracy, also of networks that are not candidates."""
+        self.state[2] = max(accuracy, float(self.state[2]))
+
+    def offer(self, networks: nn.Module, score: float, accuracy: float) -> None:
+        """Keep a copy of `networks` if it is accurate enough, and its score higher or the kept one is not."""
+        self.saw(accuracy)
+        kept, kept_accuracy, highest = self.state.tolist()
+        least = highest - self.margin
+        if accuracy >= least and (score > kept or kept_accuracy < least):
+            self.state[:2] = torch.tensor([score, accuracy])
+            self.networks.load_state_dict(networks.state_dict())
+
+    @property
+    def score(self) -> float:
+        """That of the networks kept, -inf before the first."""
+        return float(self.state[0])

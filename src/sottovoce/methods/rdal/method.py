@@ -7,7 +7,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sottovoce.audio.mel import magnitudes
 from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_S
 from sottovoce.corpora.manifest import Manifest
@@ -15,22 +14,25 @@ from sottovoce.corpora.readers import mixtures
 from sottovoce.errors import ConfigError
 from sottovoce.methods.method import Context, Estimate, Method, TrainConfig, Trained
 from sottovoce.methods.rdal.mask import train_mask
-from sottovoce.methods.rdal.training import PRESETS, PairedClips, RdalSettings, train_rdal
+from sottovoce.methods.rdal.pairs import PairedClips, paired
+from sottovoce.methods.rdal.presets import PRESETS, RdalSettings
+from sottovoce.methods.rdal.training import train_rdal
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.rdal import LATENT
 from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.export import save_latent
 
 SPEECH = "speech"  # the label, yes or no, that latents are to hide
-_PAIR_S, _MASKED_PAIR_S = 0.002, 0.03  # of an epoch, for each pair of clips, of the extractor and of the mask
+_STEP_S = {"rdal-compact": 0.008, "rdal": 0.11}  # of 32 pairs of clips, at width 16
+_MASKED_PAIR_S = 0.03  # of an epoch of the mask, for each pair of clips, at width 4
 
 
 def check(config: TrainConfig, settings: RdalSettings) -> None:
     """ConfigError for a sample rate at which no recordings are kept."""
     if settings.sample_rate != SAMPLE_RATE:
         raise ConfigError(
-            f"the preset '{config.preset}' is for {settings.sample_rate} Hz, and recordings are kept at {SAMPLE_RATE} "
-            f"Hz; choose a preset of that rate, or --set sample_rate={SAMPLE_RATE}."
+            f"the sample_rate is {settings.sample_rate} Hz, and recordings are kept at {SAMPLE_RATE} Hz; leave it "
+            "out of --set."
         )
 
 
@@ -41,30 +43,30 @@ def train(context: Context[RdalSettings]) -> Trained:
     """
     settings, (target,) = context.settings, context.targets
     pairs, held_out = (_pairs(context, clips) for clips in (context.split.train, context.split.validation))
-    mask = None if settings.mask == "none" else train_mask(pairs.magnitudes, settings.masking, context.run)
+    mask = None if settings.mask == "none" else train_mask(pairs, held_out, settings.masking, context.run)
     classes = len(target.classes)
     trained = train_rdal(pairs, held_out, classes, settings, mask, context.run)
+    sender, reader, _ = trained.balanced if settings.keep == "balanced" else trained.hidden
     sizes = {"latent": LATENT, "classes": classes, "sample_rate": settings.sample_rate}
     config = FilterConfig(FRONT_END, "rdal", {**sizes, "codes": classes if settings.codes else 0}, 0.0, 1.0)
     card = {
-        "parameters": parameter_count(trained.sender),
-        "epochs": len(trained.rows) + (settings.masking.epochs if settings.mask != "none" else 0),
+        "parameters": parameter_count(sender),
+        "steps": int(trained.checks[-1]["step"]),
         "block_s": SEGMENT_S,
         "bits_per_block": math.log2(classes) if settings.codes else None,
     }
     return Trained(
         card,
-        lambda folder, card, targets: save_latent(
-            folder, trained.sender, config, {target.task: trained.reader}, card, targets
-        ),
+        lambda folder, card, targets: save_latent(folder, sender, config, {target.task: reader}, card, targets),
     )
 
 
 def estimate(context: Context[RdalSettings]) -> Estimate:
-    """Epochs at most, which patience may end earlier, and those of the mask."""
+    """Steps at most, which patience may end earlier, and the epochs of the mask in seconds."""
     settings, pairs = context.settings, len(context.split.train) // 2
-    masked = settings.masking.epochs if settings.mask != "none" else 0
-    return Estimate(settings.epochs + masked, pairs * (settings.epochs * _PAIR_S + masked * _MASKED_PAIR_S))
+    masked = settings.masking.epochs * pairs * _MASKED_PAIR_S if settings.mask != "none" else 0.0
+    wider = (settings.width / 16) ** 1.6 * settings.batch / 32
+    return Estimate(settings.steps, settings.steps * _STEP_S[settings.extractor] * wider + masked)
 
 
 def _pairs(context: Context[RdalSettings], clips: NDArray[np.int64]) -> PairedClips:
@@ -72,9 +74,8 @@ def _pairs(context: Context[RdalSettings], clips: NDArray[np.int64]) -> PairedCl
     manifest, settings, (target,) = context.manifest, context.settings, context.targets
     pairs = pairs_of(manifest, clips, twins=settings.mask != "none")
     segments = context.sounds.segments(pairs.ravel(), np.zeros(pairs.size, np.int64), settings.samples)
-    spectra = magnitudes(segments, settings.sample_rate)
     events = [target.classes.index(manifest.clips[i].labels[target.task]) for i in pairs.ravel()]
-    return PairedClips(spectra.reshape(*pairs.shape, *spectra.shape[1:]), np.array(events).reshape(pairs.shape))
+    return paired(segments, np.array(events).reshape(pairs.shape), settings.sample_rate)
 
 
 def pairs_of(manifest: Manifest, clips: NDArray[np.int64], twins: bool) -> NDArray[np.int64]:

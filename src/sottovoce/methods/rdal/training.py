@@ -1,7 +1,7 @@
 """RDAL and its relatives: an extractor whose latents tell the event, and not whether somebody speaks.
 
     min over F, C   cross-entropy(C(F(x)), event) + cross-entropy(D(reversed F(x)), speech)
-    every P epochs  D continues with the weights of D^tau, trained from nothing on F's latents
+    every P steps   D continues with the weights of D^tau, trained from nothing on F's latents
 
 Gharib et al., IEEE OJ Signal Processing 5, 2024; with a mask in front of F: Luong et al., WASPAA 2023. Without an
 adversary it is the case of no privacy, with one that is never replaced the prior adversarial method.
@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,100 +21,42 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.methods.rdal.adversary import Discriminator, Kernel, Latents, Pool, verdict, verify
-from sottovoce.methods.rdal.history import TrainingHistory
-from sottovoce.methods.rdal.mask import MaskSettings
+from sottovoce.methods.rdal.history import Best, BestWithin, Checks
+from sottovoce.methods.rdal.pairs import PairedClips
+from sottovoce.methods.rdal.presets import RdalSettings
 from sottovoce.models.architectures import build
-from sottovoce.models.rdal import LATENT, Codes, LogMel, MaskUnet, Sender
+from sottovoce.models.compact import SpecAugment
+from sottovoce.models.rdal import LATENT, Codes, LogMel, MaskUnet, Sender, SpeechClassifier
 from sottovoce.training.loop import Run, one_cycle, set_learning_rate, train
-from sottovoce.training.settings import Positive, Rate
 
 _FULL = 0.99  # the strength of the reversal from which on checkpoints count
 _AT_ONCE = 128
 _POOL = 3  # discriminators beside the kernel
 _KERNEL_WEIGHT = 10.0
+_masked = SpecAugment(12, 24)
 
 
-@dataclass(frozen=True)
-class RdalSettings:
-    """A method and its schedule.
-
-    The strength of the reversal is 0 for `warmup_epochs`, then 2 / (1 + exp(-100 p)) - 1 with p from 0 to 1 over
-    `ramp` more. With `replace_every` > 0 epochs, the checkpoint whose verification has the highest loss is kept, and
-    `patience` verifications without a higher one end the run; without, `patience` epochs of the adversary's own loss.
-    `patience` 0: all `epochs`, and the last is kept. `codes`: one code per event leaves in the place of the latent.
-    """
-
-    extractor: Literal["rdal-compact", "rdal"] = "rdal-compact"
-    width: Positive = 16
-    mask: Literal["none", "frozen", "learnable"] = "none"
-    masking: MaskSettings = field(default_factory=MaskSettings)
-    adversary: Literal["none", "discriminator", "pool"] = "discriminator"
-    codes: bool = False
-    sample_rate: Positive = 16000
-    samples: Positive = 20480  # of a clip, padded with silence
-    epochs: Positive = 1000
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    learning_rate: Rate = 1e-2  # the peak of one cycle with adam
-    batch: Positive = 32  # pairs
-    warmup_epochs: int = 6
-    ramp: int = 1058
-    replace_every: int = 0
-    verifier_patience: Positive = 20
-    patience: int = 10
-    rolls: bool = True  # each batch is turned by a random time
-
-
-_ADAM = RdalSettings(optimiser="adam", learning_rate=3e-3, epochs=40, patience=0, warmup_epochs=4, ramp=800)
-_RDAL = RdalSettings(replace_every=11)  # a tenth of the paper's schedule, counted in steps
-_PAPER = RdalSettings(
-    "rdal",
-    64,
-    sample_rate=44100,
-    samples=44100,
-    epochs=5000,
-    warmup_epochs=30,
-    ramp=4970,
-    masking=MaskSettings(16, 60, learning_rate=1e-3),
-    replace_every=50,
-    verifier_patience=50,
-    rolls=False,
-)
-PRESETS: Mapping[str, RdalSettings] = MappingProxyType(
-    {
-        "no-privacy": replace(_ADAM, adversary="none"),
-        "reversal": RdalSettings(patience=40),
-        "compact": _RDAL,
-        "masked": replace(_RDAL, mask="frozen", replace_every=15),
-        "learnable": replace(_RDAL, mask="learnable", replace_every=15),
-        "pool": replace(_ADAM, mask="frozen", adversary="pool", replace_every=1, verifier_patience=10),
-        "codes": replace(_ADAM, mask="frozen", adversary="none", codes=True),
-        "paper": _PAPER,
-        "paper-masked": replace(_PAPER, mask="frozen", replace_every=70),
-    }
-)
-
-
-class PairedClips(NamedTuple):
-    """Pairs without and with speech of one part: magnitudes [P, 2, F, N], and the number of each event [P, 2]."""
-
-    magnitudes: NDArray[np.float32]
-    events: NDArray[np.int64]
-
-
-class TrainedSender(NamedTuple):
-    """A sender, the reader of its latents, the adversary in the loop, and the rows of the `TrainingHistory`."""
+class Chosen(NamedTuple):
+    """A sender, the reader of its latents, and the adversary that it was trained against."""
 
     sender: Sender
     reader: nn.Linear
     in_loop: nn.Module | None
-    rows: NDArray[np.float64]
 
 
-def reversal_strength(epoch: int, settings: RdalSettings) -> float:
-    """How strongly gradients are reversed in an epoch, 0 to 1."""
-    if settings.adversary == "none" or epoch < settings.warmup_epochs:
+class TrainedSender(NamedTuple):
+    """The checkpoint that hides speech best, the best of those that keep the events, and what all checks showed."""
+
+    hidden: Chosen
+    balanced: Chosen
+    checks: list[dict[str, float]]
+
+
+def reversal_strength(step: int, settings: RdalSettings) -> float:
+    """How strongly gradients are reversed in a step, 0 to 1."""
+    if settings.adversary == "none" or step < settings.warmup_steps:
         return 0.0
-    return 2.0 / (1.0 + math.exp(-100.0 * (epoch - settings.warmup_epochs) / max(1, settings.ramp - 1))) - 1.0
+    return 2.0 / (1.0 + math.exp(-100.0 * (step - settings.warmup_steps) / max(1, settings.ramp_steps))) - 1.0
 
 
 def train_rdal(
@@ -124,101 +64,122 @@ def train_rdal(
 ) -> TrainedSender:
     """A sender and the reader of its latents, from pairs of clips; `mask` is None, or trained by `train_mask`."""
     torch.manual_seed(run.seed)
-    training = Training(copy.deepcopy(mask), pairs, validation, classes, settings)
-    train(training.epoch, training.parts, run.part("game", settings.epochs), training.finished)
-    training.restore_best()
-    sender = training.sender.eval().requires_grad_(False)
-    if settings.codes:
-        sender.codes = Codes(training.reader, training.centres())
-    return TrainedSender(sender, training.reader, training.adversary.last, training.history.rows)
+    training = Training(copy.deepcopy(mask), pairs, validation, classes, settings, run.seed)
+    train(training.advance, training.parts, run.part("game", settings.steps), training.finished)
+    hidden, balanced = (training.chosen(best) for best in (training.hidden, training.balanced))
+    return TrainedSender(hidden, balanced, training.checks.rows)
 
 
 class Training:
     """The networks of a method in training, and their pairs of clips."""
 
     def __init__(
-        self, mask: nn.Module | None, pairs: PairedClips, validation: PairedClips, classes: int, settings: RdalSettings
+        self,
+        mask: nn.Module | None,
+        pairs: PairedClips,
+        validation: PairedClips,
+        classes: int,
+        settings: RdalSettings,
+        seed: int = 0,
     ) -> None:
-        sizes = {"width": settings.width, "latent": LATENT}
-        self.settings = settings
-        self.sender = Sender(mask, LogMel(settings.sample_rate), build(settings.extractor, sizes), None)
+        self.settings, self.seed = settings, seed
+        extractor = build(settings.extractor, {"width": settings.width, "latent": LATENT})
+        self.sender = Sender(mask, LogMel(settings.sample_rate), extractor, None)
         self.reader = nn.Linear(LATENT, classes)
-        if settings.mask == "learnable" and self.sender.mask is not None:
-            self.sender.mask.requires_grad_(True)
-        self.optimiser = _optimiser([self.sender, self.reader], settings)
         self.adversary = _pool(settings)
-        self.networks = nn.ModuleList([self.sender, self.reader, self.adversary.last or nn.Identity()])
-        self.best = copy.deepcopy(self.networks)
-        self.history = TrainingHistory(settings.epochs)
+        learnt: list[nn.Module] = [extractor, self.reader]
+        if settings.mask == "learnable" and mask is not None:
+            learnt.append(mask.requires_grad_(True))
+        self.optimiser = _optimiser(learnt, settings)
+        self.networks = nn.ModuleList([*learnt, self.adversary.last or nn.Identity()])
+        self.hidden, self.balanced = Best(self.networks), BestWithin(self.networks, settings.margin)
+        self.checks = Checks(-(-settings.steps // settings.check_every))
         self.pairs, self.validation = (_Latents(self.sender, part, settings) for part in (pairs, validation))
+        extractor.train()
         self.parts: dict[str, nn.Module | torch.optim.Optimizer] = {
             "networks": self.networks,
-            "best": self.best,
+            "hidden": self.hidden,
+            "balanced": self.balanced,
             "optimiser": self.optimiser,
-            "history": self.history,
+            "checks": self.checks,
         }
         for number, member in enumerate(self.adversary.members):
             if isinstance(member, Discriminator):
                 self.parts |= {f"adversary {number}": member.network, f"its optimiser {number}": member.optimiser}
 
-    def epoch(self, number: int, rng: np.random.Generator) -> str:
-        """Once over all pairs, and then, when it is time to, verification and replacement."""
-        batch, order = self.settings.batch, rng.permutation(len(self.pairs.events))
-        batches = len(order) // batch
-        strength = reversal_strength(number, self.settings)
-        self.sender.extractor.train()
-        losses = []
-        for place, rows in enumerate(order[: batches * batch].reshape(batches, batch)):
-            if self.settings.optimiser == "adam":
-                done, total = number * batches + place, self.settings.epochs * batches
-                set_learning_rate(self.optimiser, one_cycle(done, total, self.settings.learning_rate))
-            losses.append(self.step(rows, rng, strength))
-        self.sender.extractor.eval()
-        event_loss, adversary_loss = np.mean(losses, axis=0)
-        verification = self.verify(number, event_loss, adversary_loss, strength)
-        return f"events {event_loss:.3f}  adversary {adversary_loss:.3f}{verification}"
+    def advance(self, number: int, rng: np.random.Generator) -> str:
+        """A step on the next batch of pairs, and a check where one is due."""
+        settings, strength = self.settings, reversal_strength(number, self.settings)
+        batches = max(1, len(self.pairs.events) // settings.batch)
+        order = np.random.default_rng([self.seed, 11, number // batches]).permutation(len(self.pairs.events))
+        if settings.optimiser == "one-cycle":
+            set_learning_rate(self.optimiser, one_cycle(number, settings.steps, settings.learning_rate))
+        rows = order[number % batches * settings.batch :][: settings.batch]
+        event_loss, adversary_loss = self.step(rows, rng, strength)
+        due = (number + 1) % settings.check_every == 0 or number + 1 == settings.steps
+        checked = self.check(number, strength) if due else ""
+        return f"events {event_loss:.3f}  adversary {adversary_loss:.3f}{checked}"
 
     def step(self, rows: NDArray[np.int64], rng: np.random.Generator, strength: float) -> tuple[float, float]:
-        """One batch: the extractor learns the events under the adversary's pressure, and the adversary improves."""
+        """One joint step: all learn from one pass of one batch. Returns the losses of events and adversary."""
         level, event, speech = self.pairs.batch(rows, rng)
-        latents = Latents(self.sender.extractor(level), speech)
-        event_loss = functional.cross_entropy(self.reader(latents.latent), event)
-        loss = event_loss + self.adversary.pressure(latents, strength)
+        latent = self.sender.extractor(level)
+        event_loss = functional.cross_entropy(self.reader(latent), event)
+        adversary_loss = self.adversary.loss(Latents(latent, speech), strength)
         self.optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        adversary_loss = self.adversary.improve(latents)
+        (event_loss + adversary_loss).backward()  # type: ignore[no-untyped-call]
+        self.adversary.update()
         self.optimiser.step()
-        return event_loss.item(), adversary_loss
+        return event_loss.item(), adversary_loss.item()
 
-    def verify(self, number: int, event_loss: float, adversary_loss: float, strength: float) -> str:
-        """Add the epoch to the history; verify and replace when it is time to, and keep what hides speech best."""
-        held_out, in_loop = self.validation.latents(), self.adversary.last
-        verified, in_loop_there = (math.nan, math.nan), (math.nan, math.nan)  # loss and accuracy
-        every = self.settings.replace_every
-        if every and (number + 1) % every == 0:
-            verifier = verify(self.pairs.latents(), held_out, self.settings.verifier_patience)
-            verified = verdict(verifier, held_out)
-            if strength > 0.0:
-                self.adversary.replace(verifier, number // every)
-        if in_loop is not None:
-            in_loop_there = verdict(in_loop, held_out)
-        self.history.append(number, event_loss, adversary_loss, in_loop_there[1], *verified)
-        loss = verified[0] if every else in_loop_there[0]
-        if self.settings.patience and strength >= _FULL and not math.isnan(loss) and self.history.is_best(loss):
-            self.best.load_state_dict(self.networks.state_dict())
-        return f"  D^tau {verified[1]:.1%}" if every and not math.isnan(loss) else ""
+    def check(self, number: int, strength: float) -> str:
+        """Look at the networks on validation, keep them if they are the best, and replace the adversary."""
+        self.sender.extractor.eval()
+        held_out, events = self.validation.latents(), self.validation.events
+        event = _event_verdict(self.reader, held_out.latent, torch.from_numpy(events.reshape(-1)))
+        unknown = (math.nan, math.nan)
+        in_loop = unknown if self.adversary.last is None else verdict(self.adversary.last, held_out)
+        verifier = self._verifier(held_out)
+        fresh = unknown if verifier is None else verdict(verifier, held_out)
+        row = number // self.settings.check_every
+        self.checks.append(row, number + 1, *event, *in_loop, *fresh)
+        hidden = in_loop[0] if verifier is None else fresh[0]
+        self._offer(-event[0] if self.adversary.last is None else hidden, event[1], strength)
+        if verifier is not None and strength > 0.0:
+            self.adversary.replace(verifier, row)
+        self.sender.extractor.train()
+        return "" if verifier is None else f"  D^tau {fresh[1]:.1%}"
+
+    def _verifier(self, held_out: Latents) -> SpeechClassifier | None:
+        """A fresh D^tau, for a method that replaces its adversary."""
+        if not self.settings.replaces:
+            return None
+        return verify(self.pairs.latents(), held_out, self.settings.verifier_patience)
+
+    def _offer(self, score: float, accuracy: float, strength: float) -> None:
+        """Keep what is best by either rule; before the adversary has its full strength, nothing is."""
+        self.balanced.saw(accuracy)
+        if self.settings.patience and (strength >= _FULL or self.adversary.last is None):
+            self.hidden.offer(self.networks, score)
+            self.balanced.offer(self.networks, score, accuracy)
 
     def finished(self) -> bool:
         """Whether patience is at its end."""
-        return 0 < self.settings.patience < self.history.since
+        return 0 < self.settings.patience < self.hidden.since
 
-    def restore_best(self) -> None:
-        """Put the best networks in the place of the last, if any loss was compared."""
-        if self.history.has_best:
-            self.networks.load_state_dict(self.best.state_dict())
+    def chosen(self, best: Best | BestWithin) -> Chosen:
+        """A copy of the networks that a rule kept, or of the last where no check counted."""
+        if math.isfinite(best.score):
+            self.networks.load_state_dict(best.networks.state_dict())
+        sender, reader, in_loop = copy.deepcopy((self.sender, self.reader, self.adversary.last))
+        sender.eval().requires_grad_(False)
+        if self.settings.codes:
+            sender.codes = Codes(reader, self.centres())
+        return Chosen(sender, reader, in_loop)
 
     def centres(self) -> Tensor:
         """For each event the latent that stands for it, [K, 64]: the one of which the reader is most certain."""
+        self.sender.extractor.eval()
         latent = self.pairs.latents().latent
         with torch.no_grad():
             return latent[self.reader(latent).log_softmax(dim=1).argmax(dim=0)]
@@ -239,8 +200,9 @@ class _Latents:
     def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Levels [2 B, 64, N], events [2 B] and whether somebody speaks [2 B] of the pairs `rows` [B]."""
         level = self._levels(torch.from_numpy(rows))
-        if self.settings.rolls:
+        if self.settings.augment:
             level = level.roll(int(rng.integers(level.shape[2])), dims=2)
+            level = _masked(level.unsqueeze(1) - level.mean()).squeeze(1) + level.mean()
         event = torch.from_numpy(self.events[rows].reshape(-1))
         return level, event, torch.tensor([0.0, 1.0]).repeat(len(rows))
 
@@ -256,17 +218,27 @@ class _Latents:
         return levels.reshape(2 * len(rows), *levels.shape[-2:])
 
 
+def _event_verdict(reader: nn.Module, latent: Tensor, event: Tensor) -> tuple[float, float]:
+    """The cross-entropy of a reader on latents [B, 64], and how often it is right about events [B]."""
+    with torch.no_grad():
+        logits = reader(latent)
+    right = logits.argmax(dim=1) == event
+    return functional.cross_entropy(logits, event).item(), float(right.float().mean())
+
+
 def _pool(settings: RdalSettings) -> Pool:
     """The adversaries of the extractor; none in the case of no privacy."""
     if settings.adversary == "none":
         return Pool(())
     if settings.adversary == "discriminator":
-        return Pool((Discriminator(settings.learning_rate),))
+        return Pool((Discriminator(settings.learning_rate, settings.clip),))
     return Pool((Kernel(_KERNEL_WEIGHT), *(Discriminator() for _ in range(_POOL))))
 
 
 def _optimiser(networks: Sequence[nn.Module], settings: RdalSettings) -> torch.optim.Optimizer:
-    parameters = [each for network in networks for each in network.parameters() if each.requires_grad]
+    parameters = [each for network in networks for each in network.parameters()]
+    if settings.optimiser == "one-cycle":
+        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.05, foreach=True)
     if settings.optimiser == "adam":
-        return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.05)
-    return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9)
+        return torch.optim.Adam(parameters, lr=settings.learning_rate, foreach=True)
+    return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9, foreach=True)
