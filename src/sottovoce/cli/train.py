@@ -83,6 +83,8 @@ def target(
         spec, rule, values = shared.cut(corpus, split), cast(Any, split), assignments(settings or ())
         command, report = shared.command(), shared.Progress()
         card = make_target(spec, task, out, preset, rule, seed, command, report, values, replace=replace)
+    if not card:  # the first of several processes has it
+        return
     score = card["accuracy"]
     text = (
         f"{task}: {score['test']:.1%} of {score['test_clips']} test recordings are right ({card['seconds']:.0f} s); "
@@ -179,6 +181,8 @@ def train(
             negatives=shared.names(negatives or ""),
         )
         card = make_filter(config, shared.Progress())
+    if not card:
+        return
     shared.show(
         card,
         json_,

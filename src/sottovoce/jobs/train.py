@@ -29,9 +29,10 @@ from sottovoce.models.layers import parameter_count
 from sottovoce.models.target import Target
 from sottovoce.models.target_loading import load_target, save_target
 from sottovoce.models.vote import vote
-from sottovoce.progress import Report, duration
+from sottovoce.progress import Report, duration, silent
 from sottovoce.runtime.export import JUDGES
 from sottovoce.runtime.filter import Filter
+from sottovoce.training import distributed
 from sottovoce.training import target as target_training
 from sottovoce.training.loop import Run, identity
 from sottovoce.training.settings import check_seed, choose
@@ -57,11 +58,13 @@ def make_target(
     reuse: bool = False,
     replace: bool = True,
 ) -> dict[str, Any]:
-    """Train a recogniser of `task` and write it to `out`; returns its card.
+    """Train a recogniser of `task` and write it to `out`; returns its card, or {} in all but the first of several
+    processes.
 
     `settings` override those of the preset. With `reuse`, a target that the same training has written there is kept;
     without `replace`, one that another training has written there is refused.
     """
+    report = _met(report)
     check_seed(seed)
     chosen = choose(target_training.PRESETS, preset, settings or {}, "the training of targets")
     if "classes" in chosen.settings:
@@ -81,6 +84,8 @@ def make_target(
     began = time.monotonic()
     run = Run(chosen.steps, seed, report, _partial(out), name)
     network = target_training.train_target(manifest, sounds, parts.train, task, chosen, run)
+    if distributed.rank() > 0:
+        return {}
     classes = manifest.classes(task)
     target = Target(task, classes, True, network)
     card = {
@@ -105,11 +110,12 @@ def make_target(
 
 
 def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
-    """Train a filter that permits the tasks of its targets, and write it; returns its card.
+    """Train a filter that permits the tasks of its targets, and write it; returns its card, or {} in all but the first
+    of several processes.
 
     The card has, under "validation", the accuracy of each target on validation recordings, original and filtered.
     """
-    method = METHODS[config.method]
+    report, method = _met(report), METHODS[config.method]
     check_seed(config.seed)
     settings = choose(method.presets, config.preset, config.settings, f"the method '{config.method}'")
     method.check(config, settings)
@@ -124,6 +130,8 @@ def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
     _announce(what, estimate, context.sounds, context.split.train, report)
     began = time.monotonic()
     trained = method.train(context)
+    if distributed.rank() > 0:
+        return {}
     card = {
         "method": config.method,
         "method_version": METHODS.version(config.method),
@@ -149,6 +157,12 @@ def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
     }
     write_file(config.out / CARD, json.dumps(written, indent=1).encode())  # of the folder's files no digest changes
     return written
+
+
+def _met(report: Report) -> Report:
+    """Meet the other processes of this training, if there are any, of which the first reports."""
+    distributed.join()
+    return report if distributed.rank() == 0 else silent
 
 
 def _context(config: TrainConfig, method: Method[Any], settings: Any, report: Report) -> Context[Any]:

@@ -24,7 +24,8 @@ from sottovoce.audio.spectrum import SEGMENT_SAMPLES, Wave
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ModelError
 from sottovoce.machine import usable_cores
-from sottovoce.progress import Report
+from sottovoce.progress import Report, silent
+from sottovoce.training import distributed
 
 _SAVE_EVERY_S = 15.0
 
@@ -45,23 +46,33 @@ class Run(NamedTuple):
 
 
 def device() -> torch.device:
-    """Where networks are trained: a GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Where networks are trained: a GPU of this process's own if there is one."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", distributed.rank() % torch.cuda.device_count())
 
 
 def draw(sounds: Sounds, clips: NDArray[np.int64], batch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Random segments of random clips: standardised log spectra [B, 161, 128], and the clips' positions [B]."""
-    segments, chosen = draw_segments(sounds, clips, batch, rng)
+    """Random segments of random clips: standardised log spectra [B, 161, 128], and the clips' positions [B].
+
+    Of several processes each gets its share of the batch.
+    """
+    segments, chosen = draw_segments(sounds, clips, batch, rng, distributed.share)
     return torch.from_numpy(front_end(segments)).to(device()), torch.from_numpy(chosen).to(device())
 
 
 def draw_segments(
-    sounds: Sounds, clips: NDArray[np.int64], batch: int, rng: np.random.Generator
+    sounds: Sounds,
+    clips: NDArray[np.int64],
+    batch: int,
+    rng: np.random.Generator,
+    part: Callable[[NDArray[np.int64]], NDArray[np.int64]] = lambda drawn: drawn,
 ) -> tuple[Wave, NDArray[np.int64]]:
-    """Random segments [B, 20480] of random clips, and the clips' positions [B]."""
+    """Random segments [B, 20480] of random clips, and the clips' positions [B]; `part` of what is drawn."""
     chosen = rng.choice(clips, size=batch, replace=len(clips) < batch)
     spare = np.array([max(0, sounds.samples(i) - SEGMENT_SAMPLES) for i in chosen])
     starts = rng.integers(0, spare + 1)
+    chosen, starts = part(chosen), part(starts)
     return sounds.segments(chosen, starts, SEGMENT_SAMPLES), chosen
 
 
@@ -82,15 +93,16 @@ def set_learning_rate(optimiser: Optimizer, rate: float) -> None:
 def update(optimiser: Optimizer, loss: Tensor, clip_norm: float = math.inf) -> float:
     """One step of an optimiser along the gradient of `loss`, whose norm is at most `clip_norm`; returns the loss.
 
-    ModelError where the loss is not finite.
+    Gradient and loss are means over all processes. ModelError where the loss is not finite.
     """
     optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
+    parameters = [each for group in optimiser.param_groups for each in group["params"]]
+    distributed.average(parameters)
     if clip_norm < math.inf:
-        parameters = [each for group in optimiser.param_groups for each in group["params"]]
         nn.utils.clip_grad_norm_(parameters, clip_norm)
     optimiser.step()
-    if not math.isfinite(value := loss.item()):
+    if not math.isfinite(value := distributed.mean(loss.item())):
         raise ModelError(f"the training diverged: the loss is {value}; lower the learning rate, and train again.")
     return value
 
@@ -114,9 +126,11 @@ def train(
     """Call `step(number, rng)` for each step and report its note; save `parts` now and then, and resume from there.
 
     All randomness of a step is seeded by its number, so that a resumed run ends exactly as an uninterrupted one.
-    `finished`, which may look at `parts` alone, ends it before the last step. ModelError where a weight is not finite
-    at the end.
+    `finished`, which may look at `parts` alone, ends it before the last step. Of several processes the first reports
+    and saves. ModelError where a weight is not finite at the end.
     """
+    first_one = distributed.rank() == 0
+    report, partial = (run.report if first_one else silent), (run.partial if first_one else None)
     torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))  # torch does not look at control groups
     first = _restore(parts, run)
     saved = time.monotonic()
@@ -125,15 +139,15 @@ def train(
             break
         torch.manual_seed(run.seed * 1_000_003 + number)
         note = step(number, np.random.default_rng([run.seed, number]))
-        run.report(number + 1, run.steps, note)
-        if run.partial is not None and time.monotonic() - saved > _SAVE_EVERY_S:
-            _save(parts, run.partial, {"step": str(number + 1), "identity": run.identity})
+        report(number + 1, run.steps, note)
+        if partial is not None and time.monotonic() - saved > _SAVE_EVERY_S:
+            _save(parts, partial, {"step": str(number + 1), "identity": run.identity})
             saved = time.monotonic()
     networks = [part for part in parts.values() if isinstance(part, nn.Module)]
     if not all(value.isfinite().all() for network in networks for value in network.parameters()):
         raise ModelError("the training diverged: a weight is not finite; lower the learning rate, and train again.")
-    if run.partial is not None:  # kept until the caller has written what was trained
-        _save(parts, run.partial, {"step": str(run.steps), "identity": run.identity})
+    if partial is not None:  # kept until the caller has written what was trained
+        _save(parts, partial, {"step": str(run.steps), "identity": run.identity})
 
 
 def _save(parts: Mapping[str, nn.Module | Optimizer], path: Path, metadata: dict[str, str]) -> None:

@@ -20,6 +20,7 @@ from sottovoce.methods.optin.deobfuscator import Deobfuscator, target_loss
 from sottovoce.methods.optin.settings import OptinSettings
 from sottovoce.models.architectures import build
 from sottovoce.models.target import TYPICAL_SOUND, Target
+from sottovoce.training.distributed import mean, norm
 from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
 
 _LEAST = 1e-12  # of the norm of a gradient
@@ -92,8 +93,8 @@ def train_optin(
         weight = privacy_weight(for_task, for_privacy, settings)
         slope = settings.target_weight * for_task - weight * for_privacy
         update(optimiser, (slope * obfuscated).sum())  # whose gradient at the obfuscated spectrum is `slope`
-        ratio = weight * for_privacy.norm() / (settings.target_weight * for_task.norm()).clamp(min=_LEAST)
-        return last.add(task.item(), privacy.item(), restored_error, weight, ratio.item())
+        ratio = weight * norm(for_privacy) / (settings.target_weight * norm(for_task)).clamp(min=_LEAST)
+        return last.add(mean(task.item()), mean(privacy.item()), restored_error, weight, ratio.item())
 
     parts: dict[str, nn.Module | Optimizer] = {
         "obfuscator": obfuscator,
@@ -112,8 +113,8 @@ def privacy_weight(for_task: Tensor, for_privacy: Tensor, settings: OptinSetting
     """w_p, from the gradients of L_t and L_p at the obfuscated spectrum [B, F, N]."""
     if not settings.gradient_ratio:
         return settings.privacy_weight
-    wanted = settings.gradient_ratio * settings.target_weight * for_task.norm()
-    return float(wanted / for_privacy.norm().clamp(min=_LEAST))
+    wanted = settings.gradient_ratio * settings.target_weight * norm(for_task)
+    return float(wanted / norm(for_privacy).clamp(min=_LEAST))
 
 
 def _networks(recognisers: Sequence[Target]) -> list[nn.Module]:
