@@ -138,7 +138,7 @@ def _write(place: Path, result: JobResult, digest: str, key: bytes) -> None:
     arrays: dict[str, Any] = {name: np.asarray(array) for name, array in result.arrays.items()}
     facts = json.dumps(dict(result.facts))
     sealed = {_FACTS: facts, _SEAL: _seal(key, digest, facts, arrays), _SEALED_BY: _name(key)}
-    np.savez_compressed(buffer, **arrays, **{name: np.array(text) for name, text in sealed.items()})
+    np.savez_compressed(buffer, **arrays | {name: np.array(text) for name, text in sealed.items()})
     private.write_private(place, buffer.getvalue())
 
 

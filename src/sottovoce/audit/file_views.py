@@ -95,10 +95,16 @@ def observe_planted(case: Case, whole: Whole, source: str, seed: int, place: Pat
     digest, step = identity(case.digest, "planted", source, seed), step_s(case)
 
     def build(folder: Path) -> None:
+        pairs = [(part, c, k) for part in PARTS for c, k in zip(some[part], labels[part], strict=True)]
+
+        def arguments(i: int) -> tuple[Leaving, int, float]:
+            _, clip, label = pairs[i]
+            return whole(int(clip)), int(label), step
+
+        seen = ordered(_planted, arguments, len(pairs), workers)
         for part in PARTS:
-            pairs = [(int(clip), int(label)) for clip, label in zip(some[part], labels[part], strict=True)]
-            seen = ordered(_planted, lambda i, p=pairs: (whole(p[i][0]), p[i][1], step), len(pairs), workers)
-            for name, rows in stacked(seen).items():
+            own = [each for (its, _, _), each in zip(pairs, seen, strict=True) if its == part]
+            for name, rows in stacked(own).items():
                 _write(folder / part, {name: rows[:, :, None]})
 
     folder = build_once(place / f"planted-{digest[:16]}", build)

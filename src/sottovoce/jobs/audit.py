@@ -52,6 +52,7 @@ from sottovoce.runtime.quantise import quantise
 from sottovoce.training.settings import check_seed
 
 _LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
+Prepared = tuple[Case, System, list[str], list[str]]  # with the attributes, and sentences on judges that are missing
 OBSERVATIONS = ".observations"  # what attackers observe, while an audit runs
 
 
@@ -92,12 +93,12 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     check(config)
     sign = _signature(config)
     with claimed(config.out):
-        case, system, attributes, missing = prepared(config, report)
+        case, system, attributes, _ = made = prepared(config, report)
         place = observations(config)
         evidence, views = audit(
             case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
         )
-        written, kept = _written(config, case, system, attributes, missing, evidence, views, began)
+        written, kept = _written(config, made, evidence, views, began)
         sign(config.out)
         discard_copies([*place.iterdir()])
         shutil.rmtree(place, ignore_errors=True)
@@ -113,8 +114,8 @@ def check(config: AuditConfig) -> None:
     attacks_folder()
 
 
-def prepared(config: AuditConfig, report: Report) -> tuple[Case, System, list[str], list[str]]:
-    """What is audited, the attributes that are attacked, and sentences on judges that are missing."""
+def prepared(config: AuditConfig, report: Report) -> Prepared:
+    """What an audit is about."""
     manifest, sounds = corpus.opened(config.corpus, report)
     permit = tuple(dict.fromkeys(config.permit))
     system = opened(_named(config), manifest, sounds, config.workers, report, permit, config.constant)
@@ -131,16 +132,10 @@ def observations(config: AuditConfig) -> Path:
 
 
 def _written(
-    config: AuditConfig,
-    case: Case,
-    system: System,
-    attributes: Sequence[str],
-    missing: Sequence[str],
-    evidence: Evidence,
-    views: Views,
-    began: float,
+    config: AuditConfig, made: Prepared, evidence: Evidence, views: Views, began: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write the record of an audit that began then; returns what results.json holds, and the key to its pseudonyms."""
+    case, system, attributes, missing = made
     names = pseudonyms_of(config, case, system, attributes)
     passed_over = [*case.not_attacked(attributes), *case.left_out(attributes)]
     notes = [*case.manifest.notes, *passed_over, *system.notes, *missing, *_restricted(config)]
