@@ -8,7 +8,7 @@ kept in its cache. All connections of the caller go to the address of the schedu
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.metadata
 import logging
 import os
 import platform
@@ -21,16 +21,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from joblib import parallel_config
 
-from sottovoce import private, terminal
+from sottovoce import __version__, private, terminal
 from sottovoce.corpora.store import build_once, copies_folder, on_this_machine
 from sottovoce.errors import ConfigError, SottovoceError
 
-_PACKAGES = ("sottovoce", "numpy", "scipy", "sklearn", "torch", "onnxruntime")
+_LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}")
 _PIECE_BYTES = 1 << 23
 _PATIENCE_S = 10.0  # between two looks at whether workers are there
@@ -95,15 +96,13 @@ def calls(
     """
     from distributed.scheduler import KilledWorker
 
-    versions, sent = _versions(), _Sent(client)
-    _check_workers(client, versions)
-    waiting, suspects, alone = deque(order), deque[int](), set[int]()
+    waiting, suspects, alone, sent = deque(order), deque[int](), set[int](), _Sent(client)
     running: dict[Any, int] = {}
     cancelled: Counter[int] = Counter()
 
     def submit(i: int) -> None:
         key = f"sottovoce-{secrets.token_hex(8)}"
-        work = (versions, [*inputs(i)], call, arguments(i))
+        work = (_versions(), [*inputs(i)], call, arguments(i))
         running[client.submit(_answer, *work, key=key, pure=False)] = i
 
     try:
@@ -128,10 +127,9 @@ def calls(
                         raise ConfigError(f"{_address(client)} was restarted again and again; repeat the command.")
                     waiting.appendleft(i)
                 elif not isinstance(error := future.exception(), KilledWorker):
-                    _check_workers(client, versions)
                     raise ConfigError(
                         f"a worker of {_address(client)} cannot read what it is sent ({type(error).__name__}: "
-                        f"{str(error)[:200]}); install the same packages there as here."
+                        f"{str(error)[:200]}); install sottovoce {__version__} and the same packages there as here."
                     ) from error
                 elif i in alone:
                     yield i, Killed()
@@ -189,7 +187,7 @@ def _ended(client: Any, running: Mapping[Any, int]) -> list[Any]:
 
     told = False
     while True:
-        with suppress(OSError, CancelledError):  # of which TimeoutError is one
+        with suppress(OSError, CancelledError), client.as_current():  # an OSError is what ends the patience, too
             wait([*running], timeout=_PATIENCE_S, return_when="FIRST_COMPLETED")
         if ended := [future for future in running if future.status != "pending"]:
             return ended
@@ -234,18 +232,11 @@ class _Sent:
                 return None
 
 
+@cache
 def _versions() -> dict[str, str]:
     """What results depend on."""
-    versions = {name: str(importlib.import_module(name).__version__) for name in _PACKAGES}
-    return {"python": platform.python_version(), **versions}
-
-
-def _check_workers(client: Any, versions: Mapping[str, str]) -> None:
-    """ConfigError where a worker has other versions than this process."""
-    for worker, known in client.get_versions(packages=[*_PACKAGES])["workers"].items():
-        there = {**known["packages"], "python": str(known["packages"].get("python")).removesuffix(".final.0")}
-        if different := _different(versions, there):
-            raise ConfigError(f"the worker at {worker}: {different}")
+    others = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"sottovoce": __version__, "python": platform.python_version(), **others}
 
 
 def _different(here: Mapping[str, str], there: Mapping[str, Any]) -> str:
@@ -265,7 +256,7 @@ def _answer(
     from distributed import get_worker
 
     worker = get_worker().address
-    if versions and (different := _different(versions, _versions())):  # it joined after the first look
+    if versions and (different := _different(versions, _versions())):
         return _Answer(worker, mistake=different)
     try:
         if lacks := tuple(folder for folder in inputs if not _has(folder)):

@@ -17,7 +17,7 @@ from sottovoce.audio.segment import front_end
 from sottovoce.audit.cached_jobs import JobResult, run_jobs
 from sottovoce.audit.observations import View, identity, observe_features
 from sottovoce.audit.plan import AttackRun
-from sottovoce.errors import CorpusError, ModelError
+from sottovoce.errors import CorpusError
 
 NUMBERS = np.arange(3)
 
