@@ -29,7 +29,7 @@ from joblib import parallel_config
 
 from sottovoce import __version__, private, terminal
 from sottovoce.corpora.store import build_once, copies_folder, on_this_machine
-from sottovoce.errors import ConfigError, SottovoceError
+from sottovoce.errors import ConfigError, CorpusError, SottovoceError
 
 _LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}")
@@ -227,7 +227,10 @@ class _Sent:
         future = self._client.submit(_answer, {}, [], function, arguments, workers=[worker], pure=False, priority=1)
         while True:
             with suppress(TimeoutError, CancelledError):
-                return _result(future.result(timeout=_PATIENCE_S))
+                try:
+                    return _result(future.result(timeout=_PATIENCE_S))
+                except CorpusError as error:  # its disk is full
+                    raise ConfigError(f"the worker at {worker}: {error}") from error
             if future.status != "pending" or worker not in self._client.ncores():
                 return None
 
