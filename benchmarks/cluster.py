@@ -179,7 +179,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--corpus", required=True)
     options.add_argument("--clips", type=int, default=120)
-    options.add_argument("--system", default="digit")
+    options.add_argument("--system", default="command:cp {in} {out}")
     options.add_argument("--attackers", default="standard")
     options.add_argument("--attacker", action="append", default=[], help="only these")
     options.add_argument("--out", type=Path, default=Path("results/cluster.json"))
