@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -69,6 +70,8 @@ def connected(address: str | None) -> Iterator[None]:
         raise ConfigError(f"--cluster is {address[:80]!r}; expected tcp://HOST:PORT or tls://HOST:PORT.")
     from distributed import Client
 
+    if not re.match(r"tls:|tcp://(127\.|localhost:|\[::1\])", address):
+        terminal.note(f"{address} is neither encrypted nor authenticated: use tls:// unless the network is your own.\n")
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in a sentence
     try:
         client = Client(address, set_as_default=False)
@@ -114,8 +117,8 @@ def calls(
                 submit(suspects.popleft())
             for future in _ended(client, running):
                 i = running.pop(future)
-                if future.status == "finished":
-                    answer = future.result()
+                answer = _answered(future)
+                if answer is not None:
                     if answer.lacks:
                         sent.to(answer)
                         waiting.appendleft(i)
@@ -160,6 +163,14 @@ def check_shared(client: Any, folders: Sequence[Path]) -> None:
                     f"the worker at {blind[0]} does not see {place.parent if place not in folders else place}; an "
                     "experiment needs --corpora and --out on a disk that all workers share: move them, or use --shard."
                 )
+
+
+def _answered(future: Any) -> _Answer | None:
+    """What a worker said; None where it has not, or where it was lost with the scheduler."""
+    with suppress(OSError, CancelledError):
+        if future.status == "finished":
+            return future.result()  # type: ignore[no-any-return]
+    return None
 
 
 def _result(answer: _Answer) -> Any:
@@ -209,8 +220,11 @@ class _Sent:
         """Send what a worker lacks, unless another on the same disk has got it by now."""
         for folder in answer.lacks:
             self._tries[answer.worker, folder] += 1
-            if self._tries[answer.worker, folder] == 1 or not self._there(answer.worker, _has, folder):
-                self._send(answer.worker, folder)
+            if self._tries[answer.worker, folder] > _MOST_TRIES * 2 * max(1, _width(self._client)):
+                raise ConfigError(
+                    f"the worker at {answer.worker} does not keep what it is sent; check its cache folder."
+                )
+            self._send(answer.worker, folder)
 
     def _send(self, worker: str, folder: Path) -> None:
         if self._there(worker, _has, folder):
@@ -218,7 +232,7 @@ class _Sent:
         scratch = f".receiving-{secrets.token_hex(8)}"
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             with path.open("rb") as file:
-                while piece := file.read(_PIECE_BYTES):
+                for piece in chain([b""], iter(partial(file.read, _PIECE_BYTES), b"")):  # also of an empty file
                     self._there(worker, _receive, scratch, path.relative_to(folder), piece)
         self._there(worker, _keep, scratch, folder)
 

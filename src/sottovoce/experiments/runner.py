@@ -113,6 +113,7 @@ def _recorded(
 def _on_every_disk(place: Place) -> Place:
     """The same with full paths, where workers of a cluster do the runs; ConfigError where they do not see these."""
     full = replace(place, corpora=place.corpora.resolve(), out=place.out.resolve(), kept=place.kept.resolve())
+    full.kept.mkdir(parents=True, exist_ok=True)
     return full if check_shared([full.corpora, full.kept]) else place
 
 
