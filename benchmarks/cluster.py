@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from sottovoce import __version__
+from sottovoce import __version__, redaction
 from sottovoce.corpora.catalogue import open_corpus
 
 FOUND = ("private", "permitted", "controls", "linkage", "continuous", "words", "scores", "valid")
@@ -127,8 +127,8 @@ def end(process: subprocess.Popen[bytes], how: int) -> None:
 
 
 @contextmanager
-def timed(record: dict[str, Any], name: str) -> Iterator[None]:
-    """Notes how long the programs within took, by the clock and on processors."""
+def timed(record: dict[str, Any], name: str, out: Path) -> Iterator[None]:
+    """Notes how long the programs within took, by the clock and on processors, and writes the record so far."""
 
     def now() -> tuple[float, float]:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -137,8 +137,13 @@ def timed(record: dict[str, Any], name: str) -> Iterator[None]:
     before = now()
     yield
     clock, processors = (after - start for after, start in zip(now(), before, strict=True))
-    record[name] = {"clock_seconds": round(clock, 1), "processor_seconds": round(processors, 1)}
-    print(name, record[name], flush=True)
+    times = record["times"][name] = {"clock_seconds": round(clock, 1), "processor_seconds": round(processors, 1)}
+    print(name, times, flush=True)
+    write(record, out)
+
+
+def write(record: dict[str, Any], out: Path) -> None:
+    out.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def some(corpus: str, clips: int, folder: Path) -> str:
@@ -203,9 +208,12 @@ def main() -> None:
     options.add_argument("--attacker", action="append", default=[], help="only these")
     options.add_argument("--out", type=Path, default=Path("results/cluster.json"))
     given = options.parse_args()
-    record: dict[str, Any] = {"command": " ".join(["benchmarks/cluster.py", *sys.argv[1:]]), "sottovoce": __version__}
+    record: dict[str, Any] = {
+        "command": redaction.command(["benchmarks/cluster.py", *sys.argv[1:]]),
+        "sottovoce": __version__,
+    }
     record |= {"machine": {"cores": os.cpu_count(), "load_at_the_start": os.getloadavg()[0]}, "times": {}, "equal": {}}
-    times, equal = record["times"], record["equal"]
+    equal = record["equal"]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         corpus = some(given.corpus, given.clips, folder)
@@ -216,16 +224,16 @@ def main() -> None:
             corpus,
             ["--attackers", given.attackers, "--attack", given.attack, *only, "--split", "utterance"],
         )
-        with timed(times, "loky, 2 workers"):
+        with timed(record, "loky, 2 workers", given.out):
             trial.audit("loky", "--workers", "2")
         expected = trial.found("loky")
         record |= speed(trial.outcomes("loky"))
-        with timed(times, "Dask, 2 workers"):
+        with timed(record, "Dask, 2 workers", given.out):
             cluster = Cluster(trial)
             trial.audit("dask", "--cluster", cluster.address)
             cluster.end()
         equal["Dask"] = trial.found("dask") == expected
-        with timed(times, "4 shards one after another, then merged"):
+        with timed(record, "4 shards one after another, then merged", given.out):
             for number in range(1, 5):
                 trial.audit("shards", "--workers", "2", "--shard", f"{number}/4")
             trial.audit("shards", "--workers", "2")
@@ -235,15 +243,15 @@ def main() -> None:
         for path in lost:
             path.unlink()
         shutil.rmtree(folder / "out-shards")
-        with timed(times, "the merge, with the results of one shard lost"):
+        with timed(record, "the merge, with the results of one shard lost", given.out):
             trial.audit("shards", "--workers", "2")
         equal["a shard lost"] = trial.found("shards") == expected
         equal["nothing else computed again"] = all(path.stat().st_ino == inode for path, inode in kept.items())
         for fault in ("worker", "scheduler"):
-            with timed(times, f"Dask, with a {fault} killed in the middle"):
+            with timed(record, f"Dask, with a {fault} killed in the middle", given.out):
                 interrupted(trial, fault, fault)
             equal[f"a {fault} killed"] = trial.found(fault) == expected
-    given.out.write_text(json.dumps(record, indent=1) + "\n")
+    write(record, given.out)
     print(json.dumps(record, indent=1))
 
 
