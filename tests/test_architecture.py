@@ -24,6 +24,8 @@ LAYERS = (
     ("audio",),
     ("corpora",),
     ("models",),
+    ("cluster",),
+    ("parallel",),
     ("training",),
     ("runtime",),
     ("live", "serve", "methods", "attack"),

@@ -8,13 +8,21 @@ import math
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sottovoce.errors import ModelError
+from sottovoce.errors import ConfigError, ModelError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 LARGEST_JSON_BYTES = 1 << 22
 _DEEPEST = 64  # tables and lists in one another
+_CLAIM = ".claimed"  # the file of a folder that is locked
 
 
 def file_sha256(path: Path) -> str:
@@ -42,6 +50,49 @@ def write_file(path: Path, content: bytes) -> None:
         replace_file(path, content)
     except OSError as error:
         raise ModelError(f"{path} could not be written ({error.strerror}); nothing was changed.") from error
+
+
+@contextmanager
+def claimed(folder: Path, shared: bool = False) -> Iterator[None]:
+    """Within, no other process may claim `folder`; those that claim it `shared` do not exclude each other.
+
+    ConfigError where another process has claimed it. A claim ends with its process, however that ends.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = _claim(folder, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if not shared:
+            (folder / _CLAIM).unlink(missing_ok=True)
+        os.close(handle)
+        with suppress(OSError):  # it holds something
+            folder.rmdir()
+
+
+def _claim(folder: Path, lock: int) -> int:
+    """The descriptor of the locked file of a folder."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder / _CLAIM, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from error
+        try:
+            fcntl.flock(handle, lock | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise ConfigError(
+                f"another process is writing to {folder}; wait until it ends, or choose another folder."
+            ) from None
+        except OSError:  # a file system without locks
+            return handle
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(folder / _CLAIM)):
+                return handle
+        os.close(handle)  # whoever had locked it has deleted it in between
 
 
 def read_bytes(path: Path, largest_bytes: int) -> bytes:

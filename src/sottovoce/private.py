@@ -13,7 +13,8 @@ from sottovoce.errors import CorpusError
 from sottovoce.files import replace_file
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_KEY, _KEY_BYTES = "key", 32
+KEY = "key"  # the file of the secret of a folder
+_KEY_BYTES = 32
 
 
 def private_folder(folder: Path) -> Path:
@@ -76,11 +77,22 @@ def write_private(path: Path, content: bytes) -> None:
 
 def secret(folder: Path) -> bytes:
     """The 32 random bytes of a private folder, made at the first use: who lacks them cannot seal what is kept there."""
-    place = private_folder(folder) / _KEY
+    place = private_folder(folder) / KEY
     key = read_private(place)
     if key is None or len(key) != _KEY_BYTES:
-        write_private(place, secrets.token_bytes(_KEY_BYTES))
-        key = read_private(place)  # of two who make it at once, the later one wins
+        if key is not None:
+            place.unlink(missing_ok=True)
+        scratch = place.with_name(f".key-{secrets.token_hex(8)}")
+        write_private(scratch, secrets.token_bytes(_KEY_BYTES))
+        try:
+            os.link(scratch, place)  # of two who make it at once, the earlier one wins, and both have the same
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            os.replace(scratch, place)
+        finally:
+            scratch.unlink(missing_ok=True)
+        key = read_private(place)
     assert key is not None
     return key
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,11 @@ class Estimation:
         return f"{self.task}: {self.estimator}"
 
     cost = 2
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The folder of its view."""
+        return (self.view.folder,)
 
     def run(self) -> JobResult:
         """Fit the estimator and let it estimate."""

@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy.signal import correlate
 
@@ -21,6 +20,7 @@ from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.audit.case import Case
 from sottovoce.audit.results import Control
 from sottovoce.audit.scores import Scores
+from sottovoce.parallel import ordered
 
 SHARE = 0.05
 COPY = 1.5  # the resemblance of what is nearly the original; that of unrelated speech is below 1
@@ -57,19 +57,18 @@ def gather(case: Case, tasks: Sequence[str], sound: Callable[[int], Wave], seed:
     some = rng.permutation(len(clips))[:_MOST_OTHERS]
     others = np.roll(some, 1)
 
-    def compared(pairs: Any) -> NDArray[np.float32]:
-        found = Parallel(n_jobs=workers)(delayed(resemblance)(left, original) for left, original in pairs)
+    def compared(pairs: Sequence[Any], left: Callable[[int], Wave]) -> NDArray[np.float32]:
+        found = ordered(resemblance, lambda i: (left(pairs[i][0]), original(pairs[i][1])), len(pairs), workers)
         return np.array(found, np.float32)
 
     original = case.sounds.wave
-    own = compared((sound(clip), original(clip)) for clip in clips)
+    own = compared([(clip, clip) for clip in clips], sound)
+    pairs = [(clips[i], clips[j]) for i, j in zip(some, others, strict=True) if i != j]
     return Scores(
         {
             **{f"{task}/resemblance": own[case.picked(task, "test")] for task in tasks},
-            "resemblance/others": compared(
-                (sound(clips[i]), original(clips[j])) for i, j in zip(some, others, strict=True) if i != j
-            ),
-            "resemblance/copies": compared((_copy(original(clips[i])), original(clips[i])) for i in some),
+            "resemblance/others": compared(pairs, sound),
+            "resemblance/copies": compared([(clips[i], clips[i]) for i in some], lambda clip: _copy(original(clip))),
         }
     )
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from sottovoce.attack.attacker import Labels
@@ -19,6 +18,7 @@ from sottovoce.audit.observations import View, identity
 from sottovoce.audit.planted_files import CLASSES, KINDS
 from sottovoce.corpora.store import build_once
 from sottovoce.models.checkpoint import path_part
+from sottovoce.parallel import ordered
 
 Whole = Callable[[int], Leaving]  # what leaves for a clip
 _SHORTEST_STEP_S, _LONGEST_STEP_S = 0.032, 1.28
@@ -48,8 +48,8 @@ def observe_whole(case: Case, whole: Whole, source: str, place: Path, workers: i
 
     def build(folder: Path) -> None:
         clips = {part: case.clips(part) for part in PARTS}
-        given = (delayed(described)(whole(int(clip)), step) for part in PARTS for clip in clips[part])
-        vectors = stacked(Parallel(n_jobs=workers, return_as="list")(given))
+        all_ = [int(clip) for part in PARTS for clip in clips[part]]
+        vectors = stacked(ordered(described, lambda i: (whole(all_[i]), step), len(all_), workers))
         varied = {name: each for name, each in vectors.items() if np.ptp(each, axis=0).any()}
         bounds = np.cumsum([len(clips[part]) for part in PARTS])[:-1]
         for name, each in varied.items():
@@ -95,11 +95,16 @@ def observe_planted(case: Case, whole: Whole, source: str, seed: int, place: Pat
     digest, step = identity(case.digest, "planted", source, seed), step_s(case)
 
     def build(folder: Path) -> None:
+        pairs = [(part, c, k) for part in PARTS for c, k in zip(some[part], labels[part], strict=True)]
+
+        def arguments(i: int) -> tuple[Leaving, int, float]:
+            _, clip, label = pairs[i]
+            return whole(int(clip)), int(label), step
+
+        seen = ordered(_planted, arguments, len(pairs), workers)
         for part in PARTS:
-            given = (
-                delayed(_planted)(whole(int(c)), int(k), step) for c, k in zip(some[part], labels[part], strict=True)
-            )
-            for name, rows in stacked(Parallel(n_jobs=workers, return_as="list")(given)).items():
+            own = [each for (its, _, _), each in zip(pairs, seen, strict=True) if its == part]
+            for name, rows in stacked(own).items():
                 _write(folder / part, {name: rows[:, :, None]})
 
     folder = build_once(place / f"planted-{digest[:16]}", build)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from sottovoce.attack.attacker import Array
@@ -25,11 +23,13 @@ from sottovoce.audit.observations import Encode, Encoders, View, observe_changed
 from sottovoce.audit.plan import Views
 from sottovoce.audit.system import System
 from sottovoce.models.architectures import restore
+from sottovoce.parallel import ordered
 from sottovoce.progress import Report
 from sottovoce.runtime.engine import FilterConfig
 from sottovoce.runtime.filter import Filter
 
 _STEPS = 6
+_ENCODED_AT_ONCE = 40  # sounds
 
 
 def gather(case: Case, system: System, effort: Effort, seed: int, place: Path, workers: int, report: Report) -> Views:
@@ -92,14 +92,13 @@ def _encoders(effort: Effort, workers: int) -> Encoders:
 
 
 def _encoder(name: str, workers: int) -> Encode:
-    """A speaker encoder in several processes."""
+    """A speaker encoder in several processes, each of which gets the same sounds together whatever their number."""
 
     def encode(waves: Sequence[Wave]) -> tuple[Array, NDArray[np.int64]]:
-        count = min(workers, len(waves))
-        bounds = [len(waves) * i // count for i in range(count + 1)]
-        embed = delayed(speaker_embeddings)
-        parts = Parallel(n_jobs=count)(embed(name, waves[a:b]) for a, b in pairwise(bounds))
-        owners = [owner + start for (_, owner), start in zip(parts, bounds, strict=False)]
+        starts = range(0, len(waves), _ENCODED_AT_ONCE)
+        some = [waves[start : start + _ENCODED_AT_ONCE] for start in starts]
+        parts = ordered(speaker_embeddings, lambda i: (name, some[i]), len(some), workers)
+        owners = [owner + start for (_, owner), start in zip(parts, starts, strict=True)]
         return np.concatenate([voices for voices, _ in parts]), np.concatenate(owners)
 
     return encode

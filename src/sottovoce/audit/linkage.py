@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -180,6 +181,11 @@ class Linking:
         return f"linkage: {_WORDS[self.front]}, {self.back}"
 
     cost = 5
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The folders of its views."""
+        return tuple({self.view.folder: None, self.enrolled.folder: None})
 
     def run(self) -> JobResult:
         """Learn from all folds but one, compare the recordings of that one; in turn."""

@@ -24,7 +24,7 @@ from sottovoce.audio.level import normalise, rms, trim_silence
 from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.audit.case import PARTS, Case, Part
-from sottovoce.corpora.store import build_once
+from sottovoce.corpora.store import build_once, on_this_machine
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import path_part
 from sottovoce.models.target import Target
@@ -57,7 +57,7 @@ class View:
 
     def part(self, part: Part) -> Observations:
         """The utterances of one part, mapped into memory."""
-        kept = {path.stem: np.load(path, mmap_mode="r") for path in sorted((self.folder / part).glob("*.npy"))}
+        kept = {path.stem: np.load(path, mmap_mode="r") for path in sorted((self._place / part).glob("*.npy"))}
         waves = np.split(kept["samples"], np.cumsum(kept["lengths"])[:-1]) if "samples" in kept else None
         names = [name for name in kept if name.startswith(_ANSWERS)]
         answers = {unquote(name.removeprefix(_ANSWERS)): np.array(kept[name]) for name in names} or None
@@ -68,7 +68,12 @@ class View:
     @property
     def voices(self) -> tuple[str, ...]:
         """The speaker encoders of which there are embeddings."""
-        return tuple(sorted(path.stem.removeprefix(_VOICES) for path in (self.folder / "test").glob(f"{_VOICES}*.npy")))
+        return tuple(sorted(path.stem.removeprefix(_VOICES) for path in (self._place / "test").glob(f"{_VOICES}*.npy")))
+
+    @property
+    def _place(self) -> Path:
+        """The folder, or the copy of it that a worker of a cluster has."""
+        return on_this_machine(self.folder)
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -199,6 +200,11 @@ class AttackRun:
     def cost(self) -> int:
         """How slow the attacker is."""
         return self.attacker.value.cost
+
+    @property
+    def inputs(self) -> tuple[Path, ...]:
+        """The folders of its views."""
+        return tuple({view.folder: None for view in (self.fitted_on, *self.reads)})
 
     def run(self) -> JobResult:
         """Fit the attacker and score it."""

@@ -71,6 +71,7 @@ class Recognition:
         return f"words: {speech_recogniser.NAME}"
 
     cost = 9
+    inputs = ()  # its sounds are part of it
 
     def run(self) -> JobResult:
         """Write down each sound and count."""

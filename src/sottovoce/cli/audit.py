@@ -126,12 +126,16 @@ def audit(
             help="Attack nothing, and say which leakage this corpus, split and choice of attributes can rule out.",
         ),
     ] = False,
+    shard: shared.ShardOption = None,
+    cluster: shared.Cluster = None,
     seed: Seed = 0,
     json_: Json = False,
 ) -> None:
     """Attack a filter, or any other system, with fresh attackers; writes results.json, scores.npz and a report."""
     with shared.needs("audit"):
         from sottovoce.jobs.audit import AuditConfig, names_place, notes_with_names, run_audit
+        from sottovoce.jobs.audit_shard import run_shard
+        from sottovoce.parallel import shard as parse_shard
         from sottovoce.report.table import table
 
         for option, most in (("--max-leakage", max_leakage), ("--max-loss", max_loss)):
@@ -168,7 +172,12 @@ def audit(
 
             shared.show(plan_audit(config, shared.Progress()), json_, planned)
             return
-        results = run_audit(config, shared.Progress())
+        part = parse_shard(shard)
+        with shared.cluster(cluster):
+            if part is not None:
+                shared.show(run_shard(config, part, shared.Progress()), json_, lambda done: str(done["note"]))
+                return
+            results = run_audit(config, shared.Progress())
         for note in notes_with_names(results):
             typer.echo(visible(note), err=True)
         if not names_:

@@ -29,9 +29,17 @@ def experiment(
         str,
         typer.Option(help="compact; or, for figures 3 and 4, paper (networks as large as the paper's; needs a GPU)."),
     ] = "compact",
+    shard: shared.ShardOption = None,
+    cluster: shared.Cluster = None,
 ) -> None:
     """Reproduce a published figure or table; prints the table, and resumes where it was stopped."""
     with shared.needs("audit"):
         from sottovoce.experiments.catalogue import listed, run_experiment
+        from sottovoce.parallel import shard as parse_shard
 
-        terminal.say(listed() if name == "list" else run_experiment(name, corpora_at, out, workers, preset))
+        if name == "list":
+            terminal.say(listed())
+            return
+        part = parse_shard(shard)
+        with shared.cluster(cluster):
+            terminal.say(run_experiment(name, corpora_at, out, workers, preset, part))

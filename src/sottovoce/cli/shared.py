@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,6 +57,23 @@ FilterName = Annotated[str, typer.Argument(metavar="FILTER", help="Filter folder
 Permit = Annotated[
     str | None, typer.Option(help="Tasks to permit, separated by commas; default: all that the filter can permit.")
 ]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        help="Run only part I of N, so that N machines share the work; the same command without this option then "
+        "collects the results.",
+    ),
+]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tcp://HOST:PORT",
+        help="Run on the workers of this Dask scheduler instead of this machine; it must be one that you trust with "
+        "your recordings.",
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness except the split.", min=0, max=LARGEST_SEED)]
 Split = Annotated[
@@ -77,6 +94,15 @@ def needs(extra: str) -> Iterator[None]:
         raise MissingExtraError(
             f"this command needs {error.name}, which is not installed: pip install 'sottovoce[{extra}]'."
         ) from error
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[None]:
+    """Within, calls in parallel run on the workers of a Dask scheduler, if there is an address."""
+    from sottovoce.cluster import connected
+
+    with needs("cluster") if address else nullcontext(), connected(address):
+        yield
 
 
 def run() -> int:

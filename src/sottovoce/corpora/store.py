@@ -39,6 +39,16 @@ def cache_folder() -> Path:
     return folder
 
 
+def copies_folder() -> Path:
+    """The folder of the cache with copies of folders of another machine."""
+    return private.private_folder(cache_folder() / "copies")
+
+
+def on_this_machine(folder: Path) -> Path:
+    """`folder` where it exists, or where the copy is that a worker of a cluster has received of it."""
+    return folder if folder.is_dir() else copies_folder() / folder.name
+
+
 def _home() -> Path:
     """The home folder of this user; CorpusError where there is none."""
     with suppress(RuntimeError):

@@ -23,6 +23,7 @@ from sottovoce.experiments import (
     transfer,
 )
 from sottovoce.experiments.experiment import Corpus, Experiment, parts
+from sottovoce.parallel import Shard
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
     {
@@ -49,11 +50,14 @@ EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType(
 )
 
 
-def run_experiment(name: str, corpora: Path, out: Path, workers: int, preset: str) -> str:
-    """Run an experiment and return its table; ConfigError for a name or a preset that it does not have."""
+def run_experiment(name: str, corpora: Path, out: Path, workers: int, preset: str, shard: Shard | None = None) -> str:
+    """Run an experiment and return its table; ConfigError for a name or a preset that it does not have.
+
+    With a `shard` only its runs are done, and a sentence is returned.
+    """
     if name not in EXPERIMENTS:
         raise ConfigError(f"unknown experiment '{name}'; expected list, or one of {', '.join(EXPERIMENTS)}.")
-    return runner.run(EXPERIMENTS[name], corpora, out, workers, preset)
+    return runner.run(EXPERIMENTS[name], corpora, out, workers, preset, shard)
 
 
 def listed() -> str:

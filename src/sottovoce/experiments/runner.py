@@ -6,29 +6,39 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from joblib import Parallel, delayed
 
 from sottovoce import __version__, terminal
+from sottovoce.cluster import Killed
 from sottovoce.corpora.catalogue import CORPORA, open_corpus
 from sottovoce.corpora.download import releases
-from sottovoce.errors import ConfigError, CorpusError
+from sottovoce.errors import ConfigError, CorpusError, ModelError
 from sottovoce.experiments.experiment import Corpus, Experiment, Place, RunSettings, SharedJob, digest, grouped, parts
 from sottovoce.files import write_file
+from sottovoce.parallel import Shard, check_shared, ordered, unordered
 from sottovoce.progress import duration
 
 
-def run(experiment: Experiment, corpora: Path, out: Path, workers: int, preset: str = "compact") -> str:
+def run(
+    experiment: Experiment,
+    corpora: Path,
+    out: Path,
+    workers: int,
+    preset: str = "compact",
+    shard: Shard | None = None,
+) -> str:
     """Do all runs that are not kept from before, write the record and figures to `out`, and return the table.
 
-    The record is written after each seed. ConfigError for a preset that the experiment does not have, CorpusError for
-    corpora that are missing.
+    The record is written after each seed. With a `shard` only its runs are done, and a sentence is returned.
+    ConfigError for a preset that the experiment does not have, CorpusError for corpora that are missing, ModelError
+    where a run killed its process.
     """
     if preset not in experiment.runs:
         raise ConfigError(
@@ -39,28 +49,72 @@ def run(experiment: Experiment, corpora: Path, out: Path, workers: int, preset: 
     side_by_side = workers if experiment.side_by_side else 1
     place = Place(corpora, out, root / "runs" / (experiment.shelf or experiment.name), workers // side_by_side)
     known = {digest(each): found for each in runs if (found := _kept(each, place)) is not None}
-    missing = [each for each in runs if digest(each) not in known]
+    own = [each for each in runs if shard is None or shard.has(digest(each))]
+    missing = [each for each in own if digest(each) not in known]
     _check_corpora(experiment.name, missing, place)
+    if missing and experiment.side_by_side:
+        place = _on_every_disk(place)
     terminal.note(
-        f"{experiment.name}: {experiment.question} {len(missing)} of {len(runs)} runs are to be done. "
+        f"{experiment.name}: {experiment.question} {len(missing)} of {len(own)} runs are to be done. "
         f"Cost of all: {experiment.cost}.\n"
     )
     _prepare(missing, place, side_by_side)
-    parallel = Parallel(n_jobs=side_by_side, batch_size=1, return_as="generator")
-    performed = (
-        parallel(delayed(_performed)(experiment.perform, each, place) for each in missing) if missing else iter(())
-    )
-    labels, text = _labels(runs), ""
-    for number, each in enumerate(runs, start=1):
-        if digest(each) not in known:
-            known[digest(each)] = next(performed)
-            left = (len(runs) - len(known)) * median(one["run_seconds"] for one in known.values()) / side_by_side
-            took = duration(known[digest(each)]["run_seconds"])
-            line = f"{experiment.name}: {len(known)} of {len(runs)} runs done, {duration(left)} left; {took} for {{}}"
-            terminal.note(terminal.printable(line.format(labels[number - 1])) + "\n")
-        if number == len(runs) or runs[number].seed != each.seed:
-            text = _written(experiment, preset, [known[digest(done)] for done in runs[:number]], root)
+    labels, killed = dict(zip(map(digest, runs), _labels(runs), strict=True)), list[str]()
+    done = len(own) - len(missing)
+    text = "" if shard else _recorded(experiment, preset, runs, known, root)
+    for i, result in _results(experiment, missing, place, side_by_side):
+        name = digest(missing[i])
+        if isinstance(result, Killed):
+            killed.append(labels[name])
+            continue
+        known[name], done = result, done + 1
+        write_file(place.kept / f"{name}.json", json.dumps(result).encode())
+        left = (len(own) - done) * median(known[digest(one)]["run_seconds"] for one in own if digest(one) in known)
+        terminal.note(
+            terminal.printable(
+                f"{experiment.name}: {done} of {len(own)} runs done, {duration(left / side_by_side)} left; "
+                f"{duration(result['run_seconds'])} for {labels[name]}"
+            )
+            + "\n"
+        )
+        text = text if shard else _recorded(experiment, preset, runs, known, root) or text
+    if killed:
+        raise ModelError(
+            f"{experiment.name}: {Killed.REASON}: {'; '.join(killed)}; all other runs are kept: use a machine with "
+            "more memory, and repeat the command."
+        )
+    if shard:
+        return (
+            f"{experiment.name}: shard {shard} is complete, {len(own)} of {len(runs)} runs, which are in {place.kept}; "
+            "run the same command without --shard once all shards are complete."
+        )
     return text
+
+
+def _results(
+    experiment: Experiment, runs: Sequence[RunSettings], place: Place, workers: int
+) -> Iterator[tuple[int, Any]]:
+    """The results of runs by their positions, as they end; one after the other here if they use all workers."""
+    if experiment.side_by_side:
+        return unordered(_performed, lambda i: (experiment.perform, runs[i], place), range(len(runs)), workers)
+    return ((i, _performed(experiment.perform, each, place)) for i, each in enumerate(runs))
+
+
+def _recorded(
+    experiment: Experiment, preset: str, runs: Sequence[RunSettings], known: dict[str, dict[str, Any]], root: Path
+) -> str:
+    """Write the record of the first seeds of which all runs are done, and return the table; "" where no seed is."""
+    complete = list(takewhile(lambda each: digest(each) in known, runs))
+    while complete and len(complete) < len(runs) and runs[len(complete)].seed == complete[-1].seed:
+        complete.pop()
+    return _written(experiment, preset, [known[digest(each)] for each in complete], root) if complete else ""
+
+
+def _on_every_disk(place: Place) -> Place:
+    """The same with full paths, where workers of a cluster do the runs; ConfigError where they do not see these."""
+    full = replace(place, corpora=place.corpora.resolve(), out=place.out.resolve(), kept=place.kept.resolve())
+    full.kept.mkdir(parents=True, exist_ok=True)
+    return full if check_shared([full.corpora, full.kept]) else place
 
 
 def _kept(settings: RunSettings, place: Place) -> dict[str, Any] | None:
@@ -70,13 +124,11 @@ def _kept(settings: RunSettings, place: Place) -> dict[str, Any] | None:
 
 
 def _performed(perform: Callable[[Any, Place], dict[str, Any]], settings: RunSettings, place: Place) -> dict[str, Any]:
-    """Do a run and keep its result, atomically."""
+    """The result of a run, as it is when it is read from JSON."""
     torch.set_num_threads(place.workers)
     began = time.monotonic()
     result = {"seed": settings.seed, **perform(settings, place), "settings": asdict(settings)}
-    text = json.dumps({**result, "run_seconds": round(time.monotonic() - began, 1)})
-    write_file(place.kept / f"{digest(settings)}.json", text.encode())
-    return json.loads(text)  # type: ignore[no-any-return]  # as it is when it is read again
+    return json.loads(json.dumps({**result, "run_seconds": round(time.monotonic() - began, 1)}))  # type: ignore[no-any-return]
 
 
 def _prepare(runs: Sequence[RunSettings], place: Place, workers: int) -> None:
@@ -85,7 +137,11 @@ def _prepare(runs: Sequence[RunSettings], place: Place, workers: int) -> None:
     often = dict.fromkeys(job for each in runs for job in parts(each, SharedJob) if needed[job] > 1)
     for kind, jobs in grouped(often, type).items():
         terminal.note(f"first, what several runs share: {len(jobs)} x {kind.__name__}\n")
-        Parallel(n_jobs=workers, batch_size=1)(delayed(_make)(job, place) for job in jobs)
+        if workers > 1:
+            ordered(_make, lambda i, jobs=jobs: (jobs[i], place), len(jobs), workers)  # type: ignore[misc]
+        else:
+            for job in jobs:
+                _make(job, place)
 
 
 def _make(job: SharedJob, place: Place) -> None:

@@ -23,9 +23,11 @@ from sottovoce.audit.budgets import effort
 from sottovoce.audit.cached_jobs import attacks_folder
 from sottovoce.audit.case import Case
 from sottovoce.audit.compare import RESTRICTED
+from sottovoce.audit.plan import Views
 from sottovoce.audit.protocol import audit
 from sottovoce.audit.pseudonyms import Pseudonyms, disguised, spelt_out
 from sottovoce.audit.results import ExhibitFacts, Results, TargetFacts
+from sottovoce.audit.scores import Evidence
 from sottovoce.audit.system import System, opened
 from sottovoce.corpora import corpus
 from sottovoce.corpora.cache import Sounds
@@ -34,10 +36,11 @@ from sottovoce.corpora.manifest import Manifest, SplitRule, check_task
 from sottovoce.corpora.splits import split
 from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import ConfigError
-from sottovoce.files import file_sha256
+from sottovoce.files import claimed, file_sha256
 from sottovoce.models.checkpoint import CARD, folder_digest
 from sottovoce.models.target import Target
 from sottovoce.models.target_loading import load_target
+from sottovoce.parallel import discard_copies
 from sottovoce.progress import Report
 from sottovoce.redaction import line, word
 from sottovoce.report.pages import exhibits, write_report
@@ -49,7 +52,8 @@ from sottovoce.runtime.quantise import quantise
 from sottovoce.training.settings import check_seed
 
 _LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
-_OBSERVATIONS = ".observations"  # what attackers observe, while an audit runs
+Prepared = tuple[Case, System, list[str], list[str]]  # with the attributes, and sentences on judges that are missing
+OBSERVATIONS = ".observations"  # what attackers observe, while an audit runs
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,32 @@ class AuditConfig:
 def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     """Attack a system; writes the record of the audit to its folder and returns what results.json holds."""
     began = time.monotonic()
+    check(config)
+    sign = _signature(config)
+    with claimed(config.out):
+        case, system, attributes, _ = made = prepared(config, report)
+        place = observations(config)
+        evidence, views = audit(
+            case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
+        )
+        written, kept = _written(config, made, evidence, views, began)
+        sign(config.out)
+        discard_copies([*place.iterdir()])
+        shutil.rmtree(place, ignore_errors=True)
+    private.write_private(names_place(written), json.dumps(kept, indent=1).encode())
+    return written
+
+
+def check(config: AuditConfig) -> None:
+    """What is wrong with settings, or with the cache, shows before hours of work."""
     check_seed(config.seed)
     effort(config.attackers, config.only)
     _check_place(config)
-    sign = _signature(config)
-    attacks_folder()  # what is wrong with it shows before hours of work
+    attacks_folder()
+
+
+def prepared(config: AuditConfig, report: Report) -> Prepared:
+    """What an audit is about."""
     manifest, sounds = corpus.opened(config.corpus, report)
     permit = tuple(dict.fromkeys(config.permit))
     system = opened(_named(config), manifest, sounds, config.workers, report, permit, config.constant)
@@ -98,10 +123,19 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     attributes = case.chosen(config.attributes)
     if not config.replace:
         _check_same(config, case, system, attributes)
-    place = config.out.resolve() / _OBSERVATIONS  # workers may have another working directory
-    evidence, views = audit(
-        case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
-    )
+    return case, system, attributes, missing
+
+
+def observations(config: AuditConfig) -> Path:
+    """The folder of what attackers observe, while an audit runs."""
+    return config.out.resolve() / OBSERVATIONS  # workers may have another working directory
+
+
+def _written(
+    config: AuditConfig, made: Prepared, evidence: Evidence, views: Views, began: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write the record of an audit that began then; returns what results.json holds, and the key to its pseudonyms."""
+    case, system, attributes, missing = made
     names = pseudonyms_of(config, case, system, attributes)
     passed_over = [*case.not_attacked(attributes), *case.left_out(attributes)]
     notes = [*case.manifest.notes, *passed_over, *system.notes, *missing, *_restricted(config)]
@@ -136,11 +170,7 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     written = record.write_results(config.out, results)
     write_report(config.out, written, exhibited)
     record.write_digests(config.out)
-    sign(config.out)
-    shutil.rmtree(place, ignore_errors=True)
-    kept = {**names.key_to_names(), "notes": notes}
-    private.write_private(names_place(written), json.dumps(kept, indent=1).encode())
-    return written
+    return written, {**names.key_to_names(), "notes": notes}
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,319 @@
+"""Calls on the workers of a Dask cluster, which may have other disks than the caller.
+
+joblib's own Dask backend waits for ever once a call has killed its worker, so that calls are submitted here. Results
+come back to the caller, who writes them. What a call reads is sent to a worker when that says that it lacks it, and is
+kept in its cache. All connections of the caller go to the address of the scheduler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+import platform
+import re
+import secrets
+import shutil
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar
+
+from joblib import parallel_config
+
+from sottovoce import __version__, private, terminal
+from sottovoce.corpora.store import build_once, copies_folder, on_this_machine
+from sottovoce.errors import ConfigError, CorpusError, SottovoceError
+
+_LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
+_ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}")
+_PIECE_BYTES = 1 << 23
+_PATIENCE_S = 10.0  # between two looks at whether workers are there
+_MOST_TRIES = 3  # to send a folder to a worker, and to run a call whose scheduler was restarted
+
+
+@dataclass(frozen=True)
+class Killed:
+    """Stands for the result of a call that killed every process that it ran in."""
+
+    REASON: ClassVar[str] = "every process that ran it was killed, most likely for want of memory"
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a worker says: a `result`, an `error` that was raised, a `mistake` of its own, or inputs that it lacks."""
+
+    worker: str
+    result: Any = None
+    error: Exception | None = None
+    mistake: str = ""
+    lacks: tuple[Path, ...] = ()
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Within, calls in parallel run on the workers of the Dask scheduler at `address`, such as tcp://127.0.0.1:8786.
+
+    Without an address they run here. ConfigError for what is no address, or where no scheduler answers.
+    """
+    if address is None:
+        yield
+        return
+    if not _ADDRESS.fullmatch(address):
+        raise ConfigError(f"--cluster is {address[:80]!r}; expected tcp://HOST:PORT or tls://HOST:PORT.")
+    from distributed import Client
+
+    if not re.match(r"tls:|tcp://(127\.|localhost:|\[::1\])", address):
+        terminal.note(f"{address} is neither encrypted nor authenticated: use tls:// unless the network is your own.\n")
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in a sentence
+    try:
+        client = Client(address, set_as_default=False)
+    except (OSError, ValueError) as error:  # of which TimeoutError is one
+        raise ConfigError(
+            f"no scheduler answers at {address} ({str(error)[:120] or 'time ran out'}); start one with "
+            "`dask scheduler --no-dashboard`, or correct --cluster."
+        ) from error
+    with client, parallel_config("dask", client=client):
+        yield
+
+
+def calls(
+    client: Any,
+    call: Callable[..., Any],
+    arguments: Callable[[int], tuple[Any, ...]],
+    order: Sequence[int],
+    inputs: Callable[[int], Sequence[Path]],
+) -> Iterator[tuple[int, Any]]:
+    """i and `call(*arguments(i))` for every i of `order`, as they end; `Killed` where the call kills its workers.
+
+    The scheduler gives a call to another worker when its own is killed, a few times. Any other call that waited there
+    is then under suspicion, too, so that each such call is repeated while no other runs. ConfigError where a worker
+    has other versions, cannot keep what it is sent, or lacks a package.
+    """
+    from distributed.scheduler import KilledWorker
+
+    waiting, suspects, alone, sent = deque(order), deque[int](), set[int](), _Sent(client)
+    running: dict[Any, int] = {}
+    cancelled: Counter[int] = Counter()
+
+    def submit(i: int) -> None:
+        key = f"sottovoce-{secrets.token_hex(8)}"
+        work = (_versions(), [*inputs(i)], call, arguments(i))
+        running[client.submit(_answer, *work, key=key, pure=False)] = i
+
+    try:
+        while waiting or suspects or running:
+            while waiting and len(running) < 2 * max(1, _width(client)):
+                submit(waiting.popleft())
+            if not running:
+                alone.add(suspects[0])
+                submit(suspects.popleft())
+            for future in _ended(client, running):
+                i = running.pop(future)
+                answer = _answered(future)
+                if answer is not None:
+                    if answer.lacks:
+                        sent.to(answer)
+                        waiting.appendleft(i)
+                    else:
+                        yield i, _result(answer)
+                elif future.status != "error":  # the scheduler was restarted, and knows nothing of it
+                    cancelled[i] += 1
+                    if cancelled[i] > _MOST_TRIES:
+                        raise ConfigError(f"{_address(client)} was restarted again and again; repeat the command.")
+                    waiting.appendleft(i)
+                elif not isinstance(error := future.exception(), KilledWorker):
+                    raise ConfigError(
+                        f"a worker of {_address(client)} cannot read what it is sent ({type(error).__name__}: "
+                        f"{str(error)[:200]}); install sottovoce {__version__} and the same packages there as here."
+                    ) from error
+                elif i in alone:
+                    yield i, Killed()
+                else:
+                    suspects.append(i)
+    finally:
+        with suppress(Exception):
+            client.cancel([*running])
+
+
+def discard_copies(client: Any, folders: Sequence[Path]) -> None:
+    """Delete the copies of `folders` on all workers."""
+    with suppress(OSError):  # a cluster that is gone is no reason to lose a result
+        client.run(_discard, [folder.name for folder in folders])
+
+
+def check_shared(client: Any, folders: Sequence[Path]) -> None:
+    """ConfigError where a worker does not see one of `folders` of the caller."""
+    with contextlib.ExitStack() as stack:
+        places = [*folders]
+        for folder in folders:
+            if os.access(folder, os.W_OK):  # a file of this moment shows that it is the same folder
+                places.append(Path(stack.enter_context(tempfile.NamedTemporaryFile(dir=folder)).name))
+        for place in places:
+            blind = [worker for worker, seen in client.run(os.path.exists, str(place)).items() if not seen]
+            if blind:
+                raise ConfigError(
+                    f"the worker at {blind[0]} does not see {place.parent if place not in folders else place}; an "
+                    "experiment needs --corpora and --out on a disk that all workers share: move them, or use --shard."
+                )
+
+
+def _answered(future: Any) -> _Answer | None:
+    """What a worker said; None where it has not, or where it was lost with the scheduler."""
+    with suppress(OSError, CancelledError):
+        if future.status == "finished":
+            return future.result()  # type: ignore[no-any-return]
+    return None
+
+
+def _result(answer: _Answer) -> Any:
+    if answer.mistake:
+        raise ConfigError(f"the worker at {answer.worker}: {answer.mistake}")
+    if answer.error is not None:
+        raise answer.error
+    return answer.result
+
+
+def _address(client: Any) -> str:
+    return f"the scheduler at {client.scheduler.address}" if client.scheduler else "the scheduler"
+
+
+def _width(client: Any) -> int:
+    """The threads of all workers; 0 where the scheduler does not answer."""
+    with suppress(OSError, CancelledError):
+        return sum(client.ncores().values())
+    return 0
+
+
+def _ended(client: Any, running: Mapping[Any, int]) -> list[Any]:
+    """Those that are not pending any more, once there are any; says so where there is nobody to do them."""
+    from distributed import wait
+
+    told = False
+    while True:
+        with suppress(OSError, CancelledError), client.as_current():  # an OSError is what ends the patience, too
+            wait([*running], timeout=_PATIENCE_S, return_when="FIRST_COMPLETED")
+        if ended := [future for future in running if future.status != "pending"]:
+            return ended
+        if client.status in ("closed", "closing"):
+            raise ConfigError(f"{_address(client)} does not answer any more; start it, and repeat the command.")
+        if not told and not _width(client):
+            terminal.note(f"{_address(client)} has no workers; waiting until some are started.\n")
+            told = True
+
+
+class _Sent:
+    """What was sent to workers, so that none is sent the same again and again."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._tries: Counter[tuple[str, Path]] = Counter()
+
+    def to(self, answer: _Answer) -> None:
+        """Send what a worker lacks, unless another on the same disk has got it by now."""
+        for folder in answer.lacks:
+            self._tries[answer.worker, folder] += 1
+            if self._tries[answer.worker, folder] > _MOST_TRIES * 2 * max(1, _width(self._client)):
+                raise ConfigError(
+                    f"the worker at {answer.worker} does not keep what it is sent; check its cache folder."
+                )
+            self._send(answer.worker, folder)
+
+    def _send(self, worker: str, folder: Path) -> None:
+        if self._there(worker, _has, folder):
+            return
+        scratch = f".receiving-{secrets.token_hex(8)}"
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            with path.open("rb") as file:
+                for piece in chain([b""], iter(partial(file.read, _PIECE_BYTES), b"")):  # also of an empty file
+                    self._there(worker, _receive, scratch, path.relative_to(folder), piece)
+        self._there(worker, _keep, scratch, folder)
+
+    def _there(self, worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The result of a call on one worker; None where that is gone."""
+        future = self._client.submit(_answer, {}, [], function, arguments, workers=[worker], pure=False, priority=1)
+        while True:
+            with suppress(TimeoutError, CancelledError):
+                try:
+                    return _result(future.result(timeout=_PATIENCE_S))
+                except CorpusError as error:  # its disk is full
+                    raise ConfigError(f"the worker at {worker}: {error}") from error
+            if future.status != "pending" or worker not in self._client.ncores():
+                return None
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """What results depend on."""
+    others = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"sottovoce": __version__, "python": platform.python_version(), **others}
+
+
+def _different(here: Mapping[str, str], there: Mapping[str, Any]) -> str:
+    """A sentence on versions that differ; empty where none do."""
+    pairs = [
+        f"{name} is {there.get(name) or 'not installed'} there and {version} here"
+        for name, version in here.items()
+        if there.get(name) != version
+    ]
+    return f"{', '.join(pairs)}; install the same versions on both." if pairs else ""
+
+
+def _answer(
+    versions: Mapping[str, str], inputs: Sequence[Path], call: Callable[..., Any], arguments: tuple[Any, ...]
+) -> _Answer:
+    """On a worker: do a call, unless something is in the way."""
+    from distributed import get_worker
+
+    worker = get_worker().address
+    if versions and (different := _different(versions, _versions())):
+        return _Answer(worker, mistake=different)
+    try:
+        if lacks := tuple(folder for folder in inputs if not _has(folder)):
+            return _Answer(worker, lacks=lacks)
+        for folder in inputs:
+            private.check_private(on_this_machine(folder))
+    except SottovoceError as error:
+        return _Answer(worker, mistake=str(error))
+    try:
+        return _Answer(worker, call(*arguments))
+    except Exception as error:
+        return _Answer(worker, error=error)
+
+
+def _has(folder: Path) -> bool:
+    return on_this_machine(folder).is_dir()
+
+
+def _receive(scratch: str, name: Path, piece: bytes) -> None:
+    """On a worker: write the next piece of a file."""
+    place = copies_folder() / scratch / name
+    try:
+        private.private_folder(place.parent)
+        with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
+            file.write(piece)
+    except OSError as error:
+        shutil.rmtree(copies_folder() / scratch, ignore_errors=True)
+        raise private.unwritable(place.parent, error) from error
+
+
+def _keep(scratch: str, folder: Path) -> None:
+    """On a worker: a folder is complete."""
+
+    def build(unfinished: Path) -> None:
+        shutil.copytree(copies_folder() / scratch, unfinished, dirs_exist_ok=True, copy_function=os.replace)
+
+    build_once(copies_folder() / folder.name, build)
+    shutil.rmtree(copies_folder() / scratch, ignore_errors=True)
+
+
+def _discard(names: Sequence[str]) -> None:
+    for name in names:
+        shutil.rmtree(copies_folder() / name, ignore_errors=True)
