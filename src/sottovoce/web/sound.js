@@ -1,0 +1,109 @@
+// Sound files: read at 16 kHz in pieces, and written. A WAV file at 16 kHz is read as it is needed, whatever its length;
+// any other file is decoded and resampled by the browser as a whole.
+
+const RATE = 16000;
+const LONGEST_S = 900; // of a file that is decoded as a whole
+const LARGEST_HEAD = 1 << 16; // bytes before the samples of a WAV file
+
+export class SoundError extends Error {}
+
+// `length` in samples, and `read(from, count)`, which gives samples of one channel.
+export async function openSound(file) {
+  const wav = await openWav(file);
+  return wav ?? decoded(file);
+}
+
+async function openWav(file) {
+  const head = new DataView(await file.slice(0, LARGEST_HEAD).arrayBuffer());
+  const name = (at) => String.fromCharCode(...new Uint8Array(head.buffer, at, 4));
+  if (head.byteLength < 44 || name(0) !== "RIFF" || name(8) !== "WAVE") return null;
+  let form = null;
+  for (let at = 12; at + 8 <= head.byteLength; ) {
+    const size = head.getUint32(at + 4, true);
+    if (name(at) === "fmt " && at + 24 <= head.byteLength) {
+      const field = (offset) => head.getUint16(at + 8 + offset, true);
+      form = { kind: field(0), channels: field(2), rate: head.getUint32(at + 12, true), bits: field(14) };
+    }
+    if (name(at) === "data") return form && wavReader(file, form, at + 8, Math.min(size, file.size - at - 8));
+    at += 8 + size + (size % 2);
+  }
+  return null;
+}
+
+function wavReader(file, { kind, channels, rate, bits }, start, bytes) {
+  const isFloat = kind === 3 && bits === 32;
+  if (rate !== RATE || !channels || !(isFloat || (kind === 1 && bits === 16))) return null;
+  const frame = (channels * bits) / 8;
+  const read = async (from, count) => {
+    const part = await file.slice(start + from * frame, start + Math.min(length, from + count) * frame).arrayBuffer();
+    const values = isFloat ? new Float32Array(part) : Float32Array.from(new Int16Array(part), (value) => value / 32768);
+    return channels === 1 ? values : mean(values, channels);
+  };
+  const length = Math.floor(bytes / frame);
+  if (!length) throw new SoundError(`${file.name} holds no samples; choose another file.`);
+  return { length, read };
+}
+
+function mean(values, channels) {
+  const mixed = new Float32Array(values.length / channels);
+  values.forEach((value, at) => (mixed[Math.floor(at / channels)] += value / channels));
+  return mixed;
+}
+
+async function decoded(file) {
+  if (!file.size) throw new SoundError(`${file.name} is empty; choose a sound file.`);
+  const seconds = await duration(file);
+  if (seconds > LONGEST_S)
+    throw new SoundError(
+      `${file.name} lasts ${Math.round(seconds / 60)} minutes, and a file of this kind may last ${LONGEST_S / 60}; ` +
+        "convert it to a WAV file at 16 kHz, which may be of any length.",
+    );
+  let buffer;
+  try {
+    buffer = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer());
+  } catch {
+    throw new SoundError(`${file.name} is not a sound file that this browser can read; choose another file.`);
+  }
+  const channels = Array.from({ length: buffer.numberOfChannels }, (_, at) => buffer.getChannelData(at));
+  const read = async (from, count) =>
+    Float32Array.from({ length: Math.max(0, Math.min(count, buffer.length - from)) }, (_, at) =>
+      channels.reduce((sum, channel) => sum + channel[from + at] / channels.length, 0),
+    );
+  return { length: buffer.length, read };
+}
+
+// Seconds, or 0 where the browser cannot tell before it has decoded the file.
+function duration(file) {
+  const player = new Audio();
+  const address = URL.createObjectURL(file);
+  return new Promise((resolve) => {
+    player.onloadedmetadata = () => resolve(Number.isFinite(player.duration) ? player.duration : 0);
+    player.onerror = () => resolve(0);
+    player.src = address;
+  }).finally(() => URL.revokeObjectURL(address));
+}
+
+// Samples that are in memory, as `openSound` gives them.
+export function fromSamples(samples) {
+  return { length: samples.length, read: async (from, count) => samples.slice(from, from + count) };
+}
+
+// A WAV file of 32-bit floating-point samples, so that nothing of them is lost.
+export function wavFile(pieces) {
+  const bytes = 4 * pieces.reduce((length, piece) => length + piece.size / 4, 0);
+  const head = new DataView(new ArrayBuffer(44));
+  const text = (at, name) => [...name].forEach((letter, index) => head.setUint8(at + index, letter.charCodeAt(0)));
+  text(0, "RIFF");
+  head.setUint32(4, 36 + bytes, true);
+  text(8, "WAVEfmt ");
+  head.setUint32(16, 16, true);
+  head.setUint16(20, 3, true);
+  head.setUint16(22, 1, true);
+  head.setUint32(24, RATE, true);
+  head.setUint32(28, 4 * RATE, true);
+  head.setUint16(32, 4, true);
+  head.setUint16(34, 32, true);
+  text(36, "data");
+  head.setUint32(40, bytes, true);
+  return new Blob([head, ...pieces], { type: "audio/wav" });
+}
