@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+import io
 import json
 import sys
 import tarfile
@@ -26,6 +27,7 @@ from sottovoce.audio.segment import cut
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES
 from sottovoce.errors import ConfigError, ParityError
 from sottovoce.files import read_bytes
+from sottovoce.jobs.web_example import example
 from sottovoce.models.checkpoint import check_place, path_part, write_folder
 from sottovoce.models.codebook import SAMPLES, Codebook
 from sottovoce.models.codewords import describe
@@ -75,7 +77,13 @@ def _filter(name: str, loaded: Filter) -> dict[str, bytes]:
     graph = from_sound(loaded, (loaded.path / "filter.onnx").read_bytes() if loaded.path else b"")
     sound = _golden_sound(book)
     wav = sound.astype(np.float32) / np.float32(2.0**15)
-    contents = {"filter.onnx": graph, "codewords.u8": book.sounds.tobytes(), "golden.i16": sound.tobytes()}
+    heard, about = example(book)
+    contents = {
+        "filter.onnx": graph,
+        "codewords.u8": book.sounds.tobytes(),
+        "golden.i16": sound.tobytes(),
+        "example.i16": heard.tobytes(),
+    }
     facts = {
         "schema": 1,
         "name": name,
@@ -89,10 +97,11 @@ def _filter(name: str, loaded: Filter) -> dict[str, bytes]:
         "memory": book.memory,
         "block_segments": book.block_segments,
         "codewords": describe(loaded.card),
+        "example": about,
         "golden": _expected(name, loaded, book, graph, wav),
         "files": {part: hashlib.sha256(content).hexdigest() for part, content in contents.items()},
     }
-    packed = {f"{part}.gz": gzip.compress(content, mtime=0) for part, content in contents.items()}
+    packed = {f"{part}.gz": _packed(content) for part, content in contents.items()}
     return {"filter.json": json.dumps(facts, indent=1).encode(), **packed}
 
 
@@ -145,14 +154,20 @@ def _runtime(chosen: Path | None) -> dict[str, bytes]:
     content = read_bytes(package, _LARGEST_RUNTIME)
     if hashlib.sha256(content).hexdigest() != RUNTIME_SHA256:
         raise ConfigError(f"{package} is not {RUNTIME} as it was published; fetch it again with `npm pack`.")
-    files = {}
-    with tarfile.open(package) as archive:
-        for name in _RUNTIME_FILES:
-            member = archive.extractfile(f"package/dist/{name}")
-            assert member is not None  # the digest says so
-            files[name] = member.read()
+    files: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r|gz") as archive:  # a stream, which is read only once
+        for member in archive:
+            name = member.name.removeprefix("package/dist/")
+            if name in _RUNTIME_FILES and (file := archive.extractfile(member)):
+                files[name] = file.read()
+            if len(files) == len(_RUNTIME_FILES):
+                break
     module, wasm = _RUNTIME_FILES
-    return {module: files[module], f"{wasm}.gz": gzip.compress(files[wasm], mtime=0), **_licences()}
+    return {module: files[module], f"{wasm}.gz": _packed(files[wasm]), **_licences()}
+
+
+def _packed(content: bytes) -> bytes:
+    return gzip.compress(content, 6, mtime=0)
 
 
 def _licences() -> dict[str, bytes]:

@@ -16,7 +16,7 @@ registerProcessor(
       this.port.onmessage = ({ data }) => this.told(data);
     }
 
-    told({ filter, more, stop }) {
+    told({ filter, more, permit, stop }) {
       if (filter) {
         this.filter = filter;
         this.filter.onmessage = ({ data }) => this.receive(data);
@@ -25,6 +25,10 @@ registerProcessor(
         this.asked = false;
         if (more.length) this.file.push(more);
         else this.over = true;
+      }
+      if (permit) {
+        this.send(); // what came before it belongs before it
+        this.filter.postMessage({ permit });
       }
       if (stop) this.stopped = true;
     }

@@ -16,8 +16,8 @@ export function drawing(context, input, output, gate) {
     }
     frame = requestAnimationFrame(step);
   }
-  const resumed = () => (drawn = context.currentTime); // nothing was drawn while the tab was hidden
-  return { stop: () => cancelAnimationFrame(frame), resumed };
+  const resume = () => (drawn = context.currentTime); // nothing was drawn while the tab was hidden
+  return { stop: () => cancelAnimationFrame(frame), resume };
 }
 
 function picture(id, context, node, output) {

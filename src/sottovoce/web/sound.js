@@ -1,11 +1,9 @@
-// Sound files: read at 16 kHz in pieces, and written. A WAV file at 16 kHz is read as it is needed, whatever its length;
-// any other file is decoded and resampled by the browser as a whole.
+// Where sound comes from: files, which are read at 16 kHz in pieces, and microphones. A WAV file at 16 kHz is read as it
+// is needed, whatever its length; any other file is decoded and resampled by the browser as a whole.
 
 const RATE = 16000;
 const LONGEST_S = 900; // of a file that is decoded as a whole
 const LARGEST_HEAD = 1 << 16; // bytes before the samples of a WAV file
-
-export class SoundError extends Error {}
 
 // `length` in samples, and `read(from, count)`, which gives samples of one channel.
 export async function openSound(file) {
@@ -40,8 +38,8 @@ function wavReader(file, { kind, channels, rate, bits }, start, bytes) {
     return channels === 1 ? values : mean(values, channels);
   };
   const length = Math.floor(bytes / frame);
-  if (!length) throw new SoundError(`${file.name} holds no samples; choose another file.`);
-  return { length, read };
+  if (!length) throw new Error(`${file.name} holds no samples; choose another file.`);
+  return { name: file.name, length, read };
 }
 
 function mean(values, channels) {
@@ -51,10 +49,10 @@ function mean(values, channels) {
 }
 
 async function decoded(file) {
-  if (!file.size) throw new SoundError(`${file.name} is empty; choose a sound file.`);
+  if (!file.size) throw new Error(`${file.name} is empty; choose a sound file.`);
   const seconds = await duration(file);
   if (seconds > LONGEST_S)
-    throw new SoundError(
+    throw new Error(
       `${file.name} lasts ${Math.round(seconds / 60)} minutes, and a file of this kind may last ${LONGEST_S / 60}; ` +
         "convert it to a WAV file at 16 kHz, which may be of any length.",
     );
@@ -62,14 +60,14 @@ async function decoded(file) {
   try {
     buffer = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await file.arrayBuffer());
   } catch {
-    throw new SoundError(`${file.name} is not a sound file that this browser can read; choose another file.`);
+    throw new Error(`${file.name} is not a sound file that this browser can read; choose another file.`);
   }
   const channels = Array.from({ length: buffer.numberOfChannels }, (_, at) => buffer.getChannelData(at));
   const read = async (from, count) =>
     Float32Array.from({ length: Math.max(0, Math.min(count, buffer.length - from)) }, (_, at) =>
       channels.reduce((sum, channel) => sum + channel[from + at] / channels.length, 0),
     );
-  return { length: buffer.length, read };
+  return { name: file.name, length: buffer.length, read };
 }
 
 // Seconds, or 0 where the browser cannot tell before it has decoded the file.
@@ -84,26 +82,50 @@ function duration(file) {
 }
 
 // Samples that are in memory, as `openSound` gives them.
-export function fromSamples(samples) {
-  return { length: samples.length, read: async (from, count) => samples.slice(from, from + count) };
+export function fromSamples(samples, name) {
+  return { name, length: samples.length, read: async (from, count) => samples.slice(from, from + count) };
 }
 
-// A WAV file of 32-bit floating-point samples, so that nothing of them is lost.
+// A WAV file of 32-bit floating-point samples, so that nothing of them is lost; `pieces` are blobs of them.
 export function wavFile(pieces) {
-  const bytes = 4 * pieces.reduce((length, piece) => length + piece.size / 4, 0);
+  const bytes = pieces.reduce((sum, piece) => sum + piece.size, 0);
   const head = new DataView(new ArrayBuffer(44));
-  const text = (at, name) => [...name].forEach((letter, index) => head.setUint8(at + index, letter.charCodeAt(0)));
-  text(0, "RIFF");
-  head.setUint32(4, 36 + bytes, true);
-  text(8, "WAVEfmt ");
-  head.setUint32(16, 16, true);
-  head.setUint16(20, 3, true);
-  head.setUint16(22, 1, true);
-  head.setUint32(24, RATE, true);
-  head.setUint32(28, 4 * RATE, true);
-  head.setUint16(32, 4, true);
-  head.setUint16(34, 32, true);
-  text(36, "data");
-  head.setUint32(40, bytes, true);
+  const put = (at, value, size = 4) => head[`setUint${8 * size}`](at, value, true);
+  const names = "RIFF....WAVEfmt ".padEnd(36, ".") + "data";
+  [...names].forEach((letter, at) => put(at, letter.charCodeAt(0), 1));
+  [[4, 36 + bytes], [16, 16], [24, RATE], [28, 4 * RATE], [40, bytes]].forEach(([at, value]) => put(at, value));
+  [[20, 3], [22, 1], [32, 4], [34, 32]].forEach(([at, value]) => put(at, value, 2)); // floats, one channel
   return new Blob([head, ...pieces], { type: "audio/wav" });
+}
+
+const REASONS = {
+  NotAllowedError: "The microphone was not permitted; permit it for this page in the browser, and press Start again.",
+  NotFoundError: "There is no microphone; plug one in, or choose the example or a file.",
+  OverconstrainedError: "That microphone is gone; choose another one.",
+  NotReadableError: "The microphone cannot be opened; another program may be using it.",
+};
+
+// A microphone as it is, without what browsers do to a voice.
+export async function openMicrophone(context, deviceId) {
+  if (!navigator.mediaDevices) throw new Error("This browser has no microphone for this page; choose the example or a file.");
+  const plain = { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+  const audio = deviceId ? { ...plain, deviceId: { exact: deviceId } } : plain;
+  const mediaStream = await navigator.mediaDevices.getUserMedia({ audio }).catch((error) => {
+    throw new Error(REASONS[error.name] ?? `The microphone cannot be used (${error.message}).`);
+  });
+  const [track] = mediaStream.getAudioTracks();
+  try {
+    return { track, name: track.label, node: new MediaStreamAudioSourceNode(context, { mediaStream }) };
+  } catch {
+    track.stop();
+    throw new Error(`This browser cannot bring that microphone to ${RATE} Hz; set it to ${RATE} Hz, or choose a file.`);
+  }
+}
+
+// The names of microphones are known once one of them was permitted.
+export async function listMicrophones(select) {
+  const devices = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "audioinput");
+  const chosen = select.value;
+  select.replaceChildren(new Option("Standard", ""), ...devices.map(({ label, deviceId }) => new Option(label, deviceId)));
+  select.value = devices.some(({ deviceId }) => deviceId === chosen) ? chosen : "";
 }

@@ -2,49 +2,40 @@
 // the filter's thread and back, so that a busy or hidden page does not delay it.
 
 import { Codebook } from "./filter.js";
-import { SoundError, fromSamples, openSound, wavFile } from "./sound.js";
-import { listMicrophones, openMicrophone } from "./microphone.js";
 import { drawing } from "./picture.js";
+import { fromSamples, listMicrophones, openMicrophone, openSound, wavFile } from "./sound.js";
 
 const RATE = 16000;
 const SLACK = 4096; // samples: what the filter's thread may take for a block
 const MOST_TIMES = 1000; // blocks whose time is kept
 const ANSWERS = 6;
+const BLOCKS_AT_ONCE = 16; // of a sound that is saved
 
 const byId = (id) => document.getElementById(id);
-let worker, book, example, folder; // the filter
+const rounded = (value) => Number(value.toFixed(value < 100 ? 1 : 0));
+let worker, book, example; // the filter; `book` is null while there is none
 let run = null; // the sound that is filtered now
 let played = null; // the context in which codewords are played
-let reply = null; // what takes the next piece of a file that is saved
+let taken = null; // takes the next piece of a sound that is saved
 
 function tell(sentence, kind = "good") {
   byId("status").textContent = sentence;
   byId("status").dataset.kind = kind;
 }
 
-function permitted() {
-  return [...byId("consent").querySelectorAll("input:checked")].map((input) => input.value);
-}
-
-// --- the filter ---
-
 function load() {
   stop();
   worker?.terminate();
   book = null;
-  setReady(false);
-  folder = byId("filter").value;
+  showReady(false);
   tell("The filter is loading.");
   worker = new Worker("worker.js", { type: "module" });
   worker.onmessage = ({ data }) => Object.entries(data).forEach(([name, value]) => news[name](value));
-  worker.onerror = () => halt("The filter's thread could not be started; reload the page, or use a current browser.");
-  worker.postMessage({ load: folder });
+  worker.onerror = () => halt("The filter's thread could not be started. Use a current browser, or export the page again.");
+  worker.postMessage({ load: byId("filter").value });
 }
 
-function setReady(isReady) {
-  byId("start").disabled = byId("save").disabled = !isReady;
-}
-
+// What the filter's thread says.
 const news = {
   ready({ facts, sounds, example: sound, ms }) {
     book = new Codebook(facts, sounds);
@@ -52,169 +43,155 @@ const news = {
     showConsent();
     showWords();
     byId("about").textContent = facts.codewords;
-    const bits = book.bits(new Set(permitted()));
-    byId("bound").textContent = `at most ${rounded(bits)} with each ${book.blockSamples / RATE} seconds`;
-    setReady(true);
-    const seconds = rounded(ms / 1000);
-    tell(`The filter is ready: loaded in ${seconds} s, and it computes here what it computed where it was exported.`);
+    showReady(true);
+    tell(`The filter is ready. It loaded in ${rounded(ms / 1000)} s, and its test vectors give here what they should.`);
   },
-  block({ codes, ms, bits, at }) {
+  block({ codes, ms, bits }) {
     if (!run) return;
     run.bits += bits;
-    run.lastBlock = run.context?.currentTime ?? 0;
+    run.lastBlock = run.context?.currentTime;
     run.times = [...run.times.slice(1 - MOST_TIMES), ms];
     run.answers = [book.say(codes), ...run.answers].slice(0, ANSWERS);
-    run.seconds = (at + book.blockSamples) / RATE;
     showRun(codes);
   },
   consent({ permit, at }) {
-    if (!run) return;
-    const names = permit.length ? permit.join(", ") : "nothing";
-    const from = permit.length ? "from the next whole block on; what was revoked ended at once" : "at once";
-    tell(`At ${rounded(at / RATE)} s you permitted ${names}: it holds ${from}.`);
+    const names = permit.length ? permit.join(" and ") : "nothing";
+    tell(`From ${rounded(at / RATE)} s on you permit ${names}. What you revoke ends at once; what you permit begins with the next block.`);
   },
-  dropped: () => tell("The filter fell behind, so a part of the sound was dropped and silence left.", "bad"),
-  left: (samples) => reply?.(samples),
+  dropped: () => tell("The filter fell behind, so a part of the sound was dropped, and silence left instead.", "bad"),
+  left: (samples) => taken?.(samples),
   error: (sentence) => halt(sentence),
 };
 
 function halt(sentence) {
   stop();
   worker.terminate();
-  setReady(false);
-  byId("filter").dataset.again = "true"; // choosing it again loads it again
-  tell(`Nothing leaves: ${sentence}`, "bad");
+  book = null;
+  showReady(false);
+  byId("start").disabled = false; // which then loads the filter again
+  byId("start").textContent = "Load again";
+  tell(`${sentence} Nothing leaves.`, "bad");
 }
 
 // --- a sound that is played ---
 
 async function start() {
+  if (!book) return load();
   if (run) return stop("Stopped. Nothing leaves.");
-  const source = byId("source").value;
-  setReady(false);
+  showReady(false);
   try {
-    const sound = source === "microphone" ? null : await chosenSound(source);
-    await begin(sound);
+    await begin(byId("source").value === "microphone" ? null : await chosenSound());
   } catch (error) {
     stop();
     tell(error.message, "bad");
   }
-  setReady(Boolean(book));
+  showReady(Boolean(book));
 }
 
-async function chosenSound(source) {
+async function chosenSound() {
+  if (byId("source").value === "example") return fromSamples(example, book.facts.example);
   const file = byId("file").files[0];
-  if (source === "file" && !file) throw new SoundError("Choose a sound file first.");
-  return source === "file" ? openSound(file) : fromSamples(example);
+  if (!file) throw new Error("There is no file yet; choose a sound file first.");
+  return openSound(file);
 }
 
+// Sound from the microphone, or `sound`, through the filter to the loudspeaker.
 async function begin(sound) {
   const context = new AudioContext({ sampleRate: RATE });
-  run = fresh(context);
-  const own = run;
-  const input = sound ? null : await openMicrophone(context, byId("microphone").value);
-  input?.track.addEventListener("ended", () => stop("The microphone was unplugged or taken away; nothing leaves."));
-  run.input = input;
+  const own = (run = fresh(context));
+  own.input = sound ? null : await openMicrophone(context, byId("microphone").value);
+  own.input?.track.addEventListener("ended", () => own === run && stop("The microphone is gone. Nothing leaves."));
   await context.audioWorklet.addModule("audio.js");
-  if (own !== run) return input?.close();
   const delay = book.blockSamples + SLACK;
-  const gate = new AudioWorkletNode(context, "gate", {
-    outputChannelCount: [1, 1],
-    numberOfOutputs: 2,
-    channelCount: 1,
-    channelCountMode: "explicit",
-    processorOptions: { delay, isFile: Boolean(sound) },
-  });
-  run.gate = gate;
-  gate.port.onmessage = ({ data }) => own === run && fromGate(data, sound);
-  const volume = new GainNode(context, { gain: byId("play").checked ? 1 : 0 });
-  run.volume = volume;
-  gate.connect(volume, 0).connect(context.destination);
-  input?.node.connect(gate);
-  run.draw = drawing(context, input?.node ?? gate, input ? 0 : 1, gate);
+  const processorOptions = { delay, isFile: Boolean(sound) };
+  const mono = { channelCount: 1, channelCountMode: "explicit", numberOfOutputs: 2, outputChannelCount: [1, 1] };
+  own.gate = new AudioWorkletNode(context, "gate", { ...mono, processorOptions });
+  own.gate.port.onmessage = ({ data }) => own === run && fromGate(data, sound);
+  own.volume = new GainNode(context, { gain: Number(byId("play").checked) });
+  own.gate.connect(own.volume, 0).connect(context.destination);
+  own.input?.node.connect(own.gate);
+  own.drawing = drawing(context, own.input?.node ?? own.gate, sound ? 1 : 0, own.gate);
   const { port1, port2 } = new MessageChannel();
-  worker.postMessage({ permit: permitted() });
-  worker.postMessage({ begin: port1 }, [port1]);
-  gate.port.postMessage({ filter: port2 }, [port2]);
+  worker.postMessage({ begin: { port: port1, permit: permitted() } }, [port1]);
+  own.gate.port.postMessage({ filter: port2 }, [port2]);
   await context.resume();
-  byId("start").textContent = "Stop";
-  byId("input").textContent = input ? input.name : "from a file";
+  own.lastBlock = context.currentTime;
+  byId("input").textContent = (sound ?? own.input).name;
   byId("delay").textContent = `${rounded(delay / RATE)} s later`;
-  if (input) listMicrophones(byId("microphone"));
-  tell(input ? "The microphone is on. Speak, and hear what leaves." : "The sound is playing through the filter.");
+  if (!sound) await listMicrophones(byId("microphone"));
+  tell(sound ? "The sound passes through the filter." : "The microphone is on. Use headphones, or it picks up what leaves.");
 }
 
 function fresh(context) {
-  return { context, bits: 0, times: [], answers: [], seconds: 0, lastBlock: 0, at: 0 };
+  return { context, bits: 0, times: [], answers: [], lastBlock: 0, at: 0 };
 }
 
 async function fromGate({ more, late, over }, sound) {
+  const own = run;
   if (more) {
-    const piece = await sound.read(run.at, RATE);
-    if (!run) return;
-    run.at += piece.length;
-    run.gate.port.postMessage({ more: piece });
+    const piece = await sound.read(own.at, RATE);
+    own.at += piece.length;
+    own.gate.port.postMessage({ more: piece });
   }
-  if (late) tell("The filter fell behind, so a part of what it gave was too late and silence left instead.", "bad");
-  if (over) stop("The sound is over.");
+  if (late) tell("The filter was too late, so a part of what it gave was not played, and silence left instead.", "bad");
+  if (over) stop("The sound is over. Nothing leaves.");
 }
 
 function stop(sentence) {
   if (!run) return;
-  const { context, gate, input, draw } = run;
+  const { context, gate, input, drawing } = run;
   run = null;
+  taken?.(null);
   worker.postMessage({ stop: true });
   gate?.port.postMessage({ stop: true });
-  input?.close();
-  draw?.stop();
+  input?.track.stop();
+  drawing?.stop();
   context?.close();
-  byId("start").textContent = "Start";
-  byId("words").querySelectorAll(".on").forEach((key) => key.classList.remove("on"));
+  for (const key of byId("words").children) key.classList.remove("on");
+  showReady(Boolean(book));
   if (sentence) tell(sentence);
 }
 
-// A filter that does not answer while time passes is dead or stuck. The gate plays silence already; this says so.
+// A filter that does not answer while time passes is dead or stuck. The gate is silent already; this says why.
 setInterval(() => {
   if (!run?.gate) return;
-  if (run.context.state === "suspended") tell("The browser suspended the sound; nothing leaves until it resumes.", "bad");
-  else if (run.context.currentTime - run.lastBlock > (2 * book.blockSamples) / RATE + 1)
-    halt("the filter's thread died or is stuck. Choose the filter again to restart it.");
+  const isRunning = run.context.state === "running";
+  if (!isRunning) tell("The browser has suspended the sound. Nothing leaves until it goes on.", "bad");
+  else if (run.isSuspended) tell("The sound goes on.");
+  run.isSuspended = !isRunning;
+  if (run.context.currentTime - run.lastBlock > (2 * book.blockSamples) / RATE + 1)
+    halt("The filter's thread has died or is stuck.");
 }, 500);
 
 // --- a sound that is saved ---
 
 async function save() {
   stop();
-  setReady(false);
-  const pieces = [];
+  showReady(false);
+  const own = (run = fresh(null));
   try {
-    const sound = await chosenSound(byId("source").value);
-    run = fresh(null);
-    worker.postMessage({ permit: permitted() });
-    worker.postMessage({ begin: null });
-    for (let at = 0; run && at <= sound.length; at += 16 * book.blockSamples) {
-      const piece = await sound.read(at, 16 * book.blockSamples);
-      pieces.push(new Blob([await filtered(piece)]));
-      tell(`Filtered ${rounded(Math.min(1, (at + piece.length) / sound.length) * 100)} % of the sound.`);
+    const sound = await chosenSound();
+    worker.postMessage({ begin: { port: null, permit: permitted() } });
+    const pieces = [];
+    for (let at = 0; at < sound.length; at += BLOCKS_AT_ONCE * book.blockSamples) {
+      pieces.push(await filtered(await sound.read(at, BLOCKS_AT_ONCE * book.blockSamples)));
+      if (own !== run) return;
+      tell(`${Math.floor((at / sound.length) * 100)} % of the sound was filtered.`);
     }
-    if (!run) return;
-    pieces.push(new Blob([await filtered(null)]));
+    pieces.push(await filtered(null));
+    if (own !== run) return;
     download(wavFile(pieces));
-    tell("What leaves was saved as a WAV file.");
-    run = null;
+    stop("What leaves was saved as a WAV file.");
   } catch (error) {
-    run = null;
+    stop();
     tell(error.message, "bad");
-  } finally {
-    setReady(Boolean(book));
   }
 }
 
-function filtered(piece) {
-  return new Promise((resolve) => {
-    reply = resolve;
-    worker.postMessage({ piece });
-  });
+async function filtered(piece) {
+  const left = new Promise((resolve) => (taken = resolve));
+  worker.postMessage({ piece });
+  return new Blob([(await left) ?? ""]); // out of this tab's memory
 }
 
 function download(blob) {
@@ -222,35 +199,47 @@ function download(blob) {
   link.href = URL.createObjectURL(blob);
   link.download = "what-leaves.wav";
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// --- what is shown ---
+// --- consent ---
+
+function permitted() {
+  return [...byId("consent").querySelectorAll("input:checked")].map((input) => input.value);
+}
+
+// What is revoked ends at once. What is permitted begins behind all sound of before, so it goes the way of the sound.
+function changeConsent(before) {
+  const permit = permitted();
+  worker.postMessage({ permit: permit.filter((task) => before.includes(task)) });
+  (run?.gate?.port ?? worker).postMessage({ permit });
+  showBound();
+  return permit;
+}
 
 function showConsent() {
-  byId("consent").replaceChildren(
-    ...book.tasks.map((task) => {
-      const label = document.createElement("label");
-      const input = Object.assign(document.createElement("input"), { type: "checkbox", value: task.name, checked: true });
-      input.setAttribute("role", "switch");
-      input.addEventListener("change", () => worker.postMessage({ permit: permitted() }));
-      const about = document.createElement("small");
-      about.textContent = task.codes.join(", ");
-      label.append(input, ` ${task.name} `, about);
-      return label;
-    }),
-  );
+  const labels = book.tasks.map((task) => {
+    const input = Object.assign(document.createElement("input"), { type: "checkbox", value: task.name, checked: true });
+    input.setAttribute("role", "switch");
+    const about = Object.assign(document.createElement("small"), { textContent: task.codes.join(", ") });
+    const label = document.createElement("label");
+    label.append(input, task.name, about);
+    return label;
+  });
+  byId("consent").replaceChildren(...labels);
+  let before = permitted();
+  byId("consent").onchange = () => (before = changeConsent(before));
+  showBound();
 }
 
+// --- codewords ---
+
 function showWords() {
-  const all = book.tasks.reduce(
-    (before, task) => before.flatMap((codes) => Array.from({ length: task.codes.length + 1 }, (_, code) => [...codes, code])),
-    [[]],
-  );
-  const keys = all.map((codes, index) => {
-    const key = document.createElement("button");
-    Object.assign(key, { type: "button", textContent: book.say(codes), tabIndex: index ? -1 : 0 });
-    key.dataset.codes = codes.join();
+  const add = (before, task) => before.flatMap((codes) => [0, ...task.codes].map((_, code) => [...codes, code]));
+  const keys = book.tasks.reduce(add, [[]]).map((codes, index) => {
+    const key = Object.assign(document.createElement("button"), { type: "button", textContent: book.say(codes) });
+    key.tabIndex = index ? -1 : 0;
+    key.dataset.codes = codes;
     key.addEventListener("click", () => playWord(codes));
     return key;
   });
@@ -261,7 +250,7 @@ function moveFocus(event) {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   if (!step) return;
   event.preventDefault();
-  const keys = [...byId("words").children];
+  const keys = [...event.currentTarget.children];
   const next = keys.at((keys.indexOf(document.activeElement) + step) % keys.length);
   keys.forEach((key) => (key.tabIndex = key === next ? 0 : -1));
   next.focus();
@@ -277,20 +266,28 @@ function playWord(codes) {
   source.start();
 }
 
+// --- what is shown ---
+
+function showReady(isReady) {
+  byId("start").disabled = byId("save").disabled = !isReady;
+  byId("start").textContent = run ? "Stop" : "Start";
+}
+
+function showBound() {
+  const bits = rounded(book.bits(new Set(permitted())));
+  byId("bound").textContent = `at most ${bits} with each block of ${book.blockSamples / RATE} seconds`;
+}
+
 function showRun(codes) {
-  byId("count").textContent = rounded(run.bits);
-  byId("answer").textContent = run.answers[0];
-  byId("answers").textContent = run.answers.length > 1 ? `before: ${run.answers.slice(1).join(" · ")}` : "";
   const sorted = [...run.times].sort((one, other) => one - other);
   const share = (part) => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))];
   const factor = share(0.5) / 1000 / (book.blockSamples / RATE);
+  byId("count").textContent = rounded(run.bits);
+  byId("answer").textContent = run.answers[0];
+  byId("answers").textContent = `before: ${run.answers.slice(1).join(" · ") || "—"}`;
   byId("speed").textContent = `${rounded(share(0.5))} ms`;
   byId("speeds").textContent = `1 % take over ${rounded(share(0.99))} ms; real-time factor ${factor.toFixed(4)}`;
-  for (const key of byId("words").children) key.classList.toggle("on", key.dataset.codes === codes.join());
-}
-
-function rounded(value) {
-  return Number(value.toFixed(value < 100 ? 1 : 0));
+  for (const key of byId("words").children) key.classList.toggle("on", key.dataset.codes === String(codes));
 }
 
 function showSource() {
@@ -299,28 +296,35 @@ function showSource() {
     part.hidden = !part.dataset.for.split(" ").includes(byId("source").value);
 }
 
+function showAgain() {
+  if (document.hidden || !run?.drawing) return;
+  run.drawing.resume();
+  tell("While this tab was hidden, the filter went on; only the pictures paused.");
+}
+
 async function open() {
   showSource();
   if (!window.isSecureContext)
-    return tell("Open this page over https or from this computer; browsers give others no microphone.", "bad");
+    return tell("Open this page over https or on this computer itself; elsewhere browsers give it no microphone.", "bad");
   if (!window.AudioWorkletNode || !window.DecompressionStream)
-    return tell("This browser cannot run the filter, since it has no AudioWorklet; use a current browser.", "bad");
-  let listed;
-  try {
-    listed = await (await fetch("filters.json")).json();
-    byId("filter").replaceChildren(...listed.filters.map(({ name, folder }) => new Option(name, folder)));
-  } catch {
-    return tell("filters.json is missing or damaged on this server; export the folder again.", "bad");
-  }
-  byId("filter").addEventListener("change", load);
-  byId("source").addEventListener("change", showSource);
-  byId("start").addEventListener("click", start);
-  byId("save").addEventListener("click", save);
-  byId("play").addEventListener("change", () => run?.volume && (run.volume.gain.value = byId("play").checked ? 1 : 0));
-  byId("words").addEventListener("keydown", moveFocus);
-  document.addEventListener("visibilitychange", () => document.hidden || run?.draw?.resumed());
+    return tell("This browser has no AudioWorklet, so it cannot run the filter; use a current browser.", "bad");
+  const listed = await fetch("filters.json").then((answer) => answer.json()).catch(() => null);
+  if (!listed?.filters?.length)
+    return tell("filters.json is missing or damaged on this server; export the page again.", "bad");
+  const chosen = decodeURIComponent(location.hash.slice(1)); // a link to one of the filters ends with #its-name
+  const option = ({ name, folder }) => new Option(name, folder, false, name === chosen);
+  byId("filter").replaceChildren(...listed.filters.map(option));
+  const on = (id, event, act) => byId(id).addEventListener(event, act);
+  on("filter", "change", load);
+  on("source", "change", showSource);
+  on("start", "click", start);
+  on("save", "click", save);
+  on("play", "change", () => run?.volume && (run.volume.gain.value = Number(byId("play").checked)));
+  on("words", "keydown", moveFocus);
+  document.addEventListener("visibilitychange", showAgain);
+  navigator.mediaDevices?.addEventListener("devicechange", () => listMicrophones(byId("microphone")));
   load();
-  for (const name of listed.modules ?? []) await import(name); // what a server adds to this page
+  for (const module of listed.modules ?? []) await import(module); // what a server adds to this page
 }
 
 open();

@@ -4,9 +4,10 @@
 import * as ort from "./onnxruntime-web/ort.wasm.bundle.min.mjs";
 import { Codebook, Stream, concatenated } from "./filter.js";
 
+const PARTS = ["filter.onnx", "codewords.u8", "golden.i16", "example.i16"];
 const MOST_WAITING = 2; // blocks: what comes while these are worked on is dropped, never queued
 
-let book, infer, stream, permit;
+let book, infer, stream;
 let audio = null; // the port to the audio thread
 let waiting = 0;
 let queue = Promise.resolve();
@@ -31,31 +32,41 @@ async function digest(bytes) {
 
 async function load(folder) {
   const begun = performance.now();
-  const facts = JSON.parse(new TextDecoder().decode(await content(`${folder}/filter.json`)));
-  if (facts.schema !== 1) throw new Error(`${folder} was made for another version of this page; export it again.`);
+  const text = new TextDecoder().decode(await content(`${folder}/filter.json`));
+  const facts = parsed(text);
+  if (facts?.schema !== 1) throw new Error(`${folder}/filter.json is damaged, or for another version of this page; export it again.`);
   const part = (name) => content(`${folder}/${name}.gz`, facts.files[name]);
   if (!ort.env.wasm.wasmBinary) {
     ort.env.wasm.numThreads = 1;
     ort.env.wasm.wasmBinary = await content("onnxruntime-web/ort-wasm-simd-threaded.wasm.gz");
   }
-  const [graph, sounds, sound] = await Promise.all(["filter.onnx", "codewords.u8", "golden.i16"].map(part));
+  const [graph, sounds, golden, example] = await Promise.all(PARTS.map(part));
   const session = await ort.InferenceSession.create(new Uint8Array(graph), { executionProviders: ["wasm"] });
   book = new Codebook(facts, new Uint8Array(sounds));
   infer = async (segments, count) => {
     const results = await session.run({ sound: new ort.Tensor("float32", segments, [count, book.segment]) });
     return results.log_posteriors.data;
   };
-  permit = new Set(book.tasks.map((task) => task.name));
-  const golden = Float32Array.from(new Int16Array(sound), (value) => value / 32768);
-  await check(golden);
-  stream = null;
-  postMessage({ ready: { facts, sounds: book.sounds, example: golden, ms: performance.now() - begun } });
+  await check(samples(golden));
+  postMessage({ ready: { facts, sounds: book.sounds, example: samples(example), ms: performance.now() - begun } });
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function samples(bytes) {
+  return Float32Array.from(new Int16Array(bytes), (value) => value / 32768);
 }
 
 // The golden vectors: what leaves for a known sound has to be what left where the filter was exported.
 async function check(golden) {
   const { codes, sha256 } = book.facts.golden;
-  const trial = new Stream(book, infer, permit);
+  const trial = new Stream(book, infer, new Set(book.tasks.map((task) => task.name)));
   const drawn = [];
   for (const block of [...trial.take(golden), ...trial.rest()]) drawn.push(await trial.draw(block));
   const left = concatenated([...drawn.map((each) => each.samples), trial.flush()]);
@@ -95,6 +106,7 @@ function leave(samples, at) {
 
 function listen({ data }) {
   if (data.samples) stream?.take(data.samples).forEach(pass);
+  if (data.permit) consent(data.permit);
   if (!data.ended) return;
   const own = stream;
   own?.rest().forEach(pass);
@@ -120,23 +132,22 @@ function fail(error) {
   postMessage({ error: error instanceof Error ? error.message : String(error) });
 }
 
+function consent(tasks) {
+  if (!stream) return;
+  stream.permitting(new Set(tasks));
+  postMessage({ consent: { permit: tasks, at: stream.taken } });
+}
+
 const verbs = {
-  load: (folder) => load(folder),
-  begin: (port) => {
-    stream = new Stream(book, infer, permit);
-    audio = port ?? null;
+  load,
+  begin({ port, permit }) {
+    stream = new Stream(book, infer, new Set(permit));
+    audio = port;
     if (audio) audio.onmessage = listen;
   },
-  stop: () => {
-    stream = null;
-    audio = null;
-  },
-  permit: (tasks) => {
-    permit = new Set(tasks);
-    stream?.permitting(permit);
-    postMessage({ consent: { permit: tasks, at: stream?.taken ?? 0 } });
-  },
-  piece: (samples) => piece(samples),
+  stop: () => (stream = audio = null),
+  permit: consent,
+  piece,
 };
 
 onmessage = async ({ data }) => {
