@@ -1,4 +1,4 @@
-"""The page in Debian's Chromium, on a server of loopback; skipped where Chromium, Playwright or the runtime is missing."""
+"""The page in Debian's Chromium, on loopback; skipped where Chromium, Playwright or the runtime is missing."""
 
 import functools
 import http.server
@@ -24,10 +24,17 @@ from sottovoce.runtime.filter import Filter
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
-    "--no-sandbox --disable-gpu --use-fake-ui-for-media-stream --use-fake-device-for-media-stream "
-    "--autoplay-policy=no-user-gesture-required --disable-background-networking --disable-component-update "
-    "--disable-sync --no-first-run --disable-quic"
-).split()
+    "--no-sandbox",
+    "--disable-gpu",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+)
 READY_MS = 60_000
 POLICY = re.search('content="(default-src[^"]+)"', (web.PAGE / "index.html").read_text())[1]  # type: ignore[index]
 # An audio node of the tests that keeps all that reaches the loudspeaker; the server has it beside the page.

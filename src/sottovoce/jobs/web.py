@@ -1,8 +1,8 @@
 """The job behind `sottovoce export --to web`: filters as a folder of static files that run in a browser's tab.
 
-The folder holds the page of `sottovoce/web`, the runtime of ONNX graphs for browsers, and for each filter its graph from
-sound to log posteriors, its codewords, and golden vectors that the page reproduces before it starts. What is large is
-compressed here, since many servers do not compress.
+The folder holds the page of `sottovoce/web`, the runtime of ONNX graphs for browsers, and for each filter its graph
+from sound to log posteriors, its codewords, and golden vectors that the page reproduces before it starts. What is large
+is compressed here, since many servers do not compress.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _PLAYED = 4  # codewords in the golden vectors
 def export_web(folders: Sequence[Path], out: Path, runtime: Path | None = None) -> dict[str, Any]:
     """Write the page with these filters, all or nothing; returns the card of its folder.
 
-    `runtime` is the package of onnxruntime-web; None: the one that `make install` fetched, or one in the current folder.
+    `runtime` is the package of onnxruntime-web; None: one in the current folder, or that of `make install`.
     ConfigError for a filter that the page cannot run, and where the runtime is missing; ParityError if a graph for the
     browser answers otherwise than the filter.
     """

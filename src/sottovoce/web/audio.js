@@ -24,7 +24,7 @@ registerProcessor(
       if (more) {
         this.asked = false;
         if (more.length) this.file.push(more);
-        else this.over = true;
+        this.over = !more.length;
       }
       if (permit) {
         this.send(); // what came before it belongs before it
@@ -50,23 +50,16 @@ registerProcessor(
       return true;
     }
 
-    // The next samples of the file; null while they are not there yet.
+    // The next samples of the file, whose pieces end with a whole `count` but for the last; null: not there yet.
     next(count) {
-      const left = this.file.reduce((sum, part) => sum + part.length, 0);
-      if (left < sampleRate && !this.asked && !this.over) {
+      const [part] = this.file;
+      if (this.file.length < 2 && !this.asked && !this.over) {
         this.asked = true;
         this.port.postMessage({ more: true });
       }
-      if (!left || (left < count && !this.over)) return null;
-      const samples = new Float32Array(count);
-      for (let filled = 0; filled < count && this.file.length; ) {
-        const part = this.file[0].subarray(0, count - filled);
-        samples.set(part, filled);
-        filled += part.length;
-        this.file[0] = this.file[0].subarray(part.length);
-        if (!this.file[0].length) this.file.shift();
-      }
-      return left < count ? samples.subarray(0, left) : samples;
+      if (part?.length > count) this.file[0] = part.subarray(count);
+      else this.file.shift();
+      return part?.subarray(0, count);
     }
 
     hear(samples) {

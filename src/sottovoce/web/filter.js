@@ -8,6 +8,7 @@ export class Codebook {
   constructor(facts, sounds) {
     Object.assign(this, { facts, sounds, memory: facts.memory, positions: facts.positions });
     this.segment = facts.segment_samples;
+    this.length = facts.segment_samples + 2 * facts.margin_samples; // of a codeword
     this.margin = facts.margin_samples;
     this.blockSamples = facts.block_segments * this.segment;
     this.steps = Float32Array.from(facts.samples, (step) => step / 32768);
@@ -22,18 +23,10 @@ export class Codebook {
     if (sounds.length !== this.count * this.length) throw new Error("the codewords are incomplete");
   }
 
-  get length() {
-    return this.segment + 2 * this.margin;
-  }
-
-  initialState() {
-    return { total: new Float64Array(this.classes), blocks: 0 };
-  }
-
   // The most bits that leave with one block while the tasks of the set `permit` are permitted.
   bits(permit) {
-    const each = this.tasks.map((task) => (permit.has(task.name) ? Math.log2(task.codes.length + 1) : 0));
-    return each.reduce((sum, bits) => sum + bits, 0);
+    const sizes = this.tasks.filter((task) => permit.has(task.name)).map((task) => task.codes.length);
+    return sizes.reduce((sum, size) => sum + Math.log2(size + 1), 0);
   }
 
   // The codes of a block of `count` segments; `state` is changed. What it holds of a revoked task is forgotten.
@@ -46,14 +39,14 @@ export class Codebook {
       if (!permit.has(task.name)) return total.fill(0), 0;
       let none = 0;
       for (let segment = 0; segment < count; segment++) none += column(segment, task.none);
-      for (let index = 0; index < total.length; index++) total[index] *= this.memory ** count;
+      total.forEach((value, index) => (total[index] = value * this.memory ** count));
       if (none / count > task.none_above) return 0;
-      for (let index = 0; index < total.length; index++) {
+      total.forEach((value, index) => {
         let sum = 0;
         for (let segment = 0; segment < count; segment++)
           sum += this.memory ** (count - 1 - segment) * column(segment, task.first + index);
-        total[index] += sum;
-      }
+        total[index] = value + sum;
+      });
       return nearest(task.centres, total);
     });
     const position = Math.min(state.blocks, this.positions - 1);
@@ -92,7 +85,7 @@ export class Stream {
     this.block = new Float32Array(book.blockSamples);
     this.last = new Float32Array(0);
     this.lastPermit = permit;
-    this.state = book.initialState();
+    this.state = { total: new Float64Array(book.classes), blocks: 0 }; // sums of posteriors, and blocks drawn
     this.drawn = 0; // where what was drawn last ends, among the samples of all that leaves
     this.end = null; // the margin of the codeword before, which fades into the next
   }

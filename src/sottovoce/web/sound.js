@@ -1,5 +1,5 @@
-// Where sound comes from: files, which are read at 16 kHz in pieces, and microphones. A WAV file at 16 kHz is read as it
-// is needed, whatever its length; any other file is decoded and resampled by the browser as a whole.
+// Where sound comes from: files, which are read at 16 kHz in pieces, and microphones. A WAV file of one channel at 16 kHz
+// is read as it is needed, whatever its length; any other file is decoded and resampled by the browser as a whole.
 
 const RATE = 16000;
 const LONGEST_S = 900; // of a file that is decoded as a whole
@@ -7,8 +7,7 @@ const LARGEST_HEAD = 1 << 16; // bytes before the samples of a WAV file
 
 // `length` in samples, and `read(from, count)`, which gives samples of one channel.
 export async function openSound(file) {
-  const wav = await openWav(file);
-  return wav ?? decoded(file);
+  return (await openWav(file)) ?? decoded(file);
 }
 
 async function openWav(file) {
@@ -30,22 +29,15 @@ async function openWav(file) {
 
 function wavReader(file, { kind, channels, rate, bits }, start, bytes) {
   const isFloat = kind === 3 && bits === 32;
-  if (rate !== RATE || !channels || !(isFloat || (kind === 1 && bits === 16))) return null;
-  const frame = (channels * bits) / 8;
+  if (rate !== RATE || channels !== 1 || !(isFloat || (kind === 1 && bits === 16))) return null;
+  const frame = bits / 8;
   const read = async (from, count) => {
     const part = await file.slice(start + from * frame, start + Math.min(length, from + count) * frame).arrayBuffer();
-    const values = isFloat ? new Float32Array(part) : Float32Array.from(new Int16Array(part), (value) => value / 32768);
-    return channels === 1 ? values : mean(values, channels);
+    return isFloat ? new Float32Array(part) : Float32Array.from(new Int16Array(part), (value) => value / 32768);
   };
   const length = Math.floor(bytes / frame);
   if (!length) throw new Error(`${file.name} holds no samples; choose another file.`);
   return { name: file.name, length, read };
-}
-
-function mean(values, channels) {
-  const mixed = new Float32Array(values.length / channels);
-  values.forEach((value, at) => (mixed[Math.floor(at / channels)] += value / channels));
-  return mixed;
 }
 
 async function decoded(file) {
@@ -54,7 +46,7 @@ async function decoded(file) {
   if (seconds > LONGEST_S)
     throw new Error(
       `${file.name} lasts ${Math.round(seconds / 60)} minutes, and a file of this kind may last ${LONGEST_S / 60}; ` +
-        "convert it to a WAV file at 16 kHz, which may be of any length.",
+        "convert it to a WAV file of one channel at 16 kHz, which may be of any length.",
     );
   let buffer;
   try {

@@ -13,16 +13,18 @@ let waiting = 0;
 let queue = Promise.resolve();
 
 async function content(url, sha256) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} is missing on this server (status ${response.status}).`);
+  const response = await fetch(url).catch(() => null);
+  if (!response?.ok) throw new Error(`${url} cannot be had from this server; export the page again.`);
   let bytes = await response.arrayBuffer();
-  const [first, second] = new Uint8Array(bytes, 0, 2);
-  if (first === 0x1f && second === 0x8b) {
-    const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    bytes = await new Response(unpacked).arrayBuffer();
-  }
-  if (sha256 && (await digest(bytes)) !== sha256) throw new Error(`${url} was altered or damaged; export it again.`);
+  const [first, second] = new Uint8Array(bytes.slice(0, 2)); // some servers unpack it already
+  if (first === 0x1f && second === 0x8b) bytes = await unpacked(bytes).catch(() => null);
+  if (!bytes || (sha256 && (await digest(bytes)) !== sha256))
+    throw new Error(`${url} is damaged or was altered; export the page again.`);
   return bytes;
+}
+
+function unpacked(bytes) {
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
 async function digest(bytes) {
@@ -32,8 +34,7 @@ async function digest(bytes) {
 
 async function load(folder) {
   const begun = performance.now();
-  const text = new TextDecoder().decode(await content(`${folder}/filter.json`));
-  const facts = parsed(text);
+  const facts = await new Response(await content(`${folder}/filter.json`)).json().catch(() => null);
   if (facts?.schema !== 1) throw new Error(`${folder}/filter.json is damaged, or for another version of this page; export it again.`);
   const part = (name) => content(`${folder}/${name}.gz`, facts.files[name]);
   if (!ort.env.wasm.wasmBinary) {
@@ -49,14 +50,6 @@ async function load(folder) {
   };
   await check(samples(golden));
   postMessage({ ready: { facts, sounds: book.sounds, example: samples(example), ms: performance.now() - begun } });
-}
-
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 function samples(bytes) {
@@ -97,11 +90,7 @@ async function draw(own, block) {
 
 function interrupt(own, block) {
   postMessage({ dropped: block.start });
-  leave(own.flush(), own.drawn);
-}
-
-function leave(samples, at) {
-  audio?.postMessage({ samples, at });
+  audio.postMessage({ at: own.drawn, samples: own.flush() });
 }
 
 function listen({ data }) {
@@ -112,7 +101,7 @@ function listen({ data }) {
   own?.rest().forEach(pass);
   queue = queue.then(() => {
     if (own !== stream || !own) return;
-    leave(own.flush(), own.drawn);
+    audio.postMessage({ at: own.drawn, samples: own.flush() });
     audio.postMessage({ at: own.drawn + book.margin }); // nothing comes after this
   });
 }
