@@ -33,7 +33,7 @@ from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_
 from sottovoce.corpora.cache import load
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.experiments.table1 import cost
-from sottovoce.methods.optin.training import PRESETS
+from sottovoce.methods.optin.settings import PRESETS
 from sottovoce.models.architectures import build
 from sottovoce.runtime import bundled
 from sottovoce.runtime.engine import BATCH, Graph

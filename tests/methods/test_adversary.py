@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sottovoce.methods.optin.training import Deobfuscator, adversarial_loss, latent_distance
+from sottovoce.methods.optin.deobfuscator import Deobfuscator, adversarial_loss, latent_distance
 from sottovoce.models.compact import CompactAutoencoder
 
 

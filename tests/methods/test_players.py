@@ -10,7 +10,9 @@ from torch import nn
 from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError
 from sottovoce.methods.optin import training as optin
-from sottovoce.methods.optin.training import OptinSettings, privacy_weight, train_optin
+from sottovoce.methods.optin.deobfuscator import Deobfuscator, target_loss
+from sottovoce.methods.optin.settings import OptinSettings
+from sottovoce.methods.optin.training import privacy_weight, train_optin
 from sottovoce.models.target import Target, from_module
 from sottovoce.training import loop
 from sottovoce.training.loop import Run
@@ -180,10 +182,10 @@ def test_the_obfuscator_follows_the_gradient_of_both_losses(shaped_once, train_c
     obfuscator, network = (optin.build(settings.architecture, settings.obfuscator) for _ in range(2))
     torch.manual_seed(0)
     original, _ = loop.draw(shaped_once.sounds, train_clips, settings.batch, np.random.default_rng([0, 0]))
-    adversary = optin.Deobfuscator(network, torch.optim.SGD(network.parameters(), lr=1e-2), raw=False)
+    adversary = Deobfuscator(network, torch.optim.SGD(network.parameters(), lr=1e-2), raw=False)
     obfuscated = obfuscator(original)
     adversary.improve(obfuscated, original)
-    loss = 2.0 * optin.target_loss(target.logits(obfuscated), target.logits(original))
+    loss = 2.0 * target_loss(target.logits(obfuscated), target.logits(original))
     loss = loss - 5.0 * adversary.pressure(obfuscated, original)
     slopes = torch.autograd.grad(loss, list(obfuscator.parameters()))
     for after, before, slope in zip(moved.parameters(), obfuscator.parameters(), slopes, strict=True):

@@ -7,11 +7,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
+from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 
 BANDS = 80
 HOP_SAMPLES = 160
 WINDOW_SAMPLES, _FFT_SAMPLES = 400, 512
+SEGMENT_FRAMES = 1 + (SEGMENT_SAMPLES - WINDOW_SAMPLES) // HOP_SAMPLES  # 126
 _LOWEST_HZ = 20.0
 _EMPHASIS = np.float32(0.97)
 _SMALLEST = float(np.finfo(np.float32).eps)  # power below which Kaldi takes no logarithm
@@ -30,6 +31,13 @@ def log_filterbank(wav: Wave) -> NDArray[np.float32]:
     before = np.concatenate([centred[:, :1], centred[:, :-1]], axis=1)
     power = np.abs(np.fft.rfft((centred - _EMPHASIS * before) * _POVEY, _FFT_SAMPLES)) ** 2
     return np.log(np.maximum(power @ _triangles(), _SMALLEST)).astype(np.float32)
+
+
+def front_end(segments: Wave) -> NDArray[np.float32]:
+    """Log filterbanks [S, 80, 126] of segments [S, 20480], without their means over time, as CAM++ takes them."""
+    frames = np.stack([log_filterbank(wav).T for wav in segments])
+    centred: NDArray[np.float32] = frames - frames.mean(axis=2, keepdims=True)
+    return centred
 
 
 @cache

@@ -52,13 +52,18 @@ _LEVELS_DB = (-20.0, -30.0, -40.0, -50.0, -60.0, -70.0)
 
 EFFORTS = {
     "quick": Effort(
-        _QUICK, ("target", "linear", "cnn"), (), {"cnn": 2}, shares=(0.5,), on_properties=_QUICK_PROPERTIES
+        _QUICK,
+        ("target", "linear", "cnn"),
+        (),
+        {"cnn": 2, "deepspeech2": 2, "fine-tuned": 1, "campplus-tuned": 1, "gru": 2, "raw": 1},  # those named alone too
+        shares=(0.5,),
+        on_properties=_QUICK_PROPERTIES,
     ),
     "standard": Effort(
         (*_ALL, *_STRONGER),
         ("target", "linear", "encoder", "fine-tuned", "cnn", *_STRONGER),
         ("outline", "linear", "encoder", "fine-tuned", *_STRONGER),
-        {"cnn": 3, "deepspeech2": 2, "fine-tuned": 2, "gru": 3, "raw": 2},
+        {"cnn": 3, "deepspeech2": 2, "fine-tuned": 2, "campplus-tuned": 1, "gru": 3, "raw": 2},
         curves=("target", "outline", "nearest", "linear", "mlp", "encoder"),
         restorer_steps=100,
         sensitivity_db=_LEVELS_DB,

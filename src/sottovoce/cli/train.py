@@ -16,7 +16,7 @@ from sottovoce.errors import ConfigError
 PRESETS = (
     "codebook: compact, quick, student, black-box; optin and raw: compact, quick, replaced, paper; words: compact; "
     "rdal: compact, masked, learnable, pool, codes, no-privacy, reversal, paper, paper-masked; "
-    "adr: compact, quick, text, pretrained, paper"
+    "adr: compact, quick, text, pretrained, campplus, paper"
 )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,15 @@ PAPER: Mapping[tuple[str, str], Mapping[str, tuple[float, float]]] = {
     ("emovdb", "optin"): {"original": (97.7, 99.7), "uninformed": (17.9, 51.6), "informed": (28.0, 54.3)},
 }
 INKS = {"optin": "#0068a8", "adr": "#c04a00", "codebook": "#1a7f5a"}
-MARKS = {"uninformed": "s", "informed": "o", "strongest": "+"}
-_LINES = ((":", "chance"), ("--", "floor"))
+# Marks lie inside each other where scores are the same: uninformed, DeepSpeech2 informed, and the strongest of all.
+MARKS = {"original": ("*", 12), "uninformed": ("s", 11), "informed": ("^", 8), "strongest": (".", 6)}
+_NAMES = {
+    "original": "originals",
+    "uninformed": "strongest uninformed attacker",
+    "informed": "DeepSpeech2, informed, as in the paper",
+    "strongest": "strongest attacker",
+}
+_LINES = {":": "chance", "--": "floor"}
 _RATE_INKS = {"target": "#1a7f5a", "speaker": "#c04a00", "gender": "#0068a8"}
 
 
@@ -37,64 +45,73 @@ def svg(figure: Figure, framed: bool = False) -> bytes:
 
 
 def over_target(attribute: str, results: Sequence[Result]) -> bytes:
-    """An SVG, a panel for each corpus: what the target gets right over what attackers do, a mark for each run."""
+    """An SVG, a panel for each corpus: what the target gets right over what attackers do, means and ranges of seeds."""
 
-    def right(run: Result) -> Result:
+    def right(run: Result) -> dict[str, float]:
         (permitted,) = run["permitted"].values()
-        return {"ceiling": permitted["original"], **dict.fromkeys(MARKS, permitted["obfuscated"])}
+        after = dict.fromkeys(MARKS, float(permitted["obfuscated"]["score"]))
+        return after | {"original": float(permitted["original"]["score"])}
 
-    figure = Figure(figsize=(1.0 + 3.0 * len(_by_corpus(results)), 3.8), layout="constrained")
-    for axes, runs in _panels(figure, results):
-        _points(axes, runs, lambda run: run["private"][attribute], right)
+    panels = grouped(results, lambda run: run["corpus"]["name"])
+    figure = Figure(figsize=(1.0 + 3.4 * len(panels), 4.4), layout="constrained")
+    for axes, (corpus, runs) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+        _points(axes, runs, partial(read_by, attribute), right)
         _lines(axes.axvline, runs[0]["private"][attribute])
-        axes.set(xlabel=f"{attribute} read by attackers, %", xlim=(-3, 103))
-    least = min(100 * score["score"] for run in results for score in right(run).values())
-    figure.axes[0].set(ylabel=f"{results[0]['permit'][0]} right by the target, %", ylim=(min(90, least) - 1, 101))
+        permitted = runs[0]["permit"][0]
+        axes.set(
+            title=corpus, xlabel=f"{attribute} read, %", ylabel=f"{permitted} right by the target, %", xlim=(-3, 103)
+        )
     return _finished(figure)
 
 
 def over_each_other(across: str, up: str, results: Sequence[Result]) -> bytes:
-    """An SVG, a panel for each corpus: two attributes read by attackers, a mark for each run; the paper's are hollow.
+    """An SVG, a panel for each corpus: two attributes read by attackers, means and ranges of seeds; hollow: the paper.
 
     Each is read by the attacker who does best on it.
     """
-    figure = Figure(figsize=(1.0 + 3.6 * len(_by_corpus(results)), 4.2), layout="constrained")
-    for axes, runs in _panels(figure, results):
-        _points(axes, runs, lambda run: run["private"][across], lambda run: run["private"][up])
+    panels = grouped(results, lambda run: run["corpus"]["name"])
+    figure = Figure(figsize=(1.0 + 4.2 * len(panels), 5.0), layout="constrained")
+    for axes, (corpus, runs) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+        _points(axes, runs, partial(read_by, across), partial(read_by, up))
         for method, ink in INKS.items():
-            for name, (emotion, gender) in PAPER.get((runs[0]["corpus"]["name"], method), {}).items():
-                axes.plot(emotion, gender, ({"original": "*"} | MARKS)[name], ms=9, mec=ink, mfc="none")
+            for name, point in PAPER.get((corpus, method), {}).items():
+                axes.plot(*point, MARKS[name][0], ms=MARKS[name][1], mec=ink, mfc="none")
+                axes.annotate("paper", point, (7, -3), textcoords="offset points", fontsize=6, color=ink)
         _lines(axes.axvline, runs[0]["private"][across])
         _lines(axes.axhline, runs[0]["private"][up])
-        axes.set(xlabel=f"{across} read by attackers, %", xlim=(-3, 103), ylim=(-3, 103))
-    figure.axes[0].set_ylabel(f"{up} read by attackers, %")
+        axes.set(title=corpus, xlabel=f"{across} read, %", ylabel=f"{up} read, %", xlim=(-3, 103), ylim=(-3, 106))
     return _finished(figure)
 
 
-def _by_corpus(results: Sequence[Result]) -> dict[str, list[Result]]:
-    return grouped(results, lambda run: run["corpus"]["name"])
-
-
-def _panels(figure: Figure, results: Sequence[Result]) -> Iterator[tuple[Axes, list[Result]]]:
-    """A panel, and the runs that it shows, for each corpus."""
-    corpora = _by_corpus(results)
-    panels = np.atleast_1d(figure.subplots(1, len(corpora), sharey=True))
-    for axes, (corpus, runs) in zip(panels, corpora.items(), strict=True):
-        axes.set_title(corpus)
-        yield axes, runs
+def read_by(attribute: str, run: Result) -> dict[str, float]:
+    """What each kind of attacker of `MARKS` reads of a run, where there was one; "original" is without a filter."""
+    entry = run["private"][attribute]
+    kinds = {"original": entry["ceiling"], "uninformed": entry["uninformed"], "strongest": entry["strongest"]}
+    rows = (row for row in entry["attackers"] if row["attacker"] == "DeepSpeech2" and row["knowledge"] == "informed")
+    kinds["informed"] = next(rows, None)
+    return {name: float(row["score"]) for name, row in kinds.items() if row is not None}
 
 
 def _points(
-    axes: Axes, runs: Sequence[Result], across: Callable[[Result], Result], up: Callable[[Result], Result]
+    axes: Axes,
+    runs: Sequence[Result],
+    across: Callable[[Result], dict[str, float]],
+    up: Callable[[Result], dict[str, float]],
 ) -> None:
-    """A mark for each run and each knowledge of attackers, where both scores are known; black are originals."""
-    for run in runs:
-        x, y = across(run), up(run)
-        for name, mark in {"ceiling": "*", **MARKS}.items():
-            if x[name] is not None and y[name] is not None:
-                ink = "black" if name == "ceiling" else INKS[run["method"]]
-                size = 12 if mark == "+" else 6
-                axes.plot(100 * x[name]["score"], 100 * y[name]["score"], mark, ms=size, color=ink, alpha=0.7)
+    """A mark for each method and kind of attacker where both scores are known, at the mean over seeds."""
+    for method, some in grouped(runs, lambda run: run["method"]).items():
+        for name, (mark, size) in MARKS.items():
+            points = [(across(run).get(name), up(run).get(name)) for run in some]
+            known = 100 * np.array([(x, y) for x, y in points if x is not None and y is not None])
+            if not len(known):
+                continue
+            middle = known.mean(axis=0)
+            reach = np.abs(np.stack([known.min(axis=0), known.max(axis=0)]) - middle)
+            ink = "black" if name == "original" else INKS[method]
+            inside = ink if name in ("original", "strongest") else "none"
+            axes.errorbar(
+                middle[:1], middle[1:], reach[:, 1:], reach[:, :1], fmt=mark, ms=size, color=ink, mfc=inside, lw=0.6
+            )
 
 
 def _lines(line: Any, entry: Result) -> None:
@@ -106,11 +123,12 @@ def _lines(line: Any, entry: Result) -> None:
 def _finished(figure: Figure) -> bytes:
     """With a legend of its own, since most marks occur more than once."""
     axes = figure.axes[0]
-    handles = [axes.plot([], [], "*", color="black", label="originals")[0]]
-    handles += [axes.plot([], [], "D", ms=5, color=ink, label=METHODS[name])[0] for name, ink in INKS.items()]
-    handles += [axes.plot([], [], mark, color="grey", label=name)[0] for name, mark in MARKS.items()]
-    handles += [axes.plot([], [], style, color="black", lw=0.8, label=name)[0] for style, name in _LINES]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    handles = [axes.plot([], [], "-", lw=4, color=ink, label=METHODS[name])[0] for name, ink in INKS.items()]
+    for name, (mark, size) in MARKS.items():
+        inside = "black" if name in ("original", "strongest") else "none"
+        handles += axes.plot([], [], mark, ms=size, color="black", mfc=inside, label=_NAMES[name])
+    handles += [axes.plot([], [], style, color="black", lw=0.8, label=name)[0] for style, name in _LINES.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return svg(figure)
 
 

@@ -17,6 +17,7 @@ from sottovoce.experiments.filter_runs import FilterRun, Line, by_attribute, fil
 
 SEEDS = (0, 1, 2)
 ATTACKERS = {"compact": "quick", "paper": "standard"}  # by preset
+_ONLY = ("target", "outline", "nearest", "linear", "svm", "mlp", "cnn", "deepspeech2")  # the paper's among them
 # Of LibriSpeech the part whose speakers have several utterances each in the sample: others cannot be told apart.
 CORPORA: Mapping[str, SplitRule | None] = {
     "ravdess:ravdess": None,
@@ -44,6 +45,7 @@ def runs(permit: str, attack: Mapping[str, tuple[str, ...]], hide: str, preset: 
             **(hidden if method == "adr" else {}),
             split=CORPORA.get(corpus),
             attackers=ATTACKERS[preset],
+            only=_ONLY,
         )
         for seed in SEEDS
         for corpus, attacked in attack.items()

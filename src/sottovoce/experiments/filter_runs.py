@@ -142,6 +142,7 @@ class FilterRun(RunSettings):
     attack: tuple[str, ...]
     title: str = ""
     attackers: str = "quick"
+    only: tuple[str, ...] = ()  # of the attackers, where not all of them are to be tried
     consent: tuple[str, ...] = ()
     constant: int = 0  # blocks that leave for every sound; 0: as many as it has
     audit_seed: int = 0
@@ -177,12 +178,13 @@ def train_and_audit(run: FilterRun, place: Place, judges: Sequence[TargetJob] = 
     attack = tuple(task for task in run.attack if task not in (run.consent or made.permit))
     command = f"sottovoce audit filter --corpus {made.corpus.short}:PATH --attack {','.join(attack)} --out audit"
     command += f" --attackers {run.attackers} --seed {run.audit_seed}"
+    command += "".join(f" --attacker {name}" for name in run.only)
     command += f" --constant {run.constant}" if run.constant else ""
     command += f" --permit {','.join(run.consent)}" if run.consent else ""
     command += "".join(f" --judge {judge.name}-{judge.preset}" for judge in judges)
     if not (audit / "digests.json").is_file():
         others = tuple(judge.make(place) for judge in judges)
-        config = AuditConfig(str(folder), spec, audit, run.attackers, attack, run.consent, judges=others)
+        config = AuditConfig(str(folder), spec, audit, run.attackers, attack, run.consent, judges=others, only=run.only)
         run_audit(replace(config, seed=run.audit_seed, command=command, constant=run.constant), silent)
     results = json.loads((audit / "results.json").read_text(encoding="utf-8"))
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))

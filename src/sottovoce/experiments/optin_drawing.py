@@ -56,7 +56,7 @@ def _line(axes: Axes, task: str, runs: Sequence[Result]) -> None:
     if method == "codebook":
         axes.plot(x, y, "*", ms=12, color="#1a7f5a", label="codebook")
         return
-    look = {"ls": _STYLES[ratio], "color": _INKS[loss], "lw": 1.1 if ratio else 2.2}
+    look: dict[str, Any] = {"ls": _STYLES[ratio], "color": _INKS[loss], "lw": 1.1 if ratio else 2.2}
     axes.plot(x, y, label=f"{_NAMES[loss]}r = {ratio:g}", **look)
     for body, across, up in zip(points, x, y, strict=True):
-        axes.plot(across, up, _MARKS[body], color=_INKS[loss], ms=6)
+        axes.plot(across, up, _MARKS.get(body, "D"), color=_INKS[loss], ms=6)

@@ -26,7 +26,8 @@ from sottovoce.experiments.experiment import Experiment, Place, Result, RunSetti
 from sottovoce.experiments.figure_drawing import svg
 from sottovoce.experiments.filter_runs import EMOTION_OF_RAVDESS, TargetJob
 from sottovoce.files import write_file
-from sottovoce.methods.optin.training import PRESETS, OptinSettings, train_optin
+from sottovoce.methods.optin.settings import PRESETS, OptinSettings
+from sottovoce.methods.optin.training import train_optin
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target_loading import load_target
 from sottovoce.progress import silent

@@ -46,4 +46,5 @@ def _older(record: Any, path: Path) -> Results:
 
 
 def _of_figure(run: dict[str, Any]) -> dict[str, Any]:
-    return {**run, "permit": [run["permit"]], "permitted": {run["permit"]: run["permitted"]}}
+    private = {task: {"attackers": [], **entry} for task, entry in run["private"].items()}
+    return {**run, "permit": [run["permit"]], "permitted": {run["permit"]: run["permitted"]}, "private": private}

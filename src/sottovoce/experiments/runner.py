@@ -125,7 +125,10 @@ def _labels(runs: Sequence[RunSettings]) -> list[str]:
 
 def _flat(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for key, value in settings.items():
-        yield from _flat(value) if isinstance(value, dict) else [(key, value)]
+        if isinstance(value, dict):
+            yield from _flat(value)
+        elif not (isinstance(value, tuple) and any(isinstance(one, dict) for one in value)):  # too long for a line
+            yield key, value
 
 
 def _written(experiment: Experiment, preset: str, results: list[dict[str, Any]], root: Path) -> str:

@@ -4,7 +4,7 @@
 
 The decoder gets the posterior of the attribute in training, so that the code need not hold it; what leaves is
 decoded as if the attribute were unknown. Everything that was not declared passes. D is 512 for x-vectors, as in the
-article, and 256 for those of a pretrained speaker encoder.
+article, and 256 or 192 for those of the pretrained speaker encoders, GE2E and CAM++.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from sottovoce.models.campplus import CamPlusPlus
 from sottovoce.models.speaker_encoder import SpeakerEncoder
 from sottovoce.models.xvector import XVector
 
 CODE = 128  # dimensions
+
+Embedder = XVector | SpeakerEncoder | CamPlusPlus
 
 
 class AttributeReader(nn.Module):
@@ -68,7 +71,7 @@ class Adr(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, embedder: XVector | SpeakerEncoder, mean: Tensor, deviation: Tensor, classes: int) -> None:
+    def __init__(self, embedder: Embedder, mean: Tensor, deviation: Tensor, classes: int) -> None:
         super().__init__()
         self.embedder = embedder
         self.register_buffer("mean", mean)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sottovoce.audio.filterbank import BANDS
+from sottovoce.audio.filterbank import BANDS, front_end
 from sottovoce.errors import MissingExtraError
 from sottovoce.models.installed import installed_weights
 
@@ -31,6 +31,8 @@ _TINY = 1e-10  # variance: where nothing varies, a square root has no gradient
 class CamPlusPlus(nn.Module):
     """Log filterbanks [B, 80, N] without their means over time to embeddings [B, 192] of length 1."""
 
+    hear = staticmethod(front_end)
+
     def __init__(self) -> None:
         super().__init__()
         self.head = _Front()
@@ -46,9 +48,13 @@ class CamPlusPlus(nn.Module):
         layers["dense"] = _Output(2 * channels)
         self.xvector = nn.Sequential(OrderedDict(layers))
 
-    def forward(self, filterbank: Tensor) -> Tensor:
+    def embed(self, filterbank: Tensor) -> Tensor:
+        """Embeddings [B, 192] of length 1 of log filterbanks [B, 80, N] without their means over time."""
         embeddings: Tensor = self.xvector(self.head(filterbank))
         return functional.normalize(embeddings, dim=1)
+
+    def forward(self, filterbank: Tensor) -> Tensor:
+        return self.embed(filterbank)
 
 
 def available() -> bool:

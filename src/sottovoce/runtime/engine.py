@@ -31,7 +31,11 @@ BATCH = 16  # segments at once: enough to keep a core busy, 20 MiB for every 16 
 
 CODEBOOK = "codebook"  # the architecture of filters that draw spectra from codes
 WORDS = "words"  # and of those that play a spoken word where its code comes
-ADR = {"x-vector": "adr", "pretrained": "adr-pretrained"}  # those of embeddings, by what makes them
+ADR = {
+    "x-vector": "adr",
+    "pretrained": "adr-pretrained",
+    "campplus": "adr-campplus",
+}  # those of embeddings, by what makes them
 LATENT = ("rdal", *ADR.values())  # those of filters whose features are latents
 
 _GAIN = np.float32(level.LEVEL_RMS / segment.LEVEL_RMS)  # from the front end's level to that of a sound file

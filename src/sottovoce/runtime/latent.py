@@ -7,10 +7,11 @@ latent [D] -- readers/TASK.onnx, where the application runs --> log posteriors [
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from reprlib import repr as short
+from types import MappingProxyType
 from typing import Self
 from urllib.parse import unquote
 
@@ -18,7 +19,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from sottovoce.audio import mel, segment
+from sottovoce.audio import filterbank, mel, segment
 from sottovoce.audio.griffin_lim import PhaseContinuation
 from sottovoce.audio.spectrum import BINS, SAMPLE_RATE, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SAMPLES, Wave
 from sottovoce.errors import ConfigError, ModelError
@@ -29,8 +30,16 @@ from sottovoce.runtime.segments import GraphEngine
 LATENT = "latent"
 MAGNITUDES = "magnitudes"
 MELS = "mels"
+FILTERBANK = "filterbank"
 UNPROTECTED = "unprotected.onnx"  # in a filter folder, latents before protection: read by attackers, never by a filter
 
+_FRONT_ENDS: Mapping[str, tuple[str, tuple[int, int], Callable[[Wave], NDArray[np.float32]]]] = MappingProxyType(
+    {  # of embeddings: name and shape of the sender's input for a segment, and what makes it
+        ADR["x-vector"]: (INPUT, (BINS, SEGMENT_FRAMES), segment.front_end),
+        ADR["pretrained"]: (MELS, (mel.BANDS, mel.SEGMENT_FRAMES), mel.front_end),
+        ADR["campplus"]: (FILTERBANK, (filterbank.BANDS, filterbank.SEGMENT_FRAMES), filterbank.front_end),
+    }
+)
 _LIMITS = {"latent": (1, 4096), "classes": (2, 4096), "codes": (0, 4096), "sample_rate": (8000, 48000)}  # of settings
 
 
@@ -63,10 +72,8 @@ class LatentEngine(GraphEngine):
         return Rate(math.log2(codes), SEGMENT_S) if codes else None
 
     def front_end(self, segments: Wave) -> NDArray[np.float32]:
-        if self.config.architecture == ADR["x-vector"]:
-            return segment.front_end(segments)
-        if self.config.architecture == ADR["pretrained"]:
-            return mel.front_end(segments)
+        if self.config.architecture in _FRONT_ENDS:
+            return _FRONT_ENDS[self.config.architecture][2](segments)
         rate = self.config.settings["sample_rate"]
         if rate != SAMPLE_RATE:
             segments = soxr.resample(segments.T, SAMPLE_RATE, rate).T
@@ -88,10 +95,8 @@ def sender_input(config: FilterConfig) -> tuple[str, tuple[int, int]]:
         value = config.settings.get(name)
         if not isinstance(value, int) or not least <= value <= most:
             raise ModelError(f"config.json: {name} is {short(value)}; expected {least} to {most}: train it again.")
-    if config.architecture == ADR["x-vector"]:
-        return INPUT, (BINS, SEGMENT_FRAMES)
-    if config.architecture == ADR["pretrained"]:
-        return MELS, (mel.BANDS, mel.SEGMENT_FRAMES)
+    if config.architecture in _FRONT_ENDS:
+        return _FRONT_ENDS[config.architecture][:2]
     rate = config.settings["sample_rate"]
     samples = round(SEGMENT_SAMPLES * rate / SAMPLE_RATE)
     return MAGNITUDES, (mel.window_samples(rate) // 2 + 1, 1 + samples // (rate // 100))

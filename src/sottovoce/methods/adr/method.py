@@ -11,12 +11,12 @@ from sottovoce.audio.segment import FRONT_END
 from sottovoce.audio.spectrum import SAMPLE_RATE
 from sottovoce.corpora.manifest import Manifest, check_task
 from sottovoce.errors import ConfigError
-from sottovoce.methods.adr.embeddings import Embedder, embeddings
+from sottovoce.methods.adr.embeddings import PRETRAINED, embeddings
 from sottovoce.methods.adr.training import PRESETS, AdrSettings, train_adr, train_recogniser
 from sottovoce.methods.adr.xvector import Spoken, train_xvector
 from sottovoce.methods.method import Context, Estimate, Method, Trained
+from sottovoce.models.adr import Embedder
 from sottovoce.models.layers import parameter_count
-from sottovoce.models.speaker_encoder import pretrained
 from sottovoce.runtime.engine import ADR, FilterConfig
 from sottovoce.runtime.export import save_latent
 from sottovoce.training.loop import Run
@@ -83,8 +83,8 @@ def declared(manifest: Manifest, permit: str, hide: Sequence[str]) -> tuple[str,
 
 def _embedder(spoken: Spoken, settings: AdrSettings, run: Run) -> Embedder:
     """The network that makes embeddings of voices, in evaluation mode."""
-    if settings.voices == "pretrained":
-        return pretrained()
+    if settings.voices in PRETRAINED:
+        return PRETRAINED[settings.voices]()
     network = train_xvector([spoken], settings.xvector, run.part("xvector", settings.xvector.steps))
     network.output = torch.nn.Sequential()  # names speakers, and does not ship
     return network

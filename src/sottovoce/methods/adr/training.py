@@ -22,17 +22,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from sottovoce.methods.adr.embeddings import Embedder
 from sottovoce.methods.adr.xvector import PRESETS as XVECTORS
 from sottovoce.methods.adr.xvector import XVectorSettings
-from sottovoce.models.adr import CODE, Adr, AttributeReader, EmbeddingRecogniser
+from sottovoce.models.adr import CODE, Adr, AttributeReader, Embedder, EmbeddingRecogniser
 from sottovoce.training.loop import Run, frozen, train, update
 from sottovoce.training.settings import Positive, Rate
 
 Game = Literal["released", "text"]
-Voices = Literal["x-vector", "pretrained"]
+Voices = Literal["x-vector", "pretrained", "campplus"]
 
 _FRESH_RATE = 3e-3
+_AT_ONCE = 128  # steps
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ PRESETS: Mapping[str, AdrSettings] = MappingProxyType(
         "compact": _COMPACT,
         "text": replace(_COMPACT, game="text"),
         "pretrained": replace(_COMPACT, voices="pretrained"),
+        "campplus": replace(_COMPACT, voices="campplus"),
         "quick": replace(_COMPACT, steps=2000, classifier_steps=500, crops=2, xvector=XVECTORS["quick"]),
         # 100 epochs of 786 k x-vectors, as the logs of the release count them
         "paper": AdrSettings(steps=1_228_000, learning_rate=1e-4, classifier_steps=184_000, xvector=XVECTORS["paper"]),
@@ -72,19 +73,30 @@ PRESETS: Mapping[str, AdrSettings] = MappingProxyType(
 
 def bce(log_posterior: Tensor, labels: Tensor) -> Tensor:
     """BCE(p, y): binary cross-entropy of posteriors, given as logarithms [B, K], to labels [B], mean over classes."""
+    if log_posterior.shape[1] == 2:
+        return functional.nll_loss(log_posterior, labels)
     of_label = functional.one_hot(labels, log_posterior.shape[1]).bool()
     return -torch.where(of_label, log_posterior, _log_others(log_posterior)).mean()
 
 
 def deceived(log_posterior: Tensor, labels: Tensor) -> Tensor:
     """BCE(1 - p, y): what the article has the autoencoder minimise."""
+    if log_posterior.shape[1] == 2:
+        return functional.nll_loss(log_posterior, 1 - labels)
     of_label = functional.one_hot(labels, log_posterior.shape[1]).bool()
     return -torch.where(of_label, _log_others(log_posterior), log_posterior).mean()
+
+
+def undecided(log_posterior: Tensor) -> Tensor:
+    """BCE(p, y) + BCE(1 - p, y) for every y, as the label does not matter: smallest where all p are equal."""
+    return -(log_posterior + _log_others(log_posterior)).mean()
 
 
 def _log_others(log_posterior: Tensor) -> Tensor:
     """log(1 - p) [B, K], as the sum over the other classes, which also has a gradient where p is almost 1."""
     classes = log_posterior.shape[1]
+    if classes == 2:
+        return log_posterior.flip(1)
     itself = torch.eye(classes, dtype=torch.bool, device=log_posterior.device)
     others = log_posterior.unsqueeze(1).expand(-1, classes, -1)
     return others.masked_fill(itself, -torch.inf).logsumexp(dim=2)
@@ -107,8 +119,7 @@ class AttributeAdversary:
         """What the encoder increases, by the loss of the game. Never changes the adversary."""
         with frozen(self.network):
             read = self.network(code)
-        unwanted = deceived(read, labels)
-        return -(unwanted + bce(read, labels)) if self.game == "released" else -unwanted
+        return -(undecided(read) if self.game == "released" else deceived(read, labels))
 
     def replace(self, fresh: AttributeReader, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Continue with the weights of `fresh`, trained on (code, labels) `pairs` from nothing."""
@@ -131,19 +142,16 @@ def train_adr(
         posteriors = classifier(inputs).exp()
     network = AttributeReader(CODE, classes, settings.hidden)
     autoencoder = nn.ModuleList([adr.encoder, adr.decoder])
-    optimiser, other = (
-        torch.optim.SGD(each.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
-        for each in (autoencoder, network)
-    )
+    optimiser, other = (_sgd(each, settings.learning_rate, settings) for each in (autoencoder, network))
     adversary = AttributeAdversary(network, other, settings.game)
 
-    def step(number: int, rng: np.random.Generator) -> str:
-        rows = torch.from_numpy(rng.integers(len(inputs), size=settings.batch))
-        code = adr.encoder(inputs[rows])
+    def step(rows: Tensor) -> str:
+        given, truth = inputs[rows], labels[rows]
+        code = adr.encoder(given)
         decoded = adr.decoder(code, posteriors[rows])
-        read = adversary.improve(code, labels[rows])
-        reconstruction = (1.0 - functional.cosine_similarity(decoded, inputs[rows])).mean()
-        pressure = adversary.pressure(code, labels[rows])
+        read = adversary.improve(code, truth)
+        reconstruction = 1.0 - (decoded * given).sum() / len(rows)  # of vectors of length 1: the mean of 1 - cosine
+        pressure = adversary.pressure(code, truth)
         update(optimiser, reconstruction - settings.adversary_weight * pressure)
         return f"ADR: 1 - cosine {reconstruction.item():.3f}  adversary {read:.3f}  pressure {pressure.item():.3f}"
 
@@ -154,15 +162,37 @@ def train_adr(
         "optimiser": optimiser,
         "other": other,
     }
-    train(step, parts, run._replace(steps=settings.steps))
+    _train_small(step, parts, len(inputs), settings.batch, run._replace(steps=settings.steps))
     return adr.eval()
+
+
+def _train_small(
+    step: Callable[[Tensor], str], parts: Mapping[str, nn.Module | Optimizer], vectors: int, batch: int, run: Run
+) -> None:
+    """Call `step(rows)` for each of the steps of `run`, with random positions [B] of so many vectors.
+
+    A step takes about a millisecond: `_AT_ONCE` of them are one step of the loop, which seeds, reports and saves.
+    """
+
+    def some(number: int, rng: np.random.Generator) -> str:
+        count = min(_AT_ONCE, run.steps - number * _AT_ONCE)
+        notes = [step(rows) for rows in torch.from_numpy(rng.integers(vectors, size=(count, batch)))]
+        return notes[-1]
+
+    def report(done: int, total: int, note: str) -> None:
+        run.report(min(done * _AT_ONCE, run.steps), run.steps, note)
+
+    train(some, parts, run._replace(steps=-(-run.steps // _AT_ONCE), report=report))
+
+
+def _sgd(network: nn.Module, rate: float, settings: AdrSettings) -> Optimizer:
+    return torch.optim.SGD(network.parameters(), lr=rate, momentum=settings.momentum, fused=True)
 
 
 def _classifier(inputs: Tensor, labels: Tensor, classes: int, settings: AdrSettings, run: Run) -> AttributeReader:
     """The reader whose posterior the decoder gets: logistic regression, trained beforehand."""
     reader = AttributeReader(inputs.shape[1], classes)
-    rate = 10.0 * settings.learning_rate  # as in the release
-    optimiser = torch.optim.SGD(reader.parameters(), lr=rate, momentum=settings.momentum)
+    optimiser = _sgd(reader, 10.0 * settings.learning_rate, settings)  # as in the release
     _fit(reader, bce, optimiser, inputs, labels, settings, run.part("attribute", settings.classifier_steps))
     return reader
 
@@ -187,9 +217,8 @@ def _fit(
     settings: AdrSettings,
     run: Run,
 ) -> None:
-    def step(number: int, rng: np.random.Generator) -> str:
-        rows = torch.from_numpy(rng.integers(len(vectors), size=settings.batch))
+    def step(rows: Tensor) -> str:
         return f"reader of embeddings: loss {update(optimiser, loss(network(vectors[rows]), labels[rows])):.3f}"
 
     network.train()
-    train(step, {"network": network, "optimiser": optimiser}, run)
+    _train_small(step, {"network": network, "optimiser": optimiser}, len(vectors), settings.batch, run)

@@ -42,6 +42,7 @@ class XVectorSettings:
 PRESETS: Mapping[str, XVectorSettings] = MappingProxyType(
     {
         "compact": XVectorSettings({"width": 128, "pooled": 384}),
+        "people": XVectorSettings({"width": 128, "pooled": 384}, steps=6000),  # hundreds of speakers
         "quick": XVectorSettings({"width": 64, "pooled": 128}, steps=300),
         "paper": XVectorSettings(steps=200_000, learning_rate=1e-3),
     }
@@ -51,10 +52,11 @@ PRESETS: Mapping[str, XVectorSettings] = MappingProxyType(
 def train_xvector(spoken: Sequence[Spoken], settings: XVectorSettings, run: Run) -> XVector:
     """An x-vector network that tells the speakers of all of `spoken` apart, in evaluation mode.
 
-    A batch holds clips of each corpus in proportion to their number. Raises CorpusError for a clip without a speaker.
+    A batch holds clips of each corpus in proportion to the number of its speakers. Raises CorpusError for a clip
+    without a speaker.
     """
     labels, speakers = _speakers(spoken)
-    counts = np.array([len(one.clips) for one in spoken])
+    counts = np.array([len(np.unique(known[one.clips])) for one, known in zip(spoken, labels, strict=True)])
     torch.manual_seed(run.seed)
     network = XVector(speakers, **settings.settings).to(device())
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sottovoce.methods.method import Context, Estimate, Method, Trained
-from sottovoce.methods.optin.training import PRESETS, OptinSettings, train_optin
+from sottovoce.methods.optin.settings import PRESETS, OptinSettings
+from sottovoce.methods.optin.training import train_optin
 from sottovoce.methods.recognisers import voters
 from sottovoce.models.layers import parameter_count
 from sottovoce.runtime.export import save_filter

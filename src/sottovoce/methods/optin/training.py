@@ -2,146 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 
 from sottovoce.audio.griffin_lim import to_sound
 from sottovoce.audio.segment import front_end
-from sottovoce.audio.spectrum import BINS, magnitude
+from sottovoce.audio.spectrum import magnitude
 from sottovoce.corpora.cache import Sounds
 from sottovoce.errors import ConfigError
+from sottovoce.methods.optin.deobfuscator import Deobfuscator, target_loss
+from sottovoce.methods.optin.settings import OptinSettings
 from sottovoce.models.architectures import build
-from sottovoce.models.cyclegan_vc2 import EIGHTH
 from sottovoce.models.target import TYPICAL_SOUND, Target
-from sottovoce.training.loop import Run, device, draw, frozen, one_cycle, set_learning_rate, train, update
-from sottovoce.training.settings import Positive, Rate
+from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
 
-_FRESH_RATE = 3e-3
 _LEAST = 1e-12  # of the norm of a gradient
-
-
-@dataclass(frozen=True)
-class OptinSettings:
-    """The two networks and the weights of their losses, which the paper does not publish.
-
-    With `raw`, the obfuscator maximises L_a, which the paper rejects, in the place of L_p. With a `gradient_ratio` r
-    above 0, w_p is set anew in every step such that |w_p grad L_p| = r |w_t grad L_t| at the obfuscated spectrum. The
-    deobfuscator `restores` what is obfuscated, or originals too, as equation (1) has it by the letter. `voters` other
-    recognisers, trained for `voter_steps`, have to understand the obfuscated spectrum as the target does, and with
-    `through_sound` both losses are, in every second step, those of what is left of it once it has been played.
-    """
-
-    architecture: str
-    obfuscator: Mapping[str, int]
-    deobfuscator: Mapping[str, int]
-    steps: Positive
-    batch: Positive
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    learning_rate: Rate = 1e-2  # of the paper; the peak of one cycle with adam
-    momentum: Rate = 0.9
-    target_weight: float = 1.0
-    privacy_weight: float = 1.0
-    gradient_ratio: float = 0.0  # 0: the constant privacy_weight
-    restores: Literal["obfuscated", "both"] = "obfuscated"
-    replace_every: int = 0  # steps, after which a deobfuscator trained from nothing takes over; 0: never
-    replace_steps: int = 60  # of its training
-    raw: bool = False
-    voters: Annotated[int, 0, 8] = 0
-    voter_steps: Positive = 600
-    through_sound: bool = False
-
-
-_COMPACT = OptinSettings(
-    "compact-autoencoder",
-    {"width": 16, "blocks": 2, "body": 8},
-    {"width": 24, "blocks": 2, "body": 64, "latent_layers": 4},
-    steps=600,
-    batch=16,
-    optimiser="adam",
-    learning_rate=3e-3,
-    target_weight=3.0,  # 1 and 10 do no better beyond noise: see RESULTS.md
-)
-PRESETS: Mapping[str, OptinSettings] = MappingProxyType(
-    {
-        "compact": _COMPACT,
-        "quick": replace(_COMPACT, steps=300),
-        "paper": OptinSettings(
-            "cyclegan-vc2",
-            {"bins": BINS, **EIGHTH},
-            {"bins": BINS},
-            steps=100_000,
-            batch=16,
-        ),
-        "replaced": replace(_COMPACT, replace_every=100),
-    }
-)
-
-
-class Deobfuscator:
-    """Learns to restore the original spectrum; its `pressure` is how far it is from doing so.
-
-    `raw` takes the paper's rejected L_p = -L_a in place of the distance in the latent. With `both` it also learns to
-    give back an original that it gets.
-    """
-
-    def __init__(self, network: nn.Module, optimiser: Optimizer, raw: bool, both: bool = False) -> None:
-        self.network = network
-        self.optimiser = optimiser
-        self.raw = raw
-        self.both = both
-
-    def improve(self, obfuscated: Tensor, original: Tensor) -> float:
-        """One step on L_a, equation (1); returns it. Never touches the obfuscator's gradients."""
-        loss = adversarial_loss(self.network(obfuscated.detach()), original)
-        if self.both:
-            loss = loss + adversarial_loss(self.network(original), original)
-        return update(self.optimiser, loss)
-
-    def replace(self, fresh: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Continue with the weights of `fresh`, trained on (obfuscated, original) `pairs` from nothing (RDAL's trick).
-
-        What the obfuscator has learnt to deceive is then gone. The optimiser keeps its state.
-        """
-        replacement = Deobfuscator(fresh, torch.optim.Adam(fresh.parameters(), lr=_FRESH_RATE), self.raw, self.both)
-        for obfuscated, original in pairs:
-            replacement.improve(obfuscated, original)
-        self.network.load_state_dict(fresh.state_dict())
-
-    def pressure(self, obfuscated: Tensor, original: Tensor) -> Tensor:
-        """What the obfuscator has to increase: L_p, equation (3), or L_a where `raw`. Never changes the adversary."""
-        with frozen(self.network):
-            if self.raw:
-                return adversarial_loss(self.network(obfuscated), original)
-            return latent_distance(self.network.encode(obfuscated), self.network.encode(original))  # type: ignore[operator]
-
-
-def adversarial_loss(restored: Tensor, original: Tensor) -> Tensor:
-    """L_a = MSE(F_mu(X~), X), equation (1): mean squared error of the restored spectrum, both [B, F, N] -> scalar."""
-    return functional.mse_loss(restored, original)
-
-
-def target_loss(obfuscated_logits: Tensor, original_logits: Tensor) -> Tensor:
-    """L_t = H(T(X~), T(X)), equation (2): cross-entropy to the target's own output, both logits [B, K] -> scalar."""
-    return functional.cross_entropy(obfuscated_logits, original_logits.detach().softmax(dim=-1))
-
-
-def latent_distance(obfuscated_latent: Tensor, original_latent: Tensor) -> Tensor:
-    """L_p = mean over m of D(F_gamma(X~)_m, F_gamma(X)_m), equation (3), latents [B, ...] -> scalar in [0, 0.5)."""
-    return distance(obfuscated_latent, original_latent).mean()
-
-
-def distance(alpha: Tensor, beta: Tensor) -> Tensor:
-    """D(alpha, beta) = |1 / (1 + exp(-(alpha - beta))) - 0.5|, equation (4), elementwise."""
-    return (torch.sigmoid(alpha - beta) - 0.5).abs()
 
 
 class Game(NamedTuple):
