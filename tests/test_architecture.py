@@ -30,7 +30,7 @@ LAYERS = (
     ("audit",),
     ("report",),
     ("jobs",),
-    ("experiments",),
+    ("experiments", "studio"),
     ("demo", "doctor", "api"),
     ("cli",),
 )

@@ -132,6 +132,7 @@ def audit(
     """Attack a filter, or any other system, with fresh attackers; writes results.json, scores.npz and a report."""
     with shared.needs("audit"):
         from sottovoce.jobs.audit import AuditConfig, names_place, notes_with_names, run_audit
+        from sottovoce.jobs.progress_file import ProgressFile
         from sottovoce.report.table import table
 
         for option, most in (("--max-leakage", max_leakage), ("--max-loss", max_loss)):
@@ -168,7 +169,8 @@ def audit(
 
             shared.show(plan_audit(config, shared.Progress()), json_, planned)
             return
-        results = run_audit(config, shared.Progress())
+        with ProgressFile("audit", config.out) as report:
+            results = run_audit(config, report)
         for note in notes_with_names(results):
             typer.echo(visible(note), err=True)
         if not names_:

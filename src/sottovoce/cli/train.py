@@ -77,12 +77,14 @@ def target(
     if corpus is None or task is None:
         raise ConfigError("no recordings are named; give --corpus and --task, or --examples with a folder of words.")
     with shared.needs("train"):
+        from sottovoce.jobs.progress_file import ProgressFile
         from sottovoce.jobs.train import make_target
         from sottovoce.training.settings import assignments
 
         spec, rule, values = shared.cut(corpus, split), cast(Any, split), assignments(settings or ())
-        command, report = shared.command(), shared.Progress()
-        card = make_target(spec, task, out, preset, rule, seed, command, report, values, replace=replace)
+        command = shared.command()
+        with ProgressFile("target", out) as report:
+            card = make_target(spec, task, out, preset, rule, seed, command, report, values, replace=replace)
     score = card["accuracy"]
     text = (
         f"{task}: {score['test']:.1%} of {score['test_clips']} test recordings are right ({card['seconds']:.0f} s); "
@@ -160,6 +162,7 @@ def train(
     from sottovoce.models.codewords import describe
 
     with shared.needs("train"):
+        from sottovoce.jobs.progress_file import ProgressFile
         from sottovoce.jobs.train import TrainConfig, make_filter
         from sottovoce.training.settings import assignments
 
@@ -178,7 +181,8 @@ def train(
             replace=replace,
             negatives=shared.names(negatives or ""),
         )
-        card = make_filter(config, shared.Progress())
+        with ProgressFile("train", out) as report:
+            card = make_filter(config, report)
     shared.show(
         card,
         json_,
