@@ -10,7 +10,7 @@ from sottovoce.audit.record import read_results
 from sottovoce.errors import ConfigError
 
 RESTRICTED = "the only attackers that were tried: "  # a note of an audit that begins so names them
-_STRICT = 5  # the first schema whose verdicts need evidence
+STRICT = 5  # the first schema whose verdicts need evidence
 _WIDEST = 40  # letters of a column
 
 
@@ -63,7 +63,7 @@ def _warnings(names: Sequence[str], audits: Sequence[Mapping[str, Any]]) -> Iter
     for name, audit in zip(names, audits, strict=True):
         if not audit["valid"]:
             yield f"{name} is invalid: a control of it failed"
-        if audit["schema"] < _STRICT:
+        if audit["schema"] < STRICT:
             yield f"{name} is of an earlier version, whose verdict hidden needed no evidence: audit again"
 
 

@@ -158,6 +158,7 @@ def _headline(folder: Path, *version: int) -> dict[str, Any]:
         "date": results["date"],
         "corpus": results["corpus"].get("name", ""),
         "valid": shown["valid"],
+        "earlier": results["schema"] < compare.STRICT,
         "attackers": shown["attackers"],
         "permitted": {task: entry["obfuscated"]["score"] for task, entry in shown["permitted"].items()},
         "private": {
