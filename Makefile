@@ -14,6 +14,7 @@ install: .venv/complete
 	$(BIN)/pip install --quiet --no-deps -r requirements-torch.txt
 	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	.ci/browser-runtime .venv/share/sottovoce
 	touch $@
 
 demo: install

@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,3 +88,12 @@ def test_wrong_options_are_one_sentence(options, expected, tmp_path, monkeypatch
     said = capfd.readouterr().err
     assert expected in said and said.count("\n") == 1
     assert not any(tmp_path.iterdir())
+
+
+def test_what_is_fetched_at_installation_is_what_an_export_takes():
+    root = Path(__file__).parents[2]
+    package, version = re.search(
+        r"package=(\S+) version=(\S+)", (root / ".ci" / "browser-runtime").read_text()
+    ).groups()
+    assert f"{package}-{version}.tgz" == web.RUNTIME
+    assert f"npm pack {package}@{version}" in (root / "docs" / "studio.md").read_text()

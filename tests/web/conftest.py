@@ -57,7 +57,10 @@ AudioNode.prototype.connect = function (to, ...rest) {
   return connect.call(this, to, ...rest);
 };
 window.Worker = class extends Worker {
-  constructor(...args) { super(...args); this.addEventListener("message", ({data}) => window.said.push(data)); }
+  constructor(...args) {
+    super(...args);
+    this.addEventListener("message", ({data}) => data.left || window.said.push(data));
+  }
 };
 """
 

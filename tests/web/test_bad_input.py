@@ -139,6 +139,30 @@ def test_a_long_file_of_another_kind_is_refused_before_it_is_decoded(open_page, 
     assert "lasts 16 minutes" in sentence(page) and "WAV file at 16 kHz" in sentence(page)
 
 
+@pytest.mark.parametrize("button", ["#start", "#save"])
+def test_a_file_that_changed_after_it_was_chosen(open_page, give, tmp_path, button):
+    soundfile.write(tmp_path / "in.wav", FLAT_TONE, 16000)
+    page = open_page("level")
+    give(page, tmp_path / "in.wav")
+    soundfile.write(tmp_path / "in.wav", FLAT_TONE[:9000], 16000)
+    page.click(button)
+    assert "choose the sound file again" in sentence(page)
+
+
+def test_a_source_that_is_changed_while_the_browser_asks_leaves_no_microphone_on(open_page):
+    """Stopped before the permission came: the microphone is off again."""
+    slow = "const own = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices); window.given = null;"
+    slow += "navigator.mediaDevices.getUserMedia = async (asked) => {"
+    slow += "await new Promise((resolve) => (window.permit = resolve)); return (window.given = await own(asked)); };"
+    page = open_page("level", script=slow)
+    page.click("#start")
+    page.select_option("#source", "example")
+    page.evaluate("permit()")
+    page.wait_for_timeout(500)
+    assert page.evaluate("given.getAudioTracks()[0].readyState") == "ended"
+    assert not page.evaluate("said.some((each) => each.block)")
+
+
 def altered(content: bytes) -> bytes:
     return content[:-40] + bytes(20) + content[-20:]
 

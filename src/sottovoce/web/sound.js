@@ -10,8 +10,14 @@ export async function openSound(file) {
   return (await openWav(file)) ?? decoded(file);
 }
 
+async function bytesOf(blob, name) {
+  return blob.arrayBuffer().catch(() => {
+    throw new Error(`${name} cannot be read any more; choose the sound file again.`);
+  });
+}
+
 async function openWav(file) {
-  const head = new DataView(await file.slice(0, LARGEST_HEAD).arrayBuffer());
+  const head = new DataView(await bytesOf(file.slice(0, LARGEST_HEAD), file.name));
   const name = (at) => String.fromCharCode(...new Uint8Array(head.buffer, at, 4));
   if (head.byteLength < 44 || name(0) !== "RIFF" || name(8) !== "WAVE") return null;
   let form = null;
@@ -32,7 +38,8 @@ function wavReader(file, { kind, channels, rate, bits }, start, bytes) {
   if (rate !== RATE || channels !== 1 || !(isFloat || (kind === 1 && bits === 16))) return null;
   const frame = bits / 8;
   const read = async (from, count) => {
-    const part = await file.slice(start + from * frame, start + Math.min(length, from + count) * frame).arrayBuffer();
+    const end = Math.min(length, from + count);
+    const part = await bytesOf(file.slice(start + from * frame, start + end * frame), file.name);
     return isFloat ? new Float32Array(part) : Float32Array.from(new Int16Array(part), (value) => value / 32768);
   };
   const length = Math.floor(bytes / frame);
@@ -74,8 +81,8 @@ function duration(file) {
 }
 
 // Samples that are in memory, as `openSound` gives them.
-export function fromSamples(samples, name) {
-  return { name, length: samples.length, read: async (from, count) => samples.slice(from, from + count) };
+export function fromSamples(samples, name, about) {
+  return { name, about, length: samples.length, read: async (from, count) => samples.slice(from, from + count) };
 }
 
 // A WAV file of 32-bit floating-point samples, so that nothing of them is lost; `pieces` are blobs of them.

@@ -89,7 +89,7 @@ async function start() {
 }
 
 async function chosenSound() {
-  if (byId("source").value === "example") return fromSamples(example, book.facts.example);
+  if (byId("source").value === "example") return fromSamples(example, "Bundled example", book.facts.example);
   const file = byId("file").files[0];
   if (!file) throw new Error("There is no file yet; choose a sound file first.");
   return openSound(file);
@@ -101,7 +101,9 @@ async function begin(sound) {
   const own = (run = fresh(context));
   own.input = sound ? null : await openMicrophone(context, byId("microphone").value);
   own.input?.track.addEventListener("ended", () => own === run && stop("The microphone is gone. Nothing leaves."));
+  if (own !== run) return own.input?.track.stop(); // it was stopped meanwhile
   await context.audioWorklet.addModule("audio.js");
+  if (own !== run) return;
   const delay = book.blockSamples + SLACK;
   const processorOptions = { delay, isFile: Boolean(sound) };
   const mono = { channelCount: 1, channelCountMode: "explicit", numberOfOutputs: 2, outputChannelCount: [1, 1] };
@@ -119,7 +121,7 @@ async function begin(sound) {
   byId("input").textContent = (sound ?? own.input).name;
   byId("delay").textContent = `${rounded(delay / RATE)} s later`;
   if (!sound) await listMicrophones(byId("microphone"));
-  tell(sound ? "The sound passes through the filter." : "The microphone is on. Use headphones, or it picks up what leaves.");
+  tell(sound ? `The sound passes through the filter. ${sound.about ?? ""}` : "The microphone is on. Use headphones, or it picks up what leaves.");
 }
 
 function fresh(context) {
@@ -129,9 +131,9 @@ function fresh(context) {
 async function fromGate({ more, late, over }, sound) {
   const own = run;
   if (more) {
-    const piece = await sound.read(own.at, RATE);
-    own.at += piece.length;
-    own.gate.port.postMessage({ more: piece });
+    const piece = await sound.read(own.at, RATE).catch((error) => own === run && (stop(), tell(error.message, "bad")));
+    own.at += piece?.length ?? 0;
+    if (piece) own.gate.port.postMessage({ more: piece });
   }
   if (late) tell("The filter was too late, so a part of what it gave was not played, and silence left instead.", "bad");
   if (over) stop("The sound is over. Nothing leaves.");
