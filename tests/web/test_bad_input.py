@@ -179,7 +179,7 @@ def altered(content: bytes) -> bytes:
         ("filters/level/golden.i16.gz", altered, "damaged"),
         ("onnxruntime-web/ort-wasm-simd-threaded.wasm.gz", None, "cannot be had from this server"),
         ("onnxruntime-web/ort-wasm-simd-threaded.wasm.gz", altered, "damaged"),
-        ("onnxruntime-web/ort.wasm.bundle.min.mjs", None, "could not be started"),
+        ("onnxruntime-web/ort.wasm.bundle.min.js", None, "could not be started"),
         ("filters.json", None, "filters.json is missing or damaged"),
         ("filters.json", lambda text: text[:9], "filters.json is missing or damaged"),
         ("filters.json", lambda text: b"{}", "filters.json is missing or damaged"),
