@@ -136,7 +136,7 @@ def test_a_long_file_of_another_kind_is_refused_before_it_is_decoded(open_page, 
     page = open_page("level")
     give(page, tmp_path / "long.flac")
     page.click("#start")
-    assert "lasts 16 minutes" in sentence(page) and "WAV file at 16 kHz" in sentence(page)
+    assert "lasts 16 minutes" in sentence(page) and "WAV file of one channel at 16 kHz" in sentence(page)
 
 
 @pytest.mark.parametrize("button", ["#start", "#save"])
