@@ -136,7 +136,7 @@ def test_a_long_file_of_another_kind_is_refused_before_it_is_decoded(open_page, 
     page = open_page("level")
     give(page, tmp_path / "long.flac")
     page.click("#start")
-    assert "lasts 16 minutes" in sentence(page) and "WAV file at 16 kHz" in sentence(page)
+    assert "lasts 16 minutes" in sentence(page) and "WAV file of one channel at 16 kHz" in sentence(page)
 
 
 @pytest.mark.parametrize("button", ["#start", "#save"])
@@ -179,7 +179,7 @@ def altered(content: bytes) -> bytes:
         ("filters/level/golden.i16.gz", altered, "damaged"),
         ("onnxruntime-web/ort-wasm-simd-threaded.wasm.gz", None, "cannot be had from this server"),
         ("onnxruntime-web/ort-wasm-simd-threaded.wasm.gz", altered, "damaged"),
-        ("onnxruntime-web/ort.wasm.bundle.min.mjs", None, "could not be started"),
+        ("onnxruntime-web/ort.wasm.bundle.min.js", None, "could not be started"),
         ("filters.json", None, "filters.json is missing or damaged"),
         ("filters.json", lambda text: text[:9], "filters.json is missing or damaged"),
         ("filters.json", lambda text: b"{}", "filters.json is missing or damaged"),

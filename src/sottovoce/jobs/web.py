@@ -163,7 +163,8 @@ def _runtime(chosen: Path | None) -> dict[str, bytes]:
             if len(files) == len(_RUNTIME_FILES):
                 break
     module, wasm = _RUNTIME_FILES
-    return {module: files[module], f"{wasm}.gz": _packed(files[wasm]), **_licences()}
+    script = module.replace(".mjs", ".js")  # a name that every server sends as JavaScript
+    return {script: files[module], f"{wasm}.gz": _packed(files[wasm]), **_licences()}
 
 
 def _packed(content: bytes) -> bytes:

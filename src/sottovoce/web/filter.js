@@ -64,8 +64,12 @@ export class Codebook {
   // What the codes of all tasks mean, in words.
   say(codes) {
     const said = this.tasks.flatMap((task, at) => (codes[at] ? [task.codes[codes[at] - 1]] : []));
-    return said.join(", ") || "nothing";
+    return said.map(inWords).join(", ") || "nothing";
   }
+}
+
+export function inWords(name) {
+  return name.replaceAll("_", " ");
 }
 
 function nearest(centres, total) {

@@ -1,12 +1,12 @@
 // The page: what is chosen and permitted, what is seen and counted. Sound takes another way, from the audio thread to
 // the filter's thread and back, so that a busy or hidden page does not delay it.
 
-import { Codebook } from "./filter.js";
+import { Codebook, inWords } from "./filter.js";
 import { drawing } from "./picture.js";
 import { fromSamples, listMicrophones, openMicrophone, openSound, wavFile } from "./sound.js";
 
 const RATE = 16000;
-const SLACK = 4096; // samples: what the filter's thread may take for a block
+const SLACK = 0.2; // of a block: what the filter's thread may take for it
 const MOST_TIMES = 1000; // blocks whose time is kept
 const ANSWERS = 6;
 const BLOCKS_AT_ONCE = 16; // of a sound that is saved
@@ -104,7 +104,7 @@ async function begin(sound) {
   if (own !== run) return own.input?.track.stop(); // it was stopped meanwhile
   await context.audioWorklet.addModule("audio.js");
   if (own !== run) return;
-  const delay = book.blockSamples + SLACK;
+  const delay = Math.round(book.blockSamples * (1 + SLACK));
   const processorOptions = { delay, isFile: Boolean(sound) };
   const mono = { channelCount: 1, channelCountMode: "explicit", numberOfOutputs: 2, outputChannelCount: [1, 1] };
   own.gate = new AudioWorkletNode(context, "gate", { ...mono, processorOptions });
@@ -223,7 +223,7 @@ function showConsent() {
   const labels = book.tasks.map((task) => {
     const input = Object.assign(document.createElement("input"), { type: "checkbox", value: task.name, checked: true });
     input.setAttribute("role", "switch");
-    const about = Object.assign(document.createElement("small"), { textContent: task.codes.join(", ") });
+    const about = Object.assign(document.createElement("small"), { textContent: task.codes.map(inWords).join(", ") });
     const label = document.createElement("label");
     label.append(input, task.name, about);
     return label;

@@ -1,7 +1,7 @@
 // The filter's own thread: loads and checks a filter, and turns blocks of sound into what leaves. It sends samples to
 // the audio thread and facts to the page; a sound that was filtered is forgotten.
 
-import * as ort from "./onnxruntime-web/ort.wasm.bundle.min.mjs";
+import * as ort from "./onnxruntime-web/ort.wasm.bundle.min.js";
 import { Codebook, Stream, concatenated } from "./filter.js";
 
 const PARTS = ["filter.onnx", "codewords.u8", "golden.i16", "example.i16"];
