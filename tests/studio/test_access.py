@@ -120,7 +120,8 @@ def test_other_methods_are_refused(site, method):
 
 def test_each_name_has_its_method(site):
     assert site.client.get("audit").status_code == site.client.get("plan").status_code == 405
-    for name in ("machine.json", "audits.html", "", "open"):
+    report = f"report/{next(iter(site.studio.machine.audits()))}"
+    for name in ("machine.json", "audits.html", "", "open", report, "nothing"):
         assert site.client.post(name, json={}, headers={"Origin": site.origin}).status_code == 405
     head = site.client.head("audits.html")
     assert head.status_code == 200 and not head.content and int(head.headers["Content-Length"]) > 1000

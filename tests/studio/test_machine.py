@@ -67,6 +67,14 @@ def test_folders_of_other_users_and_hidden_ones_are_not_looked_into(folder, monk
         Machine((folder / "none",), (), folder / "out")
 
 
+def test_recordings_are_offered_where_their_folder_was_named(folder):
+    (folder / "notes" / "ada").mkdir()
+    (folder / "notes" / "ada" / "1.WAV").touch()
+    offered = Machine((folder / "notes", folder / "first"), (), folder / "out").systems()
+    assert offered["recordings in notes"] == str(folder / "notes") and "recordings in first" not in offered
+    assert "recordings in here" not in Machine((folder,), (), folder / "out").systems()
+
+
 def test_progress_is_kept_while_a_command_runs_and_when_it_was_stopped(folder, site):
     out = folder / "filter"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -23,6 +24,8 @@ REPORT = "report.html"
 _LARGEST_REPORT = 1 << 27  # bytes
 _LARGEST_LOG = 1 << 24
 _MOST_FOLDERS = 1000
+_MOST_FILES = 1000
+_SOUNDS = (".wav", ".flac", ".ogg", ".mp3", ".m4a")
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Machine:
         found = {name: str(path.resolve()) for name, path in self.filters().items()}
         for folder in self.folders:
             if not _is_filter(folder) and not (folder / record.RESULTS).is_file() and _sounds(folder):
-                found.setdefault(f"recordings in {folder.name}", str(folder.resolve()))
+                found.setdefault(f"recordings in {folder.resolve().name}", str(folder.resolve()))
         return found
 
     def audits(self) -> dict[str, Path]:
@@ -103,7 +106,11 @@ class Machine:
         work = progress_file.known()
         told = {facts["out"] for facts in work}
         for folder in _below(self.out) if self.out.is_dir() else ():
-            if (folder / LOG).is_file() and not (folder / record.RESULTS).is_file() and str(folder) not in told:
+            if (
+                (folder / LOG).is_file()
+                and not (folder / record.RESULTS).is_file()
+                and str(folder.resolve()) not in told
+            ):
                 facts = {"verb": "audit", "out": str(folder.resolve()), "done": 0, "total": 0, "running": False}
                 work.append({**facts, "updated": (folder / LOG).stat().st_mtime, "note": ""})
         return [{**facts, "said": _last_line(Path(facts["out"]) / LOG)} for facts in work]
@@ -137,7 +144,9 @@ def _is_filter(folder: Path) -> bool:
 
 
 def _sounds(folder: Path) -> bool:
-    return any(path.suffix.lower() in (".wav", ".flac", ".ogg", ".mp3", ".m4a") for path in folder.rglob("*"))
+    """Whether sound files are among the first files in a folder and directly below it."""
+    looked_at = itertools.islice(itertools.chain(folder.glob("*.*"), folder.glob("*/*.*")), _MOST_FILES)
+    return any(path.suffix.lower() in _SOUNDS for path in looked_at)
 
 
 def _audit(key: str, folder: Path) -> dict[str, Any]:
@@ -147,7 +156,7 @@ def _audit(key: str, folder: Path) -> dict[str, Any]:
         facts = _headline(folder, about.st_mtime_ns, about.st_size)
     except (SottovoceError, OSError) as error:
         return {"id": key, "name": str(folder), "error": str(error)}
-    return {"id": key, "name": str(folder), "report": (folder / REPORT).is_file(), **facts}
+    return {"id": key, "name": str(folder), **facts}
 
 
 @functools.lru_cache(maxsize=_MOST_FOLDERS)

@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             "machine.json": machine.state,
             "compare.json": lambda: machine.compared([key for key in given.get("audits", "").split(",") if key]),
         }
-        if (self.command == "POST") != (name in posts) and name in {*posts, *gets, "open", "", *self.server.pages}:
+        if (self.command == "POST") != (name in posts):
             return self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
         if name in posts:
             if (body := self._body()) is not None:
