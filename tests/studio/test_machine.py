@@ -13,6 +13,7 @@ import pytest
 
 from sottovoce.errors import ConfigError
 from sottovoce.jobs import progress_file
+from sottovoce.progress import silent
 from sottovoce.studio import machine as module
 from sottovoce.studio.machine import Machine
 from sottovoce.studio.pages import pages
@@ -81,17 +82,17 @@ def test_progress_is_kept_while_a_command_runs_and_when_it_was_stopped(folder, s
     def work() -> list[dict]:
         return site.client.get("machine.json").json()["work"]
 
-    with progress_file.ProgressFile("train", out) as report:
+    with progress_file.ProgressFile("train", out, silent) as report:
         report(40, 40, "loss 0.5")
         (facts,) = work()
         assert (facts["verb"], facts["done"], facts["total"], facts["running"]) == ("train", 40, 40, True)
         assert facts["out"] == str(out) and facts["pid"] == os.getpid()
     assert work() == []
-    with pytest.raises(ConfigError), progress_file.ProgressFile("train", out) as report:
+    with pytest.raises(ConfigError), progress_file.ProgressFile("train", out, silent) as report:
         report(0, 0, "training")
         raise ConfigError("nothing to resume")
     assert work() == []
-    with pytest.raises(SystemExit), progress_file.ProgressFile("train", out) as report:
+    with pytest.raises(SystemExit), progress_file.ProgressFile("train", out, silent) as report:
         report(1, 2, "loss")
         sys.exit(130)
     dead = subprocess.Popen(["true"])
@@ -114,7 +115,7 @@ def test_damaged_progress_is_passed_over(folder, content):
 
 def test_where_progress_cannot_be_written_the_work_continues(folder, monkeypatch):
     monkeypatch.setenv("SOTTOVOCE_CACHE", "/proc/none")
-    with progress_file.ProgressFile("train", folder) as report:
+    with progress_file.ProgressFile("train", folder, silent) as report:
         report(1, 1, "loss")
 
 

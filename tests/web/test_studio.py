@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sottovoce.jobs import progress_file
+from sottovoce.progress import silent
 from sottovoce.studio import pages, starting
 from sottovoce.studio.machine import Machine
 from sottovoce.studio.server import Studio
@@ -32,7 +33,7 @@ def studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Studio]:
     files, _ = pages.pages({}, tmp_path / "no-runtime.tgz")
     with Studio(Machine((tmp_path / "here",), ("voices",), tmp_path / "audits"), files) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        with progress_file.ProgressFile("train", tmp_path / "filter") as training:
+        with progress_file.ProgressFile("train", tmp_path / "filter", silent) as training:
             training(300, 300, "loss 0.5")
             yield server
         server.shutdown()

@@ -169,7 +169,7 @@ def audit(
 
             shared.show(plan_audit(config, shared.Progress()), json_, planned)
             return
-        with ProgressFile("audit", config.out) as report:
+        with ProgressFile("audit", config.out, shared.Progress()) as report:
             results = run_audit(config, report)
         for note in notes_with_names(results):
             typer.echo(visible(note), err=True)

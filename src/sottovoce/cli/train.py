@@ -83,7 +83,7 @@ def target(
 
         spec, rule, values = shared.cut(corpus, split), cast(Any, split), assignments(settings or ())
         command = shared.command()
-        with ProgressFile("target", out) as report:
+        with ProgressFile("target", out, shared.Progress()) as report:
             card = make_target(spec, task, out, preset, rule, seed, command, report, values, replace=replace)
     score = card["accuracy"]
     text = (
@@ -181,7 +181,7 @@ def train(
             replace=replace,
             negatives=shared.names(negatives or ""),
         )
-        with ProgressFile("train", out) as report:
+        with ProgressFile("train", out, shared.Progress()) as report:
             card = make_filter(config, report)
     shared.show(
         card,

@@ -18,7 +18,7 @@ from sottovoce import private
 from sottovoce.corpora.store import cache_folder
 from sottovoce.errors import ConfigError, SottovoceError
 from sottovoce.files import read_json
-from sottovoce.progress import Progress
+from sottovoce.progress import Report, duration
 
 _EVERY_S = 1.0  # between two writings
 _SILENT_S = 600.0  # after which a process counts as gone where the system cannot be asked
@@ -26,13 +26,13 @@ _LONGEST = 300  # letters of a note
 _KEPT_S = 30 * 86400.0
 
 
-class ProgressFile(Progress):
-    """Reports as `Progress` does, and keeps the last report in a file for as long as its `with` block lasts."""
+class ProgressFile:
+    """Passes what is reported on to `report`, and keeps the last of it in a file while its `with` block lasts."""
 
-    def __init__(self, verb: str, out: Path) -> None:
-        super().__init__()
-        self._verb, self._out = verb, out.resolve()
-        self._written = float("-inf")
+    def __init__(self, verb: str, out: Path, report: Report) -> None:
+        self._verb, self._out, self._report = verb, out.resolve(), report
+        self._written = self._began = float("-inf")
+        self._first = self._done = self._total = 0  # steps of the present work: when it began here, now, and in all
 
     def __enter__(self) -> Self:
         return self
@@ -42,11 +42,18 @@ class ProgressFile(Progress):
             forget(self._out)
 
     def __call__(self, done: int, total: int, note: str) -> None:
-        super().__call__(done, total, note)
+        self._report(done, total, note)
         now = time.monotonic()
+        if total != self._total or done < self._done:  # other work
+            self._total, self._first, self._began = total, done, now
+        self._done = done
         if now - self._written > _EVERY_S or done == total:
             self._written = now
-            write(self._verb, self._out, os.getpid(), f"{self._left(done, now)}{note}", done, total)
+            write(self._verb, self._out, os.getpid(), f"{self._left(now)}{note}", done, total)
+
+    def _left(self, now: float) -> str:
+        seen = self._done - self._first
+        return f"{duration((now - self._began) / seen * (self._total - self._done))} left: " if seen else ""
 
 
 def write(verb: str, out: Path, pid: int, note: str, done: int = 0, total: int = 0) -> None:
