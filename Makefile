@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORPORA ?= ../shared/corpora
 
-.PHONY: install demo test check docs lowest fuzz bench results clean
+.PHONY: install demo test check docs site lowest fuzz bench results clean
 
 install: .venv/complete
 
@@ -14,6 +14,7 @@ install: .venv/complete
 	$(BIN)/pip install --quiet --no-deps -r requirements-torch.txt
 	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	.ci/browser-runtime .venv/share/sottovoce
 	touch $@
 
 demo: install
@@ -39,6 +40,10 @@ check: install
 # The pages below docs/, as HTML that loads nothing from elsewhere.
 docs: install
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+# The page with the bundled filters, and the documentation, for any server of static files.
+site: docs
+	$(BIN)/python docs/make_site.py docs/_build/html site
 
 # The lowest versions that pyproject.toml allows: these run the runtime, graphs, a report and the documentation.
 LOWEST := .venv-lowest/bin
@@ -84,4 +89,4 @@ results: install
 	$(BIN)/python benchmarks/third_party.py --corpora $(CORPORA) --out third-party
 
 clean:
-	rm -rf .venv .venv-lowest demo docs/_build
+	rm -rf .venv .venv-lowest demo docs/_build site

@@ -32,7 +32,7 @@ LAYERS = (
     ("audit",),
     ("report",),
     ("jobs",),
-    ("experiments",),
+    ("experiments", "studio"),
     ("demo", "doctor", "api"),
     ("cli",),
 )

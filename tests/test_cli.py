@@ -904,7 +904,7 @@ def test_a_filter_is_exported_and_checked(sottovoce, drawn, tmp_path):
     checked = sottovoce("export", tmp_path / "out", "--check", "--json")
     assert checked.status == 0 and max(checked.json.values()) < 0.01
     assert sottovoce("protect", tmp_path / "out", "-", "o.wav").status == 2
-    refused(sottovoce("export", drawn, "--to", "web", "--out", tmp_path / "o"), "expected onnx")
+    refused(sottovoce("export", drawn, "--to", "pdf", "--out", tmp_path / "o"), "expected onnx")
     refused(sottovoce("export", drawn), "--out is missing")
     refused(sottovoce("export", drawn, "--check"), "holds no golden vectors")
 

@@ -1,8 +1,9 @@
 """Nothing is sent: no command opens a socket, or writes but to what it was told to, the cache and temporary folders.
 
-The exceptions have a network by their nature: `corpora fetch`, `serve`, `live`, and a target that is an address. This
-holds for everything that a command brings with it: other processes, and every library. One process runs all commands in
-small sizes, in a home of its own, in an empty network namespace, while its system calls are traced.
+The exceptions have a network by their nature: `corpora fetch`, `serve`, `live`, `cameras`, `studio` (loopback alone),
+and a target that is an address. This holds for everything that a command brings with it: other processes, and every
+library. One process runs all commands in small sizes, in a home of its own, in an empty network namespace, while its
+system calls are traced.
 """
 
 import ast

@@ -102,8 +102,8 @@ class Crossfade:
         both = 2 * MARGIN_SAMPLES
         start = np.zeros(0, np.float32)
         if len(self._end):
-            turn = (np.arange(both, dtype=np.float32) + np.float32(0.5)) * np.float32(np.pi / 2 / both)
-            start = self._end * np.cos(turn) + wav[:both] * np.sin(turn)
+            turn = (np.arange(both) + 0.5) * (np.pi / 2 / both)  # double precision: the same on every processor
+            start = self._end * np.cos(turn).astype(np.float32) + wav[:both] * np.sin(turn).astype(np.float32)
         else:
             start = wav[MARGIN_SAMPLES:both]
         self._end = wav[len(wav) - both :]

@@ -35,9 +35,15 @@ def normalise(wav: Wave, level_rms: float = LEVEL_RMS) -> Wave:
 
 
 def limited(wav: Wave) -> Wave:
-    """`wav`, bent above half of full scale so that it never exceeds it: a fixed curve, whatever the level."""
-    over = np.maximum(np.abs(wav) - KNEE, np.float32(0.0))
-    return np.where(over > 0.0, np.copysign(KNEE + KNEE * np.tanh(over / KNEE), wav), wav)
+    """`wav`, bent above half of full scale so that it never exceeds it: a fixed curve, whatever the level.
+
+    The curve is computed in double precision, so that the samples are the same on every processor.
+    """
+    loud = np.abs(wav) > KNEE
+    over = (np.abs(wav[loud]) - KNEE).astype(np.float64) / float(KNEE)
+    bent = wav.copy()
+    bent[loud] = np.copysign(KNEE + KNEE * np.tanh(over).astype(np.float32), wav[loud])
+    return bent
 
 
 def checked(samples: Any) -> Wave:

@@ -10,7 +10,7 @@ from sottovoce.audit.record import read_results
 from sottovoce.errors import ConfigError
 
 RESTRICTED = "the only attackers that were tried: "  # a note of an audit that begins so names them
-_STRICT = 5  # the first schema whose verdicts need evidence
+STRICT = 5  # the first schema whose verdicts need evidence
 _WIDEST = 40  # letters of a column
 
 
@@ -63,23 +63,29 @@ def _warnings(names: Sequence[str], audits: Sequence[Mapping[str, Any]]) -> Iter
     for name, audit in zip(names, audits, strict=True):
         if not audit["valid"]:
             yield f"{name} is invalid: a control of it failed"
-        if audit["schema"] < _STRICT:
+        if audit["schema"] < STRICT:
             yield f"{name} is of an earlier version, whose verdict hidden needed no evidence: audit again"
 
 
-def table(comparison: Mapping[str, Any]) -> str:
-    """The same as text: a column for each audit, a line for each number, and the warnings."""
+def lines(comparison: Mapping[str, Any]) -> list[list[str]]:
+    """The same as text: for each number its name, then a cell for each audit; the first line names the audits."""
     audits = comparison["audits"]
-    lines = [["", *(audit["name"] for audit in audits)], ["date", *(audit["date"] for audit in audits)]]
-    lines.append(["bits per block", *map(_bits, audits)])
+    found = [["", *(audit["name"] for audit in audits)], ["date", *(audit["date"] for audit in audits)]]
+    found.append(["bits per block", *map(_bits, audits)])
     for section, rows in _ROWS.items():
         for task in dict.fromkeys(task for audit in audits for task in audit[section]):
             entries = [audit[section].get(task) for audit in audits]
-            lines += [
+            found += [
                 [name or task, *(text(entry) if entry else "-" for entry in entries)] for name, text in rows.items()
             ]
-    widths = [min(_WIDEST, max(len(line[i]) for line in lines)) for i in range(len(audits) + 1)]
-    texts = ["  ".join(_fitted(cell, width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return found
+
+
+def table(comparison: Mapping[str, Any]) -> str:
+    """The same in columns for a terminal, with the warnings below."""
+    cells = lines(comparison)
+    widths = [min(_WIDEST, max(map(len, column))) for column in zip(*cells, strict=True)]
+    texts = ["  ".join(_fitted(cell, width) for cell, width in zip(line, widths, strict=True)) for line in cells]
     return "\n".join([*(text.rstrip() for text in texts), *(f"warning: {text}" for text in comparison["warnings"])])
 
 

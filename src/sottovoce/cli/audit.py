@@ -135,6 +135,7 @@ def audit(
     with shared.needs("audit"):
         from sottovoce.jobs.audit import AuditConfig, names_place, notes_with_names, run_audit
         from sottovoce.jobs.audit_shard import run_shard
+        from sottovoce.jobs.progress_file import ProgressFile
         from sottovoce.parallel import shard as parse_shard
         from sottovoce.report.table import table
 
@@ -177,7 +178,8 @@ def audit(
             if part is not None:
                 shared.show(run_shard(config, part, shared.Progress()), json_, lambda done: str(done["note"]))
                 return
-            results = run_audit(config, shared.Progress())
+            with ProgressFile("audit", config.out, shared.Progress()) as report:
+                results = run_audit(config, report)
         for note in notes_with_names(results):
             typer.echo(visible(note), err=True)
         if not names_:

@@ -77,12 +77,14 @@ def target(
     if corpus is None or task is None:
         raise ConfigError("no recordings are named; give --corpus and --task, or --examples with a folder of words.")
     with shared.needs("train"):
+        from sottovoce.jobs.progress_file import ProgressFile
         from sottovoce.jobs.train import make_target
         from sottovoce.training.settings import assignments
 
         spec, rule, values = shared.cut(corpus, split), cast(Any, split), assignments(settings or ())
-        command, report = shared.command(), shared.Progress()
-        card = make_target(spec, task, out, preset, rule, seed, command, report, values, replace=replace)
+        command = shared.command()
+        with ProgressFile("target", out, shared.Progress()) as report:
+            card = make_target(spec, task, out, preset, rule, seed, command, report, values, replace=replace)
     if not card:  # the first of several processes has it
         return
     score = card["accuracy"]
@@ -162,6 +164,7 @@ def train(
     from sottovoce.models.codewords import describe
 
     with shared.needs("train"):
+        from sottovoce.jobs.progress_file import ProgressFile
         from sottovoce.jobs.train import TrainConfig, make_filter
         from sottovoce.training.settings import assignments
 
@@ -180,7 +183,8 @@ def train(
             replace=replace,
             negatives=shared.names(negatives or ""),
         )
-        card = make_filter(config, shared.Progress())
+        with ProgressFile("train", out, shared.Progress()) as report:
+            card = make_filter(config, report)
     if not card:
         return
     shared.show(

@@ -12,4 +12,5 @@ import sottovoce.cli.filters
 import sottovoce.cli.live
 import sottovoce.cli.protect
 import sottovoce.cli.serve
+import sottovoce.cli.studio
 import sottovoce.cli.train  # noqa: F401

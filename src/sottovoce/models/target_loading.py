@@ -49,7 +49,7 @@ _FUNCTION = re.compile(r"([^\W\d][\w.]*):([^\W\d]\w*)")
 def load_target(place: Path | str) -> Target:
     """The target that text or a path names; a `TargetName` adds what the target does not state itself.
 
-    It is a folder that `sottovoce target` wrote, an ONNX file, an address http:// or https://, of which at most
+    It is a folder that `sottovoce target` wrote, an ONNX file, an address (`http://` or `https://`), of which at most
     `QUERIES` segments are asked, NAME:ARGUMENT of a plug-in, or MODULE:FUNCTION in Python, which is imported: name only
     code that you trust. ModelError for what is no target, ConfigError for an address that is none.
     """

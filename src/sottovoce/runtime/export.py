@@ -158,15 +158,7 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
     from onnx import compose, load_from_string
 
     book = loaded.engine.decoder()
-    front = load_from_string(
-        traced(FrontEnd(), (torch.zeros(2, SEGMENT_SAMPLES),), ["sound"], ["spectrum/whole"], True)
-    )
-    own = load_from_string(graph)
-    del own.graph.value_info[:]  # shapes of what flows in it, which may name its output, and so rename it
-    own = compose.add_prefix(own, "own/", rename_inputs=False, rename_outputs=False)
-    front = compose.add_prefix(front, "front/", rename_inputs=False, rename_outputs=False)
-    own.ir_version = front.ir_version = max(own.ir_version, front.ir_version)
-    joined = compose.merge_models(front, own, io_map=[("spectrum/whole", INPUT)])
+    joined = _from_sound(loaded, graph)
     if book is not None:
         decoder = CodewordDecoder(book)
         state = decoder.initial_state()
@@ -179,6 +171,28 @@ def whole(loaded: Filter, graph: bytes) -> bytes:
     if text := describe(loaded.card):  # the graph travels without its card
         joined.metadata_props.add(key="codewords", value=text)
     return bytes(joined.SerializeToString())
+
+
+def from_sound(loaded: Filter, graph: bytes) -> bytes:
+    """One ONNX graph from segments `sound` [B, 20480] at 16 kHz to what `graph`, that of a filter, gives for them."""
+    return bytes(_from_sound(loaded, graph).SerializeToString())
+
+
+def _from_sound(loaded: Filter, graph: bytes) -> Any:
+    """The front end and the graph of a filter, joined as an ONNX model; a graph that takes sound needs no front end."""
+    from onnx import compose, load_from_string
+
+    own = load_from_string(graph)
+    del own.graph.value_info[:]  # shapes of what flows in it, which may name its output, and so rename it
+    own = compose.add_prefix(own, "own/", rename_inputs=False, rename_outputs=False)
+    if loaded.config.settings.get(TAKES_SOUND):
+        return own
+    front = load_from_string(
+        traced(FrontEnd(), (torch.zeros(2, SEGMENT_SAMPLES),), ["sound"], ["spectrum/whole"], True)
+    )
+    front = compose.add_prefix(front, "front/", rename_inputs=False, rename_outputs=False)
+    own.ir_version = front.ir_version = max(own.ir_version, front.ir_version)
+    return compose.merge_models(front, own, io_map=[("spectrum/whole", INPUT)])
 
 
 def target_place(task: str) -> str:

@@ -26,7 +26,7 @@ _LARGEST_VECTORS, _LARGEST_WHOLE = 1 << 26, 1 << 29  # bytes
 
 def vectors(loaded: Filter, whole: bytes) -> bytes:
     """Golden vectors of a filter and the one graph of it, as the content of a file: some 200 kB."""
-    sound = np.rint(_sample(_BLOCKS * loaded.engine.block_segments * SEGMENT_SAMPLES) * 2.0**15).astype(np.int16)
+    sound = np.rint(sample(_BLOCKS * loaded.engine.block_segments * SEGMENT_SAMPLES) * 2.0**15).astype(np.int16)
     outputs = _outputs(loaded, whole, sound)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, sound=sound, **{name: wide.astype(np.float16) for name, wide in outputs.items()})  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ def run_whole(whole: bytes, wav: Wave, block_segments: int = 1) -> NDArray[np.fl
     return joined[MARGIN_SAMPLES:] if joined.ndim == 1 else joined
 
 
-def _sample(samples: int) -> Wave:
+def sample(samples: int) -> Wave:
     """A buzz that glides and pauses, in faint noise, the same everywhere."""
     time = np.arange(samples) / SAMPLE_RATE
     turn = 2.0 * np.pi * np.cumsum(130.0 + 40.0 * np.sin(2.0 * np.pi * 0.7 * time)) / SAMPLE_RATE
