@@ -89,7 +89,6 @@ function audit({ id, name, error, date, corpus, attackers, valid, earlier, permi
 }
 
 const boxOf = (key) => byId("audits").querySelector(`[value="${CSS.escape(key)}"]:enabled`);
-
 function showChoice() {
   for (const key of chosen) if (!boxOf(key)) chosen.delete(key);
   byId("show").disabled = chosen.size === 0;
