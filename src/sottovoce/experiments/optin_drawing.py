@@ -15,7 +15,7 @@ from sottovoce.experiments.figure_drawing import svg
 _INKS = {"none": "black", "latent": "#0068a8", "-L_a": "#c04a00"}
 _NAMES = {"none": "", "latent": "latent (3), ", "-L_a": "$-L_a$, "}
 _MARKS = {2: "v", 8: "o", 32: "s"}  # by the channels of the body
-_STYLES = {0.0: "-", 0.3: ":", 1.0: "--", 3.0: "-."}
+_STYLES: dict[float, Any] = {0.0: "-", 0.1: (0, (5, 1)), 0.3: "--", 1.0: "-.", 3.0: ":"}
 
 
 def setting(run: Result) -> tuple[Any, ...]:
