@@ -1,7 +1,7 @@
 """Does the opt-in game protect, or only its bottleneck? Both are varied, and every obfuscator is attacked afresh.
 
-The body of the obfuscator has 2, 8 or 32 channels. r, the pressure of the privacy loss relative to that of the loss of
-the target (`OptinSettings.gradient_ratio`), is 0, .1, .3, 1 or, with one seed, 3, for the distance in the latent,
+The body of the obfuscator has 1, 2, 8 or 32 channels. r, the pressure of the privacy loss relative to that of the loss
+of the target (`OptinSettings.gradient_ratio`), is 0, .1, .3, 1 or, with one seed, 3, for the distance in the latent,
 equation (3), and for -L_a. The game protects only where less can be read at r > 0 than at r = 0 for the same accuracy
 of the target. A codebook filter stands beside them.
 """
@@ -98,10 +98,12 @@ def game_run(
 def sweep(
     permit: str, seed: int, bodies: Sequence[int] = BODIES, ratios: Sequence[float] = RATIOS
 ) -> Iterator[GameRun]:
-    """Every body with every pressure, and the codebook."""
-    for body in bodies:
+    """Every body with every pressure, and the codebook; without pressure also a body of one channel."""
+    for body in (1, *bodies):
         sizes: Settings = (("steps", 1800), ("obfuscator.body", body))
         yield game_run(permit, (*sizes, ("privacy_weight", 0.0)), seed)
+    for body in bodies:
+        sizes = (("steps", 1800), ("obfuscator.body", body))
         for ratio in ratios:
             for loss in ("latent", "-L_a"):
                 pressed = (*sizes, ("gradient_ratio", ratio), ("raw", loss == "-L_a"))
@@ -206,7 +208,7 @@ def _read(
 def _attacked(number: int, knowledge: str, runs: Sequence[Result]) -> str:
     task = ATTACKED[runs[0]["permit"]][number]
     read = [100 * strongest(run, task, knowledge) for run in runs]
-    return f"{np.mean(read):.1f} ({min(read):.1f} to {max(read):.1f})"
+    return f"{np.mean(read):.1f}" + (f" ({min(read):.1f} to {max(read):.1f})" if len(read) > 1 else "")
 
 
 def _paper(runs: Sequence[Result]) -> str:

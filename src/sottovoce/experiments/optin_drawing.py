@@ -13,8 +13,8 @@ from sottovoce.experiments.experiment import Result, grouped
 from sottovoce.experiments.figure_drawing import svg
 
 _INKS = {"none": "black", "latent": "#0068a8", "-L_a": "#c04a00"}
-_NAMES = {"none": "", "latent": "latent (3), ", "-L_a": "$-L_a$, "}
-_MARKS = {2: "v", 8: "o", 32: "s"}  # by the channels of the body
+_NAMES = {"none": "", "latent": "latent (3), ", "-L_a": "−L_a, "}
+_MARKS = {1: "D", 2: "v", 8: "o", 32: "s"}  # by the channels of the body
 _STYLES: dict[float, Any] = {0.0: "-", 0.1: (0, (5, 1)), 0.3: "--", 1.0: "-.", 3.0: ":"}
 
 
@@ -59,4 +59,4 @@ def _line(axes: Axes, task: str, runs: Sequence[Result]) -> None:
     look: dict[str, Any] = {"ls": _STYLES[ratio], "color": _INKS[loss], "lw": 1.1 if ratio else 2.2}
     axes.plot(x, y, label=f"{_NAMES[loss]}r = {ratio:g}", **look)
     for body, across, up in zip(points, x, y, strict=True):
-        axes.plot(across, up, _MARKS.get(body, "D"), color=_INKS[loss], ms=6)
+        axes.plot(across, up, _MARKS.get(body, "*"), color=_INKS[loss], ms=6)
