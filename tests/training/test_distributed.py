@@ -47,13 +47,13 @@ rank, seen = distributed.rank(), distributed.norm(torch.ones(3)).item()
 """
 
 
-def trained(place: Path, processes: int, steps: int = 12) -> list[dict]:
+def trained(place: Path, processes: int, steps: int = 12, script: str = SCRIPT) -> list[dict]:
     """What each process has to say."""
     place.mkdir(exist_ok=True)
-    script = place / "script.py"
-    script.write_text(SCRIPT)
+    file = place / "script.py"
+    file.write_text(script)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    subprocess.run([*command, str(script), str(place), str(steps)], check=True, timeout=120, capture_output=True)
+    subprocess.run([*command, str(file), str(place), str(steps)], check=True, timeout=120, capture_output=True)
     return [json.loads((place / f"{rank}.json").read_text()) for rank in range(processes)]
 
 
@@ -104,3 +104,39 @@ def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(distributed, "processes", lambda: 2)
     with pytest.raises(ConfigError, match="a batch of 5 cannot be divided among 2 processes"):
         distributed.share(np.arange(5))
+
+
+RDAL = """
+import json, sys
+from pathlib import Path
+import numpy as np, torch
+from sottovoce.methods.rdal.presets import PRESETS
+from sottovoce.methods.rdal.training import PairedClips, train_rdal
+from dataclasses import replace
+from sottovoce.training import distributed
+from sottovoce.training.loop import Run
+
+distributed.join()
+torch.set_num_threads(1)
+rng = np.random.default_rng(0)
+few = dict(steps=8, check_every=4, batch=16, width=4, warmup_steps=0, ramp_steps=4)
+settings = replace(PRESETS["compact"], samples=16000, **few)
+sounds = (rng.random((n, 2, 257, 101), np.float32) for n in (32, 8))
+pairs = [PairedClips(part, rng.integers(0, 3, (len(part), 2)), np.ones(len(part), np.float32)) for part in sounds]
+notes = []
+trained = train_rdal(*pairs, 3, settings, None, Run(8, 0, lambda done, total, note: notes.append(note)))
+rows = trained.checks
+weights = [value.tolist() for value in trained.hidden.sender.parameters()]
+said = json.dumps({"notes": notes, "rows": rows, "weights": weights})
+(Path(sys.argv[1]) / f"{distributed.rank()}.json").write_text(said)
+"""
+
+
+def test_rdal_is_trained_on_several_processes_as_on_one(tmp_path: Path) -> None:
+    """Batch normalisation sees a share of each batch, so that the losses are near each other and not the same."""
+    (one,) = trained(tmp_path / "one", 1, script=RDAL)
+    both = trained(tmp_path / "two", 2, script=RDAL)
+    assert both[0]["weights"] == both[1]["weights"] and both[1]["notes"] == []
+    losses = [[float(note.split()[1]) for note in each["notes"] if "events" in note] for each in (one, both[0])]
+    assert len(losses[0]) == len(losses[1]) == 8
+    np.testing.assert_allclose(losses[0], losses[1], rtol=0.15)

@@ -55,6 +55,14 @@ def average(parameters: Iterable[nn.Parameter]) -> None:
         slope.copy_(part.view_as(slope) / processes())
 
 
+def average_statistics(network: nn.Module) -> None:
+    """Replace what a network counted over its batches by its mean over all processes."""
+    for buffer in network.buffers() if processes() > 1 else ():
+        if buffer.is_floating_point():
+            distributed.all_reduce(buffer)
+            buffer /= processes()
+
+
 def norm(share_of_batch: Tensor) -> Tensor:
     """The norm of a tensor of which each process holds a share."""
     squares = share_of_batch.square().sum()

@@ -16,6 +16,7 @@ from torch.nn import functional
 from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.models.architectures import build
+from sottovoce.training import distributed
 from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
 from sottovoce.training.settings import Positive, Rate, Share
 
@@ -61,4 +62,5 @@ def train_target(
 
     network.train()
     train(step, {"network": network, "optimiser": optimiser}, run)
+    distributed.average_statistics(network)
     return network.eval().cpu()

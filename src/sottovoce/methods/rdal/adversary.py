@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sottovoce.models.rdal import GradientReversal, SpeechClassifier
+from sottovoce.training import distributed
 from sottovoce.training.loop import update
 
 _BATCH = 64
@@ -45,6 +46,7 @@ class Discriminator:
 
     def update(self) -> None:
         """A step along the gradient of the last loss."""
+        distributed.average(self.network.parameters())
         if self.clip:
             nn.utils.clip_grad_value_(self.network.parameters(), self.clip, foreach=True)
         self.optimiser.step()

@@ -27,6 +27,7 @@ from sottovoce.methods.rdal.presets import RdalSettings
 from sottovoce.models.architectures import build
 from sottovoce.models.compact import SpecAugment
 from sottovoce.models.rdal import LATENT, Codes, LogMel, MaskUnet, Sender, SpeechClassifier
+from sottovoce.training import distributed
 from sottovoce.training.loop import Run, one_cycle, set_learning_rate, train
 
 _FULL = 0.99  # the strength of the reversal from which on checkpoints count
@@ -115,7 +116,7 @@ class Training:
         if settings.optimiser == "one-cycle":
             set_learning_rate(self.optimiser, one_cycle(number, settings.steps, settings.learning_rate))
         rows = order[number % batches * settings.batch :][: settings.batch]
-        event_loss, adversary_loss = self.step(rows, rng, strength)
+        event_loss, adversary_loss = self.step(distributed.share(rows), rng, strength)
         due = (number + 1) % settings.check_every == 0 or number + 1 == settings.steps
         checked = self.check(number, strength) if due else ""
         return f"events {event_loss:.3f}  adversary {adversary_loss:.3f}{checked}"
@@ -129,12 +130,13 @@ class Training:
         self.optimiser.zero_grad()
         (event_loss + adversary_loss).backward()  # type: ignore[no-untyped-call]
         self.adversary.update()
+        distributed.average(each for group in self.optimiser.param_groups for each in group["params"])
         self.optimiser.step()
-        return event_loss.item(), adversary_loss.item()
+        return distributed.mean(event_loss.item()), distributed.mean(adversary_loss.item())
 
     def check(self, number: int, strength: float) -> str:
         """Look at the networks on validation, keep them if they are the best, and replace the adversary."""
-        self.sender.extractor.eval()
+        distributed.average_statistics(self.sender.extractor.eval())
         held_out, events = self.validation.latents(), self.validation.events
         event = _event_verdict(self.reader, held_out.latent, torch.from_numpy(events.reshape(-1)))
         unknown = (math.nan, math.nan)
