@@ -50,6 +50,7 @@ TINY_CODEBOOK = {
     "none.measured": 32,
 }
 TINY_OPTIN = {
+    "obfuscator.body": 256,
     "obfuscator.width": 4,
     "obfuscator.blocks": 1,
     "deobfuscator.width": 4,
