@@ -138,9 +138,9 @@ def play(run: GameRun, place: Place) -> dict[str, Any]:
         leaving = {part: view.part(part) for part in PARTS}
         waves = [sounds.wave(clip) for clip in case.clips("test")]
         forms = {
-            "originals": _heard(waves),
+            "originals": _as_spectra(waves),
             "features": leaving["test"],
-            "sound": _heard([filter_.filter(wav) for wav in waves]),
+            "sound": _as_spectra([filter_.filter(wav) for wav in waves]),
         }
         understood = {
             form: {name: _right(case, permit, _answers(reader, given), "test") for name, reader in readers.items()}
@@ -160,7 +160,7 @@ def play(run: GameRun, place: Place) -> dict[str, Any]:
         }
 
 
-def _heard(waves: Sequence[Wave]) -> Observations:
+def _as_spectra(waves: Sequence[Wave]) -> Observations:
     """Sounds as a recogniser of spectra gets them."""
     segments = [cut(wav) for wav in waves]
     owner = np.repeat(np.arange(len(waves)), [len(each) for each in segments])

@@ -86,8 +86,8 @@ def train_optin(
         restored_error = adversary.improve(obfuscated, original)
         seen = obfuscated.detach()
         seen = (_played(seen, loudness) if settings.through_sound and number % 2 else seen).requires_grad_()
-        wanted = target.logits(original)
-        task = torch.stack([target_loss(each.logits(seen), wanted) for each in recognisers]).mean()
+        answer = target.logits(original)
+        task = torch.stack([target_loss(each.logits(seen), answer) for each in recognisers]).mean()
         privacy = adversary.pressure(seen, original)
         for_task, for_privacy = _gradient(task, seen), _gradient(privacy, seen)
         weight = privacy_weight(for_task, for_privacy, settings)
@@ -113,8 +113,8 @@ def privacy_weight(for_task: Tensor, for_privacy: Tensor, settings: OptinSetting
     """w_p, from the gradients of L_t and L_p at the obfuscated spectrum [B, F, N]."""
     if not settings.gradient_ratio:
         return settings.privacy_weight
-    wanted = settings.gradient_ratio * settings.target_weight * norm(for_task)
-    return float(wanted / norm(for_privacy).clamp(min=_LEAST))
+    strength = settings.gradient_ratio * settings.target_weight * norm(for_task)
+    return float(strength / norm(for_privacy).clamp(min=_LEAST))
 
 
 def _networks(recognisers: Sequence[Target]) -> list[nn.Module]:
@@ -122,7 +122,7 @@ def _networks(recognisers: Sequence[Target]) -> list[nn.Module]:
 
 
 def _played(spectra: Tensor, loudness: tuple[float, float]) -> Tensor:
-    """Spectra [B, F, N] as they are once they were decoded to sound and heard."""
+    """Spectra [B, F, N] that the front end makes of the sound they are decoded to."""
     mean, deviation = map(np.float32, loudness)
     waves = np.stack([to_sound(magnitude(each * deviation + mean)) for each in spectra.cpu().numpy()])
     return torch.from_numpy(front_end(waves)).to(spectra.device)
