@@ -117,8 +117,8 @@ def _gather(spec: str, what: str) -> float:
 
 
 WORK: dict[str, Callable[[str], float]] = {
-    "check, nothing in the cache": _check,
-    "check again": _check,
+    "first check": _check,
+    "second check": _check,
     "read the table": _open,
     "load from the cache": _load,
     "batches of an epoch": _draw,
@@ -168,7 +168,7 @@ def measure(out: Path, counts: list[int], steps: list[str]) -> list[dict[str, An
     os.environ["SOTTOVOCE_CACHE"] = str(cache)
     for count in counts:
         for name in steps:
-            if name == "check, nothing in the cache":
+            if name == "first check":
                 shutil.rmtree(cache, ignore_errors=True)
             row = {"clips": count, **_alone(name, f"csv:{out / f'{count}.csv'}")}
             found.append(row)

@@ -38,7 +38,7 @@ FULL_SCALE = 32767
 _JOURNAL = "journal.jsonl"
 _PIECE = 16  # clips that a process decodes at once
 _PIECES_AT_ONCE = 8  # for each process: what is decoded and not yet written is held in memory
-_FEW = 512  # clips, for which other processes are not worth starting
+_FEW = 1000  # clips, for which other processes are not worth starting
 _KEPT_EVERY_S = 5.0
 
 

@@ -15,12 +15,12 @@ from types import MappingProxyType
 from unicodedata import normalize
 
 from sottovoce.audio.io import ENDINGS
+from sottovoce.corpora.digests import file_digests
 from sottovoce.corpora.labels import differences, doubtful_labels, gaps
 from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
 from sottovoce.corpora.release import Release
 from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError
-from sottovoce.files import file_sha256
 
 PARTS: Mapping[str, str] = MappingProxyType(  # of a split, by the names that people give them
     {"train": "train", "training": "train"}
@@ -190,16 +190,15 @@ def _printable(name: str) -> str:
 
 
 def _with_hashes(clips: list[Clip]) -> tuple[list[Clip], list[str]]:
-    hashes: dict[Path, str | None] = {}  # by path, since a long recording can have a thousand slices
+    hashes: dict[Path, str | None] = {}
     failed: dict[str, list[str]] = defaultdict(list)
-    for clip in clips:
-        if clip.path in hashes:
-            continue
-        try:
-            hashes[clip.path] = file_sha256(clip.path)
-        except OSError as error:
-            hashes[clip.path] = None
-            failed[f"it cannot be read ({error.strerror or error})"].append(clip.path.name)
+    # Each path once, since a long recording can have a thousand slices.
+    for path, found in file_digests(list(dict.fromkeys(clip.path for clip in clips))):
+        if isinstance(found, OSError):
+            hashes[path] = None
+            failed[f"it cannot be read ({found.strerror or found})"].append(path.name)
+        else:
+            hashes[path] = found
     hashed = [replace(clip, sha256=sha256) for clip in clips if (sha256 := hashes[clip.path]) is not None]
     return hashed, skip_notes(failed)
 
