@@ -11,12 +11,13 @@ not kept: it may have been for want of a program, so it is tried at every load.
 from __future__ import annotations
 
 import json
+import mmap
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +35,7 @@ VERSION = 3  # of what is written below, and of how a clip is decoded
 _INDEX, _LENGTHS, _SCALES = "index.json", "lengths.npy", "scales.npy"
 _TRIES = 3  # to open a cache folder that others may be replacing at the same time
 _LARGEST_ARRAY_BYTES = 1 << 30
+_MAPPED_AT_ONCE = 1 << 16  # bytes around an address that Linux maps together
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +64,9 @@ class Sounds:
 
     def wave(self, i: int) -> Wave:
         """Clip i, [T] at 16 kHz."""
-        start = self._starts[i]
-        wav: Wave = self._samples[start : start + self._lengths[i]] * self._scales[i]
+        start, length = int(self._starts[i]), int(self._lengths[i])
+        wav: Wave = self._samples[start : start + length] * self._scales[i]
+        _release(self._samples, start, length)
         return wav
 
     def slices(self, owner: NDArray[np.int64], starts: NDArray[np.int64], samples: int) -> Sounds:
@@ -85,7 +88,19 @@ class Sounds:
         counts = np.clip(self._lengths[clips] - first, 0, samples)
         for row, begin, count, scale in zip(gathered, begins, counts, self._scales[clips], strict=True):
             np.multiply(self._samples[begin : begin + count], scale, out=row[:count])
+            _release(self._samples, int(begin), int(count))
         return gathered
+
+
+def _release(samples: NDArray[np.int16], start: int, count: int) -> None:
+    """Give back the memory of a part of a mapped file that was copied; else all that was ever read stays resident."""
+    mapping: Any = samples
+    while isinstance(mapping, np.ndarray):
+        mapping = mapping.base
+    if isinstance(mapping, mmap.mmap) and len(mapping) == samples.nbytes and hasattr(mmap, "MADV_DONTNEED"):
+        begin = start * samples.itemsize // _MAPPED_AT_ONCE * _MAPPED_AT_ONCE
+        end = -(-(start + count) * samples.itemsize // _MAPPED_AT_ONCE) * _MAPPED_AT_ONCE
+        mapping.madvise(mmap.MADV_DONTNEED, begin, min(end, len(mapping)) - begin)
 
 
 def load(
