@@ -157,11 +157,10 @@ def _tried_again(manifest: Manifest, known: Collection[str], failed: Mapping[str
 def _decode(manifest: Manifest, folder: Path, progress: Callable[[int, int], None] | None) -> dict[str, str]:
     """Write the sound of all clips to `folder`; what failed in this call, and why."""
     place = folder.parents[1] / f".decoding-{folder.name}"
-    with unfinished(place, otherwise=folder) as at:
+    with unfinished(place, otherwise=folder.parent / "decoding") as at:
         done, earlier = decode(manifest, at, progress)
         if 2 * len(done.failed) > len(manifest.clips):
-            if at == place:
-                rmtree(place)
+            rmtree(at)
             first, reason = next(iter(done.failed.items()))
             raise CorpusError(
                 f"{len(done.failed)} of {len(manifest.clips)} clips of {manifest.spec} cannot be used: "
@@ -170,9 +169,8 @@ def _decode(manifest: Manifest, folder: Path, progress: Callable[[int, int], Non
         np.save(folder / _LENGTHS, np.array(done.lengths, np.int64))
         np.save(folder / _SCALES, np.array(done.scales, np.float32))
         (folder / _INDEX).write_text(json.dumps({"ids": done.ids}), encoding="utf-8")
-        if at == place:
-            os.replace(place / SAMPLES, folder / SAMPLES)
-            rmtree(place)
+        os.replace(at / SAMPLES, folder / SAMPLES)
+        rmtree(at)
     return {clip: reason for clip, reason in done.failed.items() if clip not in earlier}
 
 

@@ -64,13 +64,12 @@ def unfinished(place: Path, otherwise: Path) -> Iterator[Path]:
 
     It stays when the process is killed; who has used up what is in it removes it.
     """
-    private.private_folder(place)
-    journal = _locked(place)
-    try:
-        yield otherwise if journal is None else place
-    finally:
-        if journal is not None:
-            journal.close()
+    journal = _locked(private.private_folder(place))
+    if journal is None:
+        yield private.private_folder(otherwise)
+        return
+    with journal:
+        yield place
 
 
 def _locked(place: Path) -> IO[bytes] | None:

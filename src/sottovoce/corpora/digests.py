@@ -25,6 +25,7 @@ from sottovoce.progress import Progress
 _FEW = 1000  # files that are read in a moment
 _AT_ONCE = 256  # files, after which what was found is kept
 _SETTLED_NS = 3_000_000_000
+_LONG_S = 5.0  # after which progress is reported
 _FILE = "digests.sqlite"
 _TABLE = (
     "create table if not exists digests (path blob primary key, size int, inode int, mtime int, ctime int, sha256 text)"
@@ -39,14 +40,15 @@ def file_digests(paths: Sequence[Path]) -> Iterator[tuple[Path, str | OSError]]:
     if len(paths) < _FEW:
         yield from ((path, _digest(path)) for path in paths)
         return
-    report = Progress()
+    report, began = Progress(), time.monotonic()
     with ExitStack() as stack:
         memory = _opened(stack)
         pool = stack.enter_context(ThreadPoolExecutor(usable_cores()))
         for i in range(0, len(paths), _AT_ONCE):
             some = paths[i : i + _AT_ONCE]
             yield from zip(some, _digests(some, memory, pool), strict=True)
-            report(min(i + _AT_ONCE, len(paths)), len(paths), "digests of files")
+            if time.monotonic() - began > _LONG_S:
+                report(min(i + _AT_ONCE, len(paths)), len(paths), "digests of files")
 
 
 def _digests(paths: Sequence[Path], memory: sqlite3.Connection | None, pool: ThreadPoolExecutor) -> list[str | OSError]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -161,8 +161,7 @@ def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[
 
     Labels are brought to one normal form of Unicode, NFC. Raises CorpusError when there is no clip.
     """
-    named = [replace(clip, id=_printable(clip.id), labels=_composed(clip.labels)) for clip in clips]
-    hashed, unreadable = _with_hashes(sorted(named, key=lambda clip: clip.id))
+    hashed, unreadable = _with_hashes(sorted(_named(clips), key=lambda clip: clip.id))
     kept, dropped = _without_duplicates(hashed)
     if not kept:
         reasons = "".join(f" ({note})" for note in [*notes, *unreadable])
@@ -180,13 +179,22 @@ def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[
     return replace(manifest, notes=(*manifest.notes, *doubtful_labels(manifest), *differences(manifest)))
 
 
+def _named(clips: Iterable[Clip]) -> Iterator[Clip]:
+    """The clips with ids and labels that any page can hold; clips with equal labels share one mapping of them."""
+    shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+    for clip in clips:
+        labels = _composed(clip.labels)
+        labels_once = shared.setdefault(tuple(labels.items()), labels)
+        yield replace(clip, id=_printable(clip.id), labels=labels_once)
+
+
 def _composed(labels: Mapping[str, str]) -> dict[str, str]:
     return {normalize("NFC", task): normalize("NFC", _printable(value)) for task, value in labels.items()}
 
 
 def _printable(name: str) -> str:
     """A name, with the bytes of a file's name that are not UTF-8 as in `\\xe9`: no page or card could hold them."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return name if name.isascii() else name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _with_hashes(clips: list[Clip]) -> tuple[list[Clip], list[str]]:
