@@ -161,7 +161,7 @@ def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[
 
     Labels are brought to one normal form of Unicode, NFC. Raises CorpusError when there is no clip.
     """
-    hashed, unreadable = _with_hashes(sorted(_named(clips), key=lambda clip: clip.id))
+    hashed, unreadable = _with_hashes(sorted(sharing_labels(_printable_clips(clips)), key=lambda clip: clip.id))
     kept, dropped = _without_duplicates(hashed)
     if not kept:
         reasons = "".join(f" ({note})" for note in [*notes, *unreadable])
@@ -179,13 +179,16 @@ def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[
     return replace(manifest, notes=(*manifest.notes, *doubtful_labels(manifest), *differences(manifest)))
 
 
-def _named(clips: Iterable[Clip]) -> Iterator[Clip]:
-    """The clips with ids and labels that any page can hold; clips with equal labels share one mapping of them."""
+def sharing_labels(clips: Iterable[Clip]) -> Iterator[Clip]:
+    """The same clips; those with equal labels share one mapping, to save memory."""
     shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
     for clip in clips:
-        labels = _composed(clip.labels)
-        labels_once = shared.setdefault(tuple(labels.items()), labels)
-        yield replace(clip, id=_printable(clip.id), labels=labels_once)
+        yield replace(clip, labels=shared.setdefault(tuple(clip.labels.items()), clip.labels))
+
+
+def _printable_clips(clips: Iterable[Clip]) -> Iterator[Clip]:
+    for clip in clips:
+        yield replace(clip, id=_printable(clip.id), labels=_composed(clip.labels))
 
 
 def _composed(labels: Mapping[str, str]) -> dict[str, str]:
