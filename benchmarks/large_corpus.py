@@ -24,11 +24,13 @@ import resource
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
+from joblib.externals.loky import get_reusable_executor
 
 from sottovoce.corpora import catalogue, corpus
 from sottovoce.corpora.cache import load
@@ -36,7 +38,7 @@ from sottovoce.corpora.splits import split
 from sottovoce.progress import Progress, silent
 
 _PER_FOLDER = 1000
-_STEPS = 300  # of training a target
+_STEPS = 100  # of training a target
 _BATCH = 32
 
 
@@ -84,7 +86,7 @@ def _target(spec: str) -> float:
     from sottovoce.training.target import TargetSettings, train_target
 
     manifest, sounds = load(catalogue.open_corpus(spec))
-    settings = TargetSettings(settings={"width": 4}, batch=_BATCH)
+    settings = TargetSettings(batch=_BATCH)
     train_target(manifest, sounds, split(manifest).train, manifest.tasks[0], settings, Run(_STEPS, 0, silent))
     return 0.0
 
@@ -122,7 +124,7 @@ WORK: dict[str, Callable[[str], float]] = {
     "read the table": _open,
     "load from the cache": _load,
     "batches of an epoch": _draw,
-    "300 steps of a target": _target,
+    "100 steps of a target": _target,
     "gather features": lambda spec: _gather(spec, "gather features"),
     "gather sound": lambda spec: _gather(spec, "gather sound"),
 }
@@ -134,31 +136,20 @@ def _usage() -> tuple[float, float]:
     return sum(u.ru_utime + u.ru_stime for u in both), max(u.ru_maxrss for u in both) / 1024
 
 
-def _measured(work: Callable[[str], float], spec: str, results: Any) -> None:
+def _measured(name: str, spec: str) -> dict[str, Any]:
     cpu, base = _usage()
     began = time.monotonic()
-    value = work(spec)
+    value = WORK.get(name, _index)(spec)
     passed = time.monotonic() - began
-    from joblib.externals.loky import get_reusable_executor
-
     get_reusable_executor().shutdown(wait=True)  # so that what its processes used is known
     after, peak = _usage()
-    results.put((after - cpu, passed, base, peak, value))
+    return {"step": name, "cpu_s": after - cpu, "wall_s": passed, "before_mb": base, "peak_mb": peak, "value": value}
 
 
 def _alone(name: str, spec: str) -> dict[str, Any]:
     """What a step costs in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    process = context.Process(target=_run, args=(name, spec, results))
-    process.start()
-    cpu, passed, base, peak, value = results.get()
-    process.join()
-    return {"step": name, "cpu_s": cpu, "wall_s": passed, "before_mb": base, "peak_mb": peak, "value": value}
-
-
-def _run(name: str, spec: str, results: Any) -> None:
-    _measured(WORK.get(name, _index), spec, results)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measured, name, spec).result()
 
 
 def measure(out: Path, counts: list[int], steps: list[str]) -> list[dict[str, Any]]:

@@ -36,7 +36,7 @@ class GrowingArray:
         row_bytes = self._dtype.itemsize * int(np.prod(self._shape, dtype=np.int64))
         self._file.seek(self._begin + start * row_bytes)
         rows = np.frombuffer(bytearray(self._file.read((stop - start) * row_bytes)), self._dtype)
-        return rows.reshape(-1, *self._shape)
+        return rows.reshape(stop - start, *self._shape)
 
     def close(self) -> None:
         """Write how many rows there are, for which numpy leaves room in the header."""
