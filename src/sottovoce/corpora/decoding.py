@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -73,18 +73,16 @@ def unfinished(place: Path, otherwise: Path) -> Iterator[Path]:
 
 
 def _locked(place: Path) -> IO[bytes] | None:
-    """The journal of a folder, which no other process gets while it is open; None where one has it."""
-    with ExitStack() as stack:
-        try:
-            journal = stack.enter_context((place / _JOURNAL).open("ab"))
-            if fcntl is not None:
-                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Another process may have finished, and removed the folder, before the lock was taken.
-            if os.fstat(journal.fileno()).st_ino == os.stat(place / _JOURNAL).st_ino:
-                stack.pop_all()
-                return journal
-        except (BlockingIOError, FileNotFoundError):
-            pass
+    """The journal of a folder, which no other process gets while it is open; None where one has it, or cannot lock."""
+    if fcntl is None:
+        return None
+    with ExitStack() as stack, suppress(OSError):
+        journal = stack.enter_context((place / _JOURNAL).open("ab"))
+        fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another process may have finished, and removed the folder, before the lock was taken.
+        if os.fstat(journal.fileno()).st_ino == os.stat(place / _JOURNAL).st_ino:
+            stack.pop_all()
+            return journal
     return None
 
 
