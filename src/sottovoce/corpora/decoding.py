@@ -164,7 +164,7 @@ def _decoded(clips: Sequence[Clip], whole: bool) -> Iterator[list[Sound | str]]:
         yield from (_piece(piece, whole) for piece in pieces)
         return
     together = workers * _PIECES_AT_ONCE
-    with Parallel(n_jobs=workers) as pool:
+    with Parallel(n_jobs=workers, max_nbytes=None) as pool:  # no sound in shared memory
         for i in range(0, len(pieces), together):
             yield from pool(delayed(_piece)(piece, whole) for piece in pieces[i : i + together])
 
