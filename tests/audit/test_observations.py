@@ -11,6 +11,7 @@ import pytest
 from sottovoce.audio.level import rms
 from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES
+from sottovoce.audit import observations
 from sottovoce.audit.case import PARTS, Case
 from sottovoce.audit.observations import View, observe_changed, observe_features, observe_sound
 from sottovoce.corpora.splits import split
@@ -284,3 +285,23 @@ def test_folders_of_hearings_are_told_apart(features, case, tmp_path):
     for view in (features(), features(seed=4), observe_sound(case, case.sounds.wave, "s", 0, tmp_path)):
         assert isinstance(view, View) and view.folder.parent == tmp_path
     assert len(list(Path(tmp_path).iterdir())) == 3
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_a_view_is_the_same_whatever_is_read_at_once(case, tmp_path, monkeypatch, sound):
+    def embed(waves):
+        return np.array([[wav.sum(), len(wav)] for wav in waves for _ in range(2)]), np.repeat(np.arange(len(waves)), 2)
+
+    def written(place):
+        if sound:
+            view = observe_sound(case, case.sounds.wave, "s", 0, place, {"e": embed})
+        else:
+            view = observe_features(case, front_end, "features", "s", 0, place, encoders={"e": embed})
+        return {path.relative_to(view.folder): path.read_bytes() for path in view.folder.rglob("*.npy")}
+
+    at_once = written(tmp_path / "at once")
+    monkeypatch.setattr(observations, "_SAMPLES_AT_ONCE", 30_000)
+    monkeypatch.setattr(observations, "_SEGMENTS_AT_ONCE", 64)
+    assert written(tmp_path / "in pieces") == at_once
+    whose = View("sound" if sound else "features", next((tmp_path / "in pieces").iterdir()), "").part("test")
+    assert whose.speaker_embeddings["e"][1].tolist() == sorted([*range(len(whose))] * 2)

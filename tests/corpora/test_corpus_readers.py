@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sottovoce.corpora import layout
+from sottovoce.corpora import digests
 from sottovoce.corpora.catalogue import CORPORA
 from sottovoce.corpora.manifest import Clip, Manifest
 from sottovoce.corpora.splits import split
@@ -77,7 +77,7 @@ def test_a_file_that_cannot_be_read_is_left_out_and_named(record, tmp_path: Path
             raise PermissionError(13, "Permission denied")
         return file_sha256(path)
 
-    monkeypatch.setattr(layout, "file_sha256", hash_unless_locked)
+    monkeypatch.setattr(digests, "file_sha256", hash_unless_locked)
     manifest = emodb.read(tmp_path)
     assert [clip.id for clip in manifest.clips] == ["wav/03a01Fa.wav"]
     assert "1 file skipped, it cannot be read (Permission denied): '08b10Wb.wav'" in manifest.notes

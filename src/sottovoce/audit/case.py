@@ -95,13 +95,14 @@ class Case:
 
     def labels(self, task: str, part: Part) -> Labels:
         """Class numbers [U] of the clips of a part."""
-        classes, names = list(self.classes(task)), self.values(task, part)
+        classes, names = self.classes(task), self.values(task, part)
+        number = {name: i for i, name in enumerate(classes)}
         unknown = sorted(set(names) - set(classes))
         if unknown:
             raise CorpusError(
                 f"the target knows {task} as {', '.join(classes)}; {self.manifest.spec} also has {', '.join(unknown)}."
             )
-        return np.array([classes.index(name) for name in names])
+        return np.array([number[name] for name in names])
 
     def cluster(self, task: str) -> tuple[Literal["speaker", "utterance"], NDArray[np.int64]]:
         """What intervals are resampled by, and the cluster of each test clip that is attacked, [U].

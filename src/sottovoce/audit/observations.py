@@ -1,15 +1,16 @@
 """What attackers observe: the utterances of a case as they arrive, kept in files that many attackers map into memory.
 
 A view is a folder with the parts train, validation and test, named by what went into it; it appears whole or not at
-all, so that an audit that was stopped finds what it had written.
+all, so that an audit that was stopped finds what it had written. It is written utterance by utterance, so that memory
+does not grow with the corpus.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sottovoce.audio.level import normalise, rms, trim_silence
 from sottovoce.audio.segment import cut, front_end, full_band
 from sottovoce.audio.spectrum import SAMPLE_RATE, SEGMENT_SAMPLES, Wave
 from sottovoce.audit.case import PARTS, Case, Part
+from sottovoce.audit.view_files import GrowingArray, PartFiles
 from sottovoce.corpora.store import build_once, on_this_machine
 from sottovoce.errors import ModelError
 from sottovoce.models.checkpoint import path_part
@@ -31,6 +33,8 @@ from sottovoce.models.target import Target
 
 _EXTRA_CROPS = 2  # further random segments of each training clip: who holds the filter can obfuscate any number
 _SILENT_DB = -100.0
+_SEGMENTS_AT_ONCE = 1024  # a multiple of the batches of targets, whose answers then stay the same bit for bit
+_SAMPLES_AT_ONCE = 1 << 25  # that encoders get, 35 minutes
 _TRIED = 3  # test clips
 _FACTS = "facts.json"
 _ANSWERS = "answers-"  # and the task
@@ -110,34 +114,33 @@ def observe_features(
     """
     rng = np.random.default_rng(seed)
 
-    def observed(part: Part) -> Observations:
-        spectra, owner, outline, answers = [], [], [], _Answers(case)
+    def observed(part: Part, out: PartFiles) -> None:
         for utterance, clip in enumerate(case.clips(part)):
             extra = _EXTRA_CROPS if part == "train" else 0
             spare = max(0, case.sounds.samples(clip) - SEGMENT_SAMPLES)
             crops = case.sounds.segments(np.full(extra, clip), rng.integers(0, spare + 1, extra), SEGMENT_SAMPLES)
-            segments = cut(case.sounds.wave(clip))
+            wav = case.sounds.wave(clip)
+            segments = cut(wav)
             left = transform(segments)
             # A transform may remember what came before, so that a crop has to be a sound of its own.
-            spectra.append(np.concatenate([left, *(transform(crop[None]) for crop in crops)]))
-            if for_targets is not None:
-                answers.add(for_targets(both := np.concatenate([segments, crops])), partial(np.asarray, both))
-            if not np.isfinite(spectra[-1]).all():
+            spectra = np.concatenate([left, *(transform(crop[None]) for crop in crops)])
+            if not np.isfinite(spectra).all():
                 name = case.manifest.clips[clip].id
                 raise ModelError(f"what leaves for {name!r} is not finite; expected numbers: correct the system.")
-            owner += [utterance] * len(spectra[-1])
             whole_s = len(left) * SEGMENT_SAMPLES / SAMPLE_RATE
-            outline.append([whole_s if whole_segments else case.sounds.duration_s(clip)])
-        given = Observations(np.concatenate(spectra), np.array(owner), np.array(outline, np.float32))
-        if encoders:
-            waves = [case.sounds.wave(clip) for clip in case.clips(part)]
-            voices = {name: encode(waves) for name, encode in encoders.items()}
-            given = replace(given, waves=waves, speaker_embeddings=voices)
-        if read is not None:
-            return replace(given, answers=read(given.spectra))
-        if for_targets is None:
-            answers.add(given.spectra, partial(decode, given.spectra) if decode else None)
-        return replace(given, answers=answers.all())
+            _append(out, utterance, spectra, [whole_s if whole_segments else case.sounds.duration_s(clip)])
+            if for_targets is not None and read is None:
+                both = np.concatenate([segments, crops])
+                _append_answers(out, case, for_targets(both), partial(np.asarray, both))
+            if encoders:
+                _append_wave(out, wav)
+        _append_embeddings(out, encoders or {})
+        for given in _pieces(out["spectra"]):
+            if read is not None:
+                for task, logits in read(given).items():
+                    out.append(f"{_ANSWERS}{path_part(task)}", logits)
+            elif for_targets is None:
+                _append_answers(out, case, given, partial(decode, given) if decode else None)
 
     depends = identity(case.digest, _targets(case), name, source, seed, sorted(encoders or ()), whole_segments)
     return _kept(place, name, depends, observed, parts)
@@ -149,23 +152,19 @@ def observe_sound(
     """What arrives as sound: at one level and without the silence around it, which the outline tells of."""
     rng = np.random.default_rng(seed)
 
-    def observed(part: Part) -> Observations:
-        spectra, owner, outline, waves, answers = [], [], [], [], _Answers(case)
+    def observed(part: Part, out: PartFiles) -> None:
         for utterance, clip in enumerate(case.clips(part)):
             raw = sound(int(clip))
             wav = normalise(trim_silence(raw))
             extra = rng.integers(0, max(1, len(wav) - SEGMENT_SAMPLES + 1), _EXTRA_CROPS if part == "train" else 0)
             crops = [np.pad(wav, (0, SEGMENT_SAMPLES))[start : start + SEGMENT_SAMPLES] for start in extra]
             segments = np.concatenate([cut(wav), *(crop[None] for crop in crops)])
-            spectra.append(full_band(segments))
-            answers.add(front_end(segments), partial(np.asarray, segments))
-            owner += [utterance] * len(spectra[-1])
             level_db = 20.0 * np.log10(max(float(rms(raw)), 10.0 ** (_SILENT_DB / 20.0)))
-            outline.append([len(wav) / SAMPLE_RATE, len(raw) / SAMPLE_RATE, level_db])
-            waves.append(wav)
-        voices = {name: encode(waves) for name, encode in (encoders or {}).items()} or None
-        facts = np.array(outline, np.float32)
-        return Observations(np.concatenate(spectra), np.array(owner), facts, answers.all(), waves, voices)
+            outline = [len(wav) / SAMPLE_RATE, len(raw) / SAMPLE_RATE, level_db]
+            _append(out, utterance, full_band(segments), outline)
+            _append_answers(out, case, front_end(segments), partial(np.asarray, segments))
+            _append_wave(out, wav)
+        _append_embeddings(out, encoders or {})
 
     depends = identity(case.digest, _targets(case), "sound", source, seed, sorted(encoders or ()))
     return _kept(place, "sound", depends, observed)
@@ -184,27 +183,53 @@ def observe_changed(
     `facts` are kept about it once it is done.
     """
 
-    def observed(part: Part) -> Observations:
+    def observed(part: Part, out: PartFiles) -> None:
         before = view.part(part)
-        return Observations(change(np.array(before.spectra)), before.owner, before.outline)
+        out.append("spectra", change(np.array(before.spectra)))
+        out.append("owner", before.owner)
+        out.append("outline", before.outline)
 
     return _kept(place, name, identity(view.digest, name, source), observed, ("validation", "test"), facts)
 
 
-class _Answers:
-    """The logits of each target of a case on each segment that it was given."""
+def _append(out: PartFiles, utterance: int, spectra: Array, outline: Sequence[float]) -> None:
+    """Add the segments [S, F, N] of an utterance, whose they are, and its outline."""
+    out.append("spectra", spectra)
+    out.append("owner", np.full(len(spectra), utterance))
+    out.append("outline", np.array([outline], np.float32))
 
-    def __init__(self, case: Case) -> None:
-        self._given: list[tuple[Target, list[Array]]] = [(target, []) for target in case.targets]
 
-    def add(self, spectra: Array, sound: Callable[[], Wave] | None) -> None:
-        """Ask about spectra [S, 161, 128]; `sound` makes them as sound [S, 20480] for targets that take that."""
-        for target, given in self._given:
-            given.append(target.predict(spectra, sound))
+def _append_answers(out: PartFiles, case: Case, spectra: Array, sound: Callable[[], Wave] | None) -> None:
+    """Add the logits of each target on spectra [S, 161, 128]; `sound` makes sound [S, 20480] where it takes that."""
+    for target in case.targets:
+        out.append(f"{_ANSWERS}{path_part(target.task)}", target.predict(spectra, sound))
 
-    def all(self) -> dict[str, Array] | None:
-        """The logits [S, K] of each task, None where there is no target."""
-        return {target.task: np.concatenate(given) for target, given in self._given} or None
+
+def _append_wave(out: PartFiles, wav: Wave) -> None:
+    out.append("samples", wav)
+    out.append("lengths", np.array([len(wav)]))
+
+
+def _append_embeddings(out: PartFiles, encoders: Encoders) -> None:
+    """Add what each encoder makes of the sounds that were added, of so many samples at a time."""
+    if not encoders:
+        return
+    lengths = out["lengths"].read(0, out["lengths"].rows)
+    ends = np.cumsum(lengths)
+    groups = np.flatnonzero(np.diff(ends // _SAMPLES_AT_ONCE)) + 1
+    for some in np.split(np.arange(len(lengths)), groups):
+        begin = int(ends[some[0]] - lengths[some[0]])
+        waves = np.split(out["samples"].read(begin, int(ends[some[-1]])), ends[some[:-1]] - begin)
+        for name, encode in encoders.items():
+            embeddings, whose = encode(waves)
+            out.append(f"{_VOICES}{name}", embeddings)
+            out.append(f"{_WHOSE}{name}", whose + some[0])
+
+
+def _pieces(array: GrowingArray) -> Iterator[NDArray[Any]]:
+    """The rows of an array, so many at a time."""
+    for start in range(0, array.rows, _SEGMENTS_AT_ONCE):
+        yield array.read(start, min(array.rows, start + _SEGMENTS_AT_ONCE))
 
 
 def _targets(case: Case) -> list[tuple[str, str]]:
@@ -226,30 +251,15 @@ def _kept(
     place: Path,
     name: str,
     digest: str,
-    observed: Callable[[Part], Observations],
+    observed: Callable[[Part, PartFiles], None],
     parts: Sequence[Part] = PARTS,
     facts: Callable[[], dict[str, Any]] = dict,
 ) -> View:
     def build(folder: Path) -> None:
         for part in parts:
             (folder / part).mkdir()
-            _write(folder / part, observed(part))
+            with PartFiles(folder / part) as out:
+                observed(part, out)
         (folder / _FACTS).write_text(json.dumps(facts()), encoding="utf-8")
 
     return View(name, build_once(place / f"{name}-{digest[:16]}", build), digest)
-
-
-def _write(folder: Path, observed: Observations) -> None:
-    arrays: dict[str, NDArray[Any]] = {
-        "spectra": observed.spectra,
-        "owner": observed.owner,
-        "outline": observed.outline,
-    }
-    arrays |= {f"{_ANSWERS}{path_part(task)}": logits for task, logits in (observed.answers or {}).items()}
-    for encoder, (voices, whose) in (observed.speaker_embeddings or {}).items():
-        arrays |= {f"{_VOICES}{encoder}": voices, f"{_WHOSE}{encoder}": whose}
-    if observed.waves is not None:
-        arrays["samples"] = np.concatenate(observed.waves)
-        arrays["lengths"] = np.array([len(wav) for wav in observed.waves])
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)

@@ -26,17 +26,20 @@ class Below:
         self._real = os.path.realpath(folder)
         self._real_parents: dict[str, str] = {}  # a folder holds many files, and links are slow to follow
         self._listed: dict[str, dict[str, str]] = {}
+        self._last: tuple[str, tuple[str, Path]] | None = None  # rows of one recording follow each other
 
     def find(self, name: str) -> tuple[str, Path]:
         """What `name` is relative to the folder, and where it is on the disk, whether or not there is such a file.
 
         Raises Outside for a name that leads out of the folder, also by a link.
         """
-        relative = self._relative(name)
-        path = self._on_disk(relative)
-        if not self._is_inside(path):
-            raise Outside("a link that leads out of the folder of the table")
-        return relative, self._given / os.path.relpath(path, self._folder)
+        if self._last is None or self._last[0] != name:
+            relative = self._relative(name)
+            path = self._on_disk(relative)
+            if not self._is_inside(path):
+                raise Outside("a link that leads out of the folder of the table")
+            self._last = name, (relative, self._given / os.path.relpath(path, self._folder))
+        return self._last[1]
 
     def _relative(self, name: str) -> str:
         if not name or "\0" in name:

@@ -4,36 +4,38 @@ In a corpus of `whole_clips` it is not cut.
 
 A clip is kept as int16 with a scale of its own, its peak divided by 32767: nothing clips, quiet and loud clips have the
 same precision, and the level that `normalise` gave it comes back exactly. A cache folder appears whole or not at all;
-one that was damaged afterwards is built again. That a clip could not be decoded is not kept: it may have been for want
-of a program, so it is tried at every load.
+one that was damaged afterwards is built again; a decoding that was killed resumes. That a clip could not be decoded is
+not kept: it may have been for want of a program, so it is tried at every load.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from shutil import rmtree
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sottovoce.arrays import read_array
-from sottovoce.audio import io
-from sottovoce.audio.level import normalise, trim_silence
 from sottovoce.audio.spectrum import SAMPLE_RATE, Wave
-from sottovoce.corpora.manifest import Clip, Manifest
+from sottovoce.corpora.decoding import SAMPLES, decode, sound, unfinished
+from sottovoce.corpora.manifest import Manifest
 from sottovoce.corpora.store import build_once, cache_folder, discard
 from sottovoce.corpora.table import named
 from sottovoce.errors import AudioError, CorpusError, ModelError
 
 VERSION = 3  # of what is written below, and of how a clip is decoded
 
-_FULL_SCALE = 32767
-_INDEX, _SAMPLES, _LENGTHS, _SCALES = "index.json", "samples.int16", "lengths.npy", "scales.npy"
+_INDEX, _LENGTHS, _SCALES = "index.json", "lengths.npy", "scales.npy"
 _TRIES = 3  # to open a cache folder that others may be replacing at the same time
 _LARGEST_ARRAY_BYTES = 1 << 30
+_MAPPED_AT_ONCE = 1 << 16  # bytes around an address that Linux maps together
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +64,9 @@ class Sounds:
 
     def wave(self, i: int) -> Wave:
         """Clip i, [T] at 16 kHz."""
-        start = self._starts[i]
-        wav: Wave = self._samples[start : start + self._lengths[i]] * self._scales[i]
+        start, length = int(self._starts[i]), int(self._lengths[i])
+        wav: Wave = self._samples[start : start + length] * self._scales[i]
+        _release(self._samples, start, length)
         return wav
 
     def slices(self, owner: NDArray[np.int64], starts: NDArray[np.int64], samples: int) -> Sounds:
@@ -85,7 +88,19 @@ class Sounds:
         counts = np.clip(self._lengths[clips] - first, 0, samples)
         for row, begin, count, scale in zip(gathered, begins, counts, self._scales[clips], strict=True):
             np.multiply(self._samples[begin : begin + count], scale, out=row[:count])
+            _release(self._samples, int(begin), int(count))
         return gathered
+
+
+def _release(samples: NDArray[np.int16], start: int, count: int) -> None:
+    """Give back the memory of a part of a mapped file that was copied; else all that was ever read stays resident."""
+    mapping: Any = samples
+    while isinstance(mapping, np.ndarray):
+        mapping = mapping.base
+    if isinstance(mapping, mmap.mmap) and len(mapping) == samples.nbytes and hasattr(mmap, "MADV_DONTNEED"):
+        begin = start * samples.itemsize // _MAPPED_AT_ONCE * _MAPPED_AT_ONCE
+        end = -(-(start + count) * samples.itemsize // _MAPPED_AT_ONCE) * _MAPPED_AT_ONCE
+        mapping.madvise(mmap.MADV_DONTNEED, begin, min(end, len(mapping)) - begin)
 
 
 def load(
@@ -131,7 +146,7 @@ def _tried_again(manifest: Manifest, known: Collection[str], failed: Mapping[str
             reasons[clip.id] = failed[clip.id]
             continue
         try:
-            _sound(clip, manifest.whole_clips)
+            sound(clip, manifest.whole_clips)
         except AudioError as error:
             reasons[clip.id] = str(error)
         else:
@@ -140,43 +155,23 @@ def _tried_again(manifest: Manifest, known: Collection[str], failed: Mapping[str
 
 
 def _decode(manifest: Manifest, folder: Path, progress: Callable[[int, int], None] | None) -> dict[str, str]:
-    """Write the sound of all clips to `folder`; what failed, and why."""
-    ids: list[str] = []
-    failed: dict[str, str] = {}
-    lengths: list[int] = []
-    scales: list[float] = []
-    with (folder / _SAMPLES).open("wb") as file:
-        for done, clip in enumerate(manifest.clips, start=1):
-            try:
-                wav = _sound(clip, manifest.whole_clips)
-            except AudioError as error:
-                failed[clip.id] = str(error)
-            else:
-                scale = np.float32(np.abs(wav).max() / _FULL_SCALE)
-                file.write(np.rint(wav / scale).astype(np.int16).tobytes())
-                ids.append(clip.id)
-                lengths.append(len(wav))
-                scales.append(float(scale))
-            if progress is not None:
-                progress(done, len(manifest.clips))
-    if 2 * len(failed) > len(manifest.clips):
-        first, reason = next(iter(failed.items()))
-        raise CorpusError(
-            f"{len(failed)} of {len(manifest.clips)} clips of {manifest.spec} cannot be used: {named(list(failed))}; "
-            f"the first, {first!r}: {reason}"
-        )
-    np.save(folder / _LENGTHS, np.array(lengths, np.int64))
-    np.save(folder / _SCALES, np.array(scales, np.float32))
-    (folder / _INDEX).write_text(json.dumps({"ids": ids}), encoding="utf-8")
-    return failed
-
-
-def _sound(clip: Clip, whole: bool) -> Wave:
-    wav = io.read(clip.path, SAMPLE_RATE, start_s=clip.start_s, duration_s=clip.duration_s)
-    wav = normalise(wav if whole else trim_silence(wav))
-    if not wav.any():
-        raise AudioError(f"{clip.id!r}: silent all through; leave it out or record it again.")
-    return wav
+    """Write the sound of all clips to `folder`; what failed in this call, and why."""
+    place = folder.parents[1] / f".decoding-{folder.name}"
+    with unfinished(place, otherwise=folder.parent / "decoding") as at:
+        done, earlier = decode(manifest, at, progress)
+        if 2 * len(done.failed) > len(manifest.clips):
+            rmtree(at)
+            first, reason = next(iter(done.failed.items()))
+            raise CorpusError(
+                f"{len(done.failed)} of {len(manifest.clips)} clips of {manifest.spec} cannot be used: "
+                f"{named(list(done.failed))}; the first, {first!r}: {reason}"
+            )
+        np.save(folder / _LENGTHS, np.array(done.lengths, np.int64))
+        np.save(folder / _SCALES, np.array(done.scales, np.float32))
+        (folder / _INDEX).write_text(json.dumps({"ids": done.ids}), encoding="utf-8")
+        os.replace(at / SAMPLES, folder / SAMPLES)
+        rmtree(at)
+    return {clip: reason for clip, reason in done.failed.items() if clip not in earlier}
 
 
 class _Entry(NamedTuple):
@@ -192,7 +187,7 @@ def _opened(folder: Path, ids: Collection[str]) -> _Entry | str:
     """What a cache folder holds, or what is wrong with it."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        samples = np.asarray(np.memmap(folder / _SAMPLES, dtype=np.int16, mode="r"))
+        samples = np.asarray(np.memmap(folder / SAMPLES, dtype=np.int16, mode="r"))
         lengths = read_array(folder / _LENGTHS, _LARGEST_ARRAY_BYTES)
         scales = read_array(folder / _SCALES, _LARGEST_ARRAY_BYTES)
         if (lengths.dtype, lengths.ndim, scales.dtype, scales.ndim) != (np.dtype(np.int64), 1, np.dtype(np.float32), 1):

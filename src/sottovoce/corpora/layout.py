@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from unicodedata import normalize
 
 from sottovoce.audio.io import ENDINGS
+from sottovoce.corpora.digests import file_digests
 from sottovoce.corpora.labels import differences, doubtful_labels, gaps
 from sottovoce.corpora.manifest import Clip, Manifest, SplitRule
 from sottovoce.corpora.release import Release
 from sottovoce.corpora.walk import skip_notes, walk
 from sottovoce.errors import CorpusError
-from sottovoce.files import file_sha256
 
 PARTS: Mapping[str, str] = MappingProxyType(  # of a split, by the names that people give them
     {"train": "train", "training": "train"}
@@ -161,8 +161,7 @@ def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[
 
     Labels are brought to one normal form of Unicode, NFC. Raises CorpusError when there is no clip.
     """
-    named = [replace(clip, id=_printable(clip.id), labels=_composed(clip.labels)) for clip in clips]
-    hashed, unreadable = _with_hashes(sorted(named, key=lambda clip: clip.id))
+    hashed, unreadable = _with_hashes(sorted(sharing_labels(_printable_clips(clips)), key=lambda clip: clip.id))
     kept, dropped = _without_duplicates(hashed)
     if not kept:
         reasons = "".join(f" ({note})" for note in [*notes, *unreadable])
@@ -180,26 +179,37 @@ def assemble(corpus: Corpus, root: Path, clips: Iterable[Clip], notes: Sequence[
     return replace(manifest, notes=(*manifest.notes, *doubtful_labels(manifest), *differences(manifest)))
 
 
+def sharing_labels(clips: Iterable[Clip]) -> Iterator[Clip]:
+    """The same clips; those with equal labels share one mapping, to save memory."""
+    shared: dict[tuple[tuple[str, str], ...], Mapping[str, str]] = {}
+    for clip in clips:
+        yield replace(clip, labels=shared.setdefault(tuple(clip.labels.items()), clip.labels))
+
+
+def _printable_clips(clips: Iterable[Clip]) -> Iterator[Clip]:
+    for clip in clips:
+        yield replace(clip, id=_printable(clip.id), labels=_composed(clip.labels))
+
+
 def _composed(labels: Mapping[str, str]) -> dict[str, str]:
     return {normalize("NFC", task): normalize("NFC", _printable(value)) for task, value in labels.items()}
 
 
 def _printable(name: str) -> str:
     """A name, with the bytes of a file's name that are not UTF-8 as in `\\xe9`: no page or card could hold them."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return name if name.isascii() else name.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _with_hashes(clips: list[Clip]) -> tuple[list[Clip], list[str]]:
-    hashes: dict[Path, str | None] = {}  # by path, since a long recording can have a thousand slices
+    hashes: dict[Path, str | None] = {}
     failed: dict[str, list[str]] = defaultdict(list)
-    for clip in clips:
-        if clip.path in hashes:
-            continue
-        try:
-            hashes[clip.path] = file_sha256(clip.path)
-        except OSError as error:
-            hashes[clip.path] = None
-            failed[f"it cannot be read ({error.strerror or error})"].append(clip.path.name)
+    # Each path once, since a long recording can have a thousand slices.
+    for path, found in file_digests(list(dict.fromkeys(clip.path for clip in clips))):
+        if isinstance(found, OSError):
+            hashes[path] = None
+            failed[f"it cannot be read ({found.strerror or found})"].append(path.name)
+        else:
+            hashes[path] = found
     hashed = [replace(clip, sha256=sha256) for clip in clips if (sha256 := hashes[clip.path]) is not None]
     return hashed, skip_notes(failed)
 

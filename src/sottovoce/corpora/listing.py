@@ -17,7 +17,7 @@ from statistics import median
 from typing import NamedTuple
 
 from sottovoce.corpora.below import Below, Outside
-from sottovoce.corpora.layout import PARTS, slice_id
+from sottovoce.corpora.layout import PARTS, sharing_labels, slice_id
 from sottovoce.corpora.manifest import Clip, SplitRule
 from sottovoce.corpora.table import named, quoted, read_json_lines, read_table
 from sottovoce.errors import CorpusError
@@ -68,10 +68,12 @@ def listed(table: Path, path_column: str) -> Listed:
         raise CorpusError(f"{table} has no column with a label; add one, such as 'speaker', beside {path_column!r}.")
     _check_times(table, columns, rows, decimal_comma=separator != ",")
     below = Below(table.parent)
-    clips = [
-        _clip(f"{table}, line {line}", row, path_column, labels, below, decimal_comma=separator != ",")
-        for line, row in rows
-    ]
+    clips = list(
+        sharing_labels(
+            _clip(f"{table}, line {line}", row, path_column, labels, below, decimal_comma=separator != ",")
+            for line, row in rows
+        )
+    )
     missing = sorted({clip.id.partition("#")[0] for clip in clips if not os.path.isfile(clip.path)})
     if missing:
         raise CorpusError(f"{table} lists {len(missing)} files that are not there: {named(missing)}.")

@@ -22,7 +22,7 @@ from sottovoce.files import file_sha256
 SplitRule = Literal["utterance", "speaker", "official", "fragment"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One utterance: a sound file, or a slice of one, and what is known about it."""
 

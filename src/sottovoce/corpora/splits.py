@@ -59,7 +59,7 @@ def split(manifest: Manifest, rule: SplitRule | None = None, seed: int = 0) -> S
     return Split(_positions(train), _positions(validation), _positions(test), chosen, seed)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Unit:
     """Clips that must stay in one part, and the stratum that is dealt evenly."""
 

@@ -29,6 +29,7 @@ MOST_COLUMNS = 1000
 MOST_CELLS = 20_000_000  # rows times columns
 KNOWN_COLUMNS = ("path", "file_name", "split", "start_s", "duration_s", "end_s", "speaker", "gender")  # in any case
 
+_MOST_SHARED = 10_000  # different values of a column
 _NAMED = 3  # how many of many a message names
 _SHOWN = 200  # characters of a name
 _SEPARATORS = ",;\t|"
@@ -237,12 +238,14 @@ def _rows(
     rows: list[tuple[int, dict[str, str]]] = []
     short: list[int] = []
     width = len(columns)
+    shared: list[dict[str, str]] = [{} for _ in columns]  # by column: a million rows have few different speakers
     for line, cells in filled:
         if any(cells[width:]):
             raise CorpusError(f"{path}, line {line}: {len(cells)} cells; expected {width}, as in the header.")
         if len(cells) < width:
             short.append(line)
-        rows.append((line, {column: cell for column, cell in zip(columns, cells, strict=False) if column and cell}))
+        known = zip(columns, cells, shared, strict=False)
+        rows.append((line, {column: _once(cell, seen) for column, cell, seen in known if column and cell}))
         _check_size(path, len(rows), width)
     notes = []
     if short:
@@ -251,6 +254,11 @@ def _rows(
         )
         notes.append(f"{path.name!r}: rows that are too short, whose last cells were taken for empty: line {which}")
     return rows, notes
+
+
+def _once(cell: str, seen: dict[str, str]) -> str:
+    """The same text, kept once in memory where it recurs; where almost every cell is new, that is not worth it."""
+    return seen.setdefault(cell, cell) if len(seen) < _MOST_SHARED else seen.get(cell, cell)
 
 
 def _check_size(path: Path, rows: int, columns: int) -> None:

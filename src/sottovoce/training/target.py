@@ -49,7 +49,8 @@ def train_target(
 ) -> nn.Module:
     """A recogniser of `task`, trained on `clips` (positions in the manifest), in evaluation mode."""
     classes = manifest.classes(task)
-    labels = torch.tensor([classes.index(clip.labels[task]) for clip in manifest.clips]).to(device())
+    number = {name: i for i, name in enumerate(classes)}
+    labels = torch.tensor([number[clip.labels[task]] for clip in manifest.clips]).to(device())
     torch.manual_seed(run.seed)
     network = build(settings.architecture, {**settings.settings, "classes": len(classes)}).to(device())
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=settings.weight_decay)
