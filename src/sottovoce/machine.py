@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,13 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
+
+
+def processor() -> str:
+    """What the processor calls itself."""
+    lines = _text(Path("/proc/cpuinfo")).splitlines()
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
 
 
 try:

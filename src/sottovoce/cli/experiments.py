@@ -29,6 +29,7 @@ def experiment(
         str,
         typer.Option(help="compact; or, for figures 3 and 4, paper (networks as large as the paper's; needs a GPU)."),
     ] = "compact",
+    device: shared.Device = None,
     shard: shared.ShardOption = None,
     cluster: shared.Cluster = None,
 ) -> None:
@@ -36,10 +37,12 @@ def experiment(
     with shared.needs("audit"):
         from sottovoce.experiments.catalogue import listed, run_experiment
         from sottovoce.parallel import shard as parse_shard
+        from sottovoce.training.device import choose
 
         if name == "list":
             terminal.say(listed())
             return
+        choose(device, None)
         part = parse_shard(shard)
         with shared.cluster(cluster):
             terminal.say(run_experiment(name, corpora_at, out, workers, preset, part))

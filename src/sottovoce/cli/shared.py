@@ -74,6 +74,20 @@ Cluster = Annotated[
         "your recordings.",
     ),
 ]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        help="What networks are trained on: cpu, cuda, cuda:N, or auto, which is a GPU if there is one. Default: auto, "
+        "or what SOTTOVOCE_DEVICE says."
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="float32; or bfloat16, in which products of matrices are faster on GPUs and some processors, and results "
+        "differ a little. Default: float32, or what SOTTOVOCE_PRECISION says."
+    ),
+]
 Out = Annotated[Path, typer.Option(help="Folder to write.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness except the split.", min=0, max=LARGEST_SEED)]
 Split = Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from sottovoce.cli import shared, targets
-from sottovoce.cli.shared import CORPUS_HELP, Corpus, Json, Out, Seed, Split, app
+from sottovoce.cli.shared import CORPUS_HELP, Corpus, Device, Json, Out, Precision, Seed, Split, app
 from sottovoce.errors import ConfigError
 
 # Of each method; a test compares them with the methods themselves, which cannot be imported before a verb needs torch.
@@ -66,6 +66,8 @@ def target(
     split: Split = None,
     replace: Replace = False,
     seed: Seed = 0,
+    device: Device = None,
+    precision: Precision = None,
     json_: Json = False,
 ) -> None:
     """Make a target: the recogniser whose task will be permitted."""
@@ -79,8 +81,10 @@ def target(
     with shared.needs("train"):
         from sottovoce.jobs.progress_file import ProgressFile
         from sottovoce.jobs.train import make_target
+        from sottovoce.training.device import choose
         from sottovoce.training.settings import assignments
 
+        choose(device, precision)
         spec, rule, values = shared.cut(corpus, split), cast(Any, split), assignments(settings or ())
         command = shared.command()
         with ProgressFile("target", out, shared.Progress()) as report:
@@ -158,6 +162,8 @@ def train(
     ] = None,
     replace: Replace = False,
     seed: Seed = 0,
+    device: Device = None,
+    precision: Precision = None,
     json_: Json = False,
 ) -> None:
     """Train a filter that lets the permitted tasks through."""
@@ -166,8 +172,10 @@ def train(
     with shared.needs("train"):
         from sottovoce.jobs.progress_file import ProgressFile
         from sottovoce.jobs.train import TrainConfig, make_filter
+        from sottovoce.training.device import choose
         from sottovoce.training.settings import assignments
 
+        choose(device, precision)
         options = {"codes": codes, "block_segments": block, "codewords": codewords, "hide": hide}
         values = {name: value for name, value in options.items() if value is not None} | assignments(settings or ())
         config = TrainConfig(

@@ -31,7 +31,8 @@ from sottovoce.methods.optin.training import train_optin
 from sottovoce.models.layers import parameter_count
 from sottovoce.models.target_loading import load_target
 from sottovoce.progress import silent
-from sottovoce.training.loop import Run, device, identity
+from sottovoce.training.device import device
+from sottovoce.training.loop import Run, identity
 
 _LOSSES = re.compile(r"L_t (\S+)  L_p (\S+)  L_a (\S+)")  # as the game reports them
 _NAMES = {"target": "L_t", "privacy": "L_p", "adversary": "L_a"}

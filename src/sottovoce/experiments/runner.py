@@ -24,6 +24,7 @@ from sottovoce.experiments.experiment import Corpus, Experiment, Place, RunSetti
 from sottovoce.files import write_file
 from sottovoce.parallel import Shard, check_shared, ordered, unordered
 from sottovoce.progress import duration
+from sottovoce.training.device import about
 
 
 def run(
@@ -127,7 +128,7 @@ def _performed(perform: Callable[[Any, Place], dict[str, Any]], settings: RunSet
     """The result of a run, as it is when it is read from JSON."""
     torch.set_num_threads(place.workers)
     began = time.monotonic()
-    result = {"seed": settings.seed, **perform(settings, place), "settings": asdict(settings)}
+    result = {"seed": settings.seed, **about(), **perform(settings, place), "settings": asdict(settings)}
     return json.loads(json.dumps({**result, "run_seconds": round(time.monotonic() - began, 1)}))  # type: ignore[no-any-return]
 
 

@@ -26,6 +26,7 @@ from sottovoce.audio.spectrum import BINS, SEGMENT_FRAMES, SEGMENT_S, SEGMENT_SA
 from sottovoce.errors import ConfigError
 from sottovoce.experiments.experiment import Cells, Experiment, Place, Result, RunSettings, SharedJob, Table
 from sottovoce.files import write_file
+from sottovoce.machine import processor
 from sottovoce.runtime.bundled import PLACE
 from sottovoce.runtime.codebook import CodebookEngine
 from sottovoce.runtime.engine import CODEBOOK, SCORES, FilterConfig, Graph
@@ -108,7 +109,7 @@ def measure(run: Measurement, place: Place) -> dict[str, Any]:
         if run.way != "compiled":
             raise ConfigError(f"{run.network}, {run.way} could not be measured ({reason}).")
         figures = {"failed": reason}
-    machine = {"processor": _processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    machine = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
     about = {"network": run.network, "way": run.way, "threads": run.threads}
     return {**about, **figures, **_cost_of(run.network), "machine": machine}
 
@@ -204,16 +205,6 @@ def _peak_mib() -> float:
     except OSError:  # not Linux, where what getrusage says would include the process that started this one
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << (20 if sys.platform == "darwin" else 10))
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
-def _processor() -> str:
-    """What the processor calls itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
 
 
 def ratios(table: dict[str, Any]) -> str:

@@ -34,6 +34,7 @@ from sottovoce.runtime.export import JUDGES
 from sottovoce.runtime.filter import Filter
 from sottovoce.training import distributed
 from sottovoce.training import target as target_training
+from sottovoce.training.device import about
 from sottovoce.training.loop import Run, identity
 from sottovoce.training.settings import check_seed, choose
 
@@ -91,6 +92,7 @@ def make_target(
     card = {
         "preset": preset,
         "settings": asdict(chosen),
+        **about(),
         "parameters": parameter_count(network),
         "corpus": describe(manifest, parts),
         "seed": seed,
@@ -137,6 +139,7 @@ def make_filter(config: TrainConfig, report: Report) -> dict[str, Any]:
         "method_version": METHODS.version(config.method),
         "preset": config.preset,
         "settings": asdict(settings),
+        **about(),
         "permit": list(config.permit),
         "corpus": describe(context.manifest, context.split),
         "targets": [{"task": target.task, "digest": target.digest} for target in context.targets],

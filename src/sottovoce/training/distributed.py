@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 
 from sottovoce.errors import ConfigError
+from sottovoce.training.device import device
 
 Rows = TypeVar("Rows", bound=np.generic)
 
@@ -24,7 +25,7 @@ Rows = TypeVar("Rows", bound=np.generic)
 def join() -> None:
     """Meet the other processes, if torchrun started this one and they have not met yet."""
     if distributed.is_available() and distributed.is_torchelastic_launched() and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        distributed.init_process_group("nccl" if device().type == "cuda" else "gloo")
 
 
 def processes() -> int:
@@ -75,6 +76,6 @@ def mean(value: float) -> float:
     """The mean of a number over all processes."""
     if processes() == 1:
         return value
-    total = torch.tensor(value, device="cuda" if torch.cuda.is_available() else "cpu")
+    total = torch.tensor(value, device=device())
     distributed.all_reduce(total)
     return float(total) / processes()

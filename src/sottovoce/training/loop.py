@@ -26,6 +26,7 @@ from sottovoce.errors import ModelError
 from sottovoce.machine import usable_cores
 from sottovoce.progress import Report, silent
 from sottovoce.training import distributed
+from sottovoce.training.device import device, mixed, precision
 
 _SAVE_EVERY_S = 15.0
 
@@ -43,13 +44,6 @@ class Run(NamedTuple):
         """A part of this run, of so many steps, that keeps a state of its own."""
         partial = self.partial.with_name(f"{self.partial.name}-{name}") if self.partial else None
         return self._replace(steps=steps, partial=partial)
-
-
-def device() -> torch.device:
-    """Where networks are trained: a GPU of this process's own if there is one."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    return torch.device("cuda", distributed.rank() % torch.cuda.device_count())
 
 
 def draw(sounds: Sounds, clips: NDArray[np.int64], batch: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -138,7 +132,8 @@ def train(
         if finished():
             break
         torch.manual_seed(run.seed * 1_000_003 + number)
-        note = step(number, np.random.default_rng([run.seed, number]))
+        with mixed():
+            note = step(number, np.random.default_rng([run.seed, number]))
         report(number + 1, run.steps, note)
         if partial is not None and time.monotonic() - saved > _SAVE_EVERY_S:
             _save(parts, partial, {"step": str(number + 1), "identity": run.identity})
@@ -199,5 +194,6 @@ def _restore(parts: Mapping[str, nn.Module | Optimizer], run: Run) -> int:
 
 
 def identity(**settings: Any) -> str:
-    """A line that is different for any two runs whose settings differ."""
-    return json.dumps(settings, sort_keys=True, default=str)
+    """A line that is different for any two runs whose settings or precision differ."""
+    exact = {} if precision() == "float32" else {"precision": precision()}
+    return json.dumps(settings | exact, sort_keys=True, default=str)

@@ -17,7 +17,8 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.corpora.manifest import Manifest
 from sottovoce.models.architectures import build
 from sottovoce.training import distributed
-from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
+from sottovoce.training.device import device
+from sottovoce.training.loop import Run, draw, one_cycle, set_learning_rate, train, update
 from sottovoce.training.settings import Positive, Rate, Share
 
 

@@ -17,7 +17,8 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.models import campplus, speaker_encoder
 from sottovoce.models.adr import Embedder
 from sottovoce.models.speaker_encoder import one_thread
-from sottovoce.training.loop import device, draw_segments
+from sottovoce.training.device import device
+from sottovoce.training.loop import draw_segments
 
 PRETRAINED: Mapping[str, Callable[[], Embedder]] = MappingProxyType(
     {"pretrained": speaker_encoder.pretrained, "campplus": campplus.pretrained}

@@ -20,7 +20,8 @@ from sottovoce.corpora.cache import Sounds
 from sottovoce.models.architectures import build
 from sottovoce.models.layers import standardised
 from sottovoce.models.target import Target
-from sottovoce.training.loop import Run, device, draw_segments, one_cycle, set_learning_rate, train, update
+from sottovoce.training.device import device
+from sottovoce.training.loop import Run, draw_segments, one_cycle, set_learning_rate, train, update
 from sottovoce.training.settings import Positive, Rate
 
 _CORRECTING_RATE, _CORRECTING_DECAY, _CORRECTING_HALF = 3e-4, 0.05, 32

@@ -16,7 +16,8 @@ from torch.nn import functional
 from sottovoce.audio.spectrum import SAMPLE_RATE, Spectrum, Wave
 from sottovoce.corpora.cache import Sounds
 from sottovoce.models.digit_codes import BLANK
-from sottovoce.training.loop import Run, device, one_cycle, set_learning_rate, train, update
+from sottovoce.training.device import device
+from sottovoce.training.loop import Run, one_cycle, set_learning_rate, train, update
 from sottovoce.training.settings import Positive, Rate
 
 FrontEnd = Callable[[Wave], Spectrum]  # sound [T] to the input of a network, [161, N]

@@ -20,8 +20,9 @@ from sottovoce.methods.optin.deobfuscator import Deobfuscator, target_loss
 from sottovoce.methods.optin.settings import OptinSettings
 from sottovoce.models.architectures import build
 from sottovoce.models.target import TYPICAL_SOUND, Target
+from sottovoce.training.device import device
 from sottovoce.training.distributed import mean, norm
-from sottovoce.training.loop import Run, device, draw, one_cycle, set_learning_rate, train, update
+from sottovoce.training.loop import Run, draw, one_cycle, set_learning_rate, train, update
 
 _LEAST = 1e-12  # of the norm of a gradient
 

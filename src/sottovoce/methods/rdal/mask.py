@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from sottovoce.methods.rdal.history import Best
 from sottovoce.methods.rdal.pairs import PairedClips
 from sottovoce.models.rdal import MaskUnet
-from sottovoce.training.loop import Run, device, one_cycle, set_learning_rate, train, update
+from sottovoce.training.device import device
+from sottovoce.training.loop import Run, one_cycle, set_learning_rate, train, update
 from sottovoce.training.settings import Positive, Rate
 
 
