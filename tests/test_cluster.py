@@ -25,6 +25,7 @@ from sottovoce.audit.cached_jobs import JobResult, run_jobs
 from sottovoce.cluster import connected
 from sottovoce.corpora.store import build_once
 from sottovoce.errors import ConfigError
+from sottovoce.experiments import runner
 from sottovoce.parallel import discard_copies
 
 distributed = pytest.importorskip("distributed")
@@ -208,6 +209,21 @@ def test_a_full_disk_of_a_worker_is_one_sentence(cluster, view, tmp_path):
     cluster.worker("full", mounts=f"mount -t tmpfs -o size=4m,mode=700 none {small} &&")
     with connected(cluster.address), pytest.raises(ConfigError, match=r"the worker at tcp://.*No space left on device"):
         run_jobs(jobs(cluster, 2, view), 1, silent)
+
+
+def test_runs_of_an_experiment_are_done_on_a_cluster_that_sees_their_folders(cluster, hidden, tmp_path):
+    from counted_jobs import experiment
+
+    cluster.worker("one", "--nworkers", "2")
+    (tmp_path / "seen").mkdir()
+    with connected(cluster.address):
+        table = runner.run(experiment(5), tmp_path / "seen", tmp_path / "seen" / "out", 1)
+        with pytest.raises(ConfigError, match=r"the worker at tcp://.*hidden"):
+            runner.run(experiment(5), tmp_path / "seen", hidden / "out", 1)
+    assert table == "| run |\n| --- |\n| 0 |\n| 1 |\n| 2 |\n| 3 |\n| 4 |"
+    assert sorted((tmp_path / "seen" / "runs").read_text().split()) == ["0", "1", "2", "3", "4"]
+    record = json.loads((tmp_path / "seen" / "out" / "counted.json").read_text())
+    assert os.getpid() not in {each["pid"] for each in record["runs"]}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from sottovoce.audit import budgets
 from sottovoce.audit.budgets import Effort
 from sottovoce.audit.cached_jobs import attacks_folder
 from sottovoce.errors import ConfigError, SottovoceError
+from sottovoce.experiments import runner
 from sottovoce.files import claimed
 from sottovoce.jobs.audit import AuditConfig, run_audit
 from sottovoce.jobs.audit_shard import run_shard
@@ -158,3 +159,19 @@ def test_an_unknown_attacker_is_refused_in_a_shard(machine):
     one.config = replace(one.config, only=("nobody",))
     with pytest.raises(ConfigError, match="nobody"):
         one.shard(1, 2)
+
+
+def test_shards_of_an_experiment_do_each_run_once_and_the_whole_collects_them(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    from counted_jobs import experiment
+
+    counted = replace(experiment(9), side_by_side=False)
+    done = []
+    for number in (1, 2, 3):
+        told = runner.run(counted, tmp_path, tmp_path / "out", 1, shard=Shard(number, 3))
+        assert f"shard {number}/3 is complete" in told and not (tmp_path / "out" / "counted.json").exists()
+        done.append(len((tmp_path / "runs").read_text().split()))
+    assert done[0] < done[1] < done[2] == 9, "every shard has a share"
+    next((tmp_path / "out" / "runs" / "counted").glob("*.json")).unlink()  # a result that was lost
+    table = runner.run(counted, tmp_path, tmp_path / "out", 1)
+    assert table.count("\n") == 10 and len((tmp_path / "runs").read_text().split()) == 10
