@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from sottovoce.audio.segment import cut
+from sottovoce.audio.spectrum import SEGMENT_SAMPLES
 from sottovoce.audit import leaving
+from sottovoce.audit.case import PARTS
+from sottovoce.audit.file_views import observe_samples
 from sottovoce.audit.leaving import BANDS, BYTES, FORM, LOWEST, ORDER, STEPS, Leaving, course, described, signals
 from sottovoce.audit.planted_files import CLASSES, KINDS
 
@@ -89,3 +93,20 @@ def test_a_planted_leak_changes_the_property_that_is_attacked(kind):
         described(planted.plant(mono(NOISE), k), 0.16, (planted.property,))[planted.property] for k in range(CLASSES)
     ]
     assert len(np.unique(np.stack(seen), axis=0)) == CLASSES
+
+
+def test_the_samples_of_all_channels_are_observed_and_missing_channels_are_silent(case, tmp_path):
+    def whole(clip: int) -> Leaving:
+        wav = case.sounds.wave(clip).astype(np.float64)
+        return Leaving(np.stack([wav / (channel + 1) for channel in range(1 + clip % 3)], axis=1))
+
+    view = observe_samples(case, whole, "s", tmp_path)
+    for part in PARTS:
+        seen, clips = view.part(part), case.clips(part)
+        assert seen.spectra.shape[1:] == (3, SEGMENT_SAMPLES) and seen.spectra.dtype == np.int16
+        assert len(seen) == len(clips)
+        for utterance, clip in enumerate(clips):
+            leaves = whole(int(clip)).samples.T
+            for channel, signal in enumerate(seen.spectra[seen.owner == utterance].swapaxes(0, 1)):
+                expected = cut(leaves[channel]) if channel < len(leaves) else np.zeros_like(cut(leaves[0]))
+                np.testing.assert_array_equal(signal, np.rint(expected * 32768).clip(-32768, 32767))

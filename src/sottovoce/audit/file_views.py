@@ -16,6 +16,7 @@ from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.leaving import SAMPLES, STEPS, Leaving, described, stacked
 from sottovoce.audit.observations import View, identity
 from sottovoce.audit.planted_files import CLASSES, KINDS
+from sottovoce.audit.view_files import PartFiles
 from sottovoce.corpora.store import build_once
 from sottovoce.models.checkpoint import path_part
 from sottovoce.parallel import ordered
@@ -67,16 +68,27 @@ def observe_samples(case: Case, whole: Whole, source: str, place: Path) -> View:
     digest = identity(case.digest, SAMPLES, source)
 
     def build(folder: Path) -> None:
-        kept = {part: [_samples(whole(int(clip))) for clip in case.clips(part)] for part in PARTS}
-        channels = max(each.shape[1] for all_ in kept.values() for each in all_)
-        for part, all_ in kept.items():
-            (folder / part).mkdir()
-            padded = [np.pad(each, ((0, 0), (0, channels - each.shape[1]), (0, 0))) for each in all_]
-            np.save(folder / part / "spectra.npy", np.concatenate(padded))
-            np.save(folder / part / "owner.npy", np.repeat(np.arange(len(all_)), [len(each) for each in all_]))
-            np.save(folder / part / "outline.npy", np.zeros((len(all_), 1), np.float32))
+        channels = 1
+        while (found := _write_samples(folder, case, whole, channels)) > channels:
+            channels = found
 
     return View(SAMPLES, build_once(place / f"samples-{digest[:16]}", build), digest)
+
+
+def _write_samples(folder: Path, case: Case, whole: Whole, channels: int) -> int:
+    """Write what leaves, with silence for channels that a recording lacks; ends at one with more, and returns its."""
+    for part in PARTS:
+        (folder / part).mkdir(exist_ok=True)
+        with PartFiles(folder / part) as out:
+            for utterance, clip in enumerate(case.clips(part)):
+                segments = _samples(whole(int(clip)))
+                own = int(segments.shape[1])
+                if own > channels:
+                    return own
+                out.append("spectra", np.pad(segments, ((0, 0), (0, channels - own), (0, 0))))
+                out.append("owner", np.full(len(segments), utterance))
+                out.append("outline", np.zeros((1, 1), np.float32))
+    return channels
 
 
 def _samples(leaving: Leaving) -> NDArray[np.int16]:
