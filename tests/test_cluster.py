@@ -1,5 +1,6 @@
 """A cluster gives what one machine gives, whatever dies and wherever disks are; only the scheduler is called."""
 
+import http.server
 import json
 import os
 import re
@@ -19,16 +20,18 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from joblib.parallel import get_active_backend
 
 import sottovoce
 from sottovoce.audit.cached_jobs import JobResult, run_jobs
-from sottovoce.cluster import connected
+from sottovoce.cluster import _Answer, _Sent, connected
 from sottovoce.corpora.store import build_once
 from sottovoce.errors import ConfigError
 from sottovoce.experiments import runner
 from sottovoce.parallel import discard_copies
 
 distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
 ROOT = Path(sottovoce.__file__).parents[1]
 HERE = Path(__file__).parent
 UNSHARE = ["unshare", "--mount", "--map-root-user"]
@@ -79,6 +82,12 @@ class Cluster:
         """Kill the scheduler, and start another at its address."""
         self._end(self.scheduler)
         self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", self.address.rpartition(":")[2])
+
+    def kill_workers(self) -> None:
+        """Kill all processes but the scheduler."""
+        for process in self.running:
+            if process is not self.scheduler:
+                self._end(process)
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is None:
@@ -193,6 +202,48 @@ def test_a_scheduler_that_restarts_costs_what_was_running(cluster, tmp_path):
     assert len((tmp_path / "log").read_text().split()) <= 12 + 4, "only what was running is done twice"
 
 
+def test_a_scheduler_that_does_not_come_back_ends_the_work_with_a_sentence(cluster, tmp_path):
+    cluster.worker("one", "--nworkers", "2")
+
+    def end() -> None:
+        while len((tmp_path / "log").read_text().split()) < 3:
+            time.sleep(0.1)
+        cluster.end()
+
+    thread = threading.Thread(target=end, daemon=True)
+    with dask.config.set({"distributed.comm.timeouts.connect": "2s"}), connected(cluster.address):
+        thread.start()
+        with pytest.raises(ConfigError, match=r"the scheduler at tcp://.* does not answer any more"):
+            run_jobs(jobs(cluster, 40, seconds=0.5), 1, silent)
+    thread.join()
+    assert list((tmp_path / "cache" / "attacks").glob("*.npz")), "what was done is kept"
+
+
+def test_a_worker_that_has_died_is_not_waited_for(cluster, view):
+    cluster.worker("one")
+    with connected(cluster.address):
+        client = get_active_backend()[0].client
+        client.wait_for_workers(1)
+        (worker,) = client.ncores()
+        cluster.kill_workers()
+        while client.ncores():
+            time.sleep(0.1)
+        began = time.monotonic()
+        _Sent(client).to(_Answer(worker, lacks=(view,)))
+        assert time.monotonic() - began < 5
+
+
+def test_what_a_killed_worker_had_not_completed_is_deleted_with_the_copies(cluster, view):
+    cache = cluster.worker("one")
+    for name in (".receiving-view-0123-ab", ".building-cd/view-0123", ".receiving-other-ab"):
+        (cache / "copies" / name).mkdir(parents=True, mode=0o700)
+    (cache / "copies").chmod(0o700)
+    with connected(cluster.address):
+        run_jobs(jobs(cluster, 1, view), 1, silent)
+        discard_copies([view])
+    assert [path.name for path in (cache / "copies").iterdir()] == [".receiving-other-ab"]
+
+
 def test_other_versions_are_refused_with_both_named(cluster, tmp_path):
     (tmp_path / "older.py").write_text("import sottovoce\nsottovoce.__version__ = '0.0.1'\n")
     cluster.worker("one", "--preload", str(tmp_path / "older.py"))
@@ -234,10 +285,20 @@ def test_what_is_no_address_is_refused(address):
         pass
 
 
-def test_where_no_scheduler_is_one_sentence_says_so():
-    import dask
+def test_what_answers_and_is_no_scheduler_is_one_sentence_within_the_time_to_connect():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+            pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:"),
+            connected(f"tcp://127.0.0.1:{other.server_port}"),
+        ):
+            pass
+        other.shutdown()
 
-    refused = pytest.raises(ConfigError, match=r"no scheduler answers at tcp://127\.0\.0\.1:9")
+
+def test_where_no_scheduler_is_one_sentence_says_so():
+    refused = pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9")
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}), refused, connected("tcp://127.0.0.1:9"):
         pass
 

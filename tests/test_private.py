@@ -116,4 +116,13 @@ def test_the_secret_of_a_folder_stays_the_same_and_is_another_elsewhere(tmp_path
     one, other = (private.secret(tmp_path / name) for name in ("one", "other"))
     assert one == private.secret(tmp_path / "one") != other and len(one) == 32
     (tmp_path / "one" / "key").write_bytes(b"short")
-    assert len(private.secret(tmp_path / "one")) == 32, "damaged, it is made again"
+    with pytest.raises(CorpusError, match=r"key has 5 bytes, expected 32: copy it once more, or delete it"):
+        private.secret(tmp_path / "one")
+    (tmp_path / "other" / "key").chmod(0o644)
+    with pytest.raises(CorpusError, match=r"key can be read by others.*chmod 600"):
+        private.secret(tmp_path / "other")
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(folder: Path) -> None:
+    with pytest.raises(CorpusError, match=r"deep is a folder, expected a file of the cache"):
+        private.read_private(folder / "deep")

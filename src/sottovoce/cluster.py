@@ -7,6 +7,7 @@ kept in its cache. All connections of the caller go to the address of the schedu
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.metadata
 import logging
@@ -16,6 +17,7 @@ import re
 import secrets
 import shutil
 import tempfile
+import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -35,6 +37,7 @@ from sottovoce.errors import ConfigError, CorpusError, SottovoceError
 _LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}")
 _PIECE_BYTES = 1 << 23
+_RECEIVING = ".receiving-"  # begins the name of a folder that is not complete
 _PATIENCE_S = 10.0  # between two looks at whether workers are there
 _MOST_TRIES = 3  # to send a folder to a worker, and to run a call whose scheduler was restarted
 
@@ -72,16 +75,31 @@ def connected(address: str | None) -> Iterator[None]:
 
     if not re.match(r"tls:|tcp://(127\.|localhost:|\[::1\])", address):
         terminal.note(f"{address} is neither encrypted nor authenticated: use tls:// unless the network is your own.\n")
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is said in a sentence
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters is said in a sentence
     try:
-        client = Client(address, set_as_default=False)
+        asyncio.run(_meet(address))
+        with warnings.catch_warnings(action="ignore"):  # versions are compared here
+            client = Client(address, set_as_default=False)
     except (OSError, ValueError) as error:  # of which TimeoutError is one
         raise ConfigError(
-            f"no scheduler answers at {address} ({str(error)[:120] or 'time ran out'}); start one with "
+            f"no Dask scheduler answers at {address} ({str(error)[:120] or 'time ran out'}); start one with "
             "`dask scheduler --no-dashboard`, or correct --cluster."
         ) from error
     with client, parallel_config("dask", client=client):
         yield
+
+
+async def _meet(address: str) -> None:
+    """Connect to a scheduler once; OSError where none answers in time. `Client` would wait for ever for another."""
+    from dask import config
+    from dask.utils import parse_timedelta
+    from distributed.comm.core import connect
+    from distributed.security import Security
+
+    patience_s = parse_timedelta(config.get("distributed.comm.timeouts.connect"))
+    meeting = connect(address, timeout=patience_s, **Security().get_connection_args("client"))
+    await (await asyncio.wait_for(meeting, patience_s)).close()
 
 
 def calls(
@@ -106,7 +124,10 @@ def calls(
     def submit(i: int) -> None:
         key = f"sottovoce-{secrets.token_hex(8)}"
         work = (_versions(), [*inputs(i)], call, arguments(i))
-        running[client.submit(_answer, *work, key=key, pure=False)] = i
+        try:
+            running[client.submit(_answer, *work, key=key, pure=False)] = i
+        except RuntimeError as error:  # the client is closed
+            raise _lost(client) from error
 
     try:
         while waiting or suspects or running:
@@ -145,7 +166,7 @@ def calls(
 
 def discard_copies(client: Any, folders: Sequence[Path]) -> None:
     """Delete the copies of `folders` on all workers."""
-    with suppress(OSError):  # a cluster that is gone is no reason to lose a result
+    with suppress(OSError, CancelledError, RuntimeError):  # a cluster that is gone is no reason to lose a result
         client.run(_discard, [folder.name for folder in folders])
 
 
@@ -185,11 +206,20 @@ def _address(client: Any) -> str:
     return f"the scheduler at {client.scheduler.address}" if client.scheduler else "the scheduler"
 
 
+def _lost(client: Any) -> ConfigError:
+    return ConfigError(f"{_address(client)} does not answer any more; start it, and repeat the command.")
+
+
 def _width(client: Any) -> int:
-    """The threads of all workers; 0 where the scheduler does not answer."""
-    with suppress(OSError, CancelledError):
-        return sum(client.ncores().values())
-    return 0
+    """The threads of all workers."""
+    return sum(_threads(client).values())
+
+
+def _threads(client: Any) -> dict[str, int]:
+    """The threads of each worker by its address; none where the scheduler does not answer."""
+    with suppress(OSError, CancelledError, RuntimeError):
+        return dict(client.ncores())
+    return {}
 
 
 def _ended(client: Any, running: Mapping[Any, int]) -> list[Any]:
@@ -200,13 +230,17 @@ def _ended(client: Any, running: Mapping[Any, int]) -> list[Any]:
     while True:
         with suppress(OSError, CancelledError), client.as_current():  # an OSError is what ends the patience, too
             wait([*running], timeout=_PATIENCE_S, return_when="FIRST_COMPLETED")
+        if client.status in ("closed", "closing"):  # which cancels all that was running
+            raise _lost(client)
         if ended := [future for future in running if future.status != "pending"]:
             return ended
-        if client.status in ("closed", "closing"):
-            raise ConfigError(f"{_address(client)} does not answer any more; start it, and repeat the command.")
         if not told and not _width(client):
             terminal.note(f"{_address(client)} has no workers; waiting until some are started.\n")
             told = True
+
+
+class _Gone(Exception):
+    """A worker is not there any more."""
 
 
 class _Sent:
@@ -224,12 +258,15 @@ class _Sent:
                 raise ConfigError(
                     f"the worker at {answer.worker} does not keep what it is sent; check its cache folder."
                 )
-            self._send(answer.worker, folder)
+            with suppress(_Gone):  # what it was sent for goes to another
+                self._send(answer.worker, folder)
 
     def _send(self, worker: str, folder: Path) -> None:
+        if worker not in _threads(self._client):
+            raise _Gone
         if self._there(worker, _has, folder):
             return
-        scratch = f".receiving-{secrets.token_hex(8)}"
+        scratch = f"{_RECEIVING}{folder.name}-{secrets.token_hex(8)}"
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             with path.open("rb") as file:
                 for piece in chain([b""], iter(partial(file.read, _PIECE_BYTES), b"")):  # also of an empty file
@@ -237,7 +274,7 @@ class _Sent:
         self._there(worker, _keep, scratch, folder)
 
     def _there(self, worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The result of a call on one worker; None where that is gone."""
+        """The result of a call on one worker; _Gone where that is not there any more."""
         future = self._client.submit(_answer, {}, [], function, arguments, workers=[worker], pure=False, priority=1)
         while True:
             with suppress(TimeoutError, CancelledError):
@@ -245,8 +282,8 @@ class _Sent:
                     return _result(future.result(timeout=_PATIENCE_S))
                 except CorpusError as error:  # its disk is full
                     raise ConfigError(f"the worker at {worker}: {error}") from error
-            if future.status != "pending" or worker not in self._client.ncores():
-                return None
+            if future.status != "pending" or worker not in _threads(self._client):
+                raise _Gone
 
 
 @cache
@@ -316,4 +353,8 @@ def _keep(scratch: str, folder: Path) -> None:
 
 def _discard(names: Sequence[str]) -> None:
     for name in names:
-        shutil.rmtree(copies_folder() / name, ignore_errors=True)
+        for place in (copies_folder() / name, *copies_folder().glob(f"{_RECEIVING}{name}-*")):
+            shutil.rmtree(place, ignore_errors=True)
+    for place in copies_folder().glob(".building-*/*"):  # what a worker that was killed had not completed
+        if place.name in names:
+            shutil.rmtree(place.parent, ignore_errors=True)

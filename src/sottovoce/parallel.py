@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from threadpoolctl import threadpool_limits
 from sottovoce import cluster
 from sottovoce.errors import ConfigError, ModelError
 from sottovoce.models.speaker_encoder import one_thread
+
+# joblib says so whenever a process that had nothing to do for a while is started again.
+warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
 
 _TURN = threading.RLock()  # settings of threads and random numbers belong to a whole process
 
@@ -47,7 +51,7 @@ def shard(text: str | None) -> Shard | None:
         return None
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ConfigError(f"--shard is {text[:40]!r}; expected I/N, with I from 1 to N, such as 1/4.")
+        raise ConfigError(f"--shard is {text[:40]!r}; expected I/N with I from 1 to N, at most 999999, such as 1/4.")
     return Shard(int(match[1]), int(match[2]))
 
 

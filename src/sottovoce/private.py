@@ -32,10 +32,10 @@ def private_folder(folder: Path) -> Path:
 
 
 def unwritable(folder: Path, error: OSError) -> CorpusError:
-    """What to raise where a folder of the cache cannot be written."""
+    """What to raise where a private folder cannot be written."""
     return CorpusError(
-        f"the cache folder {folder} could not be written ({error.strerror}); "
-        "free some space or set SOTTOVOCE_CACHE to another folder."
+        f"the folder {folder} could not be written ({error.strerror}); "
+        "free some space, set SOTTOVOCE_CACHE to another folder, or choose another --out."
     )
 
 
@@ -64,6 +64,8 @@ def read_private(path: Path) -> bytes | None:
             return file.read()
     except FileNotFoundError:
         return None
+    except IsADirectoryError as error:
+        raise CorpusError(f"{path} is a folder, expected a file of the cache; delete it.") from error
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -79,9 +81,7 @@ def secret(folder: Path) -> bytes:
     """The 32 random bytes of a private folder, made at the first use: who lacks them cannot seal what is kept there."""
     place = private_folder(folder) / KEY
     key = read_private(place)
-    if key is None or len(key) != _KEY_BYTES:
-        if key is not None:
-            place.unlink(missing_ok=True)
+    if key is None:
         scratch = place.with_name(f".key-{secrets.token_hex(8)}")
         write_private(scratch, secrets.token_bytes(_KEY_BYTES))
         try:
@@ -94,6 +94,13 @@ def secret(folder: Path) -> bytes:
             scratch.unlink(missing_ok=True)
         key = read_private(place)
     assert key is not None
+    if len(key) != _KEY_BYTES:
+        raise CorpusError(f"{place} has {len(key)} bytes, expected {_KEY_BYTES}: copy it once more, or delete it.")
+    if hasattr(os, "geteuid") and place.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise CorpusError(
+            f"{place} can be read by others, who could then forge results; run `chmod 600 {shlex.quote(str(place))}` "
+            "if you trust them, or delete it, and all results are computed again."
+        )
     return key
 
 

@@ -13,21 +13,23 @@ from sottovoce.training.loop import Run, identity, train, update
 
 @pytest.fixture(autouse=True)
 def nothing_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (device.DEVICE, device.PRECISION):
-        monkeypatch.setenv(name, "")
+    monkeypatch.setenv(device.DEVICE, "auto")
+    monkeypatch.setenv(device.PRECISION, "float32")
 
 
 @pytest.mark.parametrize(
-    ("number_of_gpus", "name"), [(0, "cuda"), (0, "cuda:0"), (1, "cuda:1"), (1, "gpu"), (0, "CPU")]
+    ("number_of_gpus", "name"), [(0, "cuda"), (0, "cuda:0"), (1, "cuda:1"), (1, "gpu"), (0, "CPU"), (0, "")]
 )
 def test_a_device_that_is_not_here_is_refused(monkeypatch, number_of_gpus, name):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: number_of_gpus)
-    with pytest.raises(ConfigError, match=f"--device is '{name}'; expected auto or what is here: cpu"):
+    with pytest.raises(
+        ConfigError, match=f"--device or SOTTOVOCE_DEVICE is '{name}'; expected auto or what is here: cpu"
+    ):
         device.choose(name, None)
 
 
 def test_a_precision_that_is_unknown_is_refused():
-    with pytest.raises(ConfigError, match="--precision is 'half'; expected float32 or bfloat16"):
+    with pytest.raises(ConfigError, match="--precision or SOTTOVOCE_PRECISION is 'half'; expected float32 or bfloat16"):
         device.choose(None, "half")
 
 

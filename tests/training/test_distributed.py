@@ -89,6 +89,16 @@ def test_another_number_of_processes_goes_on_from_a_checkpoint(runs, tmp_path: P
     np.testing.assert_allclose(flat(later["weights"]), flat(one["weights"]), rtol=1e-4, atol=1e-6)
 
 
+def test_processes_that_do_not_see_the_same_state_refuse_to_resume(tmp_path: Path) -> None:
+    """They would average gradients of different steps."""
+    trained(tmp_path, 2, steps=5)
+    apart = SCRIPT.replace('out / "state"', 'out / ("state" if distributed.rank() == 0 else "nothing")')
+    assert apart != SCRIPT
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        trained(tmp_path, 2, script=apart)
+    assert b"the processes do not all see the unfinished training" in failed.value.stderr
+
+
 def test_one_process_has_all_of_a_batch_and_its_own_gradients() -> None:
     rows = np.arange(5)
     assert distributed.share(rows) is not None and distributed.share(rows).tolist() == rows.tolist()

@@ -182,7 +182,7 @@ def chromium(microphone: Path) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def open_page(chromium: Callable[..., Any], site: Site) -> Iterator[Callable[..., Any]]:
-    """Opens the page with a filter in a fresh profile, and waits until the filter is ready."""
+    """Opens the page with a filter in a fresh profile, waits until the filter is ready, and chooses the microphone."""
     contexts = []
 
     def open_(
@@ -196,6 +196,7 @@ def open_page(chromium: Callable[..., Any], site: Site) -> Iterator[Callable[...
         page.goto(f"{url or site.url}#{name}")
         if ready:
             page.locator("#status", has_text="is ready").wait_for()
+            page.select_option("#source", "microphone")
         return page
 
     yield open_

@@ -112,7 +112,7 @@ def test_revoking_in_the_middle_of_a_sound_is_that_of_a_stream(open_page, give, 
     page.wait_for_timeout(700)  # into a block
     page.locator("[role=switch]").uncheck()
     page.wait_for_timeout(3000)
-    assert page.inner_text("#answer") == "nothing" and "at most 0 " in page.inner_text("#bound")
+    assert page.inner_text("#answer") == "nothing" and "or 0 bits" in page.inner_text("#bound")
     page.locator("[role=switch]").check()
     page.locator("#status", has_text="is over").wait_for()
     changes = [

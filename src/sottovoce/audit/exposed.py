@@ -33,7 +33,8 @@ _FOUND = 0.9  # of planted copies that must be above what others resemble
 def resemblance(left: Wave, original: Wave) -> float:
     """How much of `original` [T] is in `left` [T'], from 0 to 2: as samples, whatever the delay, and as a spectrum."""
     left, original = left[:_LONGEST], original[:_LONGEST]
-    one, other = left - left.mean(), original - original.mean()
+    # In double precision, as sums of float32 differ in their last bit with where in memory the samples lie.
+    one, other = (each - each.mean() for each in (left.astype(np.float64), original.astype(np.float64)))
     scale = float(np.linalg.norm(one) * np.linalg.norm(other))
     if scale == 0.0:
         return 0.0
@@ -47,7 +48,7 @@ def resemblance(left: Wave, original: Wave) -> float:
 
 def _alike(left: Array, original: Array) -> float:
     """The mean correlation of standardised spectra [S, F, N] of two sounds, segment by segment."""
-    return float((left * original).mean())
+    return float((left * original).mean(dtype=np.float64))
 
 
 def gather(case: Case, tasks: Sequence[str], sound: Callable[[int], Wave], seed: int, workers: int) -> Scores:

@@ -144,6 +144,7 @@ def audit(
                 raise ConfigError(f"{option} is {most}; expected a share from 0 to 1.")
         if out is None and not plan:
             raise ConfigError("--out is missing; expected the folder to write. With --plan, none is needed.")
+        part = parse_shard(shard)
         recognisers = targets.targets(target, task, classes, sample_rate, judges=judge or ())
         count = len(shared.names(target))
         config = AuditConfig(
@@ -173,7 +174,6 @@ def audit(
 
             shared.show(plan_audit(config, shared.Progress()), json_, planned)
             return
-        part = parse_shard(shard)
         with shared.cluster(cluster):
             if part is not None:
                 shared.show(run_shard(config, part, shared.Progress()), json_, lambda done: str(done["note"]))

@@ -39,10 +39,10 @@ def experiment(
         from sottovoce.parallel import shard as parse_shard
         from sottovoce.training.device import choose
 
+        choose(device, None)
+        part = parse_shard(shard)
         if name == "list":
             terminal.say(listed())
             return
-        choose(device, None)
-        part = parse_shard(shard)
         with shared.cluster(cluster):
             terminal.say(run_experiment(name, corpora_at, out, workers, preset, part))

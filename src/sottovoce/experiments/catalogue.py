@@ -65,6 +65,6 @@ def listed() -> str:
     lines = []
     for each in EXPERIMENTS.values():
         runs = [run for several in each.runs.values() for run in several]
-        corpora = sorted({corpus.partition(":")[2] for run in runs for corpus in parts(run, Corpus)})
+        corpora = sorted({corpus.partition(":")[2] for run in runs for corpus in parts(run, Corpus)} - {""})
         lines += [each.name, f"  {each.question}", f"  Corpora: {', '.join(corpora) or 'none'}. Cost: {each.cost}."]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -119,9 +120,16 @@ def _on_every_disk(place: Place) -> Place:
 
 
 def _kept(settings: RunSettings, place: Place) -> dict[str, Any] | None:
-    """The result of a run that was done before with the same settings."""
+    """The result of a run that was done before with the same settings; None also for a damaged one."""
     path = place.kept / f"{digest(settings)}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and {"seed", "settings", "run_seconds"} <= found.keys():
+            return found
+    terminal.note(f"{terminal.printable(str(path))} is damaged, so this run is done again.\n")
+    return None
 
 
 def _performed(perform: Callable[[Any, Place], dict[str, Any]], settings: RunSettings, place: Place) -> dict[str, Any]:

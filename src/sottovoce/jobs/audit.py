@@ -9,7 +9,8 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,12 +96,12 @@ def run_audit(config: AuditConfig, report: Report) -> dict[str, Any]:
     with claimed(config.out):
         case, system, attributes, _ = made = prepared(config, report)
         place = observations(config)
-        evidence, views = audit(
-            case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
-        )
-        written, kept = _written(config, made, evidence, views, began)
-        sign(config.out)
-        discard_copies([*place.iterdir()])
+        with no_copies_stay(place):
+            evidence, views = audit(
+                case, system, attributes, config.attackers, config.seed, place, config.workers, report, config.only
+            )
+            written, kept = _written(config, made, evidence, views, began)
+            sign(config.out)
         shutil.rmtree(place, ignore_errors=True)
     private.write_private(names_place(written), json.dumps(kept, indent=1).encode())
     return written
@@ -129,6 +130,15 @@ def prepared(config: AuditConfig, report: Report) -> Prepared:
 def observations(config: AuditConfig) -> Path:
     """The folder of what attackers observe, while an audit runs."""
     return config.out.resolve() / OBSERVATIONS  # workers may have another working directory
+
+
+@contextmanager
+def no_copies_stay(place: Path) -> Iterator[None]:
+    """However the block ends, the workers of a cluster then delete their copies of what attackers observe."""
+    try:
+        yield
+    finally:
+        discard_copies([*place.iterdir()] if place.is_dir() else [])
 
 
 def _written(

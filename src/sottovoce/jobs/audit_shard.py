@@ -7,7 +7,7 @@ from typing import Any
 from sottovoce.audit import protocol
 from sottovoce.audit.cached_jobs import attacks_folder
 from sottovoce.files import claimed
-from sottovoce.jobs.audit import OBSERVATIONS, AuditConfig, check, observations, prepared
+from sottovoce.jobs.audit import OBSERVATIONS, AuditConfig, check, no_copies_stay, observations, prepared
 from sottovoce.parallel import Shard
 from sottovoce.progress import Report
 
@@ -21,7 +21,8 @@ def run_shard(config: AuditConfig, shard: Shard, report: Report) -> dict[str, An
     with claimed(config.out, shared=True):
         case, system, attributes, _ = prepared(config, report)
         tried = config.attackers, config.seed, observations(config), config.workers, report, config.only
-        results = protocol.run_shard(case, system, attributes, *tried, shard)
+        with no_copies_stay(observations(config)):
+            results = protocol.run_shard(case, system, attributes, *tried, shard)
     failed = [result.error for result in results if result.error]
     broken = f", of which {len(failed)} broke down (the first: {failed[0]})" if failed else ""
     note = (

@@ -53,7 +53,8 @@ class ProgressFile:
 
     def _left(self, now: float) -> str:
         seen = self._done - self._first
-        return f"{duration((now - self._began) / seen * (self._total - self._done))} left: " if seen else ""
+        left = self._total - self._done
+        return f"{duration((now - self._began) / seen * left)} left: " if seen and left else ""
 
 
 def write(verb: str, out: Path, pid: int, note: str, done: int = 0, total: int = 0) -> None:

@@ -18,17 +18,17 @@ _PRECISIONS = ("float32", "bfloat16")
 
 def choose(device_name: str | None, precision_name: str | None) -> None:
     """Choose for this process and those that it starts; None leaves what the environment says. Raises ConfigError."""
-    os.environ.update({DEVICE: device_name} if device_name else {})
-    os.environ.update({PRECISION: precision_name} if precision_name else {})
+    chosen = {DEVICE: device_name, PRECISION: precision_name}
+    os.environ.update({variable: name for variable, name in chosen.items() if name is not None})
     device(), precision()
 
 
 def device() -> torch.device:
     """What was chosen: by default a GPU of this process's own if there is one. ConfigError for what is not there."""
-    name, gpus = os.environ.get(DEVICE) or "auto", torch.cuda.device_count()
+    name, gpus = os.environ.get(DEVICE, "auto"), torch.cuda.device_count()
     here = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{number}" for number in range(gpus))]
     if name not in ("auto", *here):
-        raise ConfigError(f"--device is '{name}'; expected auto or what is here: {', '.join(here)}.")
+        raise ConfigError(f"--device or {DEVICE} is {name!r}; expected auto or what is here: {', '.join(here)}.")
     if name == "cpu" or not gpus:
         return torch.device("cpu")
     number = int(name.removeprefix("cuda:")) if ":" in name else int(os.environ.get("LOCAL_RANK", 0)) % gpus
@@ -37,9 +37,9 @@ def device() -> torch.device:
 
 def precision() -> str:
     """In which format products of matrices are computed, "float32" or "bfloat16"."""
-    name = os.environ.get(PRECISION) or "float32"
+    name = os.environ.get(PRECISION, "float32")
     if name not in _PRECISIONS:
-        raise ConfigError(f"--precision is '{name}'; expected {' or '.join(_PRECISIONS)}.")
+        raise ConfigError(f"--precision or {PRECISION} is {name!r}; expected {' or '.join(_PRECISIONS)}.")
     return name
 
 

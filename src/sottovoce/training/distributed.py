@@ -64,6 +64,15 @@ def average_statistics(network: nn.Module) -> None:
             buffer /= processes()
 
 
+def same(number: int) -> bool:
+    """Whether all processes have the same number."""
+    if processes() == 1:
+        return True
+    extremes = torch.tensor([number, -number], device=device())
+    distributed.all_reduce(extremes, distributed.ReduceOp.MAX)
+    return bool(extremes[0] == -extremes[1])
+
+
 def norm(share_of_batch: Tensor) -> Tensor:
     """The norm of a tensor of which each process holds a share."""
     squares = share_of_batch.square().sum()

@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from sottovoce.audio.segment import front_end
 from sottovoce.audio.spectrum import SEGMENT_SAMPLES, Wave
 from sottovoce.corpora.cache import Sounds
-from sottovoce.errors import ModelError
+from sottovoce.errors import ConfigError, ModelError
 from sottovoce.machine import usable_cores
 from sottovoce.progress import Report, silent
 from sottovoce.training import distributed
@@ -121,12 +121,18 @@ def train(
 
     All randomness of a step is seeded by its number, so that a resumed run ends exactly as an uninterrupted one.
     `finished`, which may look at `parts` alone, ends it before the last step. Of several processes the first reports
-    and saves. ModelError where a weight is not finite at the end.
+    and saves. ModelError where a weight is not finite at the end,
+    ConfigError where processes would resume at different steps.
     """
     first_one = distributed.rank() == 0
     report, partial = (run.report if first_one else silent), (run.partial if first_one else None)
     torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))  # torch does not look at control groups
     first = _restore(parts, run)
+    if not distributed.same(first):
+        raise ConfigError(
+            f"the processes do not all see the unfinished training {run.partial}; choose an --out on a disk that they "
+            "share, or delete it."
+        )
     saved = time.monotonic()
     for number in range(first, run.steps):
         if finished():

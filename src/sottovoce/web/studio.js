@@ -28,6 +28,7 @@ function load() {
   worker?.terminate();
   book = null;
   showReady(false);
+  showNothing();
   tell("The filter is loading.");
   worker = new Worker("worker.js", { type: "module" });
   worker.onmessage = ({ data }) => Object.entries(data).forEach(([name, value]) => news[name](value));
@@ -44,7 +45,7 @@ const news = {
     showWords();
     byId("about").textContent = facts.codewords;
     showReady(true);
-    tell(`The filter is ready. It loaded in ${rounded(ms / 1000)} s, and its test vectors give here what they should.`);
+    tell(`The filter is ready. It loaded in ${rounded(ms / 1000)} s and passed its check.`);
   },
   block({ codes, ms, bits }) {
     if (!run) return;
@@ -56,7 +57,7 @@ const news = {
   },
   consent({ permit, at }) {
     const names = permit.length ? permit.join(" and ") : "nothing";
-    tell(`From ${rounded(at / RATE)} s on you permit ${names}. What you revoke ends at once; what you permit begins with the next block.`);
+    tell(`From ${rounded(at / RATE)} s on you permit ${names}. A sound that is leaving already ends by itself; what you permit begins with the next block.`);
   },
   dropped: () => tell("The filter fell behind, so a part of the sound was dropped, and silence left instead.", "bad"),
   left: (samples) => taken?.(samples),
@@ -78,6 +79,8 @@ function halt(sentence) {
 async function start() {
   if (!book) return load();
   if (run) return stop("Stopped. Nothing leaves.");
+  const hadFocus = document.activeElement === byId("start");
+  showNothing();
   showReady(false);
   try {
     await begin(byId("source").value === "microphone" ? null : await chosenSound());
@@ -86,6 +89,7 @@ async function start() {
     tell(error.message, "bad");
   }
   showReady(Boolean(book));
+  if (hadFocus) byId("start").focus(); // which it lost while it was disabled
 }
 
 async function chosenSound() {
@@ -276,8 +280,17 @@ function showReady(isReady) {
 }
 
 function showBound() {
-  const bits = rounded(book.bits(new Set(permitted())));
-  byId("bound").textContent = `at most ${bits} with each block of ${book.blockSamples / RATE} seconds`;
+  const bits = book.bits(new Set(permitted()));
+  const choice = `one of ${Math.round(2 ** bits)} sounds, or ${rounded(bits)} bits`;
+  byId("bound").textContent = `${choice}, for each block of ${book.blockSamples / RATE} seconds`;
+}
+
+// Nothing of a sound before, or of another filter.
+function showNothing() {
+  byId("count").textContent = "0";
+  for (const id of ["answer", "speed"]) byId(id).textContent = "—";
+  for (const id of ["answers", "speeds", "input", "delay"]) byId(id).textContent = "";
+  for (const id of ["heard", "left"]) byId(id).getContext("2d").clearRect(0, 0, byId(id).width, byId(id).height);
 }
 
 function showRun(codes) {
@@ -296,6 +309,8 @@ function showSource() {
   stop("Stopped. Nothing leaves.");
   for (const part of document.querySelectorAll("[data-for]"))
     part.hidden = !part.dataset.for.split(" ").includes(byId("source").value);
+  showNothing();
+  if (book) tell("Press Start, and this sound passes through the filter.");
 }
 
 function showAgain() {
@@ -319,6 +334,7 @@ async function open() {
   const on = (id, event, act) => byId(id).addEventListener(event, act);
   on("filter", "change", load);
   on("source", "change", showSource);
+  on("file", "change", showSource);
   on("start", "click", start);
   on("save", "click", save);
   on("play", "change", () => run?.volume && (run.volume.gain.value = Number(byId("play").checked)));

@@ -64,7 +64,7 @@ function work({ verb, out, done, total, note, running, said, updated, pid }) {
   const status = running ? `Process ${pid} is running: ${step}.` : `It has stopped: ${step}. Repeat the command, and it resumes.`;
   const item = made("li", {}, made("b", { textContent: `${verb} ${short(out)}` }), made("small", { textContent: status }));
   if (total) item.append(made("progress", { max: total, value: done, ariaLabel: `Progress of ${short(out)}` }));
-  item.append(made("small", { textContent: (running ? note : said || note) || out, title: out }));
+  item.append(made("small", { textContent: (running ? note : said) || out, title: out }));
   return item;
 }
 
@@ -92,7 +92,7 @@ const boxOf = (key) => byId("audits").querySelector(`[value="${CSS.escape(key)}"
 function showChoice() {
   for (const key of chosen) if (!boxOf(key)) chosen.delete(key);
   byId("show").disabled = chosen.size === 0;
-  byId("show").textContent = chosen.size > 1 ? `Compare ${chosen.size} audits` : "Show the report";
+  byId("show").textContent = chosen.size > 1 ? `Compare ${chosen.size} audits` : chosen.size ? "Show the report" : "Choose an audit to see its report";
 }
 
 async function compare() {
@@ -138,11 +138,12 @@ async function order(path, before, after) {
 byId("show").onclick = compare;
 function estimate({ plan }) {
   tell("The estimate says what this audit can show. It stands below.");
-  byId("estimate").textContent = plan;
+  byId("estimate").textContent = `${byId("system").value} on ${byId("corpus").value}\n\n${plan}`;
   byId("estimate").hidden = false;
 }
 
 byId("plan").onclick = () => order("plan", "The estimate reads the recordings, which can take minutes.", estimate);
+byId("form").onchange = () => (byId("estimate").hidden = true);
 byId("start").onclick = () =>
   order("audit", "The audit is being started.", ({ out }) => tell(`The audit has started. Its folder is ${short(out)}.`));
 refresh();
