@@ -128,9 +128,7 @@ async function begin(sound) {
   tell(sound ? `The sound passes through the filter. ${sound.about ?? ""}` : "The microphone is on. Use headphones, or it picks up what leaves.");
 }
 
-function fresh(context) {
-  return { context, bits: 0, times: [], answers: [], lastBlock: 0, at: 0 };
-}
+const fresh = (context) => ({ context, bits: 0, times: [], answers: [], lastBlock: 0, at: 0 });
 
 async function fromGate({ more, late, over }, sound) {
   const own = run;
@@ -210,9 +208,7 @@ function download(blob) {
 
 // --- consent ---
 
-function permitted() {
-  return [...byId("consent").querySelectorAll("input:checked")].map((input) => input.value);
-}
+const permitted = () => [...byId("consent").querySelectorAll("input:checked")].map((input) => input.value);
 
 // What is revoked ends at once. What is permitted begins behind all sound of before, so it goes the way of the sound.
 function changeConsent(before) {

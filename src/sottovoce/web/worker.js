@@ -23,9 +23,8 @@ async function content(url, sha256) {
   return bytes;
 }
 
-function unpacked(bytes) {
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
-}
+const unpacked = (bytes) =>
+  new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 
 async function digest(bytes) {
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
@@ -52,9 +51,7 @@ async function load(folder) {
   postMessage({ ready: { facts, sounds: book.sounds, example: samples(example), ms: performance.now() - begun } });
 }
 
-function samples(bytes) {
-  return Float32Array.from(new Int16Array(bytes), (value) => value / 32768);
-}
+const samples = (bytes) => Float32Array.from(new Int16Array(bytes), (value) => value / 32768);
 
 // The golden vectors: what leaves for a known sound has to be what left where the filter was exported.
 async function check(golden) {
