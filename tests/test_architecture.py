@@ -24,6 +24,7 @@ LAYERS = (
     ("audio",),
     ("corpora",),
     ("models",),
+    ("cluster_worker",),
     ("cluster",),
     ("parallel",),
     ("training",),

@@ -24,7 +24,8 @@ from joblib.parallel import get_active_backend
 
 import sottovoce
 from sottovoce.audit.cached_jobs import JobResult, run_jobs
-from sottovoce.cluster import _Answer, _Sent, connected
+from sottovoce.cluster import _Sent, connected
+from sottovoce.cluster_worker import Answer
 from sottovoce.corpora.store import build_once
 from sottovoce.errors import ConfigError
 from sottovoce.experiments import runner
@@ -229,7 +230,7 @@ def test_a_worker_that_has_died_is_not_waited_for(cluster, view):
         while client.ncores():
             time.sleep(0.1)
         began = time.monotonic()
-        _Sent(client).to(_Answer(worker, lacks=(view,)))
+        _Sent(client).to(Answer(worker, lacks=(view,)))
         assert time.monotonic() - began < 5
 
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
 import logging
 import os
-import platform
 import re
 import secrets
-import shutil
 import tempfile
 import warnings
 from collections import Counter, deque
@@ -23,21 +20,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
 from joblib import parallel_config
 
-from sottovoce import __version__, private, terminal
-from sottovoce.corpora.store import build_once, copies_folder, on_this_machine
-from sottovoce.errors import ConfigError, CorpusError, SottovoceError
+from sottovoce import __version__, cluster_worker, terminal
+from sottovoce.cluster_worker import Answer
+from sottovoce.errors import ConfigError, CorpusError
 
-_LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "scipy", "torch")
 _ADDRESS = re.compile(r"(?:tcp|tls)://(?:\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}")
 _PIECE_BYTES = 1 << 23
-_RECEIVING = ".receiving-"  # begins the name of a folder that is not complete
 _PATIENCE_S = 10.0  # between two looks at whether workers are there
 _MOST_TRIES = 3  # to send a folder to a worker, and to run a call whose scheduler was restarted
 
@@ -47,17 +42,6 @@ class Killed:
     """Stands for the result of a call that killed every process that it ran in."""
 
     REASON: ClassVar[str] = "every process that ran it was killed, most likely for want of memory"
-
-
-@dataclass(frozen=True)
-class _Answer:
-    """What a worker says: a `result`, an `error` that was raised, a `mistake` of its own, or inputs that it lacks."""
-
-    worker: str
-    result: Any = None
-    error: Exception | None = None
-    mistake: str = ""
-    lacks: tuple[Path, ...] = ()
 
 
 @contextmanager
@@ -123,9 +107,9 @@ def calls(
 
     def submit(i: int) -> None:
         key = f"sottovoce-{secrets.token_hex(8)}"
-        work = (_versions(), [*inputs(i)], call, arguments(i))
+        work = (cluster_worker.versions(), [*inputs(i)], call, arguments(i))
         try:
-            running[client.submit(_answer, *work, key=key, pure=False)] = i
+            running[client.submit(cluster_worker.answer, *work, key=key, pure=False)] = i
         except RuntimeError as error:  # the client is closed
             raise _lost(client) from error
 
@@ -167,7 +151,7 @@ def calls(
 def discard_copies(client: Any, folders: Sequence[Path]) -> None:
     """Delete the copies of `folders` on all workers."""
     with suppress(OSError, CancelledError, RuntimeError):  # a cluster that is gone is no reason to lose a result
-        client.run(_discard, [folder.name for folder in folders])
+        client.run(cluster_worker.discard, [folder.name for folder in folders])
 
 
 def check_shared(client: Any, folders: Sequence[Path]) -> None:
@@ -186,7 +170,7 @@ def check_shared(client: Any, folders: Sequence[Path]) -> None:
                 )
 
 
-def _answered(future: Any) -> _Answer | None:
+def _answered(future: Any) -> Answer | None:
     """What a worker said; None where it has not, or where it was lost with the scheduler."""
     with suppress(OSError, CancelledError):
         if future.status == "finished":
@@ -194,7 +178,7 @@ def _answered(future: Any) -> _Answer | None:
     return None
 
 
-def _result(answer: _Answer) -> Any:
+def _result(answer: Answer) -> Any:
     if answer.mistake:
         raise ConfigError(f"the worker at {answer.worker}: {answer.mistake}")
     if answer.error is not None:
@@ -250,7 +234,7 @@ class _Sent:
         self._client = client
         self._tries: Counter[tuple[str, Path]] = Counter()
 
-    def to(self, answer: _Answer) -> None:
+    def to(self, answer: Answer) -> None:
         """Send what a worker lacks, unless another on the same disk has got it by now."""
         for folder in answer.lacks:
             self._tries[answer.worker, folder] += 1
@@ -264,18 +248,20 @@ class _Sent:
     def _send(self, worker: str, folder: Path) -> None:
         if worker not in _threads(self._client):
             raise _Gone
-        if self._there(worker, _has, folder):
+        if self._there(worker, cluster_worker.has, folder):
             return
-        scratch = f"{_RECEIVING}{folder.name}-{secrets.token_hex(8)}"
+        scratch = f"{cluster_worker.RECEIVING}{folder.name}-{secrets.token_hex(8)}"
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             with path.open("rb") as file:
                 for piece in chain([b""], iter(partial(file.read, _PIECE_BYTES), b"")):  # also of an empty file
-                    self._there(worker, _receive, scratch, path.relative_to(folder), piece)
-        self._there(worker, _keep, scratch, folder)
+                    self._there(worker, cluster_worker.receive, scratch, path.relative_to(folder), piece)
+        self._there(worker, cluster_worker.keep, scratch, folder)
 
     def _there(self, worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """The result of a call on one worker; _Gone where that is not there any more."""
-        future = self._client.submit(_answer, {}, [], function, arguments, workers=[worker], pure=False, priority=1)
+        future = self._client.submit(
+            cluster_worker.answer, {}, [], function, arguments, workers=[worker], pure=False, priority=1
+        )
         while True:
             with suppress(TimeoutError, CancelledError):
                 try:
@@ -284,77 +270,3 @@ class _Sent:
                     raise ConfigError(f"the worker at {worker}: {error}") from error
             if future.status != "pending" or worker not in _threads(self._client):
                 raise _Gone
-
-
-@cache
-def _versions() -> dict[str, str]:
-    """What results depend on."""
-    others = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"sottovoce": __version__, "python": platform.python_version(), **others}
-
-
-def _different(here: Mapping[str, str], there: Mapping[str, Any]) -> str:
-    """A sentence on versions that differ; empty where none do."""
-    pairs = [
-        f"{name} is {there.get(name) or 'not installed'} there and {version} here"
-        for name, version in here.items()
-        if there.get(name) != version
-    ]
-    return f"{', '.join(pairs)}; install the same versions on both." if pairs else ""
-
-
-def _answer(
-    versions: Mapping[str, str], inputs: Sequence[Path], call: Callable[..., Any], arguments: tuple[Any, ...]
-) -> _Answer:
-    """On a worker: do a call, unless something is in the way."""
-    from distributed import get_worker
-
-    worker = get_worker().address
-    if versions and (different := _different(versions, _versions())):
-        return _Answer(worker, mistake=different)
-    try:
-        if lacks := tuple(folder for folder in inputs if not _has(folder)):
-            return _Answer(worker, lacks=lacks)
-        for folder in inputs:
-            private.check_private(on_this_machine(folder))
-    except SottovoceError as error:
-        return _Answer(worker, mistake=str(error))
-    try:
-        return _Answer(worker, call(*arguments))
-    except Exception as error:
-        return _Answer(worker, error=error)
-
-
-def _has(folder: Path) -> bool:
-    return on_this_machine(folder).is_dir()
-
-
-def _receive(scratch: str, name: Path, piece: bytes) -> None:
-    """On a worker: write the next piece of a file."""
-    place = copies_folder() / scratch / name
-    try:
-        private.private_folder(place.parent)
-        with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as file:
-            file.write(piece)
-    except OSError as error:
-        shutil.rmtree(copies_folder() / scratch, ignore_errors=True)
-        raise private.unwritable(place.parent, error) from error
-
-
-def _keep(scratch: str, folder: Path) -> None:
-    """On a worker: a folder is complete."""
-
-    def build(unfinished: Path) -> None:
-        shutil.copytree(copies_folder() / scratch, unfinished, dirs_exist_ok=True, copy_function=os.replace)
-
-    build_once(copies_folder() / folder.name, build)
-    shutil.rmtree(copies_folder() / scratch, ignore_errors=True)
-
-
-def _discard(names: Sequence[str]) -> None:
-    for name in names:
-        for place in (copies_folder() / name, *copies_folder().glob(f"{_RECEIVING}{name}-*")):
-            shutil.rmtree(place, ignore_errors=True)
-    for place in copies_folder().glob(".building-*/*"):  # what a worker that was killed had not completed
-        if place.name in names:
-            shutil.rmtree(place.parent, ignore_errors=True)

@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,6 +93,15 @@ def discard_copies(folders: Sequence[Path]) -> None:
     """Delete the copies of `folders` that the workers of the cluster in use have received."""
     if client := _client():
         cluster.discard_copies(client, folders)
+
+
+@contextmanager
+def no_copies_stay(place: Path) -> Iterator[None]:
+    """However the block ends, the workers of a cluster then delete their copies of the folders in `place`."""
+    try:
+        yield
+    finally:
+        discard_copies([*place.iterdir()] if place.is_dir() else [])
 
 
 def check_shared(folders: Sequence[Path]) -> bool:

@@ -9,8 +9,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +40,7 @@ from sottovoce.files import claimed, file_sha256
 from sottovoce.models.checkpoint import CARD, folder_digest
 from sottovoce.models.target import Target
 from sottovoce.models.target_loading import load_target
-from sottovoce.parallel import discard_copies
+from sottovoce.parallel import no_copies_stay
 from sottovoce.progress import Report
 from sottovoce.redaction import line, word
 from sottovoce.report.pages import exhibits, write_report
@@ -130,15 +129,6 @@ def prepared(config: AuditConfig, report: Report) -> Prepared:
 def observations(config: AuditConfig) -> Path:
     """The folder of what attackers observe, while an audit runs."""
     return config.out.resolve() / OBSERVATIONS  # workers may have another working directory
-
-
-@contextmanager
-def no_copies_stay(place: Path) -> Iterator[None]:
-    """However the block ends, the workers of a cluster then delete their copies of what attackers observe."""
-    try:
-        yield
-    finally:
-        discard_copies([*place.iterdir()] if place.is_dir() else [])
 
 
 def _written(

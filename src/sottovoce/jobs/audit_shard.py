@@ -7,8 +7,8 @@ from typing import Any
 from sottovoce.audit import protocol
 from sottovoce.audit.cached_jobs import attacks_folder
 from sottovoce.files import claimed
-from sottovoce.jobs.audit import OBSERVATIONS, AuditConfig, check, no_copies_stay, observations, prepared
-from sottovoce.parallel import Shard
+from sottovoce.jobs.audit import OBSERVATIONS, AuditConfig, check, observations, prepared
+from sottovoce.parallel import Shard, no_copies_stay
 from sottovoce.progress import Report
 
 
