@@ -131,6 +131,10 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="a folder for pictures of the page")
     parser.add_argument("--runtime", type=Path, help="the package of onnxruntime-web")
     asked = parser.parse_args()
+    if asked.seconds < 30:
+        parser.error(
+            "--seconds is too short for blocks of 5.12 s, of which the first three do not count; expected 30 or more"
+        )
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as driver:
         folder = Path(scratch) / "page"
         export_web([bundled.find(name) for name in bundled.known()], folder, asked.runtime)
