@@ -33,7 +33,7 @@ _FOUND = 0.9  # of planted copies that must be above what others resemble
 def resemblance(left: Wave, original: Wave) -> float:
     """How much of `original` [T] is in `left` [T'], from 0 to 2: as samples, whatever the delay, and as a spectrum."""
     left, original = left[:_LONGEST], original[:_LONGEST]
-    # In double precision, as sums of float32 differ in their last bit with where in memory the samples lie.
+    # In double precision: in float32, the last bit of the result was not the same in every process.
     one, other = (each - each.mean() for each in (left.astype(np.float64), original.astype(np.float64)))
     scale = float(np.linalg.norm(one) * np.linalg.norm(other))
     if scale == 0.0:

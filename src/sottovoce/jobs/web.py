@@ -77,12 +77,12 @@ def _filter(name: str, loaded: Filter) -> dict[str, bytes]:
     graph = from_sound(loaded, (loaded.path / "filter.onnx").read_bytes() if loaded.path else b"")
     sound = _golden_sound(book)
     wav = sound.astype(np.float32) / np.float32(2.0**15)
-    heard, about = example(book)
+    spoken, about = example(book)
     contents = {
         "filter.onnx": graph,
         "codewords.u8": book.sounds.tobytes(),
         "golden.i16": sound.tobytes(),
-        "example.i16": heard.tobytes(),
+        "example.i16": spoken.tobytes(),
     }
     facts = {
         "schema": 1,

@@ -42,11 +42,11 @@ registerProcessor(
     process([input], [output, monitor]) {
       if (this.stopped) return false;
       if (!this.filter) return true;
-      const heard = this.file ? this.next(output[0].length) : input[0];
-      if (heard && !this.ended) this.hear(heard);
-      if (this.file && heard) monitor[0].set(heard); // so that the page can draw it
+      const samples = this.file ? this.next(output[0].length) : input[0];
+      if (samples && !this.ended) this.hear(samples);
+      if (this.file && samples) monitor[0].set(samples); // so that the page can draw it
       if (this.over && !this.ended && !this.file.length) this.end();
-      if (heard || this.ended) this.play(output[0]);
+      if (samples || this.ended) this.play(output[0]);
       return true;
     }
 

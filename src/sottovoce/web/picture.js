@@ -1,10 +1,10 @@
 // Two spectrograms that move as the sound does: what comes in, and what leaves.
 
 const COLUMNS_PER_S = 60;
-const INK = { heard: [120, 190, 255], left: [255, 190, 80] };
+const INK = { entering: [120, 190, 255], left: [255, 190, 80] };
 
 export function drawing(context, input, output, gate) {
-  const pictures = [picture("heard", context, input, output), picture("left", context, gate, 0)];
+  const pictures = [picture("entering", context, input, output), picture("left", context, gate, 0)];
   let drawn = context.currentTime;
   let frame = requestAnimationFrame(step);
 

@@ -286,7 +286,7 @@ function showNothing() {
   byId("count").textContent = "0";
   for (const id of ["answer", "speed"]) byId(id).textContent = "—";
   for (const id of ["answers", "speeds", "input", "delay"]) byId(id).textContent = "";
-  for (const id of ["heard", "left"]) byId(id).getContext("2d").clearRect(0, 0, byId(id).width, byId(id).height);
+  for (const id of ["entering", "left"]) byId(id).getContext("2d").clearRect(0, 0, byId(id).width, byId(id).height);
 }
 
 function showRun(codes) {
