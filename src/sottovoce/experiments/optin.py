@@ -11,8 +11,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 from sottovoce.attack.attacker import Observations
 from sottovoce.attack.families import ATTACKERS
+from sottovoce.attack.network import NetworkAttacker
 from sottovoce.attack.through_target import FromAnswer
 from sottovoce.audio.segment import cut, front_end
 from sottovoce.audio.spectrum import Wave
@@ -29,28 +28,32 @@ from sottovoce.audit.case import PARTS, Case, Part
 from sottovoce.audit.observations import observe_features
 from sottovoce.corpora.corpus import opened
 from sottovoce.corpora.splits import split
-from sottovoce.experiments.experiment import Corpus, Experiment, Place, Result, RunSettings, Table, grouped, means
+from sottovoce.experiments.experiment import Corpus, Experiment, Place, RunSettings
 from sottovoce.experiments.filter_runs import FilterJob, Settings, TargetJob
-from sottovoce.experiments.optin_drawing import curves, setting, strongest
+from sottovoce.experiments.optin_drawing import curves
+from sottovoce.experiments.optin_table import READERS, TABLE
 from sottovoce.models.target import Target
 from sottovoce.models.target_loading import load_target
 from sottovoce.models.vote import vote
 from sottovoce.progress import silent
 from sottovoce.runtime.filter import Filter
+from sottovoce.training.device import device
 
 SEEDS = (0, 1, 2)
 BODIES = (2, 8, 32)
 RATIOS = (0.1, 0.3, 1.0, 3.0)
 RAVDESS = Corpus("ravdess:ravdess")
-_CHANGES: Mapping[str, Settings] = {
-    "body of 128": (("obfuscator.body", 128),),
-    "originals restored too": (("restores", "both"),),
-    "N = 2": (("deobfuscator.latent_layers", 2),),
-    "N = 5": (("deobfuscator.latent_layers", 5),),
-    "deobfuscator replaced": (("replace_every", 100),),
-    "through sound": (("through_sound", True),),
-    "four voters": (("voters", 4),),
-    "through sound, four voters": (("through_sound", True), ("voters", 4)),
+_UNPRESSED: Settings = (("privacy_weight", 0.0),)
+_PRESSED: Settings = (("gradient_ratio", 0.3),)  # in the latent
+_CHANGES: Mapping[str, Settings] = {  # of what is understood without pressure, of the game with it
+    "none, body of 128": (*_UNPRESSED, ("obfuscator.body", 128)),
+    "none, through sound": (*_UNPRESSED, ("through_sound", True)),
+    "none, four voters": (*_UNPRESSED, ("voters", 4)),
+    "none, through sound, four voters": (*_UNPRESSED, ("through_sound", True), ("voters", 4)),
+    "latent, originals restored too": (*_PRESSED, ("restores", "both")),
+    "latent, N = 2": (*_PRESSED, ("deobfuscator.latent_layers", 2)),
+    "latent, N = 5": (*_PRESSED, ("deobfuscator.latent_layers", 5)),
+    "latent, deobfuscator replaced": (*_PRESSED, ("replace_every", 100)),
 }
 _PAPERS: Settings = (  # sizes: an obfuscator of .758 M and a deobfuscator of 1.72 M parameters
     ("steps", 10_000),
@@ -63,7 +66,6 @@ _PAPERS: Settings = (  # sizes: an obfuscator of .758 M and a deobfuscator of 1.
     ("deobfuscator.hidden", 128),
 )
 ATTACKED = {"emotion": ("speaker", "gender"), "speaker": ("emotion", "gender")}  # by what is permitted
-_READERS = ("its own target", "another seed", "another architecture")
 _STRANGERS = (("compact", 1300), ("paper", 400))  # presets of uninformed attackers, and steps of their training
 
 
@@ -101,7 +103,7 @@ def sweep(
     """Every body with every pressure, and the codebook; without pressure also a body of one channel."""
     for body in (1, *bodies):
         sizes: Settings = (("steps", 1800), ("obfuscator.body", body))
-        yield game_run(permit, (*sizes, ("privacy_weight", 0.0)), seed)
+        yield game_run(permit, (*sizes, *_UNPRESSED), seed)
     for body in bodies:
         sizes = (("steps", 1800), ("obfuscator.body", body))
         for ratio in ratios:
@@ -112,17 +114,15 @@ def sweep(
 
 
 def variants(seed: int) -> Iterator[GameRun]:
-    """A body of 8 channels without pressure and with r = 1 in the latent, each with one more thing changed."""
-    pressures: Mapping[str, Settings] = {"none": (("privacy_weight", 0.0),), "latent": (("gradient_ratio", 1.0),)}
-    for (loss, pressure), (changed, settings) in product(pressures.items(), _CHANGES.items()):
-        sizes: Settings = (("steps", 1800), ("obfuscator.body", 8))
-        yield game_run("emotion", (*sizes, *pressure, *settings), seed, f"{loss}, {changed}")
+    """A body of 8 channels, without pressure or with r = .3 in the latent, each with one more thing changed."""
+    for loss, changed in _CHANGES.items():
+        yield game_run("emotion", tuple({"steps": 1800, "obfuscator.body": 8, **dict(changed)}.items()), seed, loss)
 
 
 def in_the_papers_sizes(permit: str) -> Iterator[GameRun]:
     """The obfuscator of nearly as many parameters as the paper's, without pressure and with it."""
-    for loss, pressure in (("none", ("privacy_weight", 0.0)), ("latent", ("gradient_ratio", 1.0))):
-        yield game_run(permit, (*_PAPERS, pressure), 0, loss, preset="paper")
+    for loss, pressure in (("none", _UNPRESSED), ("latent", _PRESSED)):
+        yield game_run(permit, (*_PAPERS, *pressure), 0, loss, preset="paper")
 
 
 def play(run: GameRun, place: Place) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def play(run: GameRun, place: Place) -> dict[str, Any]:
     manifest, sounds = opened(place.spec(run.filter.corpus), silent)
     target, filter_ = load_target(job.make(place)), Filter.load(run.filter.make(place))
     case = Case(manifest, sounds, split(manifest), (target,), (permit,))
-    readers = dict(zip(_READERS, (target, *(load_target(each.make(place)) for each in run.others)), strict=True))
+    readers = dict(zip(READERS, (target, *(load_target(each.make(place)) for each in run.others)), strict=True))
     strangers = [load_target(each.make(place)) for each in run.uninformed]
     with tempfile.TemporaryDirectory() as scratch:
         view = observe_features(case, filter_.obfuscate, "features", filter_.digest, run.seed, Path(scratch))
@@ -199,50 +199,13 @@ def _read(
     add("the floor", "floor", {part: floor.scores(leaving[part]).argmax(axis=1) for part in scored})
     for family in (*run.families, *(run.first_families if task == run.attack[0] else ())):
         attacker = ATTACKERS[family](run.cycles, run.seed)
+        if isinstance(attacker, NetworkAttacker):
+            attacker.device = device()
         attacker.fit(train, labels["train"], validation, labels["validation"], len(case.classes(task)))
         found = {part: attacker.scores(leaving[part]).argmax(axis=1) for part in scored}
         add(attacker.name, "informed", found, attacker.converged_)
     return rows
 
-
-def _attacked(number: int, knowledge: str, runs: Sequence[Result]) -> str:
-    task = ATTACKED[runs[0]["permit"]][number]
-    read = [100 * strongest(run, task, knowledge) for run in runs]
-    return f"{np.mean(read):.1f}" + (f" ({min(read):.1f} to {max(read):.1f})" if len(read) > 1 else "")
-
-
-def _paper(runs: Sequence[Result]) -> str:
-    task = ATTACKED[runs[0]["permit"]][0]
-    rows = [row for run in runs for row in run["read"][task] if row["attacker"] == "DeepSpeech2"]
-    known = grouped(rows, lambda row: row["knowledge"])
-    return " / ".join(f"{100 * np.mean([row['score'] for row in some]):.1f}" for some in known.values())
-
-
-TABLE = Table(
-    (
-        ("privacy loss", lambda runs: {"none": ""}.get(setting(runs[0])[1], setting(runs[0])[1])),
-        ("body", lambda runs: str(setting(runs[0])[3] or "codebook")),
-        ("r", lambda runs: f"{setting(runs[0])[2]:g}" if setting(runs[0])[3] else ""),
-        ("seeds", lambda runs: str(len(runs))),
-        *(
-            (f"{form}: {name}", means(f"understood.{form}.{name}", 100))
-            for form in ("features", "sound")
-            for name in _READERS
-        ),
-        *(
-            (f"{ordinal} attribute, {knowledge}", partial(_attacked, number, knowledge))
-            for number, ordinal in enumerate(("first", "second"))
-            for knowledge in ("uninformed", "informed", "floor")
-        ),
-        ("first attribute, DeepSpeech2: uninformed / informed", _paper),
-    ),
-    lambda results: grouped(results, setting).values(),
-    lambda results: (
-        f"RAVDESS, permit {results[0]['permit']}; the first attribute is {ATTACKED[results[0]['permit']][0]}, the "
-        f"second {ATTACKED[results[0]['permit']][1]}; {results[0]['test_clips']} test recordings. Attackers: the "
-        "strongest on validation of each run; mean over seeds, and range."
-    ),
-)
 
 OPTIN = Experiment(
     "optin",
@@ -262,7 +225,7 @@ OPTIN = Experiment(
 VARIANTS = Experiment(
     "optin-variants",
     "Which other choices decide what the opt-in game hides, and who understands what leaves?",
-    "3 core-hours (x86) for each of 3 seeds",
+    "1 core-hour (x86) for each of 3 seeds",
     {"compact": tuple(run for seed in SEEDS for run in variants(seed))},
     play,
     TABLE,

@@ -11,24 +11,12 @@ from matplotlib.figure import Figure
 
 from sottovoce.experiments.experiment import Result, grouped
 from sottovoce.experiments.figure_drawing import svg
+from sottovoce.experiments.optin_table import setting, strongest, understood
 
 _INKS = {"none": "black", "latent": "#0068a8", "-L_a": "#c04a00"}
 _NAMES = {"none": "", "latent": "latent (3), ", "-L_a": "−L_a, "}
 _MARKS = {1: "D", 2: "v", 8: "o", 32: "s"}  # by the channels of the body
 _STYLES: dict[float, Any] = {0.0: "-", 0.1: (0, (5, 1)), 0.3: "--", 1.0: "-.", 3.0: ":"}
-
-
-def setting(run: Result) -> tuple[Any, ...]:
-    """What distinguishes a run from others of its seed: method, loss, ratio and body."""
-    settings = dict(run["settings"]["filter"]["settings"])
-    ratio, body = settings.get("gradient_ratio", 0.0), settings.get("obfuscator.body", 0)
-    return run["method"], run["settings"]["loss"], ratio, body
-
-
-def strongest(run: Result, task: str, knowledge: str = "informed") -> float:
-    """What the attacker with that knowledge reads on test that read most on validation."""
-    rows = [row for row in run["read"][task] if row["knowledge"] == knowledge]
-    return float(max(rows, key=lambda row: float(row["validation"]))["score"])
 
 
 def curves(results: Sequence[Result]) -> bytes:
@@ -51,7 +39,7 @@ def _line(axes: Axes, task: str, runs: Sequence[Result]) -> None:
     """The runs of one loss and ratio, a mark for each body."""
     method, loss, ratio, _ = setting(runs[0])
     points = grouped(runs, lambda run: setting(run)[3])
-    x = [100 * np.mean([run["understood"]["features"]["its own target"] for run in some]) for some in points.values()]
+    x = [100 * np.mean([understood(run) for run in some]) for some in points.values()]
     y = [100 * np.mean([strongest(run, task) for run in some]) for some in points.values()]
     if method == "codebook":
         axes.plot(x, y, "*", ms=12, color="#1a7f5a", label="codebook")
