@@ -11,7 +11,7 @@ from sottovoce.corpora.splits import split
 from sottovoce.errors import ConfigError
 from sottovoce.methods.optin import training as optin
 from sottovoce.methods.optin.deobfuscator import Deobfuscator, target_loss
-from sottovoce.methods.optin.settings import OptinSettings
+from sottovoce.methods.optin.settings import PRESETS, OptinSettings
 from sottovoce.methods.optin.training import privacy_weight, train_optin
 from sottovoce.models.target import Target, from_module
 from sottovoce.training import loop
@@ -222,3 +222,14 @@ def test_played_spectra_are_what_the_front_end_makes_of_the_sound(shaped_once, t
     assert played.shape == original.shape and not torch.equal(played, original)
     likeness = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(played.numpy(), original.numpy(), strict=True)]
     assert min(likeness) > 0.8
+
+
+def test_the_papers_networks_do_not_diverge_at_its_learning_rate(shaped_once, train_clips, target):
+    settings = replace(PRESETS["paper"], batch=1)
+    losses = []
+
+    def report(done: int, total: int, note: str) -> None:
+        losses.append(float(note.split("L_a ")[1].split()[0]))
+
+    train_optin(shaped_once.sounds, train_clips, target, settings, Run(6, 0, report))
+    assert max(losses) < 2.0, "without a limit of the gradient's norm L_a is 48 in the fourth step"

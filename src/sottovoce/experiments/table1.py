@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PAPER = {"Raspberry Pi 2B": 1923.0, "Jetson TX1": 34.0, "GTX 1080 Ti": 1.0}  # ms for a second of audio
 NETWORKS = {  # what is measured: architecture and sizes
     "paper": ("cyclegan-vc2", {"bins": BINS, "blocks": 3, "first": 16, "second": 32, "body": 32, "hidden": 64}),
-    "compact": ("compact-autoencoder", {"width": 16, "blocks": 2}),
+    "compact": ("compact-autoencoder", {"width": 16, "blocks": 2, "body": 8}),
     "codebook": ("compact-recogniser", {"classes": 11}),
 }
 TITLES = {"paper": "the paper's obfuscator", "compact": "compact obfuscator", "codebook": "codebook, encode and draw"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -18,21 +19,24 @@ class Deobfuscator:
     """Learns to restore the original spectrum; its `pressure` is how far it is from doing so.
 
     `raw` takes the paper's rejected L_p = -L_a in place of the distance in the latent. With `both` it also learns to
-    give back an original that it gets.
+    give back an original that it gets. The norm of its gradient is at most `clip_norm`.
     """
 
-    def __init__(self, network: nn.Module, optimiser: Optimizer, raw: bool, both: bool = False) -> None:
+    def __init__(
+        self, network: nn.Module, optimiser: Optimizer, raw: bool, both: bool = False, clip_norm: float = math.inf
+    ) -> None:
         self.network = network
         self.optimiser = optimiser
         self.raw = raw
         self.both = both
+        self.clip_norm = clip_norm
 
     def improve(self, obfuscated: Tensor, original: Tensor) -> float:
         """One step on L_a, equation (1); returns it. Never touches the obfuscator's gradients."""
         loss = adversarial_loss(self.network(obfuscated.detach()), original)
         if self.both:
             loss = loss + adversarial_loss(self.network(original), original)
-        return update(self.optimiser, loss)
+        return update(self.optimiser, loss, self.clip_norm)
 
     def replace(self, fresh: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Continue with the weights of `fresh`, trained on (obfuscated, original) `pairs` from nothing (RDAL's trick).

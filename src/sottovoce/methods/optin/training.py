@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -63,8 +64,9 @@ def train_optin(
     for network in _networks(recognisers):
         network.to(device())
     optimiser = _optimiser(obfuscator, settings)
+    clip_norm = settings.clip_norm or math.inf
     adversary = Deobfuscator(
-        deobfuscator, _optimiser(deobfuscator, settings), settings.raw, settings.restores == "both"
+        deobfuscator, _optimiser(deobfuscator, settings), settings.raw, settings.restores == "both", clip_norm
     )
     last = _Recent("L_t", "L_p", "L_a", "w_p", "r")
 
@@ -93,7 +95,7 @@ def train_optin(
         for_task, for_privacy = _gradient(task, seen), _gradient(privacy, seen)
         weight = privacy_weight(for_task, for_privacy, settings)
         slope = settings.target_weight * for_task - weight * for_privacy
-        update(optimiser, (slope * obfuscated).sum())  # whose gradient at the obfuscated spectrum is `slope`
+        update(optimiser, (slope * obfuscated).sum(), clip_norm)  # whose gradient at the obfuscated spectrum is `slope`
         ratio = weight * norm(for_privacy) / (settings.target_weight * norm(for_task)).clamp(min=_LEAST)
         return last.add(mean(task.item()), mean(privacy.item()), restored_error, weight, ratio.item())
 
