@@ -23,8 +23,8 @@ class OptinSettings:
     `through_sound` both losses are, in every second step, those of what is left of it once it has been played.
 
     `clip_norm` limits the norm of each player's gradient, 0 for none. The paper does not speak of it, but its networks
-    diverge without it at its rate: by L_a the last layer of the deobfuscator, of 64 x 8 x 15 inputs x that are positive
-    in the mean, has a curvature 2 |E x|^2 of about 1,000, and steps of 1e-2 with a momentum of .9 diverge from 380 on.
+    diverge without it at its rate: by L_a the last layer of the deobfuscator, of 64 x 8 x 15 inputs x, has a curvature
+    of 700, mostly 2 |E x|^2, and steps of 1e-2 with a momentum of .9 diverge from 2 (1 + .9) / 1e-2 = 380 on.
     """
 
     architecture: str
