@@ -58,9 +58,8 @@ def over_target(attribute: str, results: Sequence[Result]) -> bytes:
         _points(axes, runs, partial(read_by, attribute), right)
         _lines(axes.axvline, runs[0]["private"][attribute])
         permitted = runs[0]["permit"][0]
-        axes.set(
-            title=corpus, xlabel=f"{attribute} read, %", ylabel=f"{permitted} right by the target, %", xlim=(-3, 103)
-        )
+        axes.set(title=corpus, xlabel=f"{attribute} read, %", ylabel=f"{permitted} right by the target, %")
+        axes.set(xlim=(-3, 103), ylim=(min(90.0, axes.get_ylim()[0]), 100.5))  # from 90 on, as in the paper
     return _finished(figure)
 
 
