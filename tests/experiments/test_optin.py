@@ -50,7 +50,7 @@ def test_a_pressed_run_is_compared_with_bodies_that_are_as_useful(pressed, point
 def test_the_caption_counts_the_runs_that_could_be_compared():
     losses = [run(0.4, 0.4, "latent", 0.3), run(0.5, 0.4, "latent", 1.0), run(0.2, 0.0, "latent", 3.0)]
     text = TABLE.markdown([*ALONE, *losses])
-    assert "latent, speaker: 0.0 ± 127.1 points above in 2 of 3 runs." in text
+    assert "latent, speaker: 0.0 (-10.0 to 10.0) points above in 2 of 3 runs." in text
 
 
 def test_every_variant_changes_one_run_of_the_sweep():

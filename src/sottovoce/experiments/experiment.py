@@ -156,9 +156,11 @@ def interval(score: Result) -> str:
 
 
 def mean(values: Sequence[float], digits: int = 1) -> str:
-    """A mean and half of its 95 % interval (Student), over seeds."""
+    """A mean and half of its 95 % interval (Student), over seeds; of two, whose interval says nothing, the range."""
     middle = float(np.mean(values))
     if len(values) < 2:
         return f"{middle:.{digits}f}"
+    if len(values) == 2:
+        return f"{middle:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
     half = float(t.ppf(0.975, len(values) - 1)) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return f"{middle:.{digits}f} ± {half:.{digits}f}"
