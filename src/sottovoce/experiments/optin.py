@@ -210,7 +210,7 @@ def _read(
 OPTIN = Experiment(
     "optin",
     "Does the opt-in game protect, or only its bottleneck?",
-    "9 core-hours (x86); preset speaker 4; preset paper 24, or minutes on a GPU",
+    "9 core-hours (x86), or a quarter of an hour on an H100 with 16 workers; preset speaker 4; preset paper 24",
     {
         "compact": tuple(
             run for seed in SEEDS for run in sweep("emotion", seed, ratios=RATIOS[: len(RATIOS) - bool(seed)])
