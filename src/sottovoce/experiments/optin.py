@@ -101,9 +101,7 @@ def sweep(
     permit: str, seed: int, bodies: Sequence[int] = BODIES, ratios: Sequence[float] = RATIOS
 ) -> Iterator[GameRun]:
     """Every body with every pressure, and the codebook; without pressure also a body of one channel."""
-    for body in (1, *bodies):
-        sizes: Settings = (("steps", 1800), ("obfuscator.body", body))
-        yield game_run(permit, (*sizes, *_UNPRESSED), seed)
+    yield from _bottlenecks(permit, seed, bodies)
     for body in bodies:
         sizes = (("steps", 1800), ("obfuscator.body", body))
         for ratio in ratios:
@@ -113,8 +111,19 @@ def sweep(
     yield game_run(permit, (), seed, method="codebook")
 
 
+def _bottlenecks(permit: str, seed: int, bodies: Sequence[int] = BODIES) -> Iterator[GameRun]:
+    """Bodies without pressure, with which all others are compared."""
+    for body in (1, *bodies):
+        yield game_run(permit, (("steps", 1800), ("obfuscator.body", body), *_UNPRESSED), seed)
+
+
 def variants(seed: int) -> Iterator[GameRun]:
-    """A body of 8 channels, without pressure or with r = .3 in the latent, each with one more thing changed."""
+    """A body of 8 channels, without pressure or with r = .3 in the latent, each with one more thing changed.
+
+    The runs of the sweep with which they are compared are among them.
+    """
+    yield from _bottlenecks("emotion", seed)
+    yield game_run("emotion", (("steps", 1800), ("obfuscator.body", 8), *_PRESSED, ("raw", False)), seed, "latent")
     for loss, changed in _CHANGES.items():
         yield game_run("emotion", tuple({"steps": 1800, "obfuscator.body": 8, **dict(changed)}.items()), seed, loss)
 
@@ -225,7 +234,7 @@ OPTIN = Experiment(
 VARIANTS = Experiment(
     "optin-variants",
     "Which other choices decide what the opt-in game hides, and who understands what leaves?",
-    "1 core-hour (x86) for each of 3 seeds",
+    "2 core-hours (x86) for each of 3 seeds, 0.7 of them for runs of `optin`",
     {"compact": tuple(run for seed in SEEDS for run in variants(seed))},
     play,
     TABLE,
