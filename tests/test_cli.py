@@ -357,27 +357,28 @@ def audit_of(made: Made, shaped: Any, out: Path, attack: str = "gender") -> tupl
 
 
 def test_from_a_filter_to_a_report(sottovoce, shaped, made, quick, tmp_path):
-    audit = audit_of(made, shaped, tmp_path / "a", "speaker")
+    audit = audit_of(made, shaped, tmp_path / "a", "speaker,gender")
     said = sottovoce(*audit, "--max-leakage", 1)
     assert said.status == 0, said.err
     assert "permitted: word" in said.out and "speaker" in said.out
     results = json.loads((tmp_path / "a" / "results.json").read_text())
     Results.model_validate(results)
-    assert {*results["private"]} == {"speaker"} and {*results["permitted"]} == {"word"}
+    assert {*results["private"]} == {"speaker", "gender"} and {*results["permitted"]} == {"word"}
     assert results["corpus"]["split"] == "utterance"
     assert (results["filter"]["method"], results["filter"]["permit"]) == ("optin", ["word"])
     page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
     assert results["filter"]["digest"][:12] in page
     assert [sottovoce("verify", tmp_path / "a").status, results["valid"]] == [0, True]
 
-    assert results["private"]["speaker"]["leakage"]["score"] > 0, "three steps of training hide nothing"
+    scores = {task: entry["leakage"]["score"] for task, entry in results["private"].items()}
+    leaks = max(scores, key=scores.__getitem__)  # which it is, is a matter of the processor's rounding
+    assert scores[leaks] > 0, "three steps of training hide nothing"
     said = sottovoce(*audit, "--max-leakage", 0, "--json")
     assert said.status == 1
     other = {key: said.json[key] for key in ("seconds", "date", "command")}
     assert said.json == {**results, **other}
-    leakage = 100 * results["private"]["speaker"]["leakage"]["score"]
     last = said.err.strip().splitlines()[-1]
-    assert last == f"sottovoce: speaker leaks {leakage:.1f} points, more than the 0.0 of --max-leakage"
+    assert f"{leaks} leaks {100 * scores[leaks]:.1f} points, more than the 0.0 of --max-leakage" in last
 
 
 def test_an_audit_does_not_replace_another(sottovoce, shaped, made, quick, tmp_path):

@@ -167,16 +167,6 @@ def test_one_sample_or_silence_after_a_revocation_tells_nothing(rest):
 def test_consent_begins_with_the_next_whole_block_and_ends_at_once():
     half = SEGMENT_SAMPLES // 2
     filter_ = codebook_filter(("word",))
-    rng = np.random.default_rng(1)
-    wav = 0.1 * rng.standard_normal(4 * SEGMENT_SAMPLES).astype(np.float32)
-    stream = filter_.feature_stream(16000)
-    stream.permitting(["word"])
-    drawn = [stream.feed(wav[:half])]
-    stream.permitting(["mood", "word"])  # in the middle of the first block
-    drawn.append(stream.feed(wav[half : 2 * SEGMENT_SAMPLES + half]))
-    stream.permitting(["word"])  # in the middle of the third
-    drawn += [stream.feed(wav[2 * SEGMENT_SAMPLES + half :]), stream.flush()]
-    blocks = np.split(np.concatenate(drawn, axis=1), 4, axis=1)
     book = filter_.engine.codebook
     says = {
         book.draw(np.array([[mood, word]]), np.array([at]))[0].tobytes(): mood
@@ -184,8 +174,21 @@ def test_consent_begins_with_the_next_whole_block_and_ends_at_once():
         for word in range(4)
         for at in range(3)
     }
-    codes = [says[np.ascontiguousarray(block).tobytes()] for block in blocks]
-    assert codes[0] == codes[2] == codes[3] == 0 and codes[1] > 0
+    seconds = []
+    for seed in range(20):  # in which of these sounds untrained weights hear a mood depends on the processor's rounding
+        wav = 0.1 * np.random.default_rng(seed).standard_normal(4 * SEGMENT_SAMPLES).astype(np.float32)
+        stream = filter_.feature_stream(16000)
+        stream.permitting(["word"])
+        drawn = [stream.feed(wav[:half])]
+        stream.permitting(["mood", "word"])  # in the middle of the first block
+        drawn.append(stream.feed(wav[half : 2 * SEGMENT_SAMPLES + half]))
+        stream.permitting(["word"])  # in the middle of the third
+        drawn += [stream.feed(wav[2 * SEGMENT_SAMPLES + half :]), stream.flush()]
+        blocks = np.split(np.concatenate(drawn, axis=1), 4, axis=1)
+        first, second, *others = [says[np.ascontiguousarray(block).tobytes()] for block in blocks]
+        assert first == 0 and others == [0, 0]
+        seconds.append(second)
+    assert any(second > 0 for second in seconds)
 
 
 def test_an_engine_that_is_given_its_state_back_forgets_what_is_revoked():
