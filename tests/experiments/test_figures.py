@@ -7,6 +7,7 @@ import pytest
 
 from sottovoce.experiments import figures, paper_run, runner
 from sottovoce.experiments.experiment import Place, digest
+from sottovoce.experiments.figure_drawing import over_target, read_by
 
 
 def test_figures_3a_and_4_share_their_runs() -> None:
@@ -21,8 +22,32 @@ def test_runs_of_seed_0_come_first_and_attributes_are_declared_to_adr_alone() ->
         runs = each.runs["compact"]
         assert [run.seed for run in runs] == sorted(run.seed for run in runs)
         assert all(bool(run.filter.settings) == (run.filter.method == "adr") for run in runs)
-    librispeech = [run for run in figures.FIGURE3B.runs["compact"] if run.filter.corpus.short == "librispeech"]
-    assert {target.split for run in librispeech for target in run.filter.targets} == {"utterance"}
+
+
+@pytest.mark.parametrize(("experiment", "split"), [(figures.FIGURE3A, "utterance"), (figures.FIGURE3B, None)])
+def test_people_are_named_where_they_are_permitted_and_linked_where_nobody_heard_them(experiment, split) -> None:
+    runs = [run for run in experiment.runs["compact"] if run.filter.corpus == figures.PEOPLE]
+    assert {target.split for run in runs for target in run.filter.targets} == {split}
+    assert {run.attack for run in runs} == {("gender",) if split else ("age_group",)}
+
+
+def test_who_links_people_is_scored_by_how_often_they_are_rightly_told_apart(monkeypatch) -> None:
+    def linker(rate: float, knowledge: str) -> dict[str, object]:
+        return {"attacker": "cosine", "knowledge": knowledge, "eer": {"score": rate, "low": rate, "high": 0.5}}
+
+    linkage = {"ceiling": linker(0.02, "uninformed"), "strongest": linker(0.25, "informed"), "uninformed": None}
+    audited = {"corpus": {"name": "people"}, "method": "optin", "seed": 0, "permit": ["gender"], "private": {}}
+    audited |= {"linkage": linkage, "permitted": {"gender": {"original": {"score": 1}, "obfuscated": {"score": 0.95}}}}
+    monkeypatch.setattr(figures, "train_and_audit", lambda run, place: audited)
+    linked, named = (figures.FIGURE3B.runs["compact"][i] for i in (6, 0))
+    result = figures.train_and_attack(linked, Place(Path(), Path(), Path(), 1))
+    entry = result["private"]["speaker"]
+    assert (entry["chance"], entry["floor"], entry["uninformed"]) == (0.5, None, None)
+    assert entry["strongest"]["score"] == 0.75 and entry["strongest"]["low"] == 0.5
+    assert read_by("speaker", result) == {"original": 0.98, "strongest": 0.75}
+    assert over_target("speaker", [result]).startswith(b"<?xml")
+    audited["private"] = {}
+    assert not figures.train_and_attack(named, Place(Path(), Path(), Path(), 1))["private"]
 
 
 def test_the_sizes_of_the_paper_are_a_preset_beside(miniature, tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ def over_target(attribute: str, results: Sequence[Result]) -> bytes:
         _points(axes, runs, partial(read_by, attribute), right)
         _lines(axes.axvline, runs[0]["private"][attribute])
         permitted = runs[0]["permit"][0]
-        axes.set(title=corpus, xlabel=f"{attribute} read, %", ylabel=f"{permitted} right by the target, %")
+        read = "read" if runs[0]["private"][attribute]["floor"] else "told apart (1 - equal error rate)"
+        axes.set(title=corpus, xlabel=f"{attribute} {read}, %", ylabel=f"{permitted} right by the target, %")
         axes.set(xlim=(-3, 103), ylim=(min(90.0, axes.get_ylim()[0]), 100.5))  # from 90 on, as in the paper
     return _finished(figure)
 
@@ -114,9 +115,10 @@ def _points(
 
 
 def _lines(line: Any, entry: Result) -> None:
-    """Chance is dotted, the floor dashed."""
+    """Chance is dotted, the floor, which linking has not, dashed."""
     line(100 * entry["chance"], color="black", ls=":", lw=0.8)
-    line(100 * entry["floor"]["score"], color="black", ls="--", lw=0.8)
+    if entry["floor"]:
+        line(100 * entry["floor"]["score"], color="black", ls="--", lw=0.8)
 
 
 def _finished(figure: Figure) -> bytes:

@@ -189,7 +189,6 @@ def train_and_audit(run: FilterRun, place: Place, judges: Sequence[TargetJob] = 
     results = json.loads((audit / "results.json").read_text(encoding="utf-8"))
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
     read = read_embeddings(folder, spec, attack, silent) if made.method == "adr" else {}
-    linkage = results["linkage"] and {key: results["linkage"][key] for key in ("strongest", "ceiling")}
     return {
         "name": run.title,
         "method": made.method,
@@ -201,7 +200,7 @@ def train_and_audit(run: FilterRun, place: Place, judges: Sequence[TargetJob] = 
         "codewords": card.get("codewords"),
         "train_seconds": card["seconds"],
         "private": {task: _private(entry) | read.get(task, {}) for task, entry in results["private"].items()},
-        "linkage": linkage,
+        "linkage": results["linkage"] and _linkage(results["linkage"]),
         **{key: results[key] for key in ("attackers", "filter", "valid", "controls", "permitted", "bound", "seconds")},
     }
 
@@ -216,6 +215,15 @@ def _private(entry: dict[str, Any]) -> dict[str, Any]:
         best[knowledge] = max(known, key=lambda row: float(row["validation"])) if known else None  # by validation
     rows = [{key: row[key] for key in brief} for row in entry["attackers"]]
     return {**{key: entry[key] for key in whole}, **best, "attackers": rows}
+
+
+def _linkage(entry: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of linking people: the strongest linkers, of all and of each knowledge, and that of originals."""
+    best: dict[str, Any] = {}
+    for knowledge in ("uninformed", "informed"):
+        known = [row for row in entry["linkers"] if row["knowledge"] == knowledge]
+        best[knowledge] = min(known, key=lambda row: float(row["eer"]["score"]), default=None)
+    return {"strongest": entry["strongest"], "ceiling": entry["ceiling"], **best}
 
 
 class Line(NamedTuple):

@@ -97,16 +97,19 @@ def game_run(
     return GameRun(job, loss, ATTACKED[permit], others, uninformed, seed=seed)
 
 
+def _of_body(channels: int) -> Settings:
+    return ("steps", 1800), ("obfuscator.body", channels)
+
+
 def sweep(
     permit: str, seed: int, bodies: Sequence[int] = BODIES, ratios: Sequence[float] = RATIOS
 ) -> Iterator[GameRun]:
     """Every body with every pressure, and the codebook; without pressure also a body of one channel."""
     yield from _bottlenecks(permit, seed, bodies)
     for body in bodies:
-        sizes = (("steps", 1800), ("obfuscator.body", body))
         for ratio in ratios:
             for loss in ("latent", "-L_a"):
-                pressed = (*sizes, ("gradient_ratio", ratio), ("raw", loss == "-L_a"))
+                pressed = (*_of_body(body), ("gradient_ratio", ratio), ("raw", loss == "-L_a"))
                 yield game_run(permit, pressed, seed, loss)
     yield game_run(permit, (), seed, method="codebook")
 
@@ -114,7 +117,7 @@ def sweep(
 def _bottlenecks(permit: str, seed: int, bodies: Sequence[int] = BODIES) -> Iterator[GameRun]:
     """Bodies without pressure, with which all others are compared."""
     for body in (1, *bodies):
-        yield game_run(permit, (("steps", 1800), ("obfuscator.body", body), *_UNPRESSED), seed)
+        yield game_run(permit, (*_of_body(body), *_UNPRESSED), seed)
 
 
 def variants(seed: int) -> Iterator[GameRun]:
@@ -123,9 +126,9 @@ def variants(seed: int) -> Iterator[GameRun]:
     The runs of the sweep with which they are compared are among them.
     """
     yield from _bottlenecks("emotion", seed)
-    yield game_run("emotion", (("steps", 1800), ("obfuscator.body", 8), *_PRESSED, ("raw", False)), seed, "latent")
+    yield game_run("emotion", (*_of_body(8), *_PRESSED, ("raw", False)), seed, "latent")
     for loss, changed in _CHANGES.items():
-        yield game_run("emotion", tuple({"steps": 1800, "obfuscator.body": 8, **dict(changed)}.items()), seed, loss)
+        yield game_run("emotion", tuple(dict((*_of_body(8), *changed)).items()), seed, loss)
 
 
 def in_the_papers_sizes(permit: str) -> Iterator[GameRun]:
