@@ -1,6 +1,8 @@
 """Every experiment in miniature: it runs as a whole, is recorded without paths, and is not done twice."""
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +57,28 @@ def test_what_was_published_is_rendered_by_the_code_of_today(path: Path) -> None
     for ending, draw in experiment.figures.items():
         assert (RESULTS / f"{path.stem}{ending}.svg").is_file()
         assert draw(results).startswith(b"<?xml")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_a_run_says_by_which_commit_it_was_made(tmp_path: Path, monkeypatch) -> None:
+    def git(*arguments: str) -> str:
+        who = ["-c", "user.name=nobody", "-c", "user.email="]
+        command = ["git", "-C", str(tmp_path), *who, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    source, other = tmp_path / "runner.py", tmp_path / "installed.py"
+    for path in (source, other):
+        path.write_text("first")
+    assert runner.commit(source) is None
+    git("init")
+    git("add", source.name)
+    git("commit", "--message", "first")
+    assert runner.commit(source) == git("rev-parse", "--short", "HEAD")
+    source.write_text("second")
+    assert runner.commit(source) == git("rev-parse", "--short", "HEAD") + "-dirty"
+    assert runner.commit(other) is None
+    monkeypatch.setenv("PATH", "")
+    assert runner.commit(source) is None
 
 
 def test_published_numbers_stay_where_they_are() -> None:

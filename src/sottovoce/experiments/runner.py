@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -136,8 +137,23 @@ def _performed(perform: Callable[[Any, Place], dict[str, Any]], settings: RunSet
     """The result of a run, as it is when it is read from JSON."""
     torch.set_num_threads(place.workers)
     began = time.monotonic()
-    result = {"seed": settings.seed, **about(), **perform(settings, place), "settings": asdict(settings)}
+    made = {"seed": settings.seed, "commit": commit(), **about()}
+    result = {**made, **perform(settings, place), "settings": asdict(settings)}
     return json.loads(json.dumps({**result, "run_seconds": round(time.monotonic() - began, 1)}))  # type: ignore[no-any-return]
+
+
+def commit(source: Path = Path(__file__)) -> str | None:
+    """The commit of a file of the program, with "-dirty" where files were changed since; None outside a checkout."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(source.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", source.name)  # an installed copy may lie in somebody else's checkout
+        return git("describe", "--always", "--dirty", "--exclude=*")
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _prepare(runs: Sequence[RunSettings], place: Place, workers: int) -> None:
