@@ -196,7 +196,7 @@ EXPERIMENT = Experiment(
             run for run in _told_gender(PRESETS["paper"]) if run.taught and run.scored.voices != "pretrained"
         ),
         "whole": tuple(games(PRESETS["paper"], SEEDS)),
-        # As far as the release, in a tenth of the steps, and in a hundredth of them.
+        # A tenth and a hundredth of the release's steps, at ten and a hundred times its rate.
         "middle": tuple(run for run in _told_gender(_MIDDLE) if run.settings.game == "released"),
         "short": tuple(games(PRESETS["compact"], SEEDS)),
     },

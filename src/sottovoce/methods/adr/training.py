@@ -46,7 +46,7 @@ class AdrSettings:
     hide: tuple[str, ...] = ()
     game: Game = "released"
     voices: Voices = "x-vector"
-    steps: Positive = 12_000  # of 1e-2: as far as the release's 1.2 million steps of 1e-4
+    steps: Positive = 12_000  # a hundredth of the release's, at a hundred times the rate
     batch: Positive = 64
     learning_rate: Rate = 1e-2
     momentum: Rate = 0.9
