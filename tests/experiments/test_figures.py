@@ -8,6 +8,7 @@ import pytest
 from sottovoce.experiments import figures, paper_run, runner
 from sottovoce.experiments.experiment import Place, digest
 from sottovoce.experiments.figure_drawing import over_target, read_by
+from sottovoce.experiments.filter_runs import by_attribute
 
 
 def test_figures_3a_and_4_share_their_runs() -> None:
@@ -46,6 +47,8 @@ def test_who_links_people_is_scored_by_how_often_they_are_rightly_told_apart(mon
     assert entry["strongest"]["score"] == 0.75 and entry["strongest"]["low"] == 0.5
     assert read_by("speaker", result) == {"original": 0.98, "strongest": 0.75}
     assert over_target("speaker", [result]).startswith(b"<?xml")
+    (line,) = by_attribute(lambda run: run["method"], [result])
+    assert dict(figures.COLUMNS)["attacked"](line) == "speaker, told apart"
     audited["private"] = {}
     assert not figures.train_and_attack(named, Place(Path(), Path(), Path(), 1))["private"]
 

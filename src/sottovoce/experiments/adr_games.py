@@ -183,7 +183,7 @@ def games(settings: AdrSettings, seeds: Iterable[int]) -> Iterator[AdrRun]:
                 yield game_run(voices, declared, replace(settings, game=cast(Game, game)), others, seed)
 
 
-def _told_gender(settings: AdrSettings) -> Iterator[AdrRun]:
+def _declared_gender(settings: AdrSettings) -> Iterator[AdrRun]:
     return (run for run in games(settings, SEEDS[:1]) if run.declared == "gender")
 
 
@@ -193,11 +193,11 @@ EXPERIMENT = Experiment(
     "2.5 core-hours (x86), 1 of them for embeddings; preset middle .5, short .5 for each of 3 seeds, whole 24",
     {
         "compact": tuple(
-            run for run in _told_gender(PRESETS["paper"]) if run.taught and run.scored.voices != "pretrained"
+            run for run in _declared_gender(PRESETS["paper"]) if run.taught and run.scored.voices != "pretrained"
         ),
         "whole": tuple(games(PRESETS["paper"], SEEDS)),
         # A tenth and a hundredth of the release's steps, at ten and a hundred times its rate.
-        "middle": tuple(run for run in _told_gender(_MIDDLE) if run.settings.game == "released"),
+        "middle": tuple(run for run in _declared_gender(_MIDDLE) if run.settings.game == "released"),
         "short": tuple(games(PRESETS["compact"], SEEDS)),
     },
     play,
